@@ -1,0 +1,2 @@
+//! The binary `meridian`.
+fn main() {}

@@ -1,0 +1,1 @@
+//! The host controller: watches, member connections, reconcilers, leases.

@@ -1,0 +1,1 @@
+//! The DNS engine: names, zones, precompiled answers, bytes to bytes.

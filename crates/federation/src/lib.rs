@@ -1,0 +1,1 @@
+//! The planner: place, render, divide replicas, diff, summarize.

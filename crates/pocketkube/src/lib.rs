@@ -1,0 +1,1 @@
+//! A Kubernetes API in the process, with simulated workloads and faults.

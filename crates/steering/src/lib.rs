@@ -1,0 +1,1 @@
+//! The steering engine: health, pools and policies to a DNS snapshot.
