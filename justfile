@@ -1,0 +1,29 @@
+# What people type. `just` alone lists it.
+
+default:
+    @just --list
+
+# The main job, end to end, on this machine
+demo *ARGS:
+    cargo run --release -- demo {{ARGS}}
+
+# The tests
+test *ARGS:
+    cargo test --workspace {{ARGS}}
+
+# Everything CI runs
+ci:
+    .ci/run
+
+# Writes the generated CRDs
+crds:
+    cargo run --quiet -p meridian-api --example crds
+
+# Formats and lints
+lint:
+    cargo fmt --all
+    cargo clippy --workspace --all-targets -- -D warnings
+
+# Nanoseconds per answer
+bench-answer:
+    cargo bench -p meridian-dns --bench answer
