@@ -18,7 +18,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("controller", &["api", "federation", "model", "steering"]),
     ("dns-server", &["dns"]),
     ("prober", &["model"]),
-    ("console", &["federation", "model", "steering"]),
+    ("console", &["model"]),
     (
         "app",
         &[
