@@ -1,0 +1,69 @@
+//! What observers tell each other: the value of a `ProbeReport`.
+
+use model::{ClusterName, EndpointId, ObjectKey, ObserverName, Verdict};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Milliseconds between two reports of an observer that has nothing new to say.
+pub const HEARTBEAT_MILLIS: u64 = 10_000;
+
+/// Milliseconds after which an observer's last report is no longer heard: three heartbeats.
+pub const REPORT_LIFE_MILLIS: u64 = 3 * HEARTBEAT_MILLIS;
+
+/// Someone who probes, registered by a Lease: a DNS replica or a witness.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Observer {
+    /// The name of its Lease and ProbeReport.
+    pub name: ObserverName,
+    /// Its failure domain: a city, else a region.
+    pub domain: String,
+}
+
+/// One observer's view; sent on change and as a heartbeat, never once per probe.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ProbeReportValue {
+    /// Whose view.
+    pub observer: ObserverName,
+    /// Its failure domain.
+    pub domain: String,
+    /// When it was made, in milliseconds since 1970.
+    pub at_millis: u64,
+    /// It lost most of its targets at once and suspects itself: its `Down` counts only with others.
+    pub abstains: bool,
+    /// What it thinks of each endpoint that it probes, in the order of the identifiers.
+    pub verdicts: Vec<ReportedVerdict>,
+    /// The generation of each GlobalService that it serves, by `namespace/name`.
+    pub generations: BTreeMap<String, u64>,
+    /// Per cluster, when its answers last named it.
+    pub named: Vec<NamedCluster>,
+}
+
+/// An observer's verdict on an endpoint.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ReportedVerdict {
+    /// Which endpoint.
+    pub endpoint: EndpointId,
+    /// What its own probes say.
+    pub verdict: Verdict,
+    /// Since when, in milliseconds since 1970.
+    pub since_millis: u64,
+    /// The last failure, in words.
+    pub reason: Option<String>,
+}
+
+/// How long a cluster may still be in caches because of one replica.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NamedCluster {
+    /// The cluster.
+    pub cluster: ClusterName,
+    /// The services whose answers name it now.
+    pub services: Vec<ObjectKey>,
+    /// When the last snapshot that named it was replaced; `None` while one still does.
+    pub until_millis: Option<u64>,
+    /// The greatest TTL, in seconds, that those answers had.
+    pub ttl_secs_max: u32,
+}
