@@ -1,0 +1,234 @@
+//! What a plan is made from: host objects and what is known of each member, as plain values.
+
+use crate::{
+    intent::{Intent, Placement},
+    live::Observed,
+};
+use model::{ClusterName, ObjectKey, Region};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Everything that [`crate::plan`] looks at. It serializes, so that a bug report replays.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PlanInput {
+    /// The federated object on the host.
+    pub object: FederatedObject,
+    /// The type that is propagated.
+    pub target: TargetType,
+    /// What the user wants; the planner does not know which kind of object it came from.
+    pub intent: Intent,
+    /// Choices that are neither template, placement nor override.
+    pub options: Options,
+    /// The host.
+    pub host: Host,
+    /// Every registered member.
+    pub clusters: BTreeMap<ClusterName, ClusterFacts>,
+    /// Where the object's namespace is federated to.
+    pub namespace: NamespacePlacement,
+    /// Replicas per cluster, when a scheduling preference divides them; its keys are the placement.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub division: Option<BTreeMap<ClusterName, i64>>,
+    /// The target object in each member. A registered member that is absent here is unknown.
+    pub observed: BTreeMap<ClusterName, Observed>,
+    /// Clusters that `status.clusters` names: what may still hold the object.
+    #[serde(default)]
+    pub recorded: BTreeSet<ClusterName>,
+    /// The deletion brake of each member; a member that is absent here is open without a limit.
+    #[serde(default)]
+    pub brake: BTreeMap<ClusterName, DeletionBrake>,
+}
+
+/// Identity and standing of the federated object.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FederatedObject {
+    /// Its kind, for messages: `FederatedConfigMap`.
+    pub kind: String,
+    /// Its uid, the second half of the origin annotation.
+    pub uid: String,
+    /// Its generation.
+    pub generation: i64,
+    /// Its annotations; the planner knows which of them matter.
+    #[serde(default)]
+    pub annotations: BTreeMap<String, String>,
+    /// Its finalizer of ours.
+    pub finalizer: FinalizerState,
+    /// Seconds since it was deleted; absent while it lives.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deleted_for_secs: Option<u64>,
+}
+
+/// Whether our finalizer is on the federated object.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum FinalizerState {
+    /// Not there: nothing was ever written to a member.
+    #[default]
+    Absent,
+    /// There.
+    Present,
+}
+
+/// The propagated type and the object's name in every member.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TargetType {
+    /// API group; empty for the core group.
+    #[serde(default)]
+    pub group: String,
+    /// API version.
+    pub version: String,
+    /// Kind.
+    pub kind: String,
+    /// Resource name in paths: `configmaps`.
+    pub plural: String,
+    /// Where it lives.
+    pub scope: Scope,
+    /// Namespace (empty when cluster-scoped) and name in the members.
+    pub key: ObjectKey,
+}
+
+impl TargetType {
+    /// `group/version`, or the version alone in the core group.
+    pub fn api_version(&self) -> String {
+        if self.group.is_empty() {
+            self.version.clone()
+        } else {
+            format!("{}/{}", self.group, self.version)
+        }
+    }
+
+    /// Whether it is a core Secret, whose values never appear in words.
+    pub fn is_secret(&self) -> bool {
+        self.group.is_empty() && self.kind == "Secret"
+    }
+
+    /// Whether losing it loses data that nothing brings back.
+    pub fn is_precious(&self) -> bool {
+        self.group.is_empty() && (self.kind == "Namespace" || self.kind == "PersistentVolumeClaim")
+    }
+}
+
+/// Whether a kind lives in namespaces.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Scope {
+    /// One per cluster.
+    Cluster,
+    /// One per namespace.
+    Namespaced,
+}
+
+/// Choices on the federated object and of the whole fleet.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Options {
+    /// `spec.retainReplicas`.
+    #[serde(default)]
+    pub retain_replicas: bool,
+    /// What happens to an object that was there before.
+    pub adoption: Adoption,
+    /// Seconds after which an unreachable member no longer holds a deletion.
+    pub deletion_grace_secs: u64,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            retain_replicas: false,
+            adoption: Adoption::Disabled,
+            deletion_grace_secs: 60,
+        }
+    }
+}
+
+/// KubeFedConfig's `syncController.adoptResources`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Adoption {
+    /// Objects that were there before are left alone and reported.
+    #[default]
+    Disabled,
+    /// They are taken over, and marked.
+    Enabled,
+}
+
+/// The host's identity.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Host {
+    /// Uid of `kube-system` (of the system namespace when scope is Namespaced).
+    pub uid: String,
+    /// Uids of hosts that this one stands in for (`meridian adopt-host`).
+    #[serde(default)]
+    pub adopted: BTreeSet<String>,
+}
+
+/// What the planner knows of a member.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ClusterFacts {
+    /// Labels of its KubeFedCluster.
+    #[serde(default)]
+    pub labels: BTreeMap<String, String>,
+    /// Its region.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub region: Option<Region>,
+    /// Its zones.
+    #[serde(default)]
+    pub zones: Vec<String>,
+    /// Its city.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub city: Option<String>,
+    /// Whether its API serves.
+    pub readiness: Readiness,
+    /// Whether nothing may be written to it (`spec.paused`).
+    #[serde(default)]
+    pub paused: bool,
+    /// Whether it is the host itself: its namespaces are never created or deleted there.
+    #[serde(default)]
+    pub is_host: bool,
+    /// Whether its API serves the target type.
+    #[serde(default)]
+    pub serves_type: TypeServed,
+}
+
+/// Whether a member's API serves, as its KubeFedCluster says.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Readiness {
+    /// Condition Ready is True.
+    Ready,
+    /// It is not, and why.
+    NotReady(String),
+    /// Not probed yet.
+    #[default]
+    Unknown,
+}
+
+/// Whether a member serves a type.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum TypeServed {
+    /// It does, or nobody asked.
+    #[default]
+    Yes,
+    /// Its discovery does not name the type.
+    No,
+}
+
+/// Where the object's namespace is federated to.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum NamespacePlacement {
+    /// The type is cluster-scoped, or the control plane is Namespaced.
+    NotNeeded,
+    /// No FederatedNamespace: the object goes nowhere.
+    NotFederated,
+    /// The FederatedNamespace's own placement.
+    Placed(Placement),
+}
+
+/// What the deletion brake of one member lets through; see [`crate::DeletionLedger`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum DeletionBrake {
+    /// Deletions may go on.
+    Open,
+    /// Too many within five minutes, in words.
+    Shut(String),
+}

@@ -1,0 +1,26 @@
+//! Labels, annotations and other fixed texts that objects carry.
+
+/// The field manager of every write to a member.
+pub const FIELD_MANAGER: &str = "meridian";
+/// The finalizer on federated objects; KubeFed's own, so that a hand-over changes nothing.
+pub const FINALIZER: &str = "kubefed.io/sync-controller";
+/// Label on everything that is propagated; `"false"` on a member's object keeps it untouched.
+pub const LABEL_MANAGED: &str = "kubefed.io/managed";
+/// Annotation on everything that is propagated: `<host uid>/<federated object uid>`.
+pub const ANNOTATION_ORIGIN: &str = "meridian.dev/origin";
+/// Annotation on everything that is propagated: the hash of what was rendered.
+pub const ANNOTATION_APPLIED_HASH: &str = "meridian.dev/applied-hash";
+/// Annotation on objects that existed before and were taken over; they are released, not deleted.
+pub const ANNOTATION_ADOPTED: &str = "meridian.dev/adopted";
+/// Annotation on a federated object: `"true"` leaves its propagated objects when it is deleted.
+pub const ANNOTATION_ORPHAN: &str = "kubefed.io/orphan";
+/// Annotation on a federated object: DeleteOptions as JSON.
+pub const ANNOTATION_DELETE_OPTIONS: &str = "kubefed.io/deleteoption";
+/// Annotation on a federated object: `"true"` holds it as it is.
+pub const ANNOTATION_PAUSED: &str = "meridian.dev/paused";
+/// Annotation on the target of a scheduling preference: `user` means `placement` is the user's.
+pub const ANNOTATION_PLACEMENT: &str = "meridian.dev/placement";
+/// Annotation on a federated object: the generation for which a braked deletion was confirmed.
+pub const ANNOTATION_CONFIRMED: &str = "meridian.dev/confirmed-deletion";
+/// What kubectl's client-side apply leaves behind; never propagated.
+pub const ANNOTATION_LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
