@@ -1,0 +1,48 @@
+//! Patching objects.
+
+use super::options::{Part, Patch, WriteOptions};
+use super::write::{Target, Written};
+use super::{Caller, Cluster, rules};
+use crate::object::Object;
+use crate::resource::Resource;
+use crate::status::Status;
+use std::sync::Arc;
+
+impl Cluster {
+    /// Patches an object or its status. An apply creates what is not there.
+    ///
+    /// # Errors
+    ///
+    /// 400, 404, 409 and 422, worded as the real server does.
+    pub fn patch(
+        &self,
+        caller: &Caller,
+        resource: &Resource,
+        place: (&str, &str),
+        part: Part,
+        patch: &Patch,
+        options: &WriteOptions,
+    ) -> Result<Arc<Object>, Status> {
+        let (namespace, name) = place;
+        let target = Target {
+            resource,
+            namespace,
+            name,
+            part,
+        };
+        self.patch_with(caller, &target, patch, options)
+            .map(|done| done.object)
+    }
+
+    pub(crate) fn patch_with(
+        &self,
+        caller: &Caller,
+        target: &Target<'_>,
+        patch: &Patch,
+        options: &WriteOptions,
+    ) -> Result<Written, Status> {
+        self.edit(caller, target, options, |old| {
+            rules::patched(target.resource, old, patch)
+        })
+    }
+}
