@@ -2,7 +2,7 @@
 
 use crate::{
     intent::{Intent, Placement},
-    live::Observed,
+    live::{Observed, Origin},
 };
 use model::{ClusterName, ObjectKey, Region};
 use serde::{Deserialize, Serialize};
@@ -28,7 +28,7 @@ pub struct PlanInput {
     pub namespace: NamespacePlacement,
     /// Replicas per cluster, when a scheduling preference divides them; its keys are the placement.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub division: Option<BTreeMap<ClusterName, i64>>,
+    pub division: Option<BTreeMap<ClusterName, DividedReplicas>>,
     /// The target object in each member. A registered member that is absent here is unknown.
     pub observed: BTreeMap<ClusterName, Observed>,
     /// Clusters that `status.clusters` names: what may still hold the object.
@@ -37,6 +37,16 @@ pub struct PlanInput {
     /// The deletion brake of each member; a member that is absent here is open without a limit.
     #[serde(default)]
     pub brake: BTreeMap<ClusterName, DeletionBrake>,
+}
+
+/// What a scheduling preference says of one cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum DividedReplicas {
+    /// So many.
+    Set(i64),
+    /// What it runs now: it is away, or has come back and fail-back has not finished. An object
+    /// that is not there yet is created with none.
+    Keep,
 }
 
 /// Identity and standing of the federated object.
@@ -160,6 +170,26 @@ pub struct Host {
     /// Uids of hosts that this one stands in for (`meridian adopt-host`).
     #[serde(default)]
     pub adopted: BTreeSet<String>,
+    /// Key of the digests that stand for Secret values; kept by the host, the same for its life.
+    /// Empty, the uid serves, which keeps nobody from guessing weak values.
+    #[serde(default)]
+    pub digest_key: String,
+}
+
+impl Host {
+    /// Whether an origin names this host, or one it stands in for.
+    pub fn owns(&self, origin: &Origin) -> bool {
+        origin.host == self.uid || self.adopted.contains(&origin.host)
+    }
+
+    /// The key of keyed digests.
+    pub(crate) fn key(&self) -> &str {
+        if self.digest_key.is_empty() {
+            &self.uid
+        } else {
+            &self.digest_key
+        }
+    }
 }
 
 /// What the planner knows of a member.

@@ -4,17 +4,35 @@
 //! of a federated object is [`plan`] → (the hands apply it) → [`summarize`]; start reading in
 //! `plan.rs`.
 
+mod absent;
+mod brake;
+mod digest;
+mod error;
+mod expand;
 mod input;
 mod intent;
 mod live;
 mod names;
 mod outcome;
+mod overrides;
+mod ownership;
+mod place;
 mod plan;
+mod present;
+mod render;
 mod selector;
 mod status;
+mod step;
+mod summarize;
+#[cfg(test)]
+mod test_world;
+mod tombstone;
 
+pub use brake::DeletionLedger;
+pub use digest::FieldsDigest;
+pub use error::RenderError;
 pub use input::{
-    Adoption, ClusterFacts, DeletionBrake, FederatedObject, FinalizerState, Host,
+    Adoption, ClusterFacts, DeletionBrake, DividedReplicas, FederatedObject, FinalizerState, Host,
     NamespacePlacement, Options, PlanInput, Readiness, Scope, TargetType, TypeServed,
 };
 pub use intent::{ClusterOverride, ClusterReference, Intent, Operation, OverrideItem, Placement};
@@ -25,9 +43,16 @@ pub use names::{
     ANNOTATION_PLACEMENT, FIELD_MANAGER, FINALIZER, LABEL_MANAGED,
 };
 pub use outcome::{ClusterOutcome, Failure, MemberError, Outcome, Retry};
-pub use plan::{
+pub use overrides::check_overrides;
+pub use ownership::{OwnershipDifference, owned_exactly, ownership_difference};
+pub use place::{Choice, Placing, by_placement, place};
+pub use plan::plan;
+pub use render::{Provenance, Rendered, ReplicasRule, render};
+pub use selector::{LabelOperator, LabelRequirement, LabelSelector};
+pub use status::{ClusterStatus, Condition, PropagationReason, PropagationStatus, Status};
+pub use step::{
     Action, Delete, FinalizerStep, Owed, Plan, Precondition, Problem, ProblemKind, Release, Step,
     TombstoneEntry, Write,
 };
-pub use selector::{LabelOperator, LabelRequirement, LabelSelector};
-pub use status::{ClusterStatus, Condition, PropagationReason, PropagationStatus, Status};
+pub use summarize::summarize;
+pub use tombstone::{Replay, replay};

@@ -1,261 +1,726 @@
-//! The plan: for every cluster one step that leaves nothing to decide, and why.
+//! From what is wanted and what is there to a plan.
+//!
+//! [`plan`] is pure and total: whatever stands in the way becomes an entry of [`Plan::report`] and a
+//! [`Action::Hold`] with its reason, and the other clusters are served. A cluster's step depends
+//! only on host objects and on that member's own state, so that an agent in the member could make
+//! it. Deletion is an empty placement.
+//!
+//! The two halves are in `present.rs` (the object shall be there) and `absent.rs` (it shall not).
 
-use crate::status::{PropagationReason, PropagationStatus};
-use model::{ClusterName, ObjectKey};
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
-use std::collections::BTreeMap;
+use crate::{
+    absent::{self, Cause},
+    input::{ClusterFacts, FinalizerState, PlanInput},
+    live::Observed,
+    names::ANNOTATION_PAUSED,
+    overrides::check_overrides,
+    place::place,
+    present,
+    status::PropagationStatus,
+    step::{Action, FinalizerStep, Plan, Problem, ProblemKind, Step, TombstoneEntry},
+};
+use model::ClusterName;
 
-/// What would be done, complete: applying it makes no choice.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Plan {
-    /// One step per cluster that is concerned; clusters without one are none of this object's.
-    pub steps: BTreeMap<ClusterName, Step>,
-    /// What happens to our finalizer.
-    pub finalizer: FinalizerStep,
-    /// Deletions owed to members that cannot be reached: written before the finalizer goes.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub tombstones: Vec<TombstoneEntry>,
-    /// Problems, in the order they were met.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub report: Vec<Problem>,
-    /// Seconds after which time alone changes this plan.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub again_in_secs: Option<u64>,
+/// Makes the plan for one federated object.
+pub fn plan(input: &PlanInput) -> Plan {
+    let mut plan = match input.object.deleted_for_secs {
+        Some(_) => plan_deletion(input),
+        None => plan_presence(input),
+    };
+    if input
+        .object
+        .annotations
+        .get(ANNOTATION_PAUSED)
+        .map(String::as_str)
+        == Some("true")
+    {
+        pause(&mut plan);
+    }
+    plan
+}
+
+/// One member, with everything that its step may depend on.
+#[derive(Clone, Copy)]
+pub(crate) struct Member<'a> {
+    pub(crate) input: &'a PlanInput,
+    pub(crate) name: &'a ClusterName,
+    pub(crate) facts: &'a ClusterFacts,
+    pub(crate) observed: &'a Observed,
+}
+
+/// What was decided for one member.
+#[derive(Default)]
+pub(crate) struct Verdict {
+    pub(crate) step: Option<Step>,
+    pub(crate) problem: Option<Problem>,
+    pub(crate) tombstone: Option<TombstoneEntry>,
+    pub(crate) again_in_secs: Option<u64>,
+}
+
+impl Verdict {
+    pub(crate) fn act(action: Action, status: PropagationStatus, reason: String) -> Self {
+        Self {
+            step: Some(Step {
+                action,
+                status,
+                reason,
+            }),
+            ..Self::default()
+        }
+    }
+
+    pub(crate) fn hold(status: PropagationStatus, reason: String) -> Self {
+        Self::act(Action::Hold, status, reason)
+    }
+}
+
+impl Member<'_> {
+    /// A hold that is also a problem in the report.
+    pub(crate) fn stuck(
+        self,
+        kind: ProblemKind,
+        status: PropagationStatus,
+        message: String,
+    ) -> Verdict {
+        Verdict {
+            problem: Some(Problem {
+                cluster: Some(self.name.clone()),
+                kind,
+                message: message.clone(),
+            }),
+            ..Verdict::hold(status, message)
+        }
+    }
+}
+
+fn members(input: &PlanInput) -> impl Iterator<Item = Member<'_>> {
+    static UNKNOWN: Observed = Observed::Unknown;
+    input.clusters.iter().map(|(name, facts)| Member {
+        input,
+        name,
+        facts,
+        observed: input.observed.get(name).unwrap_or(&UNKNOWN),
+    })
+}
+
+fn plan_presence(input: &PlanInput) -> Plan {
+    let placing = place(input);
+    let mut plan = Plan {
+        report: placing.problems.clone(),
+        ..Plan::default()
+    };
+    if input.options.retain_replicas && input.division.is_some() {
+        plan.report.push(replicas_retained());
+    }
+    let faults = check_overrides(&input.intent.overrides);
+    if !faults.is_empty() {
+        plan.report.push(Problem {
+            cluster: None,
+            kind: ProblemKind::InvalidIntent,
+            message: faults.join("; "),
+        });
+    }
+    for member in members(input) {
+        let verdict = if !placing.clusters[member.name].is_chosen() {
+            absent::step(member, Cause::Placement, None)
+        } else if let Some(fault) = faults.first() {
+            Verdict::hold(PropagationStatus::ApplyOverridesFailed, fault.clone())
+        } else {
+            present::step(member)
+        };
+        plan.take(member.name, verdict);
+    }
+    let writes = plan.steps.values().any(|step| step.action.writes());
+    if writes && input.object.finalizer == FinalizerState::Absent {
+        plan.finalizer = FinalizerStep::Add;
+    }
+    plan
+}
+
+/// Everything goes. Without our finalizer nothing was ever written, and nothing is owed.
+fn plan_deletion(input: &PlanInput) -> Plan {
+    let mut plan = Plan::default();
+    if input.object.finalizer == FinalizerState::Absent {
+        return plan;
+    }
+    let options = match absent::delete_options(input) {
+        Ok(options) => options,
+        Err(problem) => {
+            plan.report.push(problem);
+            None
+        }
+    };
+    let cause = if plan.report.is_empty() {
+        Cause::Deleted
+    } else {
+        Cause::DeletedWithoutOptions
+    };
+    for member in members(input) {
+        let verdict = absent::step(member, cause, options.as_ref());
+        plan.take(member.name, verdict);
+    }
+    let only_tombstones = plan
+        .steps
+        .values()
+        .all(|step| step.action == Action::Tombstone);
+    if only_tombstones {
+        plan.finalizer = FinalizerStep::Remove;
+    } else {
+        // Written once, together, when nothing else is left to wait for.
+        plan.tombstones.clear();
+    }
+    plan
 }
 
 impl Plan {
-    /// Whether applying it writes nothing anywhere.
-    pub fn is_quiet(&self) -> bool {
-        self.finalizer == FinalizerStep::Keep
-            && self.tombstones.is_empty()
-            && self.steps.values().all(|step| !step.action.writes())
+    fn take(&mut self, cluster: &ClusterName, verdict: Verdict) {
+        if let Some(step) = verdict.step {
+            self.steps.insert(cluster.clone(), step);
+        }
+        self.report.extend(verdict.problem);
+        self.tombstones.extend(verdict.tombstone);
+        self.again_in_secs = match (self.again_in_secs, verdict.again_in_secs) {
+            (Some(one), Some(other)) => Some(one.min(other)),
+            (one, other) => one.or(other),
+        };
     }
 }
 
-/// What happens in one cluster.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Step {
-    /// What to do.
-    pub action: Action,
-    /// What the cluster's status says once that is done.
-    pub status: PropagationStatus,
-    /// Why, in words that never hold a Secret's values.
-    pub reason: String,
-}
-
-/// What to do in one cluster.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum Action {
-    /// The member holds exactly what was rendered.
-    Nothing,
-    /// Server-side apply of an object that is not there, without force.
-    ///
-    /// The answer must be 201. With 200, or a conflict, somebody else's object was there: report
-    /// [`crate::Failure::AlreadyExists`], and plan again from a fresh read.
-    Create(Box<Write>),
-    /// Server-side apply with force over what is there.
-    Apply(Box<Write>),
-    /// Delete.
-    Delete(Delete),
-    /// Let go: merge-patch our marks away, leave the object.
-    Release(Release),
-    /// Wait; the status says for what.
-    Hold,
-    /// Owed to a member that cannot be reached; see [`Plan::tombstones`].
-    Tombstone,
-}
-
-impl Action {
-    /// Whether it changes the member.
-    pub fn writes(&self) -> bool {
-        matches!(
-            self,
-            Self::Create(_) | Self::Apply(_) | Self::Delete(_) | Self::Release(_)
-        )
-    }
-
-    /// One word for tables and metrics.
-    pub fn verb(&self) -> &'static str {
-        match self {
-            Self::Nothing => "nothing",
-            Self::Create(_) => "create",
-            Self::Apply(_) => "apply",
-            Self::Delete(_) => "delete",
-            Self::Release(_) => "release",
-            Self::Hold => "hold",
-            Self::Tombstone => "tombstone",
+/// Whatever would write waits; what is in order stays as it is.
+fn pause(plan: &mut Plan) {
+    for step in plan.steps.values_mut() {
+        if step.action.writes() || step.action == Action::Tombstone {
+            step.reason = format!("paused; otherwise {}: {}", step.action.verb(), step.reason);
+            step.action = Action::Hold;
         }
     }
+    plan.finalizer = FinalizerStep::Keep;
+    plan.tombstones.clear();
+    plan.again_in_secs = None;
+    plan.report.push(Problem {
+        cluster: None,
+        kind: ProblemKind::Paused,
+        message: format!("nothing is written while the annotation {ANNOTATION_PAUSED} is \"true\""),
+    });
 }
 
-/// A server-side apply with field manager [`crate::FIELD_MANAGER`].
-#[derive(Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Write {
-    /// The whole object to send, our label and annotations included.
-    pub object: Value,
-    /// The hash of what was rendered, as the annotation says.
-    pub hash: String,
-    /// What must still be so; the hands put it into `metadata`.
-    pub precondition: Precondition,
-    /// Managers whose Update entries become ours before the apply.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub takeover: Vec<String>,
-}
-
-/// Shows identity and hash, never the object's values: it may be a Secret.
-impl std::fmt::Debug for Write {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Write")
-            .field("hash", &self.hash)
-            .field("precondition", &self.precondition)
-            .field("takeover", &self.takeover)
-            .finish_non_exhaustive()
+fn replicas_retained() -> Problem {
+    Problem {
+        cluster: None,
+        kind: ProblemKind::ReplicasRetained,
+        message: "spec.retainReplicas keeps each cluster's own count, so the \
+                  ReplicaSchedulingPreference only decides the first one: take one of them away"
+            .to_owned(),
     }
 }
 
-/// What a write depends on.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Precondition {
-    /// The object is still this one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub uid: Option<String>,
-    /// Nobody wrote it since.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub resource_version: Option<String>,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::input::{Adoption, DeletionBrake, DividedReplicas, Readiness, TypeServed};
+    use crate::{
+        input::NamespacePlacement,
+        live::{LiveReplicas, ManagedLabel, OwnedFields},
+        names::*,
+        test_world::World,
+    };
+    use serde_json::json;
 
-/// A deletion, always of the very object that was seen.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Delete {
-    /// Its uid.
-    pub uid: String,
-    /// Its resourceVersion.
-    pub resource_version: String,
-    /// DeleteOptions of the user, preconditions not included.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub options: Option<Value>,
-}
+    /// `cluster verb status` for every step.
+    fn lines(world: &World) -> Vec<String> {
+        world
+            .plan()
+            .steps
+            .iter()
+            .map(|(name, step)| format!("{name} {} {:?}", step.action.verb(), step.status))
+            .collect()
+    }
 
-/// Taking our marks off an object that stays.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Release {
-    /// Its uid.
-    pub uid: String,
-    /// Its resourceVersion.
-    pub resource_version: String,
-    /// The merge patch (RFC 7386), preconditions included.
-    pub patch: Value,
-}
+    fn check(world: &World, expected: &[&str]) {
+        assert_eq!(lines(world), expected, "{:#?}", world.plan().report);
+    }
 
-/// What happens to our finalizer on the federated object.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub enum FinalizerStep {
-    /// As it is.
-    #[default]
-    Keep,
-    /// Added, before any member is written.
-    Add,
-    /// Removed, after the tombstones are written.
-    Remove,
-}
+    fn kinds(world: &World) -> Vec<ProblemKind> {
+        world
+            .plan()
+            .report
+            .iter()
+            .map(|problem| problem.kind)
+            .collect()
+    }
 
-/// Something that stands in the way; never an error of the plan itself.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Problem {
-    /// The cluster it concerns; absent when it concerns the object.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cluster: Option<ClusterName>,
-    /// What kind of problem.
-    pub kind: ProblemKind,
-    /// In words: what, where, what to do.
-    pub message: String,
-}
+    #[test]
+    fn what_is_not_there_is_created_and_what_is_in_order_is_left() {
+        let mut world = World::new(&["a", "b"]);
+        check(&world, &["a create Ok", "b create Ok"]);
+        world.settle();
+        check(&world, &["a nothing Ok", "b nothing Ok"]);
+        assert!(world.plan().is_quiet());
+    }
 
-/// Kinds of problems; a fixed set, for conditions, events and metrics.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub enum ProblemKind {
-    /// The object goes nowhere: its namespace is not federated.
-    NamespaceNotFederated,
-    /// Placement names a cluster that is not registered.
-    UnknownCluster,
-    /// Placement or overrides contradict themselves.
-    InvalidIntent,
-    /// An override does not fit the template.
-    OverrideFailed,
-    /// The template is not an object.
-    InvalidTemplate,
-    /// A member is not ready.
-    ClusterNotReady,
-    /// A member does not serve the type.
-    TypeNotServed,
-    /// Somebody else's object has the name.
-    AlreadyExists,
-    /// The member's object says hands off.
-    ManagedLabelFalse,
-    /// Deletions are stopped until somebody confirms.
-    DeletionBraked,
-    /// The delete options do not parse.
-    InvalidDeleteOptions,
-    /// `retainReplicas` keeps a scheduling preference from being obeyed.
-    ReplicasRetained,
-    /// `placement.clusters` is there but a scheduling preference decides.
-    PlacementIgnored,
-    /// The object is paused.
-    Paused,
-}
+    #[test]
+    fn the_finalizer_is_added_before_the_first_write_and_only_then() {
+        let mut world = World::new(&["a"]);
+        world.input.object.finalizer = FinalizerState::Absent;
+        assert_eq!(world.plan().finalizer, FinalizerStep::Add);
+        world.place_named(&[]);
+        assert_eq!(world.plan().finalizer, FinalizerStep::Keep);
+    }
 
-impl ProblemKind {
-    /// The reason it gives the Propagation condition, when it decides that.
-    pub fn reason(self) -> Option<PropagationReason> {
-        match self {
-            Self::NamespaceNotFederated => Some(PropagationReason::NamespaceNotFederated),
-            Self::InvalidIntent => Some(PropagationReason::ComputePlacementFailed),
-            Self::UnknownCluster => Some(PropagationReason::CheckClusters),
-            _ => None,
+    #[test]
+    fn a_changed_template_is_applied_to_the_very_object_that_was_seen() {
+        let mut world = World::settled(&["a"]);
+        world.input.intent.template = json!({"data": {"colour": "red"}});
+        check(&world, &["a apply Ok"]);
+        let plan = world.plan();
+        let Action::Apply(write) = &plan.steps["a"].action else {
+            panic!("{plan:?}");
+        };
+        assert_eq!(write.precondition.uid.as_deref(), Some("live-uid"));
+        assert_eq!(write.precondition.resource_version, None);
+    }
+
+    #[test]
+    fn a_field_that_somebody_took_is_applied_again_and_named() {
+        let mut world = World::settled(&["a"]);
+        world.live_mut("a").owned = OwnedFields::Entry {
+            api_version: "v1".to_owned(),
+            fields: json!({"f:data": {}}),
+        };
+        check(&world, &["a apply Ok"]);
+        let reason = &world.plan().steps["a"].reason;
+        assert!(reason.contains(".metadata"), "{reason}");
+    }
+
+    #[test]
+    fn an_entry_of_another_version_is_applied_again() {
+        let mut world = World::settled(&["a"]);
+        let object = match &World::new(&["a"]).plan().steps["a"].action {
+            Action::Create(write) => write.object.clone(),
+            other => panic!("{other:?}"),
+        };
+        let annotations: serde_json::Map<String, serde_json::Value> =
+            object["metadata"]["annotations"]
+                .as_object()
+                .unwrap()
+                .keys()
+                .map(|key| (format!("f:{key}"), json!({})))
+                .collect();
+        let fields = json!({"f:data": {"f:colour": {}}, "f:metadata": {
+            "f:annotations": annotations, "f:labels": {"f:kubefed.io/managed": {}}}});
+        let entry = |api_version: &str| OwnedFields::Entry {
+            api_version: api_version.to_owned(),
+            fields: fields.clone(),
+        };
+        world.live_mut("a").owned = entry("v1");
+        check(&world, &["a nothing Ok"]);
+        world.live_mut("a").owned = entry("v1beta1");
+        check(&world, &["a apply Ok"]);
+    }
+
+    #[test]
+    fn a_member_that_is_away_or_paused_waits_and_the_others_do_not() {
+        let mut world = World::new(&["a", "b", "c", "d", "e"]);
+        world.facts_mut("a").readiness = Readiness::NotReady("no route".to_owned());
+        world.observe("b", Observed::Unknown);
+        world.facts_mut("c").paused = true;
+        world.facts_mut("d").serves_type = TypeServed::No;
+        check(
+            &world,
+            &[
+                "a hold ClusterNotReady",
+                "b hold CachedRetrievalFailed",
+                "c hold ClusterNotReady",
+                "d hold RetrievalFailed",
+                "e create Ok",
+            ],
+        );
+        assert_eq!(
+            kinds(&world),
+            [ProblemKind::ClusterNotReady, ProblemKind::TypeNotServed]
+        );
+    }
+
+    #[test]
+    fn somebody_elses_object_is_left_alone_unless_adoption_is_enabled() {
+        let mut world = World::new(&["a"]);
+        world.foreign("a");
+        check(&world, &["a hold AlreadyExists"]);
+        world.input.options.adoption = Adoption::Enabled;
+        world.live_mut("a").legacy_managers = vec!["kubectl-client-side-apply".to_owned()];
+        check(&world, &["a apply Ok"]);
+        let plan = world.plan();
+        let Action::Apply(write) = &plan.steps["a"].action else {
+            panic!("{plan:?}");
+        };
+        assert_eq!(write.takeover, ["kubectl-client-side-apply"]);
+        assert_eq!(write.precondition.resource_version.as_deref(), Some("5"));
+        assert_eq!(
+            write.object["metadata"]["annotations"][ANNOTATION_ADOPTED],
+            "true"
+        );
+    }
+
+    #[test]
+    fn what_was_adopted_is_released_and_not_deleted() {
+        let mut world = World::new(&["a"]);
+        world.foreign("a");
+        world.input.options.adoption = Adoption::Enabled;
+        world.settle();
+        check(&world, &["a nothing Ok"]);
+        world.place_named(&[]);
+        check(&world, &["a release Ok"]);
+        world.settle();
+        check(&world, &[]);
+    }
+
+    #[test]
+    fn an_object_of_another_host_is_never_taken_unless_that_host_was_adopted() {
+        let mut world = World::settled(&["a"]);
+        world.input.options.adoption = Adoption::Enabled;
+        world.input.host.uid = "new-host".to_owned();
+        check(&world, &["a hold AlreadyExists"]);
+        world.place_named(&[]);
+        check(&world, &[]);
+        world.input.host.adopted.insert("host-uid".to_owned());
+        check(&world, &["a delete WaitingForRemoval"]);
+    }
+
+    #[test]
+    fn an_object_of_an_earlier_incarnation_is_taken_over_but_not_deleted() {
+        let mut world = World::settled(&["a"]);
+        world.input.object.uid = "second-uid".to_owned();
+        check(&world, &["a apply Ok"]);
+        world.place_named(&[]);
+        check(&world, &[]);
+    }
+
+    #[test]
+    fn a_managed_label_of_false_keeps_hands_off() {
+        let mut world = World::settled(&["a"]);
+        world.live_mut("a").managed = ManagedLabel::False;
+        check(&world, &["a hold ManagedLabelFalse"]);
+        world.place_named(&[]);
+        check(&world, &[]);
+    }
+
+    #[test]
+    fn leaving_a_placement_deletes_exactly_what_was_seen() {
+        let mut world = World::settled(&["a", "b"]);
+        world.place_named(&["b"]);
+        check(&world, &["a delete WaitingForRemoval", "b nothing Ok"]);
+        let plan = world.plan();
+        let Action::Delete(delete) = &plan.steps["a"].action else {
+            panic!("{plan:?}");
+        };
+        assert_eq!(
+            (delete.uid.as_str(), delete.resource_version.as_str()),
+            ("live-uid", "10")
+        );
+        world.live_mut("a").deleting = true;
+        check(&world, &["a hold WaitingForRemoval", "b nothing Ok"]);
+    }
+
+    #[test]
+    fn leaving_a_member_that_is_away_is_remembered_in_the_status() {
+        let mut world = World::settled(&["a"]);
+        world.facts_mut("a").readiness = Readiness::NotReady("no route".to_owned());
+        world.place_named(&[]);
+        check(&world, &["a hold WaitingForRemoval"]);
+        world.input.recorded.clear();
+        check(&world, &[]);
+    }
+
+    #[test]
+    fn deletion_ends_when_every_member_is_empty() {
+        let mut world = World::settled(&["a", "b"]);
+        world.input.object.deleted_for_secs = Some(0);
+        check(
+            &world,
+            &["a delete WaitingForRemoval", "b delete WaitingForRemoval"],
+        );
+        assert_eq!(world.plan().finalizer, FinalizerStep::Keep);
+        world.settle();
+        check(&world, &[]);
+        assert_eq!(world.plan().finalizer, FinalizerStep::Remove);
+        world.input.object.finalizer = FinalizerState::Absent;
+        assert_eq!(world.plan(), Plan::default());
+    }
+
+    #[test]
+    fn an_unreachable_member_holds_a_deletion_for_the_grace_and_then_is_owed_it() {
+        let mut world = World::settled(&["a", "b"]);
+        world.facts_mut("a").readiness = Readiness::NotReady("no route".to_owned());
+        world.input.object.deleted_for_secs = Some(20);
+        check(
+            &world,
+            &["a hold WaitingForRemoval", "b delete WaitingForRemoval"],
+        );
+        assert_eq!(world.plan().again_in_secs, Some(40));
+        world.input.object.deleted_for_secs = Some(60);
+        check(
+            &world,
+            &[
+                "a tombstone WaitingForRemoval",
+                "b delete WaitingForRemoval",
+            ],
+        );
+        assert!(
+            world.plan().tombstones.is_empty(),
+            "b is still being deleted"
+        );
+        world.settle();
+        let plan = world.plan();
+        assert_eq!(plan.finalizer, FinalizerStep::Remove);
+        assert_eq!(plan.tombstones.len(), 1);
+        assert_eq!(plan.tombstones[0].origin_object, "object-uid");
+        assert_eq!(plan.tombstones[0].owed, crate::Owed::Delete);
+    }
+
+    #[test]
+    fn a_member_that_never_held_it_does_not_hold_its_deletion() {
+        let mut world = World::new(&["a", "b"]);
+        world.place_named(&["b"]);
+        world.settle();
+        world.facts_mut("a").readiness = Readiness::NotReady("no route".to_owned());
+        world.input.object.deleted_for_secs = Some(0);
+        world.settle();
+        assert_eq!(world.plan().finalizer, FinalizerStep::Remove);
+        assert!(world.plan().tombstones.is_empty());
+    }
+
+    #[test]
+    fn orphaning_releases_instead_of_deleting() {
+        let mut world = World::settled(&["a"]);
+        world.annotate(ANNOTATION_ORPHAN, "true");
+        world.input.object.deleted_for_secs = Some(0);
+        check(&world, &["a release Ok"]);
+        let plan = world.plan();
+        let Action::Release(release) = &plan.steps["a"].action else {
+            panic!("{plan:?}");
+        };
+        assert_eq!(
+            release.patch["metadata"]["labels"][LABEL_MANAGED],
+            json!(null)
+        );
+        assert_eq!(release.patch["metadata"]["resourceVersion"], "10");
+        world.settle();
+        assert_eq!(world.plan().finalizer, FinalizerStep::Remove);
+    }
+
+    #[test]
+    fn delete_options_are_passed_on_and_broken_ones_hold_the_deletion() {
+        let mut world = World::settled(&["a"]);
+        world.input.object.deleted_for_secs = Some(0);
+        world.annotate(
+            ANNOTATION_DELETE_OPTIONS,
+            r#"{"propagationPolicy":"Orphan"}"#,
+        );
+        let plan = world.plan();
+        let Action::Delete(delete) = &plan.steps["a"].action else {
+            panic!("{plan:?}");
+        };
+        assert_eq!(delete.options, Some(json!({"propagationPolicy": "Orphan"})));
+        world.annotate(ANNOTATION_DELETE_OPTIONS, "{");
+        check(&world, &["a hold DeletionFailed"]);
+        assert_eq!(kinds(&world), [ProblemKind::InvalidDeleteOptions]);
+    }
+
+    #[test]
+    fn a_namespace_is_not_deleted_by_a_placement_change_until_confirmed() {
+        let mut world = World::settled(&["a"]);
+        world.input.target.kind = "Namespace".to_owned();
+        world.settle();
+        world.place_named(&[]);
+        check(&world, &["a hold WaitingForRemoval"]);
+        assert_eq!(kinds(&world), [ProblemKind::DeletionBraked]);
+        for (confirmed, expected) in [
+            ("1:b", "a hold WaitingForRemoval"),
+            ("0:a", "a hold WaitingForRemoval"),
+            ("1:b,a", "a delete WaitingForRemoval"),
+            ("1:*", "a delete WaitingForRemoval"),
+        ] {
+            world.annotate(ANNOTATION_CONFIRMED, confirmed);
+            check(&world, &[expected]);
+        }
+        world.input.object.annotations.clear();
+        world.input.object.deleted_for_secs = Some(0);
+        check(&world, &["a delete WaitingForRemoval"]);
+    }
+
+    #[test]
+    fn the_hosts_own_namespace_is_taken_without_adoption_and_never_deleted() {
+        let mut world = World::new(&["a"]);
+        world.input.target.kind = "Namespace".to_owned();
+        world.facts_mut("a").is_host = true;
+        world.foreign("a");
+        check(&world, &["a apply Ok"]);
+        world.settle();
+        world.place_named(&[]);
+        check(&world, &["a release Ok"]);
+    }
+
+    #[test]
+    fn a_shut_brake_holds_deletions_only() {
+        let mut world = World::settled(&["a", "b"]);
+        let shut = DeletionBrake::Shut("21 of 100 within five minutes".to_owned());
+        world.input.brake.insert("a".into(), shut.clone());
+        world.input.brake.insert("b".into(), shut);
+        world.place_named(&["b"]);
+        world.input.intent.template = json!({"data": {}});
+        check(&world, &["a hold WaitingForRemoval", "b apply Ok"]);
+        assert_eq!(kinds(&world), [ProblemKind::DeletionBraked]);
+    }
+
+    #[test]
+    fn a_paused_object_is_held_as_it_is() {
+        let mut world = World::settled(&["a", "b"]);
+        world.input.intent.template = json!({"data": {}});
+        world.place_named(&["a"]);
+        world.annotate(ANNOTATION_PAUSED, "true");
+        check(&world, &["a hold Ok", "b hold WaitingForRemoval"]);
+        assert!(world.plan().is_quiet());
+        world.input.object.deleted_for_secs = Some(1000);
+        assert!(world.plan().is_quiet());
+    }
+
+    #[test]
+    fn broken_overrides_hold_every_cluster_and_a_failing_one_only_its_own() {
+        let mut world = World::new(&["a", "b"]);
+        world.input.intent.overrides = serde_json::from_value(json!([
+            {"clusterName": "a", "clusterOverrides": [{"path": "/data/none", "value": "x"}]}]))
+        .unwrap();
+        check(&world, &["a hold ApplyOverridesFailed", "b create Ok"]);
+        world.input.intent.overrides = serde_json::from_value(json!([
+            {"clusterName": "a", "clusterOverrides": [{"path": "/kind", "value": "x"}]}]))
+        .unwrap();
+        check(
+            &world,
+            &["a hold ApplyOverridesFailed", "b hold ApplyOverridesFailed"],
+        );
+        assert_eq!(kinds(&world), [ProblemKind::InvalidIntent]);
+    }
+
+    #[test]
+    fn a_template_that_is_no_object_holds_its_clusters() {
+        let mut world = World::new(&["a"]);
+        world.input.intent.template = json!("text");
+        check(&world, &["a hold ComputeResourceFailed"]);
+    }
+
+    #[test]
+    fn an_object_that_is_being_deleted_there_is_waited_for() {
+        let mut world = World::settled(&["a"]);
+        world.live_mut("a").deleting = true;
+        check(&world, &["a hold WaitingForRemoval"]);
+    }
+
+    #[test]
+    fn a_namespace_that_is_not_federated_takes_the_object_out() {
+        let mut world = World::settled(&["a"]);
+        world.input.namespace = NamespacePlacement::NotFederated;
+        check(&world, &["a delete WaitingForRemoval"]);
+        assert_eq!(kinds(&world), [ProblemKind::NamespaceNotFederated]);
+    }
+
+    fn sent_replicas(world: &World) -> (Option<i64>, Option<String>) {
+        match &world.plan().steps["a"].action {
+            Action::Create(write) | Action::Apply(write) => (
+                write.object["spec"]["replicas"].as_i64(),
+                write.precondition.resource_version.clone(),
+            ),
+            other => panic!("{other:?}"),
         }
     }
-}
 
-/// A deletion or release owed to a member; what a MemberTombstone lists.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct TombstoneEntry {
-    /// The member.
-    pub cluster: ClusterName,
-    /// API group of the object.
-    #[serde(default)]
-    pub group: String,
-    /// API version.
-    pub version: String,
-    /// Kind.
-    pub kind: String,
-    /// Resource name in paths.
-    pub plural: String,
-    /// Namespace and name in the member.
-    pub key: ObjectKey,
-    /// The federated object's uid; only an object whose origin still says so is touched.
-    pub origin_object: String,
-    /// What is owed.
-    pub owed: Owed,
-    /// DeleteOptions of the user.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub options: Option<Value>,
-}
+    #[test]
+    fn a_division_decides_the_replicas() {
+        let mut world = World::new(&["a"]);
+        world.deployment(1);
+        world.input.division = Some([("a".into(), DividedReplicas::Set(4))].into());
+        assert_eq!(sent_replicas(&world), (Some(4), None));
+        world.settle();
+        check(&world, &["a nothing Ok"]);
+        world.input.division = Some([("a".into(), DividedReplicas::Set(6))].into());
+        assert_eq!(sent_replicas(&world), (Some(6), None));
+    }
 
-/// What is owed to a member.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Owed {
-    /// Deleting the object (releasing it, where it was adopted).
-    Delete,
-    /// Taking our marks off it.
-    Release,
+    #[test]
+    fn a_division_that_keeps_sends_what_runs_and_creates_with_none() {
+        let mut world = World::new(&["a"]);
+        world.deployment(1);
+        world.input.division = Some([("a".into(), DividedReplicas::Keep)].into());
+        assert_eq!(sent_replicas(&world), (Some(0), None));
+        world.settle();
+        world.live_mut("a").replicas = Some(LiveReplicas {
+            value: 7,
+            other_owner: None,
+        });
+        assert_eq!(sent_replicas(&world), (Some(7), Some("10".to_owned())));
+    }
+
+    #[test]
+    fn retained_replicas_are_planned_once_then_the_live_ones_under_its_version() {
+        let mut world = World::new(&["a"]);
+        world.deployment(3);
+        world.input.options.retain_replicas = true;
+        assert_eq!(sent_replicas(&world), (Some(3), None));
+        world.settle();
+        check(&world, &["a nothing Ok"]);
+        world.input.intent.template = json!({"spec": {"replicas": 9}});
+        check(&world, &["a nothing Ok"]);
+        world.live_mut("a").replicas = Some(LiveReplicas {
+            value: 5,
+            other_owner: None,
+        });
+        assert_eq!(sent_replicas(&world), (Some(5), Some("10".to_owned())));
+        world.live_mut("a").replicas = Some(LiveReplicas {
+            value: 5,
+            other_owner: Some("horizontal-pod-autoscaler".to_owned()),
+        });
+        assert_eq!(sent_replicas(&world), (None, None));
+        world.live_mut("a").replicas = None;
+        check(&world, &["a hold FieldRetentionFailed"]);
+    }
+
+    #[test]
+    fn retaining_under_a_preference_is_said() {
+        let mut world = World::new(&["a"]);
+        world.deployment(3);
+        world.input.options.retain_replicas = true;
+        world.input.division = Some([("a".into(), DividedReplicas::Set(4))].into());
+        assert_eq!(sent_replicas(&world), (Some(4), None));
+        assert_eq!(kinds(&world), [ProblemKind::ReplicasRetained]);
+    }
+
+    #[test]
+    fn a_plan_and_its_input_survive_being_written_down() {
+        let mut world = World::settled(&["a", "b"]);
+        world.place_named(&["a", "c"]);
+        world.input.division = Some([("a".into(), DividedReplicas::Set(4))].into());
+        let text = serde_json::to_string(&world.input).unwrap();
+        assert_eq!(
+            serde_json::from_str::<PlanInput>(&text).unwrap(),
+            world.input
+        );
+        let plan = world.plan();
+        let text = serde_json::to_string(&plan).unwrap();
+        assert_eq!(serde_json::from_str::<Plan>(&text).unwrap(), plan);
+    }
+
+    #[test]
+    fn a_secrets_values_are_in_no_words() {
+        let mut world = World::new(&["a", "b"]);
+        world.input.target.kind = "Secret".to_owned();
+        world.input.intent.template = json!({"stringData": {"password": "hunter2"}});
+        world.input.intent.overrides = serde_json::from_value(json!([
+            {"clusterName": "b", "clusterOverrides": [
+                {"op": "test", "path": "/stringData/password", "value": "hunter2!"}]}]))
+        .unwrap();
+        let plan = world.plan();
+        let words = format!("{plan:?}");
+        assert!(
+            !words.contains("hunter2") && !words.contains("aHVudGVyMg"),
+            "{words}"
+        );
+    }
 }

@@ -1,0 +1,424 @@
+//! Does our entry in `managedFields` hold exactly the fields of what was rendered?
+//!
+//! Server-side apply keeps, per manager, the set of fields it owns (KEP-555). Whoever changes or
+//! removes one of ours by an update or a forced apply takes its path out of our entry. So the
+//! annotation with the rendered hash speaks for the values, and this comparison for everything that
+//! happened to them since. It needs no schema: the entry itself says where lists have keys (`k:`),
+//! where they are sets (`v:`), and where a value is atomic (a leaf).
+//!
+//! | in the entry | means |
+//! |---|---|
+//! | `f:name` | the field of that name |
+//! | `k:{…}` | the list's item with these key values; what the item leaves out is the schema's default |
+//! | `v:…` | the set's item with this value |
+//! | `i:n` | the list's item at this index |
+//! | `.` beside others | the thing itself; alone or `{}`: a leaf, and everything below it |
+//!
+//! Caveat: where a map of maps (only custom resources have them) has lost *all* fields of one of
+//! its entries to others, that entry looks like a leaf, and counts as owned. A cache that remembers
+//! the entry's [`crate::FieldsDigest`] sees that too, as long as it runs.
+
+use serde_json::{Map, Value};
+
+/// How many differing paths are named; the rest is counted by nobody.
+const NAMED_MAX: usize = 8;
+
+/// Fields of metadata that are never in `managedFields`.
+const UNTRACKED: [&str; 2] = ["name", "namespace"];
+
+/// Where an entry and a rendered object differ.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OwnershipDifference {
+    /// Fields that were rendered and that we do not own: changed or removed by somebody.
+    pub lost: Vec<String>,
+    /// Fields that we own and that were not rendered: they left the template.
+    pub surplus: Vec<String>,
+}
+
+impl OwnershipDifference {
+    /// Whether there is none.
+    pub fn is_none(&self) -> bool {
+        self.lost.is_empty() && self.surplus.is_empty()
+    }
+
+    fn lose(&mut self, path: &str) {
+        if self.lost.len() < NAMED_MAX {
+            self.lost.push(path.to_owned());
+        }
+    }
+
+    fn exceed(&mut self, path: &str) {
+        if self.surplus.len() < NAMED_MAX {
+            self.surplus.push(path.to_owned());
+        }
+    }
+}
+
+/// Whether an entry holds exactly the fields of a rendered object.
+pub fn owned_exactly(fields: &Value, rendered: &Value) -> bool {
+    ownership_difference(fields, rendered).is_none()
+}
+
+/// Where an entry and a rendered object differ, by path (`.spec.template`).
+pub fn ownership_difference(fields: &Value, rendered: &Value) -> OwnershipDifference {
+    let mut difference = OwnershipDifference::default();
+    let empty = Map::new();
+    let entry = fields.as_object().unwrap_or(&empty);
+    let Some(object) = rendered.as_object() else {
+        difference.lose("");
+        return difference;
+    };
+    let mut tracked = object.clone();
+    tracked.retain(|key, _| key != "apiVersion" && key != "kind");
+    if let Some(Value::Object(metadata)) = tracked.get_mut("metadata") {
+        metadata.retain(|key, _| !UNTRACKED.contains(&key.as_str()));
+        if metadata.is_empty() {
+            tracked.remove("metadata");
+        }
+    }
+    compare_map(entry, &tracked, "", &mut difference);
+    difference
+}
+
+fn compare(entry: &Map<String, Value>, value: &Value, path: &str, out: &mut OwnershipDifference) {
+    let is_leaf = entry.keys().all(|key| key == ".");
+    match value {
+        _ if is_leaf => {}
+        Value::Object(fields) => compare_map(entry, fields, path, out),
+        Value::Array(items) => compare_list(entry, items, path, out),
+        _ => out.exceed(path),
+    }
+}
+
+fn compare_map(
+    entry: &Map<String, Value>,
+    fields: &Map<String, Value>,
+    path: &str,
+    out: &mut OwnershipDifference,
+) {
+    for (key, below) in entry {
+        let Some(name) = key.strip_prefix("f:") else {
+            if key != "." {
+                out.exceed(&format!("{path}[{key}]"));
+            }
+            continue;
+        };
+        let path = format!("{path}.{name}");
+        match (fields.get(name), below.as_object()) {
+            (Some(value), Some(below)) => compare(below, value, &path, out),
+            _ => out.exceed(&path),
+        }
+    }
+    for (name, value) in fields {
+        if !entry.contains_key(&format!("f:{name}")) && !owns_nothing(value) {
+            out.lose(&format!("{path}.{name}"));
+        }
+    }
+}
+
+fn compare_list(
+    entry: &Map<String, Value>,
+    items: &[Value],
+    path: &str,
+    out: &mut OwnershipDifference,
+) {
+    let mut met = vec![false; items.len()];
+    for (key, below) in entry.iter().filter(|(key, _)| *key != ".") {
+        let path = format!("{path}[{key}]");
+        match (find_item(key, items, &met), below.as_object()) {
+            (Some(index), Some(below)) => {
+                met[index] = true;
+                compare(below, &items[index], &path, out);
+            }
+            _ => out.exceed(&path),
+        }
+    }
+    for (index, _) in met.iter().enumerate().filter(|(_, met)| !**met) {
+        out.lose(&format!("{path}[{index}]"));
+    }
+}
+
+/// The item that an element of the entry means, among those not met yet.
+fn find_item(key: &str, items: &[Value], met: &[bool]) -> Option<usize> {
+    let open = || items.iter().enumerate().filter(|(index, _)| !met[*index]);
+    if let Some(keys) = key.strip_prefix("k:") {
+        let keys: Map<String, Value> = serde_json::from_str(keys).ok()?;
+        // The item that spells out the most keys; a key it leaves out has its default.
+        return open()
+            .filter_map(|(index, item)| Some((exact_keys(&keys, item)?, index)))
+            .max_by_key(|(exact, index)| (*exact, std::cmp::Reverse(*index)))
+            .map(|(_, index)| index);
+    }
+    if let Some(value) = key.strip_prefix("v:") {
+        let value: Value = serde_json::from_str(value).ok()?;
+        return open()
+            .find(|(_, item)| same(item, &value))
+            .map(|(index, _)| index);
+    }
+    let index: usize = key.strip_prefix("i:")?.parse().ok()?;
+    (met.get(index) == Some(&false)).then_some(index)
+}
+
+/// How many of the keys an item spells out; `None` when one has another value.
+fn exact_keys(keys: &Map<String, Value>, item: &Value) -> Option<usize> {
+    let fields = item.as_object()?;
+    keys.iter()
+        .try_fold(0, |exact, (key, value)| match fields.get(key) {
+            Some(there) if same(there, value) => Some(exact + 1),
+            Some(_) => None,
+            None => Some(exact),
+        })
+}
+
+/// Equality in which `80` and `80.0` are the same.
+fn same(one: &Value, other: &Value) -> bool {
+    one == other
+        || matches!((one.as_f64(), other.as_f64()), (Some(one), Some(other)) if one == other)
+}
+
+/// Whether a value leaves no trace in an entry: an empty list, a null (which an entry may or may
+/// not hold), or a map of nothing else.
+fn owns_nothing(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Array(items) => items.is_empty(),
+        Value::Object(fields) => !fields.is_empty() && fields.values().all(owns_nothing),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    fn check(entry: Value, rendered: Value, lost: &[&str], surplus: &[&str]) {
+        let difference = ownership_difference(&entry, &rendered);
+        assert_eq!(difference.lost, lost, "lost");
+        assert_eq!(difference.surplus, surplus, "surplus");
+    }
+
+    /// The entry a real API server (1.32) keeps for [`deployment`].
+    fn deployment_entry() -> Value {
+        json!({
+            "f:metadata": {"f:annotations": {"f:meridian.dev/origin": {}},
+                "f:labels": {"f:app": {}, "f:kubefed.io/managed": {}}},
+            "f:spec": {"f:replicas": {}, "f:selector": {}, "f:template": {
+                "f:metadata": {"f:labels": {"f:app": {}}},
+                "f:spec": {
+                    "f:containers": {"k:{\"name\":\"web\"}": {".": {}, "f:image": {}, "f:name": {},
+                        "f:ports": {"k:{\"containerPort\":53,\"protocol\":\"TCP\"}":
+                                {".": {}, "f:containerPort": {}},
+                            "k:{\"containerPort\":53,\"protocol\":\"UDP\"}":
+                                {".": {}, "f:containerPort": {}, "f:protocol": {}}},
+                        "f:resources": {"f:limits": {"f:cpu": {}}}}},
+                    "f:imagePullSecrets": {"k:{\"name\":\"pull\"}": {}},
+                    "f:tolerations": {},
+                    "f:volumes": {"k:{\"name\":\"tmp\"}": {".": {}, "f:emptyDir": {}, "f:name": {}}}}}}
+        })
+    }
+
+    fn deployment() -> Value {
+        json!({"apiVersion": "apps/v1", "kind": "Deployment",
+            "metadata": {"name": "web", "namespace": "shop",
+                "annotations": {"meridian.dev/origin": "h/o"},
+                "labels": {"app": "web", "kubefed.io/managed": "true"}},
+            "spec": {"replicas": 3, "selector": {"matchLabels": {"app": "web"}},
+                "template": {"metadata": {"creationTimestamp": null, "labels": {"app": "web"}},
+                    "spec": {
+                        "containers": [{"name": "web", "image": "web:1", "env": [],
+                            "ports": [{"containerPort": 53}, {"containerPort": 53, "protocol": "UDP"}],
+                            "resources": {"limits": {"cpu": "1"}, "requests": null}}],
+                        "imagePullSecrets": [{"name": "pull"}],
+                        "tolerations": [{"key": "a", "operator": "Exists"}],
+                        "volumes": [{"name": "tmp", "emptyDir": {}}]}}}})
+    }
+
+    #[test]
+    fn a_deployment_is_owned_as_the_server_says() {
+        check(deployment_entry(), deployment(), &[], &[]);
+    }
+
+    #[test]
+    fn a_field_that_somebody_took_is_lost() {
+        let mut entry = deployment_entry();
+        entry["f:spec"]
+            .as_object_mut()
+            .unwrap()
+            .remove("f:replicas");
+        check(entry, deployment(), &[".spec.replicas"], &[]);
+        let mut entry = deployment_entry();
+        entry["f:metadata"]
+            .as_object_mut()
+            .unwrap()
+            .remove("f:labels");
+        check(entry, deployment(), &[".metadata.labels"], &[]);
+    }
+
+    #[test]
+    fn an_item_that_somebody_took_is_lost() {
+        let mut entry = deployment_entry();
+        let ports = &mut entry["f:spec"]["f:template"]["f:spec"]["f:containers"]["k:{\"name\":\"web\"}"]
+            ["f:ports"];
+        ports
+            .as_object_mut()
+            .unwrap()
+            .remove("k:{\"containerPort\":53,\"protocol\":\"TCP\"}");
+        check(
+            entry,
+            deployment(),
+            &[".spec.template.spec.containers[k:{\"name\":\"web\"}].ports[0]"],
+            &[],
+        );
+    }
+
+    #[test]
+    fn a_field_that_left_the_template_is_surplus() {
+        let mut rendered = deployment();
+        rendered["spec"].as_object_mut().unwrap().remove("replicas");
+        rendered["spec"]["template"]["spec"]["volumes"] = json!([]);
+        check(
+            deployment_entry(),
+            rendered,
+            &[],
+            &[
+                ".spec.replicas",
+                ".spec.template.spec.volumes[k:{\"name\":\"tmp\"}]",
+            ],
+        );
+    }
+
+    #[test]
+    fn sets_are_compared_by_value() {
+        let entry = json!({"f:metadata": {"f:finalizers": {".": {}, "v:\"a/b\"": {}}}});
+        check(
+            entry.clone(),
+            json!({"metadata": {"finalizers": ["a/b"]}}),
+            &[],
+            &[],
+        );
+        check(
+            entry,
+            json!({"metadata": {"finalizers": ["c/d"]}}),
+            &[".metadata.finalizers[0]"],
+            &[".metadata.finalizers[v:\"a/b\"]"],
+        );
+    }
+
+    #[test]
+    fn an_entry_that_is_no_field_set_owns_nothing() {
+        check(Value::Null, json!({"data": {"a": "b"}}), &[".data"], &[]);
+    }
+
+    /// An object as a server without a schema owns it: maps are granular, lists of maps with a
+    /// `name` are keyed, everything else is atomic.
+    fn entry_of(value: &Value) -> Value {
+        match value {
+            Value::Object(fields) => Value::Object(
+                fields
+                    .iter()
+                    .map(|(key, below)| (format!("f:{key}"), entry_of(below)))
+                    .collect(),
+            ),
+            Value::Array(items) if items.iter().all(|item| item.get("name").is_some()) => {
+                Value::Object(
+                    items
+                        .iter()
+                        .map(|item| {
+                            let mut below = entry_of(item);
+                            below
+                                .as_object_mut()
+                                .unwrap()
+                                .insert(".".to_owned(), json!({}));
+                            (format!("k:{}", json!({"name": item["name"]})), below)
+                        })
+                        .collect(),
+                )
+            }
+            _ => json!({}),
+        }
+    }
+
+    fn values() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            any::<i32>().prop_map(Value::from),
+            "[a-c]{0,3}".prop_map(Value::from)
+        ];
+        leaf.prop_recursive(4, 24, 4, |inner| {
+            prop_oneof![
+                proptest::collection::btree_map("[a-e]", inner.clone(), 1..4)
+                    .prop_map(|map| Value::Object(map.into_iter().collect())),
+                proptest::collection::btree_map("[a-e]", inner.clone(), 1..4).prop_map(|map| {
+                    map.into_iter()
+                        .map(|(name, value)| json!({"name": name, "x": value}))
+                        .collect()
+                }),
+                proptest::collection::vec(any::<i8>(), 1..3).prop_map(Value::from),
+            ]
+        })
+    }
+
+    /// Paths to every leaf of an entry.
+    fn leaves(entry: &Value, at: Vec<String>, out: &mut Vec<Vec<String>>) {
+        for (key, below) in entry
+            .as_object()
+            .unwrap()
+            .iter()
+            .filter(|(key, _)| *key != ".")
+        {
+            let mut path = at.clone();
+            path.push(key.clone());
+            if below.as_object().unwrap().is_empty() {
+                out.push(path);
+            } else {
+                leaves(below, path, out);
+            }
+        }
+    }
+
+    /// Takes a path out, and what it leaves empty, as the server does.
+    fn take_out(entry: &mut Map<String, Value>, path: &[String]) {
+        let Some(below) = entry.get_mut(&path[0]) else {
+            return;
+        };
+        if path.len() > 1 {
+            let below = below.as_object_mut().unwrap();
+            take_out(below, &path[1..]);
+            if !below.is_empty() {
+                return;
+            }
+        }
+        entry.remove(&path[0]);
+    }
+
+    proptest! {
+        #[test]
+        fn what_was_rendered_is_owned_and_any_leaf_taken_is_seen(
+            spec in values(), chosen in any::<prop::sample::Index>(),
+        ) {
+            let rendered = json!({"kind": "X", "metadata": {"name": "n"}, "spec": {"s": spec}});
+            let mut entry = json!({"f:spec": entry_of(&rendered["spec"])});
+            prop_assert!(owned_exactly(&entry, &rendered));
+            let mut paths = Vec::new();
+            leaves(&entry, Vec::new(), &mut paths);
+            let path = chosen.get(&paths);
+            take_out(entry.as_object_mut().unwrap(), path);
+            prop_assert!(!owned_exactly(&entry, &rendered), "{path:?} taken unseen");
+        }
+
+        #[test]
+        fn a_leaf_more_is_seen(spec in values(), chosen in any::<prop::sample::Index>()) {
+            let rendered = json!({"spec": {"s": spec}});
+            let mut entry = json!({"f:spec": entry_of(&rendered["spec"])});
+            let mut paths = Vec::new();
+            leaves(&entry, Vec::new(), &mut paths);
+            let path = chosen.get(&paths);
+            let parent = path[..path.len() - 1]
+                .iter()
+                .fold(&mut entry, |at, key| at.get_mut(key).unwrap());
+            parent["f:surplus"] = json!({});
+            prop_assert!(!owned_exactly(&entry, &rendered));
+        }
+    }
+}
