@@ -1,1 +1,159 @@
-//! Health checks on a schedule.
+//! Health checks on a schedule: HTTP, HTTPS and TCP, each on a connection of its own.
+//!
+//! # Guarantees
+//! A probe that stays in the set keeps its phase when the set changes. At most
+//! [`PROBES_AT_ONCE_MAX`] run at a time. A result is sent for every probe that was begun and whose
+//! endpoint is still in the set. A probe never outlives its timeout.
+//! # Assumptions
+//! The receiver takes results; the channel is bounded, and a full one delays the next probes.
+//! # Caveats
+//! Certificates are not verified, as with Route 53's checks: a probe tells whether an endpoint
+//! answers, and a name that just expired must not empty a region.
+
+mod check;
+mod schedule;
+mod tls;
+
+pub use check::check;
+
+use model::{Probe, ProbeResult};
+use schedule::Schedule;
+use std::sync::Arc;
+use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+/// Probes that run at a time: sockets are cheap, and one dead region must not fill the table.
+pub const PROBES_AT_ONCE_MAX: usize = 512;
+
+/// Results that wait for the engine; it takes them in microseconds.
+pub const RESULTS_MAX: usize = 4_096;
+
+/// A running prober. It stops when this is dropped.
+pub struct Prober {
+    probes: watch::Sender<Vec<Probe>>,
+}
+
+impl Prober {
+    /// Starts without probes. `seed` spreads the first probes over time, so that a thousand
+    /// endpoints that appear together are not probed in one burst.
+    pub fn start(seed: u64, results: mpsc::Sender<ProbeResult>) -> Self {
+        let (probes, wanted) = watch::channel(Vec::new());
+        tokio::spawn(run(Schedule::new(seed), wanted, results));
+        Self { probes }
+    }
+
+    /// Runs these probes from now on, and no others.
+    pub fn set(&self, probes: Vec<Probe>) {
+        self.probes.send_replace(probes);
+    }
+}
+
+async fn run(
+    mut schedule: Schedule,
+    mut wanted: watch::Receiver<Vec<Probe>>,
+    results: mpsc::Sender<ProbeResult>,
+) {
+    let places = Arc::new(Semaphore::new(PROBES_AT_ONCE_MAX));
+    let mut running = JoinSet::new();
+    loop {
+        while let Some(probe) = schedule.due(Instant::now()) {
+            let Ok(place) = Arc::clone(&places).acquire_owned().await else {
+                return;
+            };
+            running.spawn(async move {
+                let began = Instant::now();
+                let failure = check(&probe).await.err();
+                drop(place);
+                let took_millis = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+                ProbeResult {
+                    endpoint: probe.endpoint,
+                    failure,
+                    took_millis,
+                }
+            });
+        }
+        let next = schedule.next();
+        tokio::select! {
+            changed = wanted.changed() => {
+                if changed.is_err() {
+                    return;
+                }
+                schedule.set(wanted.borrow_and_update().clone(), Instant::now());
+            }
+            Some(result) = running.join_next() => {
+                let Ok(result) = result else { continue };
+                schedule.done(&result.endpoint);
+                if schedule.holds(&result.endpoint) && results.send(result).await.is_err() {
+                    return;
+                }
+            }
+            () = sleep_until(next) => {}
+        }
+    }
+}
+
+async fn sleep_until(next: Option<Instant>) {
+    match next {
+        Some(next) => tokio::time::sleep_until(next).await,
+        None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use model::{EndpointId, ObjectKey, PortProbe, ProbeKind, ProbeSchedule, Target};
+    use tokio::net::TcpListener;
+
+    fn probe(port: u16, interval_millis: u64) -> Probe {
+        let target = Target::Ip(std::net::Ipv4Addr::LOCALHOST.into());
+        let service = ObjectKey::new("shop", "shop");
+        Probe {
+            endpoint: EndpointId {
+                service,
+                cluster: "a".into(),
+                target: target.clone(),
+            },
+            target,
+            kind: ProbeKind::Tcp(PortProbe { port }),
+            schedule: ProbeSchedule {
+                interval_millis,
+                timeout_millis: 1_000,
+            },
+        }
+    }
+
+    #[tokio::test]
+    async fn an_endpoint_is_probed_again_and_again_until_it_leaves_the_set() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let port = listener.local_addr().expect("bound").port();
+        let (sender, mut results) = mpsc::channel(RESULTS_MAX);
+        let prober = Prober::start(7, sender);
+        prober.set(vec![probe(port, 10)]);
+        for _ in 0..3 {
+            let result = results.recv().await.expect("a result");
+            assert_eq!(result.failure, None);
+        }
+        prober.set(Vec::new());
+        drop(prober);
+        while results.recv().await.is_some() {}
+    }
+
+    #[tokio::test]
+    async fn a_port_that_closes_turns_success_into_refusal() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let port = listener.local_addr().expect("bound").port();
+        let (sender, mut results) = mpsc::channel(RESULTS_MAX);
+        let prober = Prober::start(7, sender);
+        prober.set(vec![probe(port, 10)]);
+        assert_eq!(results.recv().await.expect("a result").failure, None);
+        drop(listener);
+        loop {
+            let failure = results.recv().await.expect("a result").failure;
+            if failure == Some(model::ProbeFailure::Refused) {
+                break;
+            }
+        }
+    }
+}
