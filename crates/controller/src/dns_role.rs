@@ -1,0 +1,8 @@
+//! What a DNS replica reads from the host and writes to it: objects only, no member credentials.
+
+mod contact;
+mod feed;
+mod observer;
+
+pub use feed::{Feed, FeedOptions, run_feed};
+pub use observer::{ObserverOptions, run_observer};

@@ -1,0 +1,359 @@
+//! The feed: watches of the host, as events of the steering engine.
+//!
+//! # Guarantees
+//! Events of one object come in the order of the host's history. `Synced` comes once, after every
+//! watch has delivered its first list. What vanished while a watch was broken is told as deleted.
+//! # Assumptions
+//! The receiver takes events; the channel is bounded and a slow receiver slows the watches.
+//! # Caveats
+//! When the host was lost and is reached again, all watches begin anew: a hung connection would
+//! otherwise be believed until the system gives it up.
+
+use super::contact::watch_host;
+use api::{GlobalService, KubeFedCluster, ProbeReport, Zone};
+use futures::{Stream, StreamExt, TryStreamExt, stream};
+use k8s_openapi::api::coordination::v1::Lease;
+use kube::runtime::WatchStreamExt;
+use kube::runtime::utils::Backoff;
+use kube::runtime::watcher::{self, Config, watcher};
+use kube::{Api, Client, Resource, ResourceExt};
+use model::{ClusterName, ObjectKey, ObserverName};
+use serde::de::DeserializeOwned;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Debug;
+use std::pin::Pin;
+use std::time::Duration;
+use steering::{ClusterState, Event, HostContact, MemberApi, Observer};
+use tokio::sync::{mpsc, watch};
+
+/// On Leases of observers: its failure domain.
+pub(crate) const DOMAIN_LABEL: &str = "gslb.meridian.dev/observer-domain";
+/// Waits of a watch that fails: quick at first, since a host that restarts is back in seconds.
+const RETRY_FIRST: Duration = Duration::from_millis(200);
+/// No longer than this, so that a host that returns is noticed.
+const RETRY_LAST: Duration = Duration::from_secs(5);
+/// Watches that the feed runs, one per kind.
+const WATCHES: usize = 5;
+
+/// Where to read.
+#[derive(Clone)]
+pub struct FeedOptions {
+    /// A client of the host.
+    pub client: Client,
+    /// Namespace of zones, clusters, reports and observers' Leases.
+    pub system_namespace: String,
+    /// This replica: its own report is not fed back to it.
+    pub identity: ObserverName,
+}
+
+/// Where events go, and whether the host is reached.
+pub struct Feed {
+    /// Events of the engine.
+    pub events: mpsc::Sender<Event>,
+}
+
+/// Something a watch said.
+enum Said {
+    Event(Event),
+    /// A watch has delivered its first list.
+    Listed,
+    /// The observers changed.
+    Observers(Vec<Observer>),
+}
+
+type SaidStream = Pin<Box<dyn Stream<Item = Said> + Send>>;
+
+/// Feeds the engine until nobody takes its events.
+pub async fn run_feed(options: FeedOptions, feed: Feed) {
+    let (contact, mut reached) = watch::channel(HostContact::Reached);
+    let probing = tokio::spawn(watch_host(options.client.clone(), contact));
+    let mut state = FeedState::default();
+    while !feed.events.is_closed() {
+        let mut watches = watches(&options, &state);
+        loop {
+            tokio::select! {
+                Some(said) = watches.next() => {
+                    for event in state.take(said) {
+                        if feed.events.send(event).await.is_err() {
+                            probing.abort();
+                            return;
+                        }
+                    }
+                }
+                changed = reached.changed() => {
+                    let now = *reached.borrow_and_update();
+                    let gone = changed.is_err()
+                        || feed.events.send(Event::Host(now)).await.is_err();
+                    if gone || now == HostContact::Reached {
+                        break;
+                    }
+                }
+                () = feed.events.closed() => break,
+            }
+        }
+        if !state.synced {
+            state.listed = 0;
+        }
+    }
+    probing.abort();
+}
+
+/// What must be remembered over broken watches.
+#[derive(Default)]
+struct FeedState {
+    listed: usize,
+    synced: bool,
+    zones: BTreeSet<ObjectKey>,
+    services: BTreeSet<ObjectKey>,
+    clusters: BTreeSet<ObjectKey>,
+}
+
+impl FeedState {
+    fn take(&mut self, said: Said) -> Vec<Event> {
+        match said {
+            Said::Event(event) => {
+                self.remember(&event);
+                vec![event]
+            }
+            Said::Observers(observers) => vec![Event::Observers(observers)],
+            Said::Listed => {
+                self.listed += 1;
+                if self.listed >= WATCHES && !self.synced {
+                    self.synced = true;
+                    return vec![Event::Synced];
+                }
+                Vec::new()
+            }
+        }
+    }
+
+    fn remember(&mut self, event: &Event) {
+        match event {
+            Event::ZoneApplied(zone) => {
+                self.zones.insert(zone.key.clone());
+            }
+            Event::ZoneDeleted(key) => {
+                self.zones.remove(key);
+            }
+            Event::ServiceApplied(service) => {
+                self.services.insert(service.key.clone());
+            }
+            Event::ServiceDeleted(key) => {
+                self.services.remove(key);
+            }
+            Event::ClusterApplied(cluster) => {
+                self.clusters.insert(ObjectKey::new("", cluster.place.name.as_str()));
+            }
+            Event::ClusterDeleted(name) => {
+                self.clusters.remove(&ObjectKey::new("", name.as_str()));
+            }
+            _ => {}
+        }
+    }
+}
+
+fn watches(options: &FeedOptions, state: &FeedState) -> stream::SelectAll<SaidStream> {
+    let client = options.client.clone();
+    let system = options.system_namespace.as_str();
+    let zones = Api::<Zone>::namespaced(client.clone(), system);
+    let services = Api::<GlobalService>::all(client.clone());
+    let clusters = Api::<KubeFedCluster>::namespaced(client.clone(), system);
+    let reports = Api::<ProbeReport>::namespaced(client.clone(), system);
+    let leases = Api::<Lease>::namespaced(client, system);
+    let own = options.identity.clone();
+    stream::select_all([
+        kind(zones, Config::default(), state.zones.clone(), read_zone, |key| {
+            Event::ZoneDeleted(key)
+        }),
+        kind(services, Config::default(), state.services.clone(), read_service, |key| {
+            Event::ServiceDeleted(key)
+        }),
+        kind(clusters, Config::default(), state.clusters.clone(), read_cluster, |key| {
+            Event::ClusterDeleted(ClusterName::from(&*key.name))
+        }),
+        reported(reports, own),
+        observers(leases),
+    ])
+}
+
+/// One kind's watch: each object read into events, each vanished one told as deleted.
+fn kind<K>(
+    api: Api<K>,
+    config: Config,
+    mut known: BTreeSet<ObjectKey>,
+    read: fn(&K) -> Vec<Event>,
+    deleted: fn(ObjectKey) -> Event,
+) -> SaidStream
+where
+    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
+{
+    let mut listing = BTreeSet::new();
+    let said = objects(api, config).flat_map(move |event| {
+        let mut said = Vec::new();
+        match event {
+            watcher::Event::Init => listing.clear(),
+            watcher::Event::InitApply(object) => {
+                listing.insert(key_of(&object));
+                known.insert(key_of(&object));
+                said.extend(read(&object).into_iter().map(Said::Event));
+            }
+            watcher::Event::InitDone => {
+                let gone: Vec<_> = known.difference(&listing).cloned().collect();
+                known = listing.clone();
+                said.extend(gone.into_iter().map(|key| Said::Event(deleted(key))));
+                said.push(Said::Listed);
+            }
+            watcher::Event::Apply(object) => {
+                known.insert(key_of(&object));
+                said.extend(read(&object).into_iter().map(Said::Event));
+            }
+            watcher::Event::Delete(object) => {
+                known.remove(&key_of(&object));
+                said.push(Said::Event(deleted(key_of(&object))));
+            }
+        }
+        stream::iter(said)
+    });
+    Box::pin(said)
+}
+
+/// Other observers' reports. One that goes is not told: silence is unknown, not absence.
+fn reported(api: Api<ProbeReport>, own: ObserverName) -> SaidStream {
+    let said = objects(api, Config::default()).filter_map(move |event| {
+        let said = match event {
+            watcher::Event::InitDone => Some(Said::Listed),
+            watcher::Event::InitApply(report) | watcher::Event::Apply(report) => {
+                let other = report.name_any() != own.as_str();
+                let value = other.then(|| report.read().map_err(|why| unreadable(&report, &why)));
+                value.and_then(Result::ok).map(|value| Said::Event(Event::Reported(Box::new(value))))
+            }
+            watcher::Event::Init | watcher::Event::Delete(_) => None,
+        };
+        futures::future::ready(said)
+    });
+    Box::pin(said)
+}
+
+/// Observers are registered by their Leases; the whole list is told whenever it changes.
+fn observers(api: Api<Lease>) -> SaidStream {
+    let mut known: BTreeMap<String, Observer> = BTreeMap::new();
+    let mut told: Option<Vec<Observer>> = None;
+    let mut listed = false;
+    let said = objects(api, Config::default().labels(DOMAIN_LABEL)).flat_map(move |event| {
+        let mut said = Vec::new();
+        match event {
+            watcher::Event::Init => known.clear(),
+            watcher::Event::InitApply(lease) | watcher::Event::Apply(lease) => {
+                let domain = lease.labels().get(DOMAIN_LABEL).cloned().unwrap_or_default();
+                let name = lease.name_any();
+                let observer = Observer { name: name.as_str().into(), domain };
+                known.insert(name, observer);
+            }
+            watcher::Event::Delete(lease) => {
+                known.remove(&lease.name_any());
+            }
+            watcher::Event::InitDone => {
+                listed = true;
+                said.push(Said::Listed);
+            }
+        }
+        let now: Vec<Observer> = known.values().cloned().collect();
+        if listed && told.as_ref() != Some(&now) {
+            told = Some(now.clone());
+            said.insert(0, Said::Observers(now));
+        }
+        stream::iter(said)
+    });
+    Box::pin(said)
+}
+
+fn objects<K>(api: Api<K>, config: Config) -> impl Stream<Item = watcher::Event<K>> + Send
+where
+    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
+{
+    watcher(api, config)
+        .modify(|object| object.managed_fields_mut().clear())
+        .backoff(Retry::default())
+        .inspect_err(|why| tracing::debug!(kind = %K::kind(&()), %why, "watch of the host"))
+        .filter_map(|event| futures::future::ready(event.ok()))
+}
+
+fn read_zone(zone: &Zone) -> Vec<Event> {
+    match zone.read() {
+        Ok(spec) => vec![Event::ZoneApplied(Box::new(spec))],
+        Err(why) => {
+            unreadable(zone, &why);
+            Vec::new()
+        }
+    }
+}
+
+fn read_service(service: &GlobalService) -> Vec<Event> {
+    match (service.read(), service.read_endpoints()) {
+        (Ok(spec), Ok(endpoints)) => {
+            let key = spec.key.clone();
+            vec![
+                Event::ServiceApplied(Box::new(spec)),
+                Event::Endpoints { service: key, endpoints },
+            ]
+        }
+        (Err(why), _) | (_, Err(why)) => {
+            unreadable(service, &why);
+            Vec::new()
+        }
+    }
+}
+
+fn read_cluster(cluster: &KubeFedCluster) -> Vec<Event> {
+    match cluster.place() {
+        Ok(place) => {
+            let api = if cluster.is_ready() { MemberApi::Ready } else { MemberApi::NotReady };
+            vec![Event::ClusterApplied(Box::new(ClusterState { place, api }))]
+        }
+        Err(why) => {
+            unreadable(cluster, &why);
+            Vec::new()
+        }
+    }
+}
+
+/// An object that admission let through but that does not read: the last good one stays in force.
+fn unreadable<K: Resource<DynamicType = ()>>(object: &K, why: &api::Error) {
+    tracing::warn!(kind = %K::kind(&()), object = %key_of(object), %why, "object does not read");
+}
+
+fn key_of<K: Resource>(object: &K) -> ObjectKey {
+    let metadata = object.meta();
+    ObjectKey::new(
+        metadata.namespace.as_deref().unwrap_or_default(),
+        metadata.name.as_deref().unwrap_or_default(),
+    )
+}
+
+/// Doubling waits with a low ceiling.
+#[derive(Clone, Debug)]
+struct Retry {
+    next: Duration,
+}
+
+impl Default for Retry {
+    fn default() -> Self {
+        Self { next: RETRY_FIRST }
+    }
+}
+
+impl Iterator for Retry {
+    type Item = Duration;
+
+    fn next(&mut self) -> Option<Duration> {
+        let wait = self.next;
+        self.next = (self.next * 2).min(RETRY_LAST);
+        Some(wait)
+    }
+}
+
+impl Backoff for Retry {
+    fn reset(&mut self) {
+        *self = Self::default();
+    }
+}
