@@ -7,6 +7,8 @@
 mod absent;
 mod brake;
 mod digest;
+mod divide;
+mod divide_kubefed;
 mod error;
 mod expand;
 mod input;
@@ -18,6 +20,7 @@ mod overrides;
 mod ownership;
 mod place;
 mod plan;
+mod preference;
 mod present;
 mod render;
 mod selector;
@@ -30,6 +33,8 @@ mod tombstone;
 
 pub use brake::DeletionLedger;
 pub use digest::FieldsDigest;
+pub use divide::{Candidate, divide};
+pub use divide_kubefed::{KubeFedDivision, divide_kubefed};
 pub use error::RenderError;
 pub use input::{
     Adoption, ClusterFacts, DeletionBrake, DividedReplicas, FederatedObject, FinalizerState, Host,
@@ -47,6 +52,7 @@ pub use overrides::check_overrides;
 pub use ownership::{OwnershipDifference, owned_exactly, ownership_difference};
 pub use place::{Choice, Placing, by_placement, place};
 pub use plan::plan;
+pub use preference::{ClusterPreference, EVERY_CLUSTER, Preference};
 pub use render::{Provenance, Rendered, ReplicasRule, render};
 pub use selector::{LabelOperator, LabelRequirement, LabelSelector};
 pub use status::{ClusterStatus, Condition, PropagationReason, PropagationStatus, Status};
