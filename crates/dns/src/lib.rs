@@ -1,1 +1,44 @@
 //! The DNS engine: names, zones, precompiled answers, bytes to bytes.
+//!
+//! A [`SnapshotBuilder`] compiles zones and steered names into a [`Snapshot`]; [`answer`] takes
+//! the bytes of a query and writes those of the reply. The engine has no sockets, no clock and no
+//! chance of its own, and knows neither health nor geography: a [`ViewTable`] tells the view of
+//! an address, and each steered name has one [`Choice`] per view.
+//!
+//! Start reading in `answer.rs`.
+
+mod address;
+mod answer;
+mod choice;
+mod client;
+mod cookie;
+mod edns;
+mod encoded;
+mod error;
+mod message;
+mod name;
+mod names;
+mod query;
+mod rdata_text;
+mod record;
+mod snapshot;
+mod steered;
+mod view;
+mod zone;
+mod zone_text;
+
+pub use address::normalized;
+pub use answer::{REPLY_BYTES_MAX, answer};
+pub use client::{Client, Reply, ReplyClass, Secrets, Transport};
+pub use edns::UDP_BYTES_MAX;
+pub use error::Error;
+pub use name::Name;
+pub use record::{Record, RecordType, Soa, UnknownType};
+pub use snapshot::{Snapshot, SnapshotBuilder};
+pub use steered::{
+    ANSWER_RECORDS_MAX, Answer, Choice, Content, Freshness, SHARES_MAX, Share, Steered,
+    SteeredRecords,
+};
+pub use view::{Leaf, ViewTable};
+pub use zone::Zone;
+pub use zone_text::read_records;

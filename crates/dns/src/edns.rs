@@ -1,0 +1,185 @@
+//! EDNS (RFC 6891), the client subnet (RFC 7871) and the options that a reply carries.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// The most bytes of a reply over UDP, and what we say we can take (RFC 9715 § 3.1).
+pub const UDP_BYTES_MAX: usize = 1232;
+/// The most bytes of a reply over UDP to a client without EDNS (RFC 1035 § 4.2.1).
+pub(crate) const UDP_BYTES_PLAIN: usize = 512;
+/// OPT with no options.
+const OPT_BYTES: usize = 11;
+/// A cookie option with the server's part.
+const COOKIE_BYTES: usize = 4 + 8 + 16;
+/// An extended error without text (RFC 8914 § 2).
+const EXTENDED_ERROR_BYTES: usize = 6;
+/// How many extended errors one reply may carry.
+pub(crate) const EXTENDED_ERRORS_MAX: usize = 2;
+
+const OPTION_SUBNET: u16 = 8;
+const OPTION_COOKIE: u16 = 10;
+const OPTION_EXTENDED_ERROR: u16 = 15;
+
+/// What an OPT record says.
+#[derive(Debug, Clone)]
+pub(crate) struct Edns<'q> {
+    pub(crate) udp_bytes: u16,
+    pub(crate) version: u8,
+    pub(crate) dnssec_ok: bool,
+    pub(crate) subnet: Option<Subnet<'q>>,
+    /// The client's part and, if it has one, the server's.
+    pub(crate) cookie: Option<&'q [u8]>,
+}
+
+/// A client subnet option.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Subnet<'q> {
+    /// The option's data, which a reply repeats but for the scope.
+    pub(crate) bytes: &'q [u8],
+    /// The client's address; none when the prefix length is 0, which asks not to tailor by it.
+    pub(crate) address: Option<IpAddr>,
+}
+
+/// What the reply's OPT says.
+#[derive(Debug, Default)]
+pub(crate) struct ReplyOptions<'q> {
+    pub(crate) dnssec_ok: bool,
+    pub(crate) subnet: Option<(Subnet<'q>, u8)>,
+    /// The client's part and ours.
+    pub(crate) cookie: Option<([u8; 8], [u8; 16])>,
+    pub(crate) extended_errors: [Option<ExtendedError>; EXTENDED_ERRORS_MAX],
+}
+
+/// Why an answer is what it is (RFC 8914 § 4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u16)]
+pub(crate) enum ExtendedError {
+    Stale = 3,
+    Prohibited = 18,
+    NotAuthoritative = 20,
+    NotSupported = 21,
+    NoReachableAuthority = 22,
+    InvalidData = 24,
+}
+
+impl Edns<'_> {
+    /// The most bytes that this OPT's reply takes.
+    pub(crate) fn reply_bytes(&self) -> usize {
+        OPT_BYTES
+            + self.cookie.map_or(0, |_| COOKIE_BYTES)
+            + self.subnet.map_or(0, |subnet| 4 + subnet.bytes.len())
+            + EXTENDED_ERROR_BYTES * EXTENDED_ERRORS_MAX
+    }
+}
+
+/// Reads an OPT record: `fixed` is what stands between its owner and its data.
+/// `None` when an option that we know is malformed; unknown ones are skipped (RFC 6891 § 6.1.2).
+pub(crate) fn read_options<'q>(fixed: &[u8; 10], mut data: &'q [u8]) -> Option<Edns<'q>> {
+    let mut edns = Edns {
+        udp_bytes: u16::from_be_bytes([fixed[2], fixed[3]]),
+        version: fixed[5],
+        dnssec_ok: fixed[6] & 0x80 != 0,
+        subnet: None,
+        cookie: None,
+    };
+    // What another version's options mean is not ours to say.
+    if edns.version != 0 {
+        return Some(edns);
+    }
+    while !data.is_empty() {
+        let (head, tail) = data.split_first_chunk::<4>()?;
+        let length = usize::from(u16::from_be_bytes([head[2], head[3]]));
+        let (option, tail) = tail.split_at_checked(length)?;
+        match u16::from_be_bytes([head[0], head[1]]) {
+            OPTION_SUBNET if edns.subnet.is_none() => edns.subnet = Some(read_subnet(option)?),
+            OPTION_COOKIE if edns.cookie.is_none() => {
+                // RFC 7873 § 5.2.2.
+                if !matches!(option.len(), 8 | 16..=40) {
+                    return None;
+                }
+                edns.cookie = Some(option);
+            }
+            _ => {}
+        }
+        data = tail;
+    }
+    Some(edns)
+}
+
+/// Reads a client subnet (RFC 7871 § 6): too few or too many octets, bits beyond the prefix
+/// length (§ 7.2.1), an unknown family, or a scope in a query are errors.
+fn read_subnet(bytes: &[u8]) -> Option<Subnet<'_>> {
+    let (head, octets) = bytes.split_first_chunk::<4>()?;
+    let source = usize::from(head[2]);
+    let width = match u16::from_be_bytes([head[0], head[1]]) {
+        // `dig +subnet=0` sends family 0, with nothing else.
+        0 => 0,
+        1 => 32,
+        2 => 128,
+        _ => return None,
+    };
+    if source > width || head[3] != 0 || octets.len() != source.div_ceil(8) {
+        return None;
+    }
+    if !source.is_multiple_of(8) && octets.last()? & (0xff >> (source % 8)) != 0 {
+        return None;
+    }
+    let mut whole = [0; 16];
+    whole[..octets.len()].copy_from_slice(octets);
+    let address = match (source, width) {
+        (0, _) => None,
+        (_, 32) => Some(IpAddr::V4(Ipv4Addr::new(
+            whole[0], whole[1], whole[2], whole[3],
+        ))),
+        _ => Some(IpAddr::V6(Ipv6Addr::from(whole))),
+    };
+    Some(Subnet { bytes, address })
+}
+
+/// Writes an OPT record at the start of `out`, and gives its length.
+///
+/// # Panics
+/// When `out` is shorter than [`Edns::reply_bytes`] said.
+pub(crate) fn write_options(options: &ReplyOptions<'_>, rcode: u16, out: &mut [u8]) -> usize {
+    let mut writer = Writer { out, len: 0 };
+    writer.put(&[0, 0, 41]);
+    writer.put(&(UDP_BYTES_MAX as u16).to_be_bytes());
+    let flags = if options.dnssec_ok { 0x80 } else { 0 };
+    writer.put(&[(rcode >> 4) as u8, 0, flags, 0, 0, 0]);
+    if let Some((client, server)) = &options.cookie {
+        writer.head(OPTION_COOKIE, client.len() + server.len());
+        writer.put(client);
+        writer.put(server);
+    }
+    if let Some((subnet, scope)) = &options.subnet {
+        writer.head(OPTION_SUBNET, subnet.bytes.len());
+        let scope_at = writer.len + 3;
+        writer.put(subnet.bytes);
+        writer.out[scope_at] = *scope;
+    }
+    for error in options.extended_errors.iter().flatten() {
+        writer.head(OPTION_EXTENDED_ERROR, 2);
+        writer.put(&(*error as u16).to_be_bytes());
+    }
+    let length = (writer.len - OPT_BYTES) as u16;
+    writer.out[9..11].copy_from_slice(&length.to_be_bytes());
+    writer.len
+}
+
+struct Writer<'o> {
+    out: &'o mut [u8],
+    len: usize,
+}
+
+impl Writer<'_> {
+    #[inline]
+    fn put(&mut self, bytes: &[u8]) {
+        self.out[self.len..self.len + bytes.len()].copy_from_slice(bytes);
+        self.len += bytes.len();
+    }
+
+    #[inline]
+    fn head(&mut self, code: u16, length: usize) {
+        self.put(&code.to_be_bytes());
+        self.put(&(length as u16).to_be_bytes());
+    }
+}

@@ -1,0 +1,155 @@
+//! Reading a query: what it asks, or why it cannot be answered. No allocation.
+
+use crate::edns::{Edns, read_options};
+use crate::name::{LABEL_BYTES_MAX, NAME_BYTES_MAX};
+use crate::record::RecordType;
+
+/// The length of a message's header (RFC 1035 § 4.1.1).
+pub(crate) const HEADER_BYTES: usize = 12;
+
+/// The header's first four bytes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Header {
+    pub(crate) id: [u8; 2],
+    /// RD, which a reply copies.
+    pub(crate) recursion_desired: bool,
+    pub(crate) opcode: u8,
+}
+
+/// What came.
+#[derive(Debug)]
+pub(crate) enum Parsed<'q> {
+    /// A reply, or too short for a header: answering could make a loop.
+    NotAQuery,
+    /// Malformed. RFC 9619 § 4 counts more than one question among it.
+    Malformed(Header),
+    /// No question but a cookie (RFC 7873 § 5.4).
+    CookieOnly(Header, Edns<'q>),
+    /// One question; the opcode is still to be looked at.
+    Question(Question<'q>),
+}
+
+/// A query with one question.
+#[derive(Debug)]
+pub(crate) struct Question<'q> {
+    pub(crate) header: Header,
+    /// The question section as it came, in the case it came in.
+    pub(crate) bytes: &'q [u8],
+    /// The length of its name, and of how many labels it is.
+    pub(crate) name_len: usize,
+    pub(crate) labels: usize,
+    pub(crate) record_type: RecordType,
+    pub(crate) class: u16,
+    pub(crate) edns: Option<Edns<'q>>,
+}
+
+/// Reads a message.
+pub(crate) fn parse(message: &[u8]) -> Parsed<'_> {
+    let Some((head, body)) = message.split_first_chunk::<HEADER_BYTES>() else {
+        return Parsed::NotAQuery;
+    };
+    if head[2] & 0x80 != 0 {
+        return Parsed::NotAQuery;
+    }
+    let header = Header {
+        id: [head[0], head[1]],
+        recursion_desired: head[2] & 1 != 0,
+        opcode: head[2] >> 3 & 0xf,
+    };
+    let counts = [4, 6, 8, 10].map(|at| u16::from_be_bytes([head[at], head[at + 1]]));
+    read_body(header, counts, body).unwrap_or(Parsed::Malformed(header))
+}
+
+fn read_body(header: Header, counts: [u16; 4], body: &[u8]) -> Option<Parsed<'_>> {
+    let [questions, answers, authorities, additionals] = counts;
+    if questions > 1 {
+        return None;
+    }
+    if questions == 0 {
+        let edns = read_records(body, answers, authorities, additionals)?;
+        let edns = edns.filter(|edns| edns.cookie.is_some() && header.opcode == 0)?;
+        return Some(Parsed::CookieOnly(header, edns));
+    }
+    let (name_len, labels) = question_name(body)?;
+    let (bytes, rest) = body.split_at_checked(name_len + 4)?;
+    let fixed = &bytes[name_len..];
+    let record_type = RecordType(u16::from_be_bytes([fixed[0], fixed[1]]));
+    // A query has nothing in these sections, but for the SOA of an IXFR (RFC 1995 § 3).
+    let has_records = answers > 0 || (authorities > 0 && record_type != RecordType::IXFR);
+    if header.opcode == 0 && has_records {
+        return None;
+    }
+    let edns = if rest.is_empty() && additionals == 0 && !has_records {
+        None
+    } else {
+        read_records(rest, answers, authorities, additionals)?
+    };
+    Some(Parsed::Question(Question {
+        header,
+        bytes,
+        name_len,
+        labels,
+        record_type,
+        class: u16::from_be_bytes([fixed[2], fixed[3]]),
+        edns,
+    }))
+}
+
+/// The length of the name at the start of `body`, with its root label, and its labels without.
+/// It is not compressed: nothing stands before it.
+#[inline]
+fn question_name(body: &[u8]) -> Option<(usize, usize)> {
+    let mut at = 0;
+    let mut labels = 0;
+    loop {
+        let length = usize::from(*body.get(at)?);
+        if length == 0 {
+            return Some((at + 1, labels)).filter(|(name_len, _)| *name_len <= NAME_BYTES_MAX);
+        }
+        if length > LABEL_BYTES_MAX || at > NAME_BYTES_MAX {
+            return None;
+        }
+        at += 1 + length;
+        labels += 1;
+    }
+}
+
+/// Walks over all records, which must fill `rest`, and reads the OPT among the additional ones.
+/// The outer `None` is a malformed message.
+fn read_records(
+    mut rest: &[u8],
+    answers: u16,
+    authorities: u16,
+    additionals: u16,
+) -> Option<Option<Edns<'_>>> {
+    let before = u32::from(answers) + u32::from(authorities);
+    let mut edns = None;
+    for index in 0..before + u32::from(additionals) {
+        let owner = skip_name(rest)?;
+        let (fixed, tail) = rest[owner..].split_first_chunk::<10>()?;
+        let length = usize::from(u16::from_be_bytes([fixed[8], fixed[9]]));
+        let (data, tail) = tail.split_at_checked(length)?;
+        if index >= before && u16::from_be_bytes([fixed[0], fixed[1]]) == RecordType::OPT.0 {
+            // One OPT, at the root (RFC 6891 § 6.1.1).
+            if edns.is_some() || owner != 1 {
+                return None;
+            }
+            edns = Some(read_options(fixed, data)?);
+        }
+        rest = tail;
+    }
+    rest.is_empty().then_some(edns)
+}
+
+/// The length of a name that may end in a pointer.
+fn skip_name(bytes: &[u8]) -> Option<usize> {
+    let mut at = 0;
+    loop {
+        match *bytes.get(at)? {
+            0 => return Some(at + 1),
+            length if length < 0x40 => at += 1 + usize::from(length),
+            length if length >= 0xc0 => return (bytes.len() >= at + 2).then_some(at + 2),
+            _ => return None,
+        }
+    }
+}

@@ -1,0 +1,335 @@
+//! What is published: an immutable view of all zones, and how one is built from another.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::Arc;
+
+use crate::choice::{self, Interned, Steering};
+use crate::error::Error;
+use crate::name::Name;
+use crate::names::{Names, Node};
+use crate::record::RecordType;
+use crate::steered::{Freshness, Steered};
+use crate::zone::{CompiledZone, Zone};
+
+type Zones = BTreeMap<Name, Arc<CompiledZone>>;
+
+/// The most aliases that are followed for one query. A chain across steered names can only be
+/// this long; circles are refused when they are given.
+pub(crate) const CHAIN_MAX: usize = 16;
+
+/// All that is known when a query is answered. Immutable; parts that did not change are shared
+/// with the snapshot it was built from.
+#[derive(Clone)]
+pub struct Snapshot {
+    pub(crate) generation: u64,
+    pub(crate) freshness: Freshness,
+    pub(crate) zones: Arc<Zones>,
+    pub(crate) names: Names,
+}
+
+impl Snapshot {
+    /// A snapshot without zones: every query is refused.
+    pub fn empty() -> Self {
+        SnapshotBuilder::new().build(0)
+    }
+
+    /// The number that the builder was given.
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// Whether the answers are known to be current.
+    pub fn freshness(&self) -> Freshness {
+        self.freshness
+    }
+
+    /// The zones' origins, in canonical order.
+    pub fn zones(&self) -> impl Iterator<Item = &Name> {
+        self.zones.keys()
+    }
+
+    /// How many names exist, empty non-terminals included.
+    pub fn name_count(&self) -> usize {
+        self.names.len()
+    }
+}
+
+impl fmt::Debug for Snapshot {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("Snapshot")
+            .field("generation", &self.generation)
+            .field("freshness", &self.freshness)
+            .field("zones", &self.zones.keys())
+            .field("names", &self.names.len())
+            .finish()
+    }
+}
+
+/// Builds a [`Snapshot`], from nothing or from the one before.
+///
+/// Whatever is refused leaves the builder as it was: the caller reports the error and goes on.
+pub struct SnapshotBuilder {
+    freshness: Freshness,
+    zones: Arc<Zones>,
+    /// The names of the snapshot before.
+    names: Names,
+    /// Whether zones changed, so that the names are put together anew.
+    zones_changed: bool,
+    /// Steered names that come, change or go.
+    changes: BTreeMap<Name, Option<Arc<Steering>>>,
+    interned: Interned,
+}
+
+impl Default for SnapshotBuilder {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl SnapshotBuilder {
+    /// Starts from nothing.
+    pub fn new() -> Self {
+        Self {
+            freshness: Freshness::Fresh,
+            zones: Arc::default(),
+            names: Names::with_capacity(0),
+            zones_changed: false,
+            changes: BTreeMap::new(),
+            interned: Interned::new(),
+        }
+    }
+
+    /// Starts from `snapshot`: what is not changed is shared with it.
+    pub fn from(snapshot: &Snapshot) -> Self {
+        Self {
+            freshness: snapshot.freshness,
+            zones: Arc::clone(&snapshot.zones),
+            names: snapshot.names.clone(),
+            ..Self::new()
+        }
+    }
+
+    /// Whether all answers are current, stale or too old to be served.
+    pub fn freshness(&mut self, freshness: Freshness) {
+        self.freshness = freshness;
+    }
+
+    /// Adds a zone, or replaces the one with its origin. Steered names in it stay, where its
+    /// static records allow.
+    ///
+    /// # Errors
+    /// `Error::Zone` when its records do not fit together; the zone that was there stays.
+    pub fn zone(&mut self, zone: &Zone) -> Result<(), Error> {
+        let compiled = Arc::new(CompiledZone::compile(zone)?);
+        let before = Arc::clone(&self.zones);
+        Arc::make_mut(&mut self.zones).insert(zone.origin.clone(), Arc::clone(&compiled));
+        // A static alias may now lead to a steered one that leads back.
+        for (name, node) in &compiled.nodes {
+            if node.alias.is_some()
+                && let Some(circle) = self.circle(name, None)
+            {
+                self.zones = before;
+                return Err(Error::Zone {
+                    origin: zone.origin.clone(),
+                    problem: circle,
+                });
+            }
+        }
+        self.zones_changed = true;
+        Ok(())
+    }
+
+    /// Removes a zone with all its names.
+    pub fn remove_zone(&mut self, origin: &Name) {
+        self.zones_changed |= Arc::make_mut(&mut self.zones).remove(origin).is_some();
+    }
+
+    /// Steers a name, or changes how it is steered. Its zone must be there already.
+    ///
+    /// # Errors
+    /// `Error::Steered` when no zone holds the name, a delegation or a static record stands in
+    /// its way, an answer is malformed, or aliases would form a circle.
+    pub fn steer(&mut self, name: &Name, steered: &Steered) -> Result<(), Error> {
+        let refuse = |problem| Error::Steered {
+            name: name.clone(),
+            problem,
+        };
+        let Some(zone) = self.zone_of(name).cloned() else {
+            return Err(refuse(
+                "no zone holds it: add one, or correct the name".to_owned(),
+            ));
+        };
+        let steering = choice::compile(steered, &zone.core.origin, &mut self.interned);
+        let steering = steering.map_err(refuse)?;
+        beside_static(&zone, name, &steering).map_err(refuse)?;
+        if steering.may_alias
+            && let Some(circle) = self.circle(name, Some(&steering))
+        {
+            return Err(refuse(circle));
+        }
+        self.changes.insert(name.clone(), Some(Arc::new(steering)));
+        Ok(())
+    }
+
+    /// Stops steering a name; static records at it stay.
+    pub fn release(&mut self, name: &Name) {
+        self.changes.insert(name.clone(), None);
+    }
+
+    /// The snapshot. `generation` is for the caller to tell snapshots apart.
+    pub fn build(mut self, generation: u64) -> Snapshot {
+        let names = if self.zones_changed {
+            self.compose()
+        } else {
+            self.amend()
+        };
+        Snapshot {
+            generation,
+            freshness: self.freshness,
+            zones: self.zones,
+            names,
+        }
+    }
+
+    /// The table before with the changed names: copies their shards only.
+    fn amend(&mut self) -> Names {
+        let mut names = std::mem::replace(&mut self.names, Names::with_capacity(0));
+        for (name, steering) in std::mem::take(&mut self.changes) {
+            if let Some(zone) = self.zone_of(&name) {
+                names.put_steered(&name, &zone.core, steering);
+            }
+        }
+        names
+    }
+
+    /// A new table of all zones, longest match first, and all steered names.
+    fn compose(&mut self) -> Names {
+        let steered = self.all_steered();
+        let count = self
+            .zones
+            .values()
+            .map(|zone| zone.nodes.len())
+            .sum::<usize>();
+        let mut names = Names::with_capacity(count + steered.len());
+        for zone in self.zones.values() {
+            let origin = &zone.core.origin;
+            // A zone below another exists there as well, whatever the other says.
+            if let Some(parent) = origin.parent()
+                && let Some(outer) = self.zone_of(&parent)
+                && outer.occluder(&parent).is_none()
+            {
+                names.ensure(origin, &outer.core);
+            }
+            for (name, node) in &zone.nodes {
+                if self
+                    .zone_of(name)
+                    .is_some_and(|longest| longest.core.origin == *origin)
+                {
+                    names.put_static(name, &zone.core, node);
+                }
+            }
+        }
+        for (name, steering) in steered {
+            let Some(zone) = self.zone_of(&name) else {
+                continue;
+            };
+            // A zone that came later may leave no room for it.
+            if beside_static(zone, &name, &steering).is_ok() {
+                names.put_steered(&name, &zone.core, Some(steering));
+            }
+        }
+        names
+    }
+
+    fn all_steered(&mut self) -> BTreeMap<Name, Arc<Steering>> {
+        let known = |node: &Arc<Node>| {
+            node.steered
+                .as_ref()
+                .map(|steering| (node.name.clone(), Arc::clone(steering)))
+        };
+        let mut steered: BTreeMap<_, _> = self.names.iter().filter_map(known).collect();
+        for (name, change) in std::mem::take(&mut self.changes) {
+            match change {
+                Some(steering) => steered.insert(name, steering),
+                None => steered.remove(&name),
+            };
+        }
+        steered
+    }
+
+    fn zone_of(&self, name: &Name) -> Option<&Arc<CompiledZone>> {
+        name.ancestry().find_map(|above| self.zones.get(&above))
+    }
+
+    fn steering_of(&self, name: &Name) -> Option<&Steering> {
+        match self.changes.get(name) {
+            Some(change) => change.as_deref(),
+            None => self
+                .names
+                .get(name.wire())
+                .and_then(|node| node.steered.as_deref()),
+        }
+    }
+
+    /// Says how an alias at `start`, which is or will be steered as given, leads back to itself.
+    fn circle(&self, start: &Name, steering: Option<&Steering>) -> Option<String> {
+        let mut seen = BTreeSet::new();
+        let mut open = self.alias_targets(start, steering);
+        while let Some(name) = open.pop() {
+            if name == *start {
+                return Some(format!("its aliases lead back to {start}: a CNAME circle"));
+            }
+            if seen.insert(name.clone()) {
+                open.extend(self.alias_targets(&name, None));
+            }
+        }
+        None
+    }
+
+    fn alias_targets(&self, name: &Name, steering: Option<&Steering>) -> Vec<Name> {
+        let steering = steering.or_else(|| self.steering_of(name));
+        let steered = steering.into_iter().flat_map(|steering| &steering.sets);
+        let mut targets: Vec<_> = steered
+            .flat_map(|(_, set)| set.aliases().map(|alias| alias.target.clone()))
+            .collect();
+        let zone = self.zone_of(name);
+        if let Some(alias) = zone.and_then(|zone| zone.nodes.get(name)?.alias.as_ref()) {
+            targets.push(alias.target.clone());
+        }
+        targets
+    }
+}
+
+/// Whether a steered name can stand where it is given.
+fn beside_static(zone: &CompiledZone, name: &Name, steering: &Steering) -> Result<(), String> {
+    if let Some(occluder) = zone.occluder(name) {
+        return Err(format!(
+            "{occluder} is delegated or redirected by a DNAME, and hides it"
+        ));
+    }
+    let Some(node) = zone.nodes.get(name) else {
+        return Ok(());
+    };
+    if node.alias.is_some() {
+        return Err("it has a static CNAME record: remove one of the two".to_owned());
+    }
+    // RFC 2181 § 10.1.
+    if steering.may_alias && !node.types.is_empty() {
+        return Err("it is an alias for some clients but has static records: \
+                    remove them, or give addresses instead of a hostname"
+            .to_owned());
+    }
+    let both = |(record_type, _): &&(RecordType, _)| {
+        steering
+            .sets
+            .iter()
+            .any(|(steered, _)| steered == record_type)
+    };
+    match node.types.iter().find(both) {
+        Some((record_type, _)) => Err(format!(
+            "it has static {record_type} records: remove one of the two"
+        )),
+        None => Ok(()),
+    }
+}
