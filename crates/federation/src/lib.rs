@@ -6,22 +6,31 @@
 
 mod absent;
 mod brake;
+mod diff;
 mod digest;
 mod divide;
 mod divide_kubefed;
 mod error;
 mod expand;
+mod explain;
+mod failover;
 mod input;
 mod intent;
 mod live;
+mod moves;
 mod names;
 mod outcome;
 mod overrides;
 mod ownership;
+mod path;
 mod place;
 mod plan;
 mod preference;
+mod preference_input;
+mod preference_plan;
+mod preference_words;
 mod present;
+mod redact;
 mod render;
 mod selector;
 mod status;
@@ -32,10 +41,16 @@ mod test_world;
 mod tombstone;
 
 pub use brake::DeletionLedger;
+pub use diff::{FieldChange, FieldValue, diff};
 pub use digest::FieldsDigest;
 pub use divide::{Candidate, divide};
 pub use divide_kubefed::{KubeFedDivision, divide_kubefed};
 pub use error::RenderError;
+pub use explain::{ClusterExplanation, Explanation, explain};
+pub use failover::{
+    ApiSignal, BrakeSettings, DataPlane, FailbackMode, FailbackSettings, FailoverMode,
+    FailoverSettings, Phase, SeenFrom, Suitability,
+};
 pub use input::{
     Adoption, ClusterFacts, DeletionBrake, DividedReplicas, FederatedObject, FinalizerState, Host,
     NamespacePlacement, Options, PlanInput, Readiness, Scope, TargetType, TypeServed,
@@ -50,9 +65,15 @@ pub use names::{
 pub use outcome::{ClusterOutcome, Failure, MemberError, Outcome, Retry};
 pub use overrides::check_overrides;
 pub use ownership::{OwnershipDifference, owned_exactly, ownership_difference};
+pub use path::FieldPath;
 pub use place::{Choice, Placing, by_placement, place};
 pub use plan::plan;
 pub use preference::{ClusterPreference, EVERY_CLUSTER, Preference};
+pub use preference_input::{
+    ClusterShare, Drain, FailbackRequest, FailoverState, MemberSignals, PreferenceEvent,
+    PreferenceEventKind, PreferenceInput, PreferencePlan, Role, Running,
+};
+pub use preference_plan::plan_preference;
 pub use render::{Provenance, Rendered, ReplicasRule, render};
 pub use selector::{LabelOperator, LabelRequirement, LabelSelector};
 pub use status::{ClusterStatus, Condition, PropagationReason, PropagationStatus, Status};

@@ -18,10 +18,8 @@
 //! its entries to others, that entry looks like a leaf, and counts as owned. A cache that remembers
 //! the entry's [`crate::FieldsDigest`] sees that too, as long as it runs.
 
+use crate::path::{FieldPath, find_item};
 use serde_json::{Map, Value};
-
-/// How many differing paths are named; the rest is counted by nobody.
-const NAMED_MAX: usize = 8;
 
 /// Fields of metadata that are never in `managedFields`.
 const UNTRACKED: [&str; 2] = ["name", "namespace"];
@@ -30,27 +28,15 @@ const UNTRACKED: [&str; 2] = ["name", "namespace"];
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OwnershipDifference {
     /// Fields that were rendered and that we do not own: changed or removed by somebody.
-    pub lost: Vec<String>,
+    pub lost: Vec<FieldPath>,
     /// Fields that we own and that were not rendered: they left the template.
-    pub surplus: Vec<String>,
+    pub surplus: Vec<FieldPath>,
 }
 
 impl OwnershipDifference {
     /// Whether there is none.
     pub fn is_none(&self) -> bool {
         self.lost.is_empty() && self.surplus.is_empty()
-    }
-
-    fn lose(&mut self, path: &str) {
-        if self.lost.len() < NAMED_MAX {
-            self.lost.push(path.to_owned());
-        }
-    }
-
-    fn exceed(&mut self, path: &str) {
-        if self.surplus.len() < NAMED_MAX {
-            self.surplus.push(path.to_owned());
-        }
     }
 }
 
@@ -59,13 +45,13 @@ pub fn owned_exactly(fields: &Value, rendered: &Value) -> bool {
     ownership_difference(fields, rendered).is_none()
 }
 
-/// Where an entry and a rendered object differ, by path (`.spec.template`).
+/// Where an entry and a rendered object differ.
 pub fn ownership_difference(fields: &Value, rendered: &Value) -> OwnershipDifference {
     let mut difference = OwnershipDifference::default();
     let empty = Map::new();
     let entry = fields.as_object().unwrap_or(&empty);
     let Some(object) = rendered.as_object() else {
-        difference.lose("");
+        difference.lost.push(FieldPath::default());
         return difference;
     };
     let mut tracked = object.clone();
@@ -76,42 +62,47 @@ pub fn ownership_difference(fields: &Value, rendered: &Value) -> OwnershipDiffer
             tracked.remove("metadata");
         }
     }
-    compare_map(entry, &tracked, "", &mut difference);
+    compare_map(entry, &tracked, &FieldPath::default(), &mut difference);
     difference
 }
 
-fn compare(entry: &Map<String, Value>, value: &Value, path: &str, out: &mut OwnershipDifference) {
+fn compare(
+    entry: &Map<String, Value>,
+    value: &Value,
+    path: &FieldPath,
+    out: &mut OwnershipDifference,
+) {
     let is_leaf = entry.keys().all(|key| key == ".");
     match value {
         _ if is_leaf => {}
         Value::Object(fields) => compare_map(entry, fields, path, out),
         Value::Array(items) => compare_list(entry, items, path, out),
-        _ => out.exceed(path),
+        _ => out.surplus.push(path.clone()),
     }
 }
 
 fn compare_map(
     entry: &Map<String, Value>,
     fields: &Map<String, Value>,
-    path: &str,
+    path: &FieldPath,
     out: &mut OwnershipDifference,
 ) {
     for (key, below) in entry {
         let Some(name) = key.strip_prefix("f:") else {
             if key != "." {
-                out.exceed(&format!("{path}[{key}]"));
+                out.surplus.push(path.below(key));
             }
             continue;
         };
-        let path = format!("{path}.{name}");
+        let path = path.below(key);
         match (fields.get(name), below.as_object()) {
             (Some(value), Some(below)) => compare(below, value, &path, out),
-            _ => out.exceed(&path),
+            _ => out.surplus.push(path),
         }
     }
     for (name, value) in fields {
         if !entry.contains_key(&format!("f:{name}")) && !owns_nothing(value) {
-            out.lose(&format!("{path}.{name}"));
+            out.lost.push(path.below(&format!("f:{name}")));
         }
     }
 }
@@ -119,61 +110,23 @@ fn compare_map(
 fn compare_list(
     entry: &Map<String, Value>,
     items: &[Value],
-    path: &str,
+    path: &FieldPath,
     out: &mut OwnershipDifference,
 ) {
     let mut met = vec![false; items.len()];
     for (key, below) in entry.iter().filter(|(key, _)| *key != ".") {
-        let path = format!("{path}[{key}]");
+        let path = path.below(key);
         match (find_item(key, items, &met), below.as_object()) {
             (Some(index), Some(below)) => {
                 met[index] = true;
                 compare(below, &items[index], &path, out);
             }
-            _ => out.exceed(&path),
+            _ => out.surplus.push(path),
         }
     }
     for (index, _) in met.iter().enumerate().filter(|(_, met)| !**met) {
-        out.lose(&format!("{path}[{index}]"));
+        out.lost.push(path.below(&format!("i:{index}")));
     }
-}
-
-/// The item that an element of the entry means, among those not met yet.
-fn find_item(key: &str, items: &[Value], met: &[bool]) -> Option<usize> {
-    let open = || items.iter().enumerate().filter(|(index, _)| !met[*index]);
-    if let Some(keys) = key.strip_prefix("k:") {
-        let keys: Map<String, Value> = serde_json::from_str(keys).ok()?;
-        // The item that spells out the most keys; a key it leaves out has its default.
-        return open()
-            .filter_map(|(index, item)| Some((exact_keys(&keys, item)?, index)))
-            .max_by_key(|(exact, index)| (*exact, std::cmp::Reverse(*index)))
-            .map(|(_, index)| index);
-    }
-    if let Some(value) = key.strip_prefix("v:") {
-        let value: Value = serde_json::from_str(value).ok()?;
-        return open()
-            .find(|(_, item)| same(item, &value))
-            .map(|(index, _)| index);
-    }
-    let index: usize = key.strip_prefix("i:")?.parse().ok()?;
-    (met.get(index) == Some(&false)).then_some(index)
-}
-
-/// How many of the keys an item spells out; `None` when one has another value.
-fn exact_keys(keys: &Map<String, Value>, item: &Value) -> Option<usize> {
-    let fields = item.as_object()?;
-    keys.iter()
-        .try_fold(0, |exact, (key, value)| match fields.get(key) {
-            Some(there) if same(there, value) => Some(exact + 1),
-            Some(_) => None,
-            None => Some(exact),
-        })
-}
-
-/// Equality in which `80` and `80.0` are the same.
-fn same(one: &Value, other: &Value) -> bool {
-    one == other
-        || matches!((one.as_f64(), other.as_f64()), (Some(one), Some(other)) if one == other)
 }
 
 /// Whether a value leaves no trace in an entry: an empty list, a null (which an entry may or may
@@ -195,8 +148,9 @@ mod tests {
 
     fn check(entry: Value, rendered: Value, lost: &[&str], surplus: &[&str]) {
         let difference = ownership_difference(&entry, &rendered);
-        assert_eq!(difference.lost, lost, "lost");
-        assert_eq!(difference.surplus, surplus, "surplus");
+        let words = |paths: &[FieldPath]| paths.iter().map(ToString::to_string).collect::<Vec<_>>();
+        assert_eq!(words(&difference.lost), lost, "lost");
+        assert_eq!(words(&difference.surplus), surplus, "surplus");
     }
 
     /// The entry a real API server (1.32) keeps for [`deployment`].
@@ -268,7 +222,7 @@ mod tests {
         check(
             entry,
             deployment(),
-            &[".spec.template.spec.containers[k:{\"name\":\"web\"}].ports[0]"],
+            &[".spec.template.spec.containers[name=web].ports[0]"],
             &[],
         );
     }
@@ -282,10 +236,7 @@ mod tests {
             deployment_entry(),
             rendered,
             &[],
-            &[
-                ".spec.replicas",
-                ".spec.template.spec.volumes[k:{\"name\":\"tmp\"}]",
-            ],
+            &[".spec.replicas", ".spec.template.spec.volumes[name=tmp]"],
         );
     }
 
@@ -302,7 +253,7 @@ mod tests {
             entry,
             json!({"metadata": {"finalizers": ["c/d"]}}),
             &[".metadata.finalizers[0]"],
-            &[".metadata.finalizers[v:\"a/b\"]"],
+            &[".metadata.finalizers[\"a/b\"]"],
         );
     }
 

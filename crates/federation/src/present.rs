@@ -15,11 +15,15 @@ use crate::{
     input::{Adoption, DividedReplicas, Readiness, TypeServed},
     live::{Live, ManagedLabel, Observed, OwnedFields},
     ownership::ownership_difference,
+    path::FieldPath,
     plan::{Member, Verdict},
     render::{Provenance, Rendered, ReplicasRule, render},
     status::PropagationStatus,
     step::{Action, Precondition, ProblemKind, Write},
 };
+
+/// How many differing fields a reason names.
+const NAMED_MAX: usize = 8;
 
 pub(crate) fn step(member: Member<'_>) -> Verdict {
     if let Some(hold) = unavailable(member) {
@@ -229,14 +233,27 @@ fn why_apply(live: &Live, rendered: &Rendered, standing: &Standing) -> Option<St
             let difference = ownership_difference(fields, &rendered.object);
             match (difference.lost.is_empty(), difference.surplus.is_empty()) {
                 (true, true) => None,
-                (false, _) => Some(format!("somebody changed {}", difference.lost.join(", "))),
+                (false, _) => Some(format!("somebody changed {}", words(&difference.lost))),
                 (true, false) => Some(format!(
                     "no longer in the template: {}",
-                    difference.surplus.join(", ")
+                    words(&difference.surplus)
                 )),
             }
         }
     }
+}
+
+/// The first few paths, and how many more there are.
+fn words(paths: &[FieldPath]) -> String {
+    let mut named: Vec<String> = paths
+        .iter()
+        .take(NAMED_MAX)
+        .map(ToString::to_string)
+        .collect();
+    if let Some(more) = paths.len().checked_sub(NAMED_MAX).filter(|more| *more > 0) {
+        named.push(format!("and {more} more"));
+    }
+    named.join(", ")
 }
 
 fn write(rendered: Rendered, precondition: Precondition) -> Write {
