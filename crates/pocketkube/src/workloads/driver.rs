@@ -1,0 +1,290 @@
+//! The task that drives the workloads of one cluster.
+//!
+//! Guarantees: it wakes when something changed or when a time has come, never otherwise; what it
+//! knows is current before each look; work between two breaks is bounded, so that other tasks of
+//! the runtime come to their turn.
+//! Assumptions: one driver for each cluster.
+//! Caveats: while the API is down or hung it writes nothing, as real controllers could not; the
+//! load balancers still follow the data plane.
+
+use super::addresses::Addresses;
+use super::agenda::{Agenda, Task};
+use super::look::Look;
+use super::world::{World, key};
+use super::{WorkloadOptions, deployment, endpoints, pod, replica_set, scheduler};
+use crate::changes::{Change, Changes};
+use crate::cluster::Cluster;
+use crate::faults::{ApiState, DataPlaneState, Faults};
+use crate::namespaces;
+use crate::object::{Object, labels, name, namespace};
+use jiff::Timestamp;
+use serde_json::Value;
+use std::sync::Arc;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::{Duration, Instant};
+
+/// Looks between two breaks.
+const LOOKS_PER_TURN_MAX: usize = 128;
+/// Longest sleep: timers of tokio end somewhere, and no task is due for ever.
+const SLEEP_MAX: Duration = Duration::from_secs(24 * 3_600);
+
+/// The running workloads of a cluster. Dropped, they stop.
+#[derive(Debug)]
+pub struct Workloads {
+    task: JoinHandle<()>,
+}
+
+impl Workloads {
+    /// Starts them in the current runtime; they obey the cluster's faults.
+    pub fn start(cluster: &Cluster, options: WorkloadOptions) -> Self {
+        let faults = cluster.faults().subscribe();
+        let driver = Driver::new(cluster.clone(), options, faults);
+        Self {
+            task: tokio::spawn(driver.run()),
+        }
+    }
+}
+
+impl Drop for Workloads {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+struct Driver {
+    cluster: Cluster,
+    changes: Changes,
+    faults: watch::Receiver<Faults>,
+    agenda: Agenda,
+    world: World,
+    look: Look,
+}
+
+impl Driver {
+    fn new(cluster: Cluster, options: WorkloadOptions, faults: watch::Receiver<Faults>) -> Self {
+        // The first addresses of real networks belong to gateways.
+        let addresses = Addresses::new(options.pod_addresses, 2);
+        Self {
+            changes: cluster.changes(),
+            faults,
+            agenda: Agenda::default(),
+            world: World::new(addresses),
+            look: Look::new(cluster.clone(), options),
+            cluster,
+        }
+    }
+
+    async fn run(mut self) {
+        self.list();
+        self.look.register_nodes(&mut self.agenda);
+        loop {
+            self.follow_faults();
+            self.turn();
+            if self.can_work() && !self.agenda.is_idle() {
+                tokio::task::yield_now().await;
+            } else {
+                self.wait().await;
+            }
+        }
+    }
+
+    /// Sleeps until something changes or a time comes.
+    async fn wait(&mut self) {
+        let can_work = self.can_work();
+        let next = self.agenda.next_time().filter(|_| can_work);
+        let until = next.map_or(SLEEP_MAX, |time| until(self.cluster.clock().now(), time));
+        let deadline = Instant::now() + until.min(SLEEP_MAX);
+        tokio::select! {
+            biased;
+            // The cluster outlives this task, so the channel cannot be closed.
+            _ = self.faults.changed() => {}
+            () = self.changes.wait(), if can_work => {}
+            () = tokio::time::sleep_until(deadline) => {}
+        }
+    }
+
+    fn can_work(&self) -> bool {
+        !matches!(self.faults.borrow().api, ApiState::Down | ApiState::Hung)
+    }
+
+    fn follow_faults(&mut self) {
+        let data_plane = self.faults.borrow_and_update().data_plane;
+        if self.look.set_data_plane(data_plane) {
+            self.look.data_plane_changed(&self.world, &mut self.agenda);
+            if data_plane != DataPlaneState::Up {
+                tracing::debug!(cluster = self.cluster.name(), "data plane is gone");
+            }
+        }
+    }
+
+    /// Looks at what is due, and at what follows from it, up to a bound.
+    fn turn(&mut self) {
+        if !self.can_work() {
+            return;
+        }
+        self.agenda.strike(self.cluster.clock().now());
+        for _ in 0..LOOKS_PER_TURN_MAX {
+            self.catch_up();
+            let Some(task) = self.agenda.take() else {
+                return;
+            };
+            self.look.at(task, &mut self.world, &mut self.agenda);
+        }
+    }
+
+    /// Takes all changes so far, so that the next look sees the cluster as it is.
+    fn catch_up(&mut self) {
+        loop {
+            match self.changes.next() {
+                Ok(batch) if batch.is_empty() => return,
+                Ok(batch) => batch.iter().for_each(|change| self.follow(change)),
+                Err(_) => {
+                    self.world = World::new(Addresses::new(self.world.addresses.block(), 2));
+                    self.list();
+                }
+            }
+        }
+    }
+
+    /// Takes the whole cluster.
+    fn list(&mut self) {
+        let registry = self.cluster.registry();
+        let mut listed = std::collections::BTreeSet::new();
+        for resource in registry.all() {
+            let table = resource.table();
+            if listed.insert(table.clone()) {
+                for object in self.cluster.list(resource, None) {
+                    self.put(&table, &object, None);
+                }
+            }
+        }
+        self.agenda.now(Task::Garbage);
+    }
+
+    fn follow(&mut self, change: &Change) {
+        let (table, object) = (change.table(), change.object());
+        if change.is_deleted() {
+            self.remove(table, object);
+        } else {
+            self.put(
+                table,
+                object,
+                change.previous().map(|object| object.value()),
+            );
+        }
+        if table == CUSTOM_KINDS {
+            self.world.graph.look_at_all();
+        }
+        if self.world.graph.is_dirty() {
+            self.agenda.now(Task::Garbage);
+        }
+    }
+
+    fn put(&mut self, table: &str, object: &Arc<Object>, before: Option<&Value>) {
+        if self.world.put(table, object) {
+            self.look.retry_pending();
+            self.agenda.now(Task::Schedule);
+        }
+        self.mark(table, object);
+        if let Some(before) = before {
+            self.mark_relatives(table, before);
+        }
+        if table == pod::TABLE && scheduler::is_waiting(object) {
+            self.look.add_pending(object);
+            self.agenda.now(Task::Schedule);
+        }
+    }
+
+    fn remove(&mut self, table: &str, object: &Arc<Object>) {
+        if self.world.remove(table, object) {
+            self.look.retry_pending();
+            self.agenda.now(Task::Schedule);
+        }
+        self.look.forget(table, object);
+        self.mark(table, object);
+    }
+
+    /// Puts up who has to look because of an object.
+    fn mark(&mut self, table: &str, object: &Value) {
+        let key = key(object);
+        match table {
+            deployment::TABLE => self.agenda.now(Task::Deployment(key)),
+            replica_set::TABLE => self.agenda.now(Task::ReplicaSet(key)),
+            pod::TABLE => self.agenda.now(Task::Kubelet(key)),
+            scheduler::NODES => self.agenda.now(Task::Node(key)),
+            endpoints::SERVICES => self.agenda.now(Task::Service(key)),
+            namespaces::TABLE => self.agenda.now(Task::Namespace(key)),
+            _ => {}
+        }
+        self.mark_relatives(table, object);
+        // A Namespace that goes waits for its contents.
+        let place = namespace(object);
+        if !place.is_empty() && self.look.is_emptying(place) {
+            self.agenda.now(Task::Namespace(place.to_owned()));
+        }
+    }
+
+    /// Puts up the owners of an object, and the Services that send to it.
+    fn mark_relatives(&mut self, table: &str, object: &Value) {
+        match table {
+            pod::TABLE => {
+                self.mark_controllers(object);
+                self.mark_services(object);
+                self.look.mark_loose(object, &mut self.agenda);
+            }
+            replica_set::TABLE => {
+                self.mark_controllers(object);
+                self.look.mark_loose(object, &mut self.agenda);
+            }
+            endpoints::SLICES => {
+                if let Some(service) = crate::object::label(object, endpoints::SERVICE_NAME) {
+                    let key = crate::cluster::key(namespace(object), service);
+                    self.agenda.now(Task::Service(key));
+                }
+            }
+            endpoints::ENDPOINTS => self.agenda.now(Task::Service(key(object))),
+            namespaces::SERVICE_ACCOUNTS if name(object) == namespaces::DEFAULT_ACCOUNT => {
+                self.agenda
+                    .now(Task::Namespace(namespace(object).to_owned()));
+            }
+            namespaces::CONFIG_MAPS if name(object) == namespaces::ROOT_CA => {
+                self.agenda
+                    .now(Task::Namespace(namespace(object).to_owned()));
+            }
+            _ => {}
+        }
+    }
+
+    fn mark_controllers(&mut self, object: &Value) {
+        let owners = crate::object::owner_references(object).iter();
+        for owner in owners.filter(|owner| owner["controller"] == true) {
+            let name = owner["name"].as_str().unwrap_or_default();
+            let key = crate::cluster::key(namespace(object), name);
+            match owner["kind"].as_str() {
+                Some("ReplicaSet") => self.agenda.now(Task::ReplicaSet(key)),
+                Some("Deployment") => self.agenda.now(Task::Deployment(key)),
+                _ => {}
+            }
+        }
+    }
+
+    fn mark_services(&mut self, pod: &Value) {
+        for service in self.world.services_in(namespace(pod)) {
+            let wanted = &service["spec"]["selector"];
+            if endpoints::has_selector(service) && super::selector::contains(wanted, labels(pod)) {
+                self.agenda.now(Task::Service(key(service)));
+            }
+        }
+    }
+}
+
+/// Table of CustomResourceDefinitions.
+const CUSTOM_KINDS: &str = "customresourcedefinitions.apiextensions.k8s.io";
+
+/// From now until a time, rounded up to what tokio's timers know.
+fn until(now: Timestamp, time: Timestamp) -> Duration {
+    let left = Duration::try_from(time.duration_since(now)).unwrap_or(Duration::ZERO);
+    let millis = left.as_nanos().div_ceil(1_000_000);
+    Duration::from_millis(u64::try_from(millis).unwrap_or(u64::MAX))
+}

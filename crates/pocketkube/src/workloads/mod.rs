@@ -1,0 +1,93 @@
+//! Simulated workloads: time moves, containers do not run.
+//!
+//! | module | which real part it stands for |
+//! |---|---|
+//! | [`deployment`], [`replica_set`], [`claim`], [`template_hash`] | controllers of `apps/v1` |
+//! | [`scheduler`] | kube-scheduler |
+//! | [`kubelet`], [`node`] | kubelets, and the node lifecycle controller |
+//! | [`endpoints`] | EndpointSlices and Endpoints |
+//! | [`addresses`] | cluster addresses and node ports, taken by the server itself |
+//! | [`driver`], [`look`], [`agenda`], [`world`], [`writes`], [`recorder`] | what wakes all of them, feeds them and writes for them |
+//!
+//! Beside them stand [`crate::garbage`], [`crate::namespaces`] and [`crate::load_balancer`].
+//! Every controller is a step: what it sees and the present in, writes out.
+
+pub mod addresses;
+mod agenda;
+mod claim;
+mod deployment;
+mod driver;
+mod endpoints;
+mod kubelet;
+mod look;
+mod node;
+mod pod;
+mod quantity;
+mod recorder;
+mod replica_set;
+mod scheduler;
+mod selector;
+pub(crate) mod step;
+mod template_hash;
+mod world;
+mod writes;
+
+pub use driver::Workloads;
+pub use kubelet::{READY_AFTER, TERMINATE_AFTER};
+pub use node::NodeOptions;
+
+use crate::load_balancer::LoadBalancing;
+use addresses::Block;
+use std::time::Duration;
+
+/// Characters of a `generateName` that the server uses at most: it adds five to make 63.
+pub(crate) const GENERATE_NAME_CHARS_MAX: usize = 58;
+
+/// How a cluster's workloads behave.
+#[derive(Debug, Clone)]
+pub struct WorkloadOptions {
+    /// Its nodes.
+    pub nodes: Vec<NodeOptions>,
+    /// From its binding until a Pod is ready; the annotation [`READY_AFTER`] overrides it.
+    pub ready_after: Duration,
+    /// From its deletion until a Pod is gone, at most its grace period; the annotation
+    /// [`TERMINATE_AFTER`] overrides it.
+    pub terminate_after: Duration,
+    /// Silence of a kubelet until its node counts as lost.
+    pub node_grace: Duration,
+    /// Where load balancers are.
+    pub load_balancing: LoadBalancing,
+    /// Addresses of Pods.
+    pub pod_addresses: Block,
+    /// Whether controllers record Events.
+    pub events: Events,
+}
+
+/// Whether controllers record Events.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Events {
+    /// They do, as real ones.
+    #[default]
+    Recorded,
+    /// They do not: fewer writes in a large simulation.
+    Dropped,
+}
+
+impl Default for WorkloadOptions {
+    /// One node, quick Pods, and load balancers with addresses on which nothing listens
+    /// (RFC 5737 has that block for documentation, so nobody is there by accident).
+    fn default() -> Self {
+        Self {
+            nodes: vec![NodeOptions::named("node-1")],
+            ready_after: Duration::from_millis(500),
+            terminate_after: Duration::from_millis(200),
+            node_grace: Duration::from_secs(40),
+            load_balancing: LoadBalancing::AddressOnly(Block::new(
+                std::net::Ipv4Addr::new(203, 0, 113, 0),
+                24,
+            )),
+            pod_addresses: Block::PODS,
+            events: Events::Recorded,
+        }
+    }
+}

@@ -1,0 +1,248 @@
+//! What the controllers know of the cluster, indexed for their questions; follows its changes.
+
+use super::addresses::Addresses;
+use super::{pod, replica_set, scheduler};
+use crate::garbage::Graph;
+use crate::object::{Object, controller_uid, name, namespace, uid};
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// Indices over the cluster's objects.
+#[derive(Debug)]
+pub(crate) struct World {
+    /// Who owns whom.
+    pub(crate) graph: Graph,
+    /// Nodes, and what is taken on them.
+    pub(crate) board: scheduler::Board,
+    /// Addresses of Pods.
+    pub(crate) addresses: Addresses,
+    /// Zone of each node that has one.
+    pub(crate) zones: BTreeMap<String, String>,
+    nodes: BTreeMap<String, Arc<Object>>,
+    pods: BTreeMap<String, Arc<Object>>,
+    replica_sets: BTreeMap<String, Arc<Object>>,
+    services: BTreeMap<String, Arc<Object>>,
+    /// Children of controllers, by the controller's uid and the child's key.
+    children: BTreeMap<String, BTreeMap<String, Arc<Object>>>,
+    /// Pods and ReplicaSets without a controller, by table and namespace.
+    loose: BTreeMap<(&'static str, String), BTreeMap<String, Arc<Object>>>,
+    /// Keys of Pods on each node.
+    on_node: BTreeMap<String, BTreeSet<String>>,
+}
+
+impl World {
+    /// Knows nothing yet.
+    pub(crate) fn new(addresses: Addresses) -> Self {
+        Self {
+            graph: Graph::default(),
+            board: scheduler::Board::default(),
+            addresses,
+            zones: BTreeMap::new(),
+            nodes: BTreeMap::new(),
+            pods: BTreeMap::new(),
+            replica_sets: BTreeMap::new(),
+            services: BTreeMap::new(),
+            children: BTreeMap::new(),
+            loose: BTreeMap::new(),
+            on_node: BTreeMap::new(),
+        }
+    }
+
+    /// Takes an object as it is now. Says whether room for Pods became free.
+    pub(crate) fn put(&mut self, table: &str, object: &Arc<Object>) -> bool {
+        self.graph.put(table, object);
+        let key = key(object);
+        match table {
+            pod::TABLE => {
+                let before = self.pods.insert(key.clone(), Arc::clone(object));
+                self.index(pod::TABLE, before.as_deref(), Some(object));
+                self.place(&key, before.as_deref(), Some(object));
+                self.board.put_pod(object)
+            }
+            replica_set::TABLE => {
+                let before = self.replica_sets.insert(key, Arc::clone(object));
+                self.index(replica_set::TABLE, before.as_deref(), Some(object));
+                false
+            }
+            scheduler::NODES => {
+                let zone = crate::object::label(object, "topology.kubernetes.io/zone");
+                match zone {
+                    Some(zone) => drop(self.zones.insert(key.clone(), zone.to_owned())),
+                    None => drop(self.zones.remove(&key)),
+                }
+                self.board.put_node(object);
+                self.nodes.insert(key, Arc::clone(object));
+                true
+            }
+            super::endpoints::SERVICES => {
+                self.services.insert(key, Arc::clone(object));
+                false
+            }
+            _ => false,
+        }
+    }
+
+    /// Forgets an object. Says whether room for Pods became free.
+    pub(crate) fn remove(&mut self, table: &str, object: &Arc<Object>) -> bool {
+        self.graph.remove(object);
+        let key = key(object);
+        match table {
+            pod::TABLE => {
+                let before = self.pods.remove(&key);
+                self.index(pod::TABLE, before.as_deref(), None);
+                self.place(&key, before.as_deref(), None);
+                if let Some(address) = address(object) {
+                    self.addresses.release(address);
+                }
+                self.board.remove_pod(uid(object))
+            }
+            replica_set::TABLE => {
+                let before = self.replica_sets.remove(&key);
+                self.index(replica_set::TABLE, before.as_deref(), None);
+                false
+            }
+            scheduler::NODES => {
+                self.zones.remove(&key);
+                self.nodes.remove(&key);
+                self.board.remove_node(&key);
+                true
+            }
+            super::endpoints::SERVICES => {
+                self.services.remove(&key);
+                false
+            }
+            _ => false,
+        }
+    }
+
+    /// A Node.
+    pub(crate) fn node(&self, name: &str) -> Option<&Arc<Object>> {
+        self.nodes.get(name)
+    }
+
+    /// All Nodes, by name.
+    pub(crate) fn nodes(&self) -> impl Iterator<Item = &Arc<Object>> {
+        self.nodes.values()
+    }
+
+    /// A Pod, by its key.
+    pub(crate) fn pod(&self, key: &str) -> Option<&Arc<Object>> {
+        self.pods.get(key)
+    }
+
+    /// Pods of a namespace, by name.
+    pub(crate) fn pods_in(&self, namespace: &str) -> impl Iterator<Item = &Arc<Object>> {
+        in_namespace(&self.pods, namespace)
+    }
+
+    /// Services of a namespace, by name.
+    pub(crate) fn services_in(&self, namespace: &str) -> impl Iterator<Item = &Arc<Object>> {
+        in_namespace(&self.services, namespace)
+    }
+
+    /// All Services, by key.
+    pub(crate) fn services(&self) -> impl Iterator<Item = (&String, &Arc<Object>)> {
+        self.services.iter()
+    }
+
+    /// Keys of the Pods on a node.
+    pub(crate) fn pods_on(&self, node: &str) -> impl Iterator<Item = &String> {
+        self.on_node.get(node).into_iter().flatten()
+    }
+
+    /// What a controller controls.
+    pub(crate) fn children(&self, controller: &str) -> impl Iterator<Item = &Arc<Object>> {
+        self.children
+            .get(controller)
+            .into_iter()
+            .flat_map(BTreeMap::values)
+    }
+
+    /// Pods or ReplicaSets of a namespace that nobody controls.
+    pub(crate) fn loose(
+        &self,
+        table: &'static str,
+        namespace: &str,
+    ) -> impl Iterator<Item = &Arc<Object>> {
+        self.loose
+            .get(&(table, namespace.to_owned()))
+            .into_iter()
+            .flat_map(BTreeMap::values)
+    }
+
+    fn index(&mut self, table: &'static str, before: Option<&Object>, after: Option<&Arc<Object>>) {
+        if let Some(before) = before {
+            self.unindex(table, before);
+        }
+        let Some(object) = after else { return };
+        let family = match controller_uid(object) {
+            Some(controller) => self.children.entry(controller.to_owned()).or_default(),
+            None => self
+                .loose
+                .entry((table, namespace(object).to_owned()))
+                .or_default(),
+        };
+        family.insert(key(object), Arc::clone(object));
+    }
+
+    fn unindex(&mut self, table: &'static str, object: &Object) {
+        let key = key(object);
+        if let Some(controller) = controller_uid(object) {
+            if let Some(children) = self.children.get_mut(controller) {
+                children.remove(&key);
+                if children.is_empty() {
+                    self.children.remove(controller);
+                }
+            }
+            return;
+        }
+        let place = (table, namespace(object).to_owned());
+        if let Some(loose) = self.loose.get_mut(&place) {
+            loose.remove(&key);
+            if loose.is_empty() {
+                self.loose.remove(&place);
+            }
+        }
+    }
+
+    fn place(&mut self, key: &str, before: Option<&Object>, after: Option<&Arc<Object>>) {
+        let old = before.map(|pod| pod::node(pod)).unwrap_or_default();
+        let new = after.map(|pod| pod::node(pod)).unwrap_or_default();
+        if (after.is_none() || old != new)
+            && let Some(pods) = self.on_node.get_mut(old)
+        {
+            pods.remove(key);
+        }
+        if !new.is_empty() {
+            self.on_node
+                .entry(new.to_owned())
+                .or_default()
+                .insert(key.to_owned());
+        }
+        if let Some(address) = after.and_then(|pod| address(pod)) {
+            self.addresses.claim(address);
+        }
+    }
+}
+
+/// `namespace/name`, or the name of an object of the cluster.
+pub(crate) fn key(object: &Value) -> String {
+    crate::cluster::key(namespace(object), name(object))
+}
+
+fn address(pod: &Value) -> Option<std::net::Ipv4Addr> {
+    if pod["spec"]["hostNetwork"] == true {
+        return None;
+    }
+    pod["status"]["podIP"].as_str()?.parse().ok()
+}
+
+fn in_namespace<'a>(
+    map: &'a BTreeMap<String, Arc<Object>>,
+    namespace: &str,
+) -> impl Iterator<Item = &'a Arc<Object>> {
+    // `0` is the character behind `/`.
+    let (first, last) = (format!("{namespace}/"), format!("{namespace}0"));
+    map.range(first..last).map(|(_, object)| object)
+}
