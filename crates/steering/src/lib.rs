@@ -2,14 +2,39 @@
 //!
 //! A pure brain: events and `now` in, effects out. It opens no socket, reads no clock and knows no
 //! Kubernetes; crate `api` converts objects into the types of [`spec`] and [`policy`].
+//!
+//! ```text
+//! Event ── Engine::handle(event, now) ──► Effect::{Publish, Probe, Report, Service, Zone, WakeAt}
+//! ```
+//!
+//! Start reading in `engine.rs`.
 
+mod answers;
+mod branches;
+pub mod checkpoint;
+pub mod engine;
 pub mod error;
+pub mod event;
+pub mod explain;
+mod geography;
+mod health;
 pub mod policy;
+mod publish;
+mod quorum;
 pub mod report;
+mod service;
 pub mod spec;
 pub mod status;
+mod tree;
+pub mod validate;
+mod world;
+mod zones;
 
+pub use checkpoint::Checkpoint;
+pub use engine::{Engine, EngineOptions};
 pub use error::{Error, Result};
+pub use event::{ClusterState, Effect, Event, HostContact, MemberApi};
+pub use explain::{Explanation, PossibleAnswer, Question};
 pub use policy::{
     Failback, FailoverBranch, Nearest, Policy, Pool, Takeover, Transition, WeightedBranch,
 };

@@ -1,5 +1,6 @@
 //! What observers tell each other: the value of a `ProbeReport`.
 
+use crate::{engine::Engine, quorum::Abstaining};
 use model::{ClusterName, EndpointId, ObjectKey, ObserverName, Verdict};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -66,4 +67,35 @@ pub struct NamedCluster {
     pub until_millis: Option<u64>,
     /// The greatest TTL, in seconds, that those answers had.
     pub ttl_secs_max: u32,
+}
+
+impl Engine {
+    /// This observer's view as it is now.
+    pub(crate) fn report(&self, now: u64) -> ProbeReportValue {
+        let probed = self
+            .services
+            .values()
+            .filter(|it| it.spec.health_check.probe.is_some());
+        let verdicts = probed.flat_map(|service| {
+            service.endpoints.values().map(|member| ReportedVerdict {
+                endpoint: service.endpoint_id(member),
+                verdict: member.track.verdict,
+                since_millis: member.track.since_millis,
+                reason: member
+                    .track
+                    .reason
+                    .clone()
+                    .filter(|_| member.track.verdict == Verdict::Down),
+            })
+        });
+        ProbeReportValue {
+            observer: self.options.observer.name.clone(),
+            domain: self.options.observer.domain.clone(),
+            at_millis: now,
+            abstains: self.abstaining == Abstaining::Yes,
+            verdicts: verdicts.collect(),
+            generations: self.publisher.generations(&self.services),
+            named: self.publisher.named(),
+        }
+    }
 }

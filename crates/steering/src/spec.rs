@@ -188,7 +188,7 @@ pub struct EndpointStatus {
     /// Ready replicas behind the service in that cluster, where the member told it.
     #[serde(default)]
     pub ready_replicas: Option<u32>,
-    /// Weight among the endpoints of its cluster.
+    /// Weight: among the endpoints of its cluster, and of the cluster in a pool.
     #[serde(default = "one")]
     pub weight: u32,
 }

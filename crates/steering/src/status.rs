@@ -54,10 +54,12 @@ pub enum HostProblem {
         /// The older service.
         by: ObjectKey,
     },
-    /// The zone has a record of its own at that name.
-    StaticRecord {
+    /// The zone has no room for it: a record of its own, a delegation, a circle of aliases.
+    Refused {
         /// The zone's domain.
         zone: String,
+        /// What stands in the way, and what to do.
+        reason: String,
     },
     /// The policy or another field is wrong: the whole service is not served.
     InvalidSpec(String),
@@ -81,9 +83,7 @@ impl std::fmt::Display for HostProblem {
                 namespaces.join(", ")
             ),
             Self::Claimed { by } => write!(f, "the older GlobalService {by} has this host"),
-            Self::StaticRecord { zone } => {
-                write!(f, "zone {zone} has a static record at this name")
-            }
+            Self::Refused { zone, reason } => write!(f, "zone {zone}: {reason}"),
             Self::InvalidSpec(why) => f.write_str(why),
         }
     }

@@ -1,0 +1,322 @@
+//! Failover nodes over time: which branch is active, and why.
+
+use crate::{
+    policy::Transition,
+    spec::Force,
+    status::{BranchState, BranchStatus},
+    tree::Branch,
+};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// What a failover node remembers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct NodeState {
+    /// The branch that answers.
+    pub(crate) active: String,
+    /// Since when, in milliseconds since 1970.
+    pub(crate) since_millis: u64,
+    /// Why, in words.
+    pub(crate) reason: String,
+    /// Per branch whether it is able, and since when.
+    able: BTreeMap<String, (Ability, u64)>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+enum Ability {
+    Able,
+    Unable,
+}
+
+/// Whether transitions by health are allowed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Motion {
+    /// They are.
+    Free,
+    /// Too few observers are heard: only people move branches.
+    Frozen,
+    /// As if all delays had passed: what will come of it, for `explain`.
+    Settled,
+}
+
+/// What the decision is made from.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Situation<'a> {
+    pub(crate) now: u64,
+    pub(crate) motion: Motion,
+    /// Clusters with a healthy endpoint, per branch.
+    pub(crate) healthy: &'a BTreeMap<String, u32>,
+    /// Overrides on branches.
+    pub(crate) forced: &'a BTreeMap<String, Force>,
+}
+
+/// A decision, and when it is to be made again though nothing happens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Decision {
+    pub(crate) state: NodeState,
+    pub(crate) wake_millis: Option<u64>,
+}
+
+/// The active branch after what is known now.
+///
+/// | active branch | another branch | moves when |
+/// |---|---|---|
+/// | any | forced up | at once |
+/// | able | earlier, able | failback is Auto and it was able for `holdDown` |
+/// | unable | earlier, able | failback is Auto |
+/// | unable | later, able | takeover is Auto and all before it, those of Manual takeover excepted, were unable for `delay` |
+pub(crate) fn decide(
+    branches: &[Branch],
+    before: Option<&NodeState>,
+    situation: Situation<'_>,
+) -> Decision {
+    let able = abilities(branches, before, situation);
+    let known = before.and_then(|state| branches.iter().position(|b| b.name == state.active));
+    let current = known.unwrap_or_else(|| first_able(branches, &able));
+    let forced = branches
+        .iter()
+        .position(|b| situation.forced.get(&b.name) == Some(&Force::Up));
+    let mut watch = Watch {
+        branches,
+        able: &able,
+        situation,
+        wake: None,
+    };
+    let (next, reason) = match forced {
+        Some(next) => (next, "taken by an override".to_owned()),
+        None if situation.motion == Motion::Frozen => (
+            current,
+            "too few observers are heard to change branches".to_owned(),
+        ),
+        None => watch.next(current),
+    };
+    let wake_millis = watch.wake;
+    let stays = before.filter(|_| known == Some(next));
+    Decision {
+        state: NodeState {
+            active: branches[next].name.clone(),
+            since_millis: stays.map_or(situation.now, |state| state.since_millis),
+            reason,
+            able,
+        },
+        wake_millis,
+    }
+}
+
+/// At the very beginning: the first branch that is able and needs nobody, else the first.
+fn first_able(branches: &[Branch], able: &BTreeMap<String, (Ability, u64)>) -> usize {
+    let fit = |(at, branch): &(usize, &Branch)| {
+        able[&branch.name].0 == Ability::Able
+            && (*at == 0 || branch.takeover.mode == Transition::Auto)
+    };
+    branches
+        .iter()
+        .enumerate()
+        .find(fit)
+        .map_or(0, |(at, _)| at)
+}
+
+fn abilities(
+    branches: &[Branch],
+    before: Option<&NodeState>,
+    situation: Situation<'_>,
+) -> BTreeMap<String, (Ability, u64)> {
+    let of = |branch: &Branch| {
+        let healthy = situation.healthy.get(&branch.name).copied().unwrap_or(0);
+        let barred = matches!(
+            situation.forced.get(&branch.name),
+            Some(Force::Down | Force::Draining)
+        );
+        let ability = if healthy >= branch.min_healthy.max(1) && !barred {
+            Ability::Able
+        } else {
+            Ability::Unable
+        };
+        let known = before.and_then(|state| state.able.get(&branch.name));
+        let since = known
+            .filter(|(old, _)| *old == ability)
+            .map_or(situation.now, |(_, at)| *at);
+        (branch.name.clone(), (ability, since))
+    };
+    branches.iter().map(of).collect()
+}
+
+/// Whether the active branch may pass to another.
+enum Edge {
+    Open,
+    Waits(String),
+}
+
+struct Watch<'a> {
+    branches: &'a [Branch],
+    able: &'a BTreeMap<String, (Ability, u64)>,
+    situation: Situation<'a>,
+    wake: Option<u64>,
+}
+
+impl Watch<'_> {
+    fn next(&mut self, current: usize) -> (usize, String) {
+        if self.is(current, Ability::Able) {
+            self.back(current)
+        } else {
+            self.over(current)
+        }
+    }
+
+    /// From an able branch back to an earlier one.
+    fn back(&mut self, current: usize) -> (usize, String) {
+        let stay = (current, "it is the first that is able".to_owned());
+        let Some(earlier) = (0..current).find(|&at| self.is(at, Ability::Able)) else {
+            return stay;
+        };
+        let branch = &self.branches[current];
+        if branch.failback_mode() == Transition::Manual {
+            return (
+                current,
+                "an earlier branch is able; giving back waits for a person".into(),
+            );
+        }
+        if self.waited(earlier, branch.failback.hold_down_millis) {
+            (
+                earlier,
+                format!("it is able again, and {} gave back", branch.name),
+            )
+        } else {
+            (
+                current,
+                "an earlier branch is able; its hold-down is not over".to_owned(),
+            )
+        }
+    }
+
+    /// From a branch that is unable to any other that is able; else, from one without any healthy
+    /// cluster to one that has some, though fewer than it needs.
+    fn over(&mut self, current: usize) -> (usize, String) {
+        let hollow = self.healthy(current) == 0;
+        let mut waits = None;
+        for partial in [false, true] {
+            for at in (0..self.branches.len()).filter(|&at| at != current) {
+                let fit = self.is(at, Ability::Able)
+                    || (partial && hollow && self.healthy(at) > 0 && !self.barred(at));
+                if !fit {
+                    continue;
+                }
+                match self.edge(current, at) {
+                    Edge::Open => {
+                        return (at, format!("{} is unable", self.branches[current].name));
+                    }
+                    Edge::Waits(why) => waits = waits.or(Some(why)),
+                }
+            }
+        }
+        (
+            current,
+            waits.unwrap_or_else(|| "no branch is able".to_owned()),
+        )
+    }
+
+    fn edge(&mut self, current: usize, at: usize) -> Edge {
+        let (from, to) = (&self.branches[current], &self.branches[at]);
+        let mode = if at < current {
+            from.failback_mode()
+        } else {
+            to.takeover.mode
+        };
+        if mode == Transition::Manual {
+            Edge::Waits(format!("{} could answer, and waits for a person", to.name))
+        } else if at < current || self.earlier_waited(at) {
+            Edge::Open
+        } else {
+            Edge::Waits(format!(
+                "{} could answer, and its delay is not over",
+                to.name
+            ))
+        }
+    }
+
+    fn healthy(&self, at: usize) -> u32 {
+        self.situation
+            .healthy
+            .get(&self.branches[at].name)
+            .copied()
+            .unwrap_or(0)
+    }
+
+    fn barred(&self, at: usize) -> bool {
+        let force = self.situation.forced.get(&self.branches[at].name);
+        matches!(force, Some(Force::Down | Force::Draining))
+    }
+
+    fn earlier_waited(&mut self, at: usize) -> bool {
+        let delay = self.branches[at].takeover.delay_millis;
+        let bars = |&before: &usize| {
+            before == 0 || self.branches[before].takeover.mode == Transition::Auto
+        };
+        let earlier: Vec<usize> = (0..at).filter(bars).collect();
+        earlier
+            .into_iter()
+            .all(|before| self.is(before, Ability::Unable) && self.waited(before, delay))
+    }
+
+    fn is(&self, at: usize, ability: Ability) -> bool {
+        self.able[&self.branches[at].name].0 == ability
+    }
+
+    /// Whether a branch has been as it is for so long; if not, remembers when it will have been.
+    fn waited(&mut self, at: usize, millis: u64) -> bool {
+        let until = self.able[&self.branches[at].name].1.saturating_add(millis);
+        if self.situation.now >= until || self.situation.motion == Motion::Settled {
+            return true;
+        }
+        self.wake = Some(self.wake.map_or(until, |wake| wake.min(until)));
+        false
+    }
+}
+
+/// The node's branches for its service's status.
+pub(crate) fn statuses(branches: &[Branch], state: &NodeState) -> Vec<BranchStatus> {
+    let at = branches
+        .iter()
+        .position(|b| b.name == state.active)
+        .unwrap_or(0);
+    let current_able = state
+        .able
+        .get(&state.active)
+        .is_some_and(|(a, _)| *a == Ability::Able);
+    let status = |(index, branch): (usize, &Branch)| {
+        let (ability, since) = state
+            .able
+            .get(&branch.name)
+            .copied()
+            .unwrap_or((Ability::Unable, state.since_millis));
+        let (state_of, since_millis, reason) = if index == at {
+            (
+                BranchState::Active,
+                state.since_millis,
+                state.reason.clone(),
+            )
+        } else if ability == Ability::Unable {
+            let needs = branch.min_healthy.max(1);
+            (
+                BranchState::Unable,
+                since,
+                format!("fewer than {needs} clusters are healthy"),
+            )
+        } else if current_able && index > at {
+            (
+                BranchState::Standby,
+                since,
+                format!("{} answers", state.active),
+            )
+        } else {
+            (BranchState::Waiting, since, state.reason.clone())
+        };
+        BranchStatus {
+            name: branch.name.clone(),
+            state: state_of,
+            since_millis,
+            reason,
+        }
+    };
+    branches.iter().enumerate().map(status).collect()
+}

@@ -1,0 +1,542 @@
+//! The engine: every cause of a changed answer in, everything to be done out.
+//!
+//! ```text
+//! apply(event)  → inputs change, services are marked
+//! settle(now)   → judge → decide branches → place → evaluate, for the marked services
+//!               → publish, probe, report, statuses, wake
+//! ```
+//!
+//! # Guarantees
+//! Equal events at equal times give equal snapshots. A service is evaluated only when something that
+//! it depends on changed. An answer that was published stays published until a better one is there.
+//!
+//! # Assumptions
+//! `now` does not go backwards. [`Event::Tick`] comes at the time that [`Effect::WakeAt`] named.
+//!
+//! # Caveats
+//! Nothing is published before [`Event::Synced`], unless the engine was restored.
+
+use crate::{
+    checkpoint::Seen,
+    event::{ClusterState, Effect, Event, HostContact},
+    geography::Geography,
+    publish::Publisher,
+    quorum::{self, Abstaining, Control, Targets},
+    report::{HEARTBEAT_MILLIS, Observer, ProbeReportValue},
+    service::{Changed, Service},
+    spec::{OverrideSpec, ServiceSpec, ZoneSpec},
+    status::ServiceStatus,
+    world::{Heard, World},
+};
+use geo::RegionLocations;
+use model::{ClusterName, ObjectKey, ObserverName, Probe, ProbeResult, Verdict};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// How long a name, and the first snapshot, is held back for a first round of probes, at most.
+pub const COLD_START_MILLIS_MAX: u64 = 10_000;
+
+/// What the engine is told once.
+#[derive(Clone, Debug)]
+pub struct EngineOptions {
+    /// This observer.
+    pub observer: Observer,
+    /// Where known regions are.
+    pub regions: RegionLocations,
+    /// Milliseconds without the host after which answers are too old to be given.
+    pub max_stale_millis: u64,
+}
+
+impl EngineOptions {
+    /// 14 days, as a secondary's usual expiry.
+    pub const MAX_STALE_MILLIS: u64 = 14 * 24 * 3_600 * 1_000;
+}
+
+/// The steering engine; see the module's head.
+#[derive(Debug)]
+pub struct Engine {
+    pub(crate) options: EngineOptions,
+    pub(crate) zones: BTreeMap<ObjectKey, ZoneSpec>,
+    pub(crate) services: BTreeMap<ObjectKey, Service>,
+    pub(crate) clusters: BTreeMap<ClusterName, ClusterState>,
+    pub(crate) overrides: BTreeMap<ObjectKey, OverrideSpec>,
+    pub(crate) others: BTreeMap<ObserverName, Observer>,
+    pub(crate) reports: BTreeMap<ObserverName, Heard>,
+    pub(crate) control: Control,
+    pub(crate) abstaining: Abstaining,
+    pub(crate) host: Host,
+    pub(crate) geography: Geography,
+    pub(crate) publisher: Publisher,
+    /// Since when all lists are there; nothing is published before.
+    pub(crate) synced_millis: Option<u64>,
+    /// After a restore: what the watches have named so far.
+    pub(crate) seen: Option<Seen>,
+    pub(crate) marks: Marks,
+    sent: Sent,
+    /// When something changes by itself.
+    deadline: Option<u64>,
+}
+
+/// Whether the host's API answers, and since when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Host {
+    pub(crate) contact: HostContact,
+    pub(crate) since_millis: u64,
+}
+
+/// What has to be computed anew.
+#[derive(Debug, Default)]
+pub(crate) struct Marks {
+    services: BTreeSet<ObjectKey>,
+    /// Those among them whose places or policies changed.
+    places: BTreeSet<ObjectKey>,
+    hosts: bool,
+    probes: bool,
+    /// Anything else that the report may have to tell.
+    news: bool,
+}
+
+/// What was told last, so that it is told again only when it differs.
+#[derive(Debug, Default)]
+struct Sent {
+    probes: Option<Vec<Probe>>,
+    report: Option<ProbeReportValue>,
+    services: BTreeMap<ObjectKey, ServiceStatus>,
+    wake: Option<u64>,
+}
+
+impl Engine {
+    /// An engine that knows nothing yet.
+    pub fn new(options: EngineOptions) -> Self {
+        Self {
+            geography: Geography::new(options.regions.clone()),
+            options,
+            zones: BTreeMap::new(),
+            services: BTreeMap::new(),
+            clusters: BTreeMap::new(),
+            overrides: BTreeMap::new(),
+            others: BTreeMap::new(),
+            reports: BTreeMap::new(),
+            control: Control::default(),
+            abstaining: Abstaining::No,
+            host: Host {
+                contact: HostContact::Reached,
+                since_millis: 0,
+            },
+            publisher: Publisher::default(),
+            synced_millis: None,
+            seen: None,
+            marks: Marks::default(),
+            sent: Sent::default(),
+            deadline: None,
+        }
+    }
+
+    /// Takes one event; `now` is in milliseconds since 1970.
+    pub fn handle(&mut self, event: Event, now: u64) -> Vec<Effect> {
+        self.handle_all([event], now)
+    }
+
+    /// Takes events that belong together, such as a watch's first list: one snapshot at the end.
+    pub fn handle_all(&mut self, events: impl IntoIterator<Item = Event>, now: u64) -> Vec<Effect> {
+        for event in events {
+            self.apply(event, now);
+        }
+        self.settle(now)
+    }
+
+    fn apply(&mut self, event: Event, now: u64) {
+        if let Some(seen) = &mut self.seen {
+            seen.note(&event);
+        }
+        match event {
+            Event::Synced => self.sync(now),
+            Event::ZoneApplied(zone) => self.apply_zone(*zone),
+            Event::ZoneDeleted(key) => {
+                self.marks.hosts |= self.zones.remove(&key).is_some();
+            }
+            Event::ServiceApplied(spec) => self.apply_service(*spec),
+            Event::ServiceDeleted(key) => self.delete_service(&key),
+            Event::Endpoints { service, endpoints } => {
+                if let Some(known) = self.services.get_mut(&service) {
+                    known.set_endpoints(endpoints, now);
+                    self.marks.place(service);
+                }
+            }
+            Event::ClusterApplied(state) => self.apply_cluster(*state),
+            Event::ClusterDeleted(name) => {
+                if self.clusters.remove(&name).is_some() {
+                    self.mark_users(&name);
+                }
+            }
+            Event::OverrideApplied(it) => {
+                self.overrides.insert(it.key.clone(), *it);
+                self.mark_all();
+            }
+            Event::OverrideDeleted(key) => {
+                self.overrides.remove(&key);
+                self.mark_all();
+            }
+            Event::Probed(result) => self.probed(result, now),
+            Event::ControlTargets { answered, of } => {
+                self.control = Control { answered, of };
+                self.marks.news = true;
+            }
+            Event::Observers(observers) => self.register(observers),
+            Event::Reported(report) => self.hear(*report, now),
+            Event::Host(contact) => {
+                if contact != self.host.contact {
+                    self.host = Host {
+                        contact,
+                        since_millis: now,
+                    };
+                }
+            }
+            Event::Database(database) => {
+                self.geography.load(database);
+                let keys: Vec<_> = self.services.keys().cloned().collect();
+                keys.into_iter().for_each(|key| self.marks.place(key));
+            }
+            Event::Tick => {}
+        }
+    }
+
+    /// Every list is there. What a restored engine knew and no list named is gone.
+    fn sync(&mut self, now: u64) {
+        self.synced_millis.get_or_insert(now);
+        let Some(seen) = self.seen.take() else {
+            return;
+        };
+        let gone = |key: &ObjectKey| !seen.services.contains(key);
+        let services: Vec<_> = self
+            .services
+            .keys()
+            .filter(|key| gone(key))
+            .cloned()
+            .collect();
+        services.iter().for_each(|key| self.delete_service(key));
+        self.zones.retain(|key, _| seen.zones.contains(key));
+        self.overrides.retain(|key, _| seen.overrides.contains(key));
+        self.clusters.retain(|name, _| seen.clusters.contains(name));
+        self.marks.hosts = true;
+        let keys: Vec<_> = self.services.keys().cloned().collect();
+        keys.into_iter().for_each(|key| self.marks.place(key));
+    }
+
+    fn apply_zone(&mut self, zone: ZoneSpec) {
+        if self.zones.get(&zone.key) != Some(&zone) {
+            self.zones.insert(zone.key.clone(), zone);
+            self.marks.hosts = true;
+        }
+    }
+
+    /// A spec that is wrong does not replace one that was right: the old answers stay, and the
+    /// status says why.
+    fn apply_service(&mut self, spec: ServiceSpec) {
+        let key = spec.key.clone();
+        let problem = spec
+            .problems()
+            .first()
+            .map(|it| format!("{}: {}", it.field, it.message));
+        match (self.services.get_mut(&key), problem) {
+            (Some(known), None) if known.spec == spec && known.problem.is_none() => return,
+            (Some(known), None) => known.replace(spec),
+            (Some(known), Some(problem)) => known.problem = Some(problem),
+            (None, problem) => {
+                let mut service = Service::new(spec);
+                service.valid = problem.is_none();
+                service.problem = problem;
+                self.services.insert(key.clone(), service);
+            }
+        }
+        self.marks.hosts = true;
+        self.marks.place(key);
+    }
+
+    fn delete_service(&mut self, key: &ObjectKey) {
+        if self.services.remove(key).is_some() {
+            self.marks.hosts = true;
+            self.marks.probes = true;
+            self.marks.services.remove(key);
+            self.marks.places.remove(key);
+            self.sent.services.remove(key);
+        }
+    }
+
+    fn apply_cluster(&mut self, state: ClusterState) {
+        let name = state.place.name.clone();
+        let before = self.clusters.insert(name.clone(), state);
+        if self.clusters.get(&name) != before.as_ref() {
+            self.mark_users(&name);
+        }
+    }
+
+    /// Counts a probe's result; a result for an endpoint that is gone counts for nothing.
+    fn probed(&mut self, result: ProbeResult, now: u64) {
+        let Some(service) = self.services.get_mut(&result.endpoint.service) else {
+            return;
+        };
+        let key = (result.endpoint.cluster, result.endpoint.target);
+        if let Some(member) = service.endpoints.get_mut(&key) {
+            let before = member.track.clone();
+            let failure = result.failure.map(|failure| failure.to_string());
+            member
+                .track
+                .observe(failure, &service.spec.health_check, now);
+            if member.track != before {
+                self.marks.services.insert(result.endpoint.service);
+            }
+        }
+    }
+
+    fn register(&mut self, observers: Vec<Observer>) {
+        let own = &self.options.observer.name;
+        let others = observers.into_iter().filter(|it| it.name != *own);
+        self.others = others.map(|it| (it.name.clone(), it)).collect();
+        self.mark_all();
+    }
+
+    fn hear(&mut self, report: ProbeReportValue, now: u64) {
+        if report.observer == self.options.observer.name {
+            return;
+        }
+        let name = report.observer.clone();
+        let heard = Heard::new(report, self.reports.get(&name), now);
+        self.reports.insert(name, heard);
+        self.mark_all();
+    }
+
+    fn mark_all(&mut self) {
+        self.marks.services.extend(self.services.keys().cloned());
+    }
+
+    fn mark_users(&mut self, cluster: &ClusterName) {
+        let uses = |service: &Service| {
+            service
+                .endpoints
+                .values()
+                .any(|member| member.status.cluster == *cluster)
+        };
+        let users = self.services.iter().filter(|(_, service)| uses(service));
+        let keys: Vec<_> = users.map(|(key, _)| key.clone()).collect();
+        keys.into_iter().for_each(|key| self.marks.place(key));
+    }
+
+    /// Brings everything in line with the inputs.
+    pub(crate) fn settle(&mut self, now: u64) -> Vec<Effect> {
+        if self.deadline.is_some_and(|at| at <= now) {
+            self.mark_all();
+        }
+        if self.marks.any() {
+            self.doubt(now);
+        }
+        let (changed, wake) = self.evaluate(now);
+        let mut effects = Vec::new();
+        self.publish(&changed, now, &mut effects);
+        self.tell_probes(&mut effects);
+        self.tell_report(now, &mut effects);
+        self.tell_statuses(&changed, &mut effects);
+        self.marks = Marks::default();
+        self.deadline = wake;
+        self.tell_wake(now, &mut effects);
+        effects
+    }
+
+    /// Whether this observer abstains from now on.
+    fn doubt(&mut self, now: u64) {
+        let mut targets = Targets::default();
+        for service in self
+            .services
+            .values()
+            .filter(|it| it.spec.health_check.probe.is_some())
+        {
+            for track in service.endpoints.values().map(|member| &member.track) {
+                match track.verdict {
+                    Verdict::Up => targets.up += 1,
+                    Verdict::Down => targets.down += 1,
+                    Verdict::Unknown => {}
+                }
+                let lately = now.saturating_sub(track.since_millis) < quorum::AT_ONCE_MILLIS;
+                targets.lately += usize::from(track.verdict == Verdict::Down && lately);
+            }
+        }
+        let registered = 1 + self.others.len();
+        let abstaining = quorum::abstains(self.abstaining, registered, self.control, targets);
+        if abstaining != self.abstaining {
+            self.abstaining = abstaining;
+            self.mark_all();
+        }
+    }
+
+    /// Judges and evaluates the marked services; which were, and when to look again.
+    fn evaluate(&mut self, now: u64) -> (BTreeSet<ObjectKey>, Option<u64>) {
+        let world = World {
+            now,
+            clusters: &self.clusters,
+            overrides: &self.overrides,
+            own: &self.options.observer,
+            abstaining: self.abstaining,
+            others: &self.others,
+            reports: &self.reports,
+        };
+        let motion = world.motion();
+        let held = self.deadline.filter(|at| *at > now);
+        let mut wake = [held, world.deadline()].into_iter().flatten().min();
+        for key in &self.marks.services {
+            let Some(service) = self.services.get_mut(key) else {
+                continue;
+            };
+            service.judge(&world);
+            let branches = service.decide(&world, motion);
+            let pending = service.pending_millis(now);
+            wake = [wake, branches, service.deadline(now)]
+                .into_iter()
+                .flatten()
+                .min();
+            if self.marks.places.contains(key) || service.table.is_none() {
+                service.place(&world, &mut self.geography);
+            }
+            if pending.is_none() && service.evaluate(&world, motion) == Changed::Yes {
+                self.publisher.note(service, now);
+            }
+        }
+        self.marks.probes |= !self.marks.places.is_empty();
+        if self.marks.probes {
+            self.geography.prune();
+        }
+        self.marks.news |= !self.marks.services.is_empty();
+        (std::mem::take(&mut self.marks.services), wake)
+    }
+
+    fn publish(&mut self, changed: &BTreeSet<ObjectKey>, now: u64, effects: &mut Vec<Effect>) {
+        if self.marks.hosts {
+            let statuses = self.publisher.settle_hosts(&self.zones, &self.services);
+            effects.extend(statuses.into_iter().map(Effect::Zone));
+        }
+        let freshness = self.host.freshness(self.options.max_stale_millis, now);
+        let idle = changed.is_empty()
+            && !self.marks.hosts
+            && self.publisher.has_published()
+            && self.publisher.snapshot().freshness() == freshness;
+        if idle || self.holds(now) {
+            return;
+        }
+        let published = self.publisher.publish(&self.services, freshness, now);
+        effects.extend(published.map(Effect::Publish));
+    }
+
+    /// Whether the first snapshot still waits: for the lists, then for first rounds of probes.
+    fn holds(&self, now: u64) -> bool {
+        let Some(synced) = self.synced_millis else {
+            return !self.publisher.has_published() && self.seen.is_none();
+        };
+        let patience = synced.saturating_add(COLD_START_MILLIS_MAX);
+        let waits = || {
+            self.services
+                .values()
+                .any(|it| it.pending_millis(now).is_some())
+        };
+        !self.publisher.has_published() && now < patience && waits()
+    }
+
+    fn tell_probes(&mut self, effects: &mut Vec<Effect>) {
+        if !self.marks.probes && self.sent.probes.is_some() {
+            return;
+        }
+        let probes: Vec<_> = self.services.values().flat_map(Service::probes).collect();
+        if self.sent.probes.as_ref() != Some(&probes) {
+            effects.push(Effect::Probe(probes.clone()));
+            self.sent.probes = Some(probes);
+        }
+    }
+
+    fn tell_report(&mut self, now: u64, effects: &mut Vec<Effect>) {
+        let heartbeat = |sent: &ProbeReportValue| sent.at_millis.saturating_add(HEARTBEAT_MILLIS);
+        let quiet = self
+            .sent
+            .report
+            .as_ref()
+            .is_some_and(|sent| now < heartbeat(sent));
+        if quiet && !self.marks.any() {
+            return;
+        }
+        let report = self.report(now);
+        let due = self.sent.report.as_ref().is_none_or(|sent| {
+            let same = ProbeReportValue {
+                at_millis: sent.at_millis,
+                ..report.clone()
+            };
+            same != *sent || now >= heartbeat(sent)
+        });
+        if due {
+            effects.push(Effect::Report(report.clone()));
+            self.sent.report = Some(report);
+        }
+    }
+
+    fn tell_statuses(&mut self, changed: &BTreeSet<ObjectKey>, effects: &mut Vec<Effect>) {
+        let all = self.marks.hosts;
+        let concerned = |key: &ObjectKey| all || changed.contains(key);
+        for (key, service) in self.services.iter().filter(|(key, _)| concerned(key)) {
+            let status = self.publisher.status(service);
+            if self.sent.services.get(key) != Some(&status) {
+                effects.push(Effect::Service(status.clone()));
+                self.sent.services.insert(key.clone(), status);
+            }
+        }
+    }
+
+    fn tell_wake(&mut self, now: u64, effects: &mut Vec<Effect>) {
+        let heartbeat = self
+            .sent
+            .report
+            .as_ref()
+            .map(|it| it.at_millis + HEARTBEAT_MILLIS);
+        let cold = self
+            .synced_millis
+            .map(|at| at.saturating_add(COLD_START_MILLIS_MAX));
+        let cold = cold.filter(|_| !self.publisher.has_published());
+        let expiry = self.host.expiry(self.options.max_stale_millis);
+        let wake = [self.deadline, heartbeat, cold, expiry]
+            .into_iter()
+            .flatten();
+        let wake = wake.filter(|at| *at > now).min();
+        if let Some(at) = wake.filter(|_| wake != self.sent.wake) {
+            effects.push(Effect::WakeAt(at));
+        }
+        self.sent.wake = wake;
+    }
+}
+
+impl Host {
+    /// How answers are marked.
+    fn freshness(self, max_stale_millis: u64, now: u64) -> dns::Freshness {
+        match self.expiry(max_stale_millis) {
+            None => dns::Freshness::Fresh,
+            Some(expiry) if now < expiry => dns::Freshness::Stale,
+            Some(_) => dns::Freshness::Expired,
+        }
+    }
+
+    /// When answers are too old, if the host stays away.
+    fn expiry(self, max_stale_millis: u64) -> Option<u64> {
+        let lost = self.contact == HostContact::Lost;
+        lost.then(|| self.since_millis.saturating_add(max_stale_millis))
+    }
+}
+
+impl Marks {
+    fn any(&self) -> bool {
+        self.news || self.hosts || self.probes || !self.services.is_empty()
+    }
+
+    pub(crate) fn place(&mut self, service: ObjectKey) {
+        self.services.insert(service.clone());
+        self.places.insert(service);
+        self.probes = true;
+    }
+
+    pub(crate) fn everything(&mut self, services: impl Iterator<Item = ObjectKey>) {
+        services.for_each(|key| self.place(key));
+        self.hosts = true;
+    }
+}

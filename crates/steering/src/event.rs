@@ -1,0 +1,104 @@
+//! Every cause of a changed answer, and everything the engine wants done.
+
+use crate::{
+    report::{Observer, ProbeReportValue},
+    spec::{EndpointStatus, OverrideSpec, ServiceSpec, ZoneSpec},
+    status::{ServiceStatus, ZoneStatus},
+};
+use model::{ClusterName, ClusterPlace, ObjectKey, Probe, ProbeResult};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// What happened.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// Every watch has delivered its first list: from now on changes are published.
+    Synced,
+    /// A zone is there, or is another than before.
+    ZoneApplied(Box<ZoneSpec>),
+    /// A zone is gone.
+    ZoneDeleted(ObjectKey),
+    /// A global service is there, or is another than before.
+    ServiceApplied(Box<ServiceSpec>),
+    /// A global service is gone.
+    ServiceDeleted(ObjectKey),
+    /// The endpoints of a global service, all of them.
+    Endpoints {
+        /// The GlobalService.
+        service: ObjectKey,
+        /// Its endpoints; those not listed are gone.
+        endpoints: Vec<EndpointStatus>,
+    },
+    /// A member is there, or stands otherwise than before.
+    ClusterApplied(Box<ClusterState>),
+    /// A member has left.
+    ClusterDeleted(ClusterName),
+    /// An override is there, or is another than before.
+    OverrideApplied(Box<OverrideSpec>),
+    /// An override is gone.
+    OverrideDeleted(ObjectKey),
+    /// This observer's prober has a result.
+    Probed(ProbeResult),
+    /// This observer's control targets answered or did not: whether its own uplink works.
+    ControlTargets {
+        /// How many answered.
+        answered: u32,
+        /// How many there are.
+        of: u32,
+    },
+    /// Who is registered, all of them; by it a majority is counted.
+    Observers(Vec<Observer>),
+    /// Another observer's report.
+    Reported(Box<ProbeReportValue>),
+    /// Whether the host's API answers.
+    Host(HostContact),
+    /// A geographic database was loaded and verified.
+    Database(Arc<geo::Database>),
+    /// Time has passed; sent at the time that [`Effect::WakeAt`] named, or sooner.
+    Tick,
+}
+
+/// What to do.
+#[derive(Clone, Debug)]
+pub enum Effect {
+    /// Answer from this snapshot from now on.
+    Publish(Arc<dns::Snapshot>),
+    /// Run these probes, and no others.
+    Probe(Vec<Probe>),
+    /// Publish this observer's view.
+    Report(ProbeReportValue),
+    /// A service's status is this now.
+    Service(ServiceStatus),
+    /// A zone's status is this now.
+    Zone(ZoneStatus),
+    /// Send [`Event::Tick`] at this time, in milliseconds since 1970; replaces an earlier one.
+    WakeAt(u64),
+}
+
+/// A member's place, and whether its API can be believed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ClusterState {
+    /// Its place, region and labels.
+    pub place: ClusterPlace,
+    /// Whether what its API told is of today.
+    pub api: MemberApi,
+}
+
+/// Whether a member's API answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum MemberApi {
+    /// It does: its readiness counts.
+    Ready,
+    /// It does not, or nobody knows: its readiness is stale and ignored.
+    NotReady,
+}
+
+/// Whether the host's API answers this replica.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum HostContact {
+    /// It does.
+    Reached,
+    /// It does not: answers go on, marked stale.
+    Lost,
+}

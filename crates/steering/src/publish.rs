@@ -1,0 +1,390 @@
+//! Snapshots: zones and names as they were published, and what changes them.
+
+use crate::{
+    branches,
+    report::NamedCluster,
+    service::Service,
+    spec::ZoneSpec,
+    status::{HostProblem, HostStatus, ServiceStatus, ZoneStatus},
+    zones::{self, Claim},
+};
+use dns::{Freshness, Name, Snapshot, SnapshotBuilder, Steered, Zone};
+use model::{ClusterName, ObjectKey};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+/// What is published, and who is named in it.
+#[derive(Debug)]
+pub(crate) struct Publisher {
+    snapshot: Arc<Snapshot>,
+    /// By origin, the zones to serve.
+    wanted: BTreeMap<Name, (ZoneSpec, Zone)>,
+    /// By origin, the zones that are served.
+    served: BTreeMap<Name, Zone>,
+    /// What `dns` said against a zone.
+    refused: BTreeMap<Name, String>,
+    /// By host, its service and the zone.
+    owners: BTreeMap<Name, (ObjectKey, Name)>,
+    /// Per service, its hosts as written, and what became of each.
+    hosts: BTreeMap<ObjectKey, Vec<Claim>>,
+    /// By host, what is steered.
+    steered: BTreeMap<Name, SteeredName>,
+    zone_statuses: BTreeMap<ObjectKey, ZoneStatus>,
+    named: BTreeMap<ClusterName, Named>,
+}
+
+/// A name as it was given to `dns`.
+#[derive(Clone, Debug)]
+struct SteeredName {
+    service: ObjectKey,
+    /// The service's revision; 0 when it is to be given again.
+    revision: u64,
+    /// What `dns` said against it.
+    refusal: Option<String>,
+}
+
+/// Which answers name a cluster, and until when they did.
+#[derive(Clone, Debug, Default)]
+struct Named {
+    services: BTreeSet<ObjectKey>,
+    until_millis: Option<u64>,
+    ttl_secs_max: u32,
+}
+
+impl Default for Publisher {
+    fn default() -> Self {
+        Self {
+            snapshot: Arc::new(Snapshot::empty()),
+            wanted: BTreeMap::new(),
+            served: BTreeMap::new(),
+            refused: BTreeMap::new(),
+            owners: BTreeMap::new(),
+            hosts: BTreeMap::new(),
+            steered: BTreeMap::new(),
+            zone_statuses: BTreeMap::new(),
+            named: BTreeMap::new(),
+        }
+    }
+}
+
+impl Publisher {
+    pub(crate) fn has_published(&self) -> bool {
+        self.snapshot.generation() > 0
+    }
+
+    pub(crate) fn snapshot(&self) -> &Arc<Snapshot> {
+        &self.snapshot
+    }
+
+    /// The service of a host.
+    pub(crate) fn owner(&self, host: &Name) -> Option<&ObjectKey> {
+        self.owners.get(host).map(|(key, _)| key)
+    }
+
+    /// Every host that is steered.
+    pub(crate) fn steered_hosts(&self) -> impl Iterator<Item = &Name> {
+        self.owners.keys()
+    }
+
+    /// Compiles zones and settles who has which host; gives the zones' statuses that changed.
+    pub(crate) fn settle_hosts(
+        &mut self,
+        zones: &BTreeMap<ObjectKey, ZoneSpec>,
+        services: &BTreeMap<ObjectKey, Service>,
+    ) -> Vec<ZoneStatus> {
+        let mut problems: BTreeMap<ObjectKey, String> = BTreeMap::new();
+        let mut wanted: BTreeMap<Name, (ZoneSpec, Zone)> = BTreeMap::new();
+        for spec in zones.values() {
+            match zones::compile(spec).and_then(|zone| {
+                zone.check().map_err(|error| error.to_string())?;
+                Ok(zone)
+            }) {
+                Ok(zone) if wanted.contains_key(&zone.origin) => {
+                    let other = &wanted[&zone.origin].0.key;
+                    problems.insert(spec.key.clone(), format!("Zone {other} has this domain"));
+                }
+                Ok(zone) => {
+                    wanted.insert(zone.origin.clone(), (spec.clone(), zone));
+                }
+                Err(problem) => {
+                    // What was right before stays.
+                    let before = self.wanted.iter().find(|(_, (old, _))| old.key == spec.key);
+                    if let Some((origin, kept)) = before {
+                        wanted.entry(origin.clone()).or_insert_with(|| kept.clone());
+                    }
+                    problems.insert(spec.key.clone(), problem);
+                }
+            }
+        }
+        let specs: BTreeMap<_, _> = wanted
+            .iter()
+            .map(|(origin, (spec, _))| (origin.clone(), spec.clone()))
+            .collect();
+        // What stood in the way may be gone.
+        self.refused.clear();
+        let failed = self.steered.values_mut().filter(|it| it.refusal.is_some());
+        failed.for_each(|it| it.revision = 0);
+        let claims = zones::claims(services.values().map(|service| &service.spec), &specs);
+        self.owners = claims.owners;
+        self.hosts = claims.hosts;
+        self.wanted = wanted;
+        self.zone_changes(zones, &problems)
+    }
+
+    fn zone_changes(
+        &mut self,
+        zones: &BTreeMap<ObjectKey, ZoneSpec>,
+        problems: &BTreeMap<ObjectKey, String>,
+    ) -> Vec<ZoneStatus> {
+        let mut statuses = BTreeMap::new();
+        for spec in zones.values() {
+            let origin = self
+                .wanted
+                .iter()
+                .find(|(_, (it, _))| it.key == spec.key)
+                .map(|it| it.0);
+            let inside = self
+                .owners
+                .iter()
+                .filter(|(_, (_, zone))| Some(zone) == origin);
+            let status = ZoneStatus {
+                zone: spec.key.clone(),
+                served: origin.is_some(),
+                problem: problems.get(&spec.key).cloned(),
+                digest: zones::digest(spec, inside.map(|(host, _)| host)),
+            };
+            statuses.insert(spec.key.clone(), status);
+        }
+        let changed = statuses
+            .iter()
+            .filter(|(key, it)| self.zone_statuses.get(*key) != Some(*it));
+        let changed = changed.map(|(_, status)| status.clone()).collect();
+        self.zone_statuses = statuses;
+        changed
+    }
+
+    /// The next snapshot, if it differs from the one before.
+    pub(crate) fn publish(
+        &mut self,
+        services: &BTreeMap<ObjectKey, Service>,
+        freshness: Freshness,
+        now: u64,
+    ) -> Option<Arc<Snapshot>> {
+        let mut builder = SnapshotBuilder::from(&self.snapshot);
+        builder.freshness(freshness);
+        let zones = self.publish_zones(&mut builder);
+        let names = self.publish_names(&mut builder, services, now);
+        let first = !self.has_published();
+        if !(first || zones || names || freshness != self.snapshot.freshness()) {
+            return None;
+        }
+        self.snapshot = Arc::new(builder.build(self.snapshot.generation() + 1));
+        Some(Arc::clone(&self.snapshot))
+    }
+
+    fn publish_zones(&mut self, builder: &mut SnapshotBuilder) -> bool {
+        let gone = self
+            .served
+            .keys()
+            .filter(|origin| !self.wanted.contains_key(*origin));
+        let gone: Vec<Name> = gone.cloned().collect();
+        let new = self.wanted.iter().filter(|(origin, (_, zone))| {
+            self.served.get(*origin) != Some(zone) && !self.refused.contains_key(*origin)
+        });
+        let new: Vec<Zone> = new.map(|(_, (_, zone))| zone.clone()).collect();
+        for origin in &gone {
+            builder.remove_zone(origin);
+            self.served.remove(origin);
+            self.renew_names(origin);
+        }
+        let mut any = !gone.is_empty();
+        for zone in new {
+            match builder.zone(&zone) {
+                Ok(()) => {
+                    any = true;
+                    // It may leave no room for a name, or make some.
+                    self.renew_names(&zone.origin);
+                    self.served.insert(zone.origin.clone(), zone);
+                }
+                Err(error) => {
+                    self.refused.insert(zone.origin, error.to_string());
+                }
+            }
+        }
+        any
+    }
+
+    /// Has names below a zone's origin given to `dns` again.
+    fn renew_names(&mut self, origin: &Name) {
+        for (host, steered) in &mut self.steered {
+            if host.is_within(origin) {
+                steered.revision = 0;
+            }
+        }
+    }
+
+    fn publish_names(
+        &mut self,
+        builder: &mut SnapshotBuilder,
+        services: &BTreeMap<ObjectKey, Service>,
+        now: u64,
+    ) -> bool {
+        let owner = |host: &Name| self.owners.get(host).map(|(key, _)| key);
+        let stale = self
+            .steered
+            .iter()
+            .filter(|(host, it)| owner(host) != Some(&it.service));
+        let stale: Vec<Name> = stale.map(|(host, _)| host.clone()).collect();
+        let mut any = !stale.is_empty();
+        for host in stale {
+            builder.release(&host);
+            self.steered.remove(&host);
+        }
+        for (host, (key, _)) in &self.owners {
+            let service = services.get(key).filter(|service| service.valid);
+            let Some((service, outcome)) = service.and_then(|it| Some((it, it.outcome.as_ref()?)))
+            else {
+                continue;
+            };
+            let revision = service.revision;
+            if self
+                .steered
+                .get(host)
+                .is_some_and(|known| known.revision == revision)
+            {
+                continue;
+            }
+            let steered = Steered {
+                views: Arc::clone(&outcome.table.views),
+                records: outcome.records.clone(),
+                freshness: Freshness::Fresh,
+            };
+            let refusal = builder
+                .steer(host, &steered)
+                .err()
+                .map(|error| error.to_string());
+            any |= refusal.is_none();
+            let steered = SteeredName {
+                service: key.clone(),
+                revision,
+                refusal,
+            };
+            self.steered.insert(host.clone(), steered);
+        }
+        for named in self.named.values_mut() {
+            let before = named.services.len();
+            named.services.retain(|key| services.contains_key(key));
+            named.close(before, now);
+        }
+        any
+    }
+
+    /// Notes whom a service's new answers name.
+    pub(crate) fn note(&mut self, service: &Service, now: u64) {
+        let Some(outcome) = &service.outcome else {
+            return;
+        };
+        for cluster in &outcome.named {
+            self.named.entry(cluster.clone()).or_default();
+        }
+        for (cluster, named) in &mut self.named {
+            let before = named.services.len();
+            if outcome.named.contains(cluster) {
+                if before == 0 {
+                    named.ttl_secs_max = 0;
+                }
+                named.services.insert(service.spec.key.clone());
+                named.until_millis = None;
+                named.ttl_secs_max = named.ttl_secs_max.max(outcome.ttl_secs);
+            } else {
+                named.services.remove(&service.spec.key);
+                named.close(before, now);
+            }
+        }
+    }
+
+    /// For the report: which clusters may still be in caches because of this replica.
+    pub(crate) fn named(&self) -> Vec<NamedCluster> {
+        let of = |(cluster, named): (&ClusterName, &Named)| NamedCluster {
+            cluster: cluster.clone(),
+            services: named.services.iter().cloned().collect(),
+            until_millis: named.until_millis,
+            ttl_secs_max: named.ttl_secs_max,
+        };
+        self.named.iter().map(of).collect()
+    }
+
+    /// The generation that is served of each service.
+    pub(crate) fn generations(
+        &self,
+        services: &BTreeMap<ObjectKey, Service>,
+    ) -> BTreeMap<String, u64> {
+        let served = self.steered.values().filter(|it| it.refusal.is_none());
+        let generation = |it: &SteeredName| {
+            Some((
+                it.service.to_string(),
+                services.get(&it.service)?.spec.generation,
+            ))
+        };
+        served.filter_map(generation).collect()
+    }
+
+    /// A service's status.
+    pub(crate) fn status(&self, service: &Service) -> ServiceStatus {
+        let hosts = self.hosts.get(&service.spec.key);
+        let host = |claim: &Claim| {
+            let (zone, problem) = match &claim.settled {
+                Err(problem) => (None, Some(problem.clone())),
+                Ok((name, zone)) => (Some(zone.to_string()), self.refusal(name, zone)),
+            };
+            let problem = match &service.problem {
+                Some(problem) => Some(HostProblem::InvalidSpec(problem.clone())),
+                None => problem,
+            };
+            HostStatus {
+                host: claim.host.clone(),
+                zone,
+                problem,
+            }
+        };
+        let nodes = service
+            .tree
+            .failovers()
+            .into_iter()
+            .filter_map(|(id, branches)| {
+                Some(branches::statuses(branches, service.nodes.get(id)?))
+            });
+        ServiceStatus {
+            service: service.spec.key.clone(),
+            generation: service.spec.generation,
+            hosts: hosts.into_iter().flatten().map(host).collect(),
+            endpoints: service.endpoint_healths(),
+            branches: nodes.flatten().collect(),
+        }
+    }
+
+    fn refusal(&self, host: &Name, zone: &Name) -> Option<HostProblem> {
+        let reason = match self.steered.get(host) {
+            Some(SteeredName {
+                refusal: Some(reason),
+                ..
+            }) => reason,
+            _ => self.refused.get(zone)?,
+        };
+        Some(HostProblem::Refused {
+            zone: zone.to_string(),
+            reason: reason.clone(),
+        })
+    }
+}
+
+impl Named {
+    /// Notes the time when the last service stopped naming the cluster.
+    fn close(&mut self, before: usize, now: u64) {
+        if before > 0 && self.services.is_empty() {
+            self.until_millis = Some(now);
+        }
+    }
+}

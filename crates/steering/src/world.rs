@@ -1,0 +1,183 @@
+//! What all services share: members, overrides, observers.
+
+use crate::{
+    event::{ClusterState, MemberApi},
+    quorum::{self, Abstaining, Vote},
+    report::{Observer, ProbeReportValue, REPORT_LIFE_MILLIS},
+    spec::{EndpointStatus, Force, OnExpiry, OverrideScope, OverrideSpec},
+};
+use model::{ClusterName, EndpointId, ObjectKey, ObserverName, Region, Verdict};
+use std::collections::BTreeMap;
+
+/// Another observer's last report.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Heard {
+    /// When it was heard, by this replica's clock.
+    pub(crate) heard_millis: u64,
+    pub(crate) report: ProbeReportValue,
+    verdicts: BTreeMap<EndpointId, Verdict>,
+}
+
+impl Heard {
+    /// A report, heard now. One that is the first of its observer may be old already, and clocks
+    /// differ: it is as old as it says, and never from the future.
+    pub(crate) fn new(report: ProbeReportValue, before: Option<&Self>, now: u64) -> Self {
+        let heard_millis = match before {
+            Some(before) if before.report.at_millis == report.at_millis => before.heard_millis,
+            Some(_) => now,
+            None => report.at_millis.min(now),
+        };
+        let verdicts = report
+            .verdicts
+            .iter()
+            .map(|it| (it.endpoint.clone(), it.verdict))
+            .collect();
+        Self {
+            heard_millis,
+            report,
+            verdicts,
+        }
+    }
+
+    fn is_fresh(&self, now: u64) -> bool {
+        now < self.heard_millis.saturating_add(REPORT_LIFE_MILLIS)
+    }
+}
+
+/// Everything that judging a service needs besides the service.
+#[derive(Debug)]
+pub(crate) struct World<'a> {
+    pub(crate) now: u64,
+    pub(crate) clusters: &'a BTreeMap<ClusterName, ClusterState>,
+    pub(crate) overrides: &'a BTreeMap<ObjectKey, OverrideSpec>,
+    pub(crate) own: &'a Observer,
+    pub(crate) abstaining: Abstaining,
+    /// Everyone registered besides this observer.
+    pub(crate) others: &'a BTreeMap<ObserverName, Observer>,
+    pub(crate) reports: &'a BTreeMap<ObserverName, Heard>,
+}
+
+impl<'a> World<'a> {
+    /// How many observers are registered, this one always among them.
+    pub(crate) fn registered(&self) -> usize {
+        1 + self.others.len()
+    }
+
+    /// How many of them are heard.
+    pub(crate) fn heard(&self) -> usize {
+        1 + self.fresh().count()
+    }
+
+    /// Whether more than half of the registered are heard, as moving branches needs.
+    pub(crate) fn has_majority(&self) -> bool {
+        self.heard() * 2 > self.registered()
+    }
+
+    fn fresh(&self) -> impl Iterator<Item = (&ObserverName, &Heard)> {
+        let registered = |name: &ObserverName| self.others.contains_key(name);
+        self.reports
+            .iter()
+            .filter(move |(name, heard)| registered(name) && heard.is_fresh(self.now))
+    }
+
+    /// The words of all that are heard on an endpoint, this observer's first.
+    pub(crate) fn votes(&self, endpoint: &EndpointId, own: Verdict) -> Vec<Vote> {
+        let mut votes = vec![Vote {
+            observer: self.own.name.clone(),
+            domain: self.own.domain.clone(),
+            verdict: own,
+            abstains: self.abstaining == Abstaining::Yes,
+        }];
+        votes.extend(self.fresh().map(|(name, heard)| {
+            Vote {
+                observer: name.clone(),
+                domain: heard.report.domain.clone(),
+                verdict: heard
+                    .verdicts
+                    .get(endpoint)
+                    .copied()
+                    .unwrap_or(Verdict::Unknown),
+                abstains: heard.report.abstains,
+            }
+        }));
+        votes
+    }
+
+    /// Their verdict.
+    pub(crate) fn verdict(&self, votes: &[Vote]) -> Verdict {
+        quorum::verdict(votes, self.registered())
+    }
+
+    /// The region of an endpoint: its own word, else its cluster's.
+    pub(crate) fn region_of<'b>(&self, status: &'b EndpointStatus) -> Option<&'b Region>
+    where
+        'a: 'b,
+    {
+        let of_cluster = || self.clusters.get(&status.cluster)?.place.region.as_ref();
+        status.region.as_ref().or_else(of_cluster)
+    }
+
+    /// The labels of a cluster.
+    pub(crate) fn labels_of(&self, cluster: &ClusterName) -> Option<&'a BTreeMap<String, String>> {
+        self.clusters.get(cluster).map(|state| &state.place.labels)
+    }
+
+    /// Whether what a member told of readiness is of today. A static endpoint's cluster need not be
+    /// a member.
+    pub(crate) fn is_believed(&self, cluster: &ClusterName) -> bool {
+        self.clusters
+            .get(cluster)
+            .is_none_or(|state| state.api == MemberApi::Ready)
+    }
+
+    /// What overrides say of an endpoint. Of several, the most cautious wins.
+    pub(crate) fn force(&self, endpoint: &EndpointId, region: Option<&Region>) -> Option<Force> {
+        let concerns = |scope: &OverrideScope| match scope {
+            OverrideScope::Service { service, cluster } => {
+                *service == endpoint.service
+                    && cluster
+                        .as_ref()
+                        .is_none_or(|cluster| *cluster == endpoint.cluster)
+            }
+            OverrideScope::Cluster(cluster) => *cluster == endpoint.cluster,
+            OverrideScope::Region(wanted) => region == Some(wanted),
+            OverrideScope::Branch { .. } => false,
+        };
+        let forces = self
+            .in_force()
+            .filter(|it| concerns(&it.scope))
+            .map(|it| it.force);
+        forces.min_by_key(|force| match force {
+            Force::Down => 0,
+            Force::Draining => 1,
+            Force::Up => 2,
+        })
+    }
+
+    /// What overrides say of a service's branches.
+    pub(crate) fn branch_forces(&self, wanted: &ObjectKey) -> BTreeMap<String, Force> {
+        let of = |it: &OverrideSpec| match &it.scope {
+            OverrideScope::Branch { service, branch } if service == wanted => {
+                Some((branch.clone(), it.force))
+            }
+            _ => None,
+        };
+        self.in_force().filter_map(of).collect()
+    }
+
+    fn in_force(&self) -> impl Iterator<Item = &'a OverrideSpec> {
+        let now = self.now;
+        self.overrides
+            .values()
+            .filter(move |it| now < it.expires_at_millis || it.on_expiry == OnExpiry::Keep)
+    }
+
+    /// The next time at which something here changes by itself.
+    pub(crate) fn deadline(&self) -> Option<u64> {
+        let overrides = self.overrides.values().map(|it| it.expires_at_millis);
+        let reports = self
+            .fresh()
+            .map(|(_, heard)| heard.heard_millis.saturating_add(REPORT_LIFE_MILLIS));
+        overrides.chain(reports).filter(|at| *at > self.now).min()
+    }
+}

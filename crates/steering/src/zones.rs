@@ -1,0 +1,197 @@
+//! Zones as the DNS engine takes them, and which host belongs to which.
+
+use crate::{
+    spec::{NamespaceGrant, ServiceSpec, ZoneSpec},
+    status::HostProblem,
+};
+use dns::{Name, Record, Soa, Zone};
+use model::ObjectKey;
+use siphasher::sip::SipHasher13;
+use std::{
+    collections::BTreeMap,
+    hash::{Hash, Hasher},
+};
+
+/// A zone for the DNS engine, or what is wrong with it.
+pub(crate) fn compile(spec: &ZoneSpec) -> Result<Zone, String> {
+    let name =
+        |what: &str, text: &str| Name::parse(text).map_err(|error| format!("{what}: {error}"));
+    let origin = name("domain", &spec.domain)?;
+    let mut servers = Vec::new();
+    for (at, server) in spec.name_servers.iter().enumerate() {
+        servers.push((
+            name(&format!("nameServers[{at}].name"), &server.name)?,
+            server,
+        ));
+    }
+    let Some((primary, _)) = servers.first() else {
+        return Err("nameServers is empty: name at least one server".to_owned());
+    };
+    let mailbox = match &spec.soa.mailbox {
+        Some(mailbox) => name("soa.mailbox", mailbox)?,
+        None => name("soa.mailbox", &format!("hostmaster.{origin}"))?,
+    };
+    let soa = Soa {
+        primary: primary.clone(),
+        mailbox,
+        serial: spec.serial,
+        refresh_secs: spec.soa.refresh_secs,
+        retry_secs: spec.soa.retry_secs,
+        expire_secs: spec.soa.expire_secs,
+        minimum_secs: spec.soa.minimum_secs,
+    };
+    let names: Vec<Name> = servers.iter().map(|(name, _)| name.clone()).collect();
+    let mut zone = Zone::new(origin.clone(), spec.default_ttl_secs, &soa, &names);
+    for (name, server) in servers.iter().filter(|(name, _)| name.is_within(&origin)) {
+        let addresses = server.addresses.iter();
+        zone.records
+            .extend(addresses.map(|ip| Record::address(name.clone(), spec.default_ttl_secs, *ip)));
+    }
+    let records = dns::read_records(&spec.records, &origin, spec.default_ttl_secs)
+        .map_err(|error| format!("records: {error}"))?;
+    // What the fields say stands; the same record in the text says it again.
+    zone.records.extend(
+        records.into_iter().filter(|record| {
+            !(record.owner == origin && record.record_type == dns::RecordType::SOA)
+        }),
+    );
+    zone.records.sort_by(|a, b| {
+        (&a.owner, a.record_type, &a.data).cmp(&(&b.owner, b.record_type, &b.data))
+    });
+    zone.records
+        .dedup_by(|a, b| (&a.owner, a.record_type, &a.data) == (&b.owner, b.record_type, &b.data));
+    Ok(zone)
+}
+
+/// A digest of all that a zone says besides its serial, the steered names in it included.
+pub(crate) fn digest<'a>(spec: &ZoneSpec, hosts: impl Iterator<Item = &'a Name>) -> u64 {
+    let mut hasher = SipHasher13::new();
+    let unnumbered = ZoneSpec {
+        serial: 0,
+        ..spec.clone()
+    };
+    // Debug output names every field, and so does the digest.
+    format!("{unnumbered:?}").hash(&mut hasher);
+    for host in hosts {
+        host.wire().hash(&mut hasher);
+    }
+    hasher.finish()
+}
+
+/// The zone that holds a host and allows it: the longest match.
+pub(crate) fn zone_of<'a>(
+    host: &Name,
+    namespace: &str,
+    zones: &'a BTreeMap<Name, ZoneSpec>,
+) -> Result<&'a Name, HostProblem> {
+    let found = host
+        .ancestry()
+        .find_map(|above| zones.get_key_value(&above));
+    let Some((origin, zone)) = found else {
+        return Err(HostProblem::NoZone {
+            zones: zones.keys().map(Name::to_string).collect(),
+        });
+    };
+    if allows(zone, namespace, host) {
+        Ok(origin)
+    } else {
+        Err(HostProblem::NotAllowed {
+            zone: origin.to_string(),
+            namespaces: zone.allowed_namespaces.iter().map(tell).collect(),
+        })
+    }
+}
+
+fn allows(zone: &ZoneSpec, namespace: &str, host: &Name) -> bool {
+    let granted = |grant: &NamespaceGrant| {
+        (grant.namespace == "*" || grant.namespace == namespace)
+            && (grant.names.is_empty() || grant.names.iter().any(|pattern| matches(pattern, host)))
+    };
+    zone.allowed_namespaces.is_empty() || zone.allowed_namespaces.iter().any(granted)
+}
+
+/// `*.x` is everything below `x`, anything else is itself.
+fn matches(pattern: &str, host: &Name) -> bool {
+    let (below, text) = match pattern.strip_prefix("*.") {
+        Some(rest) => (true, rest),
+        None => (false, pattern),
+    };
+    Name::parse(text).is_ok_and(|name| {
+        if below {
+            host.is_within(&name) && *host != name
+        } else {
+            *host == name
+        }
+    })
+}
+
+fn tell(grant: &NamespaceGrant) -> String {
+    if grant.names.is_empty() {
+        grant.namespace.clone()
+    } else {
+        format!("{} ({})", grant.namespace, grant.names.join(", "))
+    }
+}
+
+/// Who has which host, and why the others have not: of two that claim one, the older.
+pub(crate) struct Claims {
+    /// The service of each host that is served, with the zone's origin.
+    pub(crate) owners: BTreeMap<Name, (ObjectKey, Name)>,
+    /// Per service, each host as it was written, and its zone or what is wrong.
+    pub(crate) hosts: BTreeMap<ObjectKey, Vec<Claim>>,
+}
+
+/// A service's claim to a host.
+#[derive(Clone, Debug)]
+pub(crate) struct Claim {
+    /// The host as it was written.
+    pub(crate) host: String,
+    /// Its name and the zone's origin, or why it is refused.
+    pub(crate) settled: Result<(Name, Name), HostProblem>,
+}
+
+/// Settles the claims of all services.
+pub(crate) fn claims<'a>(
+    services: impl Iterator<Item = &'a ServiceSpec>,
+    zones: &BTreeMap<Name, ZoneSpec>,
+) -> Claims {
+    let mut claims = Claims {
+        owners: BTreeMap::new(),
+        hosts: BTreeMap::new(),
+    };
+    let mut services: Vec<_> = services.collect();
+    services.sort_by_key(|service| (service.created_millis, &service.key));
+    for service in services {
+        let mut hosts = Vec::new();
+        for host in &service.hosts {
+            let settled = settle(host, service, zones, &claims.owners);
+            if let Ok((name, zone)) = &settled {
+                claims
+                    .owners
+                    .insert(name.clone(), (service.key.clone(), zone.clone()));
+            }
+            hosts.push(Claim {
+                host: host.clone(),
+                settled,
+            });
+        }
+        claims.hosts.insert(service.key.clone(), hosts);
+    }
+    claims
+}
+
+fn settle(
+    host: &str,
+    service: &ServiceSpec,
+    zones: &BTreeMap<Name, ZoneSpec>,
+    owners: &BTreeMap<Name, (ObjectKey, Name)>,
+) -> Result<(Name, Name), HostProblem> {
+    let name = Name::parse(host).map_err(|error| HostProblem::InvalidName(error.to_string()))?;
+    let zone = zone_of(&name, &service.key.namespace, zones)?;
+    match owners.get(&name) {
+        Some((owner, _)) if *owner != service.key => {
+            Err(HostProblem::Claimed { by: owner.clone() })
+        }
+        _ => Ok((name, zone.clone())),
+    }
+}

@@ -1,0 +1,9 @@
+//! Scenarios and properties of the steering engine: what clients get while the world changes.
+
+mod branches;
+mod harness;
+mod hosts;
+mod observers;
+mod properties;
+mod restart;
+mod traffic;

@@ -1,0 +1,199 @@
+//! Several observers, one who doubts itself, and what a replica reports.
+
+use crate::harness::*;
+use meridian_steering::*;
+use model::Verdict;
+
+fn observer(name: &str) -> Observer {
+    Observer {
+        name: name.into(),
+        domain: name.into(),
+    }
+}
+
+/// What another observer says of the three sites.
+fn report(name: &str, at_millis: u64, verdicts: [Verdict; 3]) -> Event {
+    let sites = [("beijing-a", A), ("beijing-b", B), ("frankfurt", F)];
+    let verdicts = sites
+        .iter()
+        .zip(verdicts)
+        .map(|((cluster, target), verdict)| ReportedVerdict {
+            endpoint: id(cluster, target),
+            verdict,
+            since_millis: at_millis,
+            reason: None,
+        });
+    Event::Reported(Box::new(ProbeReportValue {
+        observer: name.into(),
+        domain: name.into(),
+        at_millis,
+        abstains: false,
+        verdicts: verdicts.collect(),
+        generations: Default::default(),
+        named: vec![],
+    }))
+}
+
+const ALL_UP: [Verdict; 3] = [Verdict::Up, Verdict::Up, Verdict::Up];
+
+fn with_others(others: &[&str]) -> Replica {
+    let mut replica = Replica::with(service(), three());
+    let registered = others
+        .iter()
+        .map(|name| observer(name))
+        .chain([observer("replica-1")]);
+    replica.tell([Event::Observers(registered.collect())]);
+    for name in others {
+        replica.tell([report(name, replica.now, ALL_UP)]);
+    }
+    replica
+}
+
+#[test]
+fn one_of_three_observers_that_says_up_is_enough() {
+    let mut replica = with_others(&["replica-2", "replica-3"]);
+    replica.rounds(3, &[F]);
+    assert_eq!(replica.addresses(BERLIN), [F]);
+    let now = replica.now;
+    replica.tell([report(
+        "replica-2",
+        now,
+        [Verdict::Up, Verdict::Up, Verdict::Down],
+    )]);
+    assert_eq!(replica.addresses(BERLIN), [F]);
+    replica.tell([report(
+        "replica-3",
+        now,
+        [Verdict::Up, Verdict::Up, Verdict::Down],
+    )]);
+    assert_eq!(replica.addresses(BERLIN), [A, B]);
+    assert_eq!(replica.status().endpoints[2].observers.len(), 3);
+}
+
+#[test]
+fn an_observer_that_falls_silent_holds_nothing_up() {
+    let mut replica = with_others(&["replica-2"]);
+    replica.rounds(3, &[F]);
+    assert_eq!(replica.addresses(BERLIN), [F]);
+    replica.pass(30_000);
+    assert_eq!(replica.addresses(BERLIN), [A, B]);
+}
+
+#[test]
+fn an_observer_whose_uplink_is_gone_changes_nothing() {
+    let mut replica = with_others(&["replica-2", "replica-3"]);
+    replica.rounds(3, &[A, B, F]);
+    assert!(replica.report.as_ref().unwrap().abstains);
+    // Even when nobody else is heard.
+    replica.pass(60_000);
+    assert_eq!(replica.addresses(BERLIN), [F]);
+    assert_eq!(replica.addresses(BEIJING), [A, B]);
+    replica.rounds(2, &[]);
+    assert!(!replica.report.as_ref().unwrap().abstains);
+}
+
+#[test]
+fn most_targets_lost_at_once_is_believed_when_observers_elsewhere_lost_them_too() {
+    let mut replica = with_others(&["replica-2", "replica-3"]);
+    replica.rounds(3, &[A, B]);
+    assert_eq!(replica.addresses(BEIJING), [A, B]);
+    let now = replica.now;
+    replica.tell([report(
+        "replica-2",
+        now,
+        [Verdict::Down, Verdict::Down, Verdict::Up],
+    )]);
+    replica.tell([report(
+        "replica-3",
+        now,
+        [Verdict::Down, Verdict::Down, Verdict::Up],
+    )]);
+    assert_eq!(replica.addresses(BEIJING), [F]);
+}
+
+#[test]
+fn a_single_observer_believes_itself_unless_its_control_targets_are_silent() {
+    let mut replica = Replica::with(service(), three());
+    replica.rounds(3, &[A, B]);
+    assert_eq!(replica.addresses(BEIJING), [F]);
+    replica.rounds(3, &[]);
+    replica.tell([Event::ControlTargets { answered: 0, of: 2 }]);
+    replica.rounds(3, &[A, B]);
+    assert_eq!(replica.addresses(BEIJING), [A, B]);
+    replica.tell([Event::ControlTargets { answered: 1, of: 2 }]);
+    assert_eq!(replica.addresses(BEIJING), [F]);
+}
+
+#[test]
+fn branches_move_only_while_most_observers_are_heard() {
+    let mut replica = with_others(&["replica-2", "replica-3", "replica-4"]);
+    let policy = Policy::Failover(vec![
+        branch("first", pool(&["beijing-a", "beijing-b"])),
+        branch("second", pool(&["frankfurt"])),
+    ]);
+    let when_all_down = WhenAllDown::NoData;
+    replica.tell([Event::ServiceApplied(Box::new(ServiceSpec {
+        policy,
+        when_all_down,
+        ..service()
+    }))]);
+    replica.pass(60_000);
+    replica.rounds(3, &[A]);
+    replica.pass(120_000);
+    assert_eq!(
+        replica.addresses(BERLIN),
+        [B],
+        "withdrawn inside the active branch"
+    );
+    replica.rounds(3, &[A, B]);
+    assert_eq!(replica.addresses(BERLIN), [B], "but never its last");
+    let down = [Verdict::Down, Verdict::Down, Verdict::Up];
+    for name in ["replica-2", "replica-3"] {
+        replica.tell([report(name, replica.now, down)]);
+    }
+    assert_eq!(
+        replica.addresses(BERLIN),
+        [F],
+        "three of four are a majority"
+    );
+}
+
+#[test]
+fn a_report_goes_out_on_change_and_as_a_heartbeat() {
+    let mut replica = Replica::with(service(), three());
+    replica.rounds(1, &[]);
+    let first = replica.report.take().map(|report| report.at_millis);
+    replica.round(&[]);
+    assert_eq!(replica.report, None, "nothing new to say");
+    replica.pass(10_000);
+    let heartbeat = replica.report.take().unwrap();
+    assert!(heartbeat.at_millis > first.unwrap_or(START));
+    assert_eq!(heartbeat.generations["shop/shop"], 1);
+    replica.rounds(3, &[F]);
+    let changed = replica.report.take().unwrap();
+    let frankfurt = &changed.verdicts[2];
+    assert_eq!(
+        (frankfurt.verdict, frankfurt.reason.as_deref()),
+        (Verdict::Down, Some("connection refused"))
+    );
+}
+
+#[test]
+fn a_report_tells_when_a_cluster_was_last_named_and_for_how_long_it_may_be_cached() {
+    let mut replica = Replica::with(service(), three());
+    let named = |replica: &Replica, cluster: &str| {
+        let report = replica.report.as_ref().unwrap();
+        report
+            .named
+            .iter()
+            .find(|it| it.cluster.as_str() == cluster)
+            .unwrap()
+            .clone()
+    };
+    assert_eq!(named(&replica, "frankfurt").until_millis, None);
+    assert_eq!(named(&replica, "frankfurt").services, [key("shop")]);
+    replica.rounds(3, &[F]);
+    let gone = named(&replica, "frankfurt");
+    assert_eq!(gone.until_millis, Some(replica.now));
+    assert_eq!((gone.ttl_secs_max, gone.services.len()), (15, 0));
+}
