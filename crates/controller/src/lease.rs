@@ -37,7 +37,11 @@ impl Default for LeaseTimes {
     /// KubeFed's and client-go's 15 s; looked at every 2 s, as client-go does.
     fn default() -> Self {
         let secs = Duration::from_secs;
-        Self { duration: secs(15), request: secs(5), retry: secs(2) }
+        Self {
+            duration: secs(15),
+            request: secs(5),
+            retry: secs(2),
+        }
     }
 }
 
@@ -75,7 +79,8 @@ impl Leadership {
     /// Whether a write that takes at most `longest` may start now.
     pub fn may_write(&self, longest: Duration) -> bool {
         let held = *self.held.borrow();
-        held.until.is_some_and(|until| Instant::now() + longest < until)
+        held.until
+            .is_some_and(|until| Instant::now() + longest < until)
     }
 
     /// Whether this process leads now.
@@ -91,7 +96,12 @@ impl Leadership {
     /// Resolves when this process becomes or is the leader; never, when candidates stopped.
     pub async fn until_leading(&mut self) {
         loop {
-            if self.held.borrow_and_update().until.is_some_and(|until| Instant::now() < until) {
+            if self
+                .held
+                .borrow_and_update()
+                .until
+                .is_some_and(|until| Instant::now() < until)
+            {
                 return;
             }
             if self.held.changed().await.is_err() {
@@ -103,7 +113,9 @@ impl Leadership {
     /// Resolves when the term of leadership that is under way has ended.
     pub async fn until_lost(&mut self) {
         loop {
-            let Some(until) = self.held.borrow_and_update().until else { return };
+            let Some(until) = self.held.borrow_and_update().until else {
+                return;
+            };
             if until <= Instant::now() {
                 return;
             }
@@ -138,7 +150,8 @@ async fn run(options: LeaseOptions, held: watch::Sender<Held>, stop: Cancellatio
     if let Some(record) = election.held_record() {
         held.send_replace(Held::default());
         let released = object(&options, &record.released());
-        let write = api.replace(&options.name, &PostParams::default(), &released);
+        let parameters = PostParams::default();
+        let write = api.replace(&options.name, &parameters, &released);
         match timeout(options.times.request, write).await {
             Ok(Ok(_)) => tracing::info!("lease released"),
             _ => tracing::info!("lease left to expire"),
@@ -176,7 +189,13 @@ async fn round(
     let parameters = PostParams::default();
     let written = match action {
         Action::Create => timeout(times.request, api.create(&parameters, &body)).await,
-        _ => timeout(times.request, api.replace(&options.name, &parameters, &body)).await,
+        _ => {
+            timeout(
+                times.request,
+                api.replace(&options.name, &parameters, &body),
+            )
+            .await
+        }
     };
     match written {
         Ok(Ok(lease)) => {

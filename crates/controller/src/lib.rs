@@ -1,1 +1,7 @@
 //! The host controller: watches, member connections, reconcilers, leases.
+
+mod cluster_health;
+pub mod dns_role;
+pub mod lease;
+
+pub use cluster_health::HealthCheckSettings;

@@ -65,9 +65,10 @@ type SaidStream = Pin<Box<dyn Stream<Item = Said> + Send>>;
 
 /// Feeds the engine until nobody takes its events.
 pub async fn run_feed(options: FeedOptions, feed: Feed) {
-    let (contact, mut reached) = watch::channel(HostContact::Reached);
+    let (contact, mut reached) = watch::channel(None);
     let probing = tokio::spawn(watch_host(options.client.clone(), contact));
     let mut state = FeedState::default();
+    let mut lost = false;
     while !feed.events.is_closed() {
         let mut watches = watches(&options, &state);
         loop {
@@ -81,10 +82,11 @@ pub async fn run_feed(options: FeedOptions, feed: Feed) {
                     }
                 }
                 changed = reached.changed() => {
-                    let now = *reached.borrow_and_update();
+                    let Some(now) = *reached.borrow_and_update() else { continue };
                     let gone = changed.is_err()
                         || feed.events.send(Event::Host(now)).await.is_err();
-                    if gone || now == HostContact::Reached {
+                    let was_lost = std::mem::replace(&mut lost, now == HostContact::Lost);
+                    if gone || (was_lost && !lost) {
                         break;
                     }
                 }
@@ -142,7 +144,8 @@ impl FeedState {
                 self.services.remove(key);
             }
             Event::ClusterApplied(cluster) => {
-                self.clusters.insert(ObjectKey::new("", cluster.place.name.as_str()));
+                self.clusters
+                    .insert(ObjectKey::new("", cluster.place.name.as_str()));
             }
             Event::ClusterDeleted(name) => {
                 self.clusters.remove(&ObjectKey::new("", name.as_str()));
@@ -162,15 +165,27 @@ fn watches(options: &FeedOptions, state: &FeedState) -> stream::SelectAll<SaidSt
     let leases = Api::<Lease>::namespaced(client, system);
     let own = options.identity.clone();
     stream::select_all([
-        kind(zones, Config::default(), state.zones.clone(), read_zone, |key| {
-            Event::ZoneDeleted(key)
-        }),
-        kind(services, Config::default(), state.services.clone(), read_service, |key| {
-            Event::ServiceDeleted(key)
-        }),
-        kind(clusters, Config::default(), state.clusters.clone(), read_cluster, |key| {
-            Event::ClusterDeleted(ClusterName::from(&*key.name))
-        }),
+        kind(
+            zones,
+            Config::default(),
+            state.zones.clone(),
+            read_zone,
+            |key| Event::ZoneDeleted(key),
+        ),
+        kind(
+            services,
+            Config::default(),
+            state.services.clone(),
+            read_service,
+            |key| Event::ServiceDeleted(key),
+        ),
+        kind(
+            clusters,
+            Config::default(),
+            state.clusters.clone(),
+            read_cluster,
+            |key| Event::ClusterDeleted(ClusterName::from(&*key.name)),
+        ),
         reported(reports, own),
         observers(leases),
     ])
@@ -225,7 +240,9 @@ fn reported(api: Api<ProbeReport>, own: ObserverName) -> SaidStream {
             watcher::Event::InitApply(report) | watcher::Event::Apply(report) => {
                 let other = report.name_any() != own.as_str();
                 let value = other.then(|| report.read().map_err(|why| unreadable(&report, &why)));
-                value.and_then(Result::ok).map(|value| Said::Event(Event::Reported(Box::new(value))))
+                value
+                    .and_then(Result::ok)
+                    .map(|value| Said::Event(Event::Reported(Box::new(value))))
             }
             watcher::Event::Init | watcher::Event::Delete(_) => None,
         };
@@ -244,9 +261,16 @@ fn observers(api: Api<Lease>) -> SaidStream {
         match event {
             watcher::Event::Init => known.clear(),
             watcher::Event::InitApply(lease) | watcher::Event::Apply(lease) => {
-                let domain = lease.labels().get(DOMAIN_LABEL).cloned().unwrap_or_default();
+                let domain = lease
+                    .labels()
+                    .get(DOMAIN_LABEL)
+                    .cloned()
+                    .unwrap_or_default();
                 let name = lease.name_any();
-                let observer = Observer { name: name.as_str().into(), domain };
+                let observer = Observer {
+                    name: name.as_str().into(),
+                    domain,
+                };
                 known.insert(name, observer);
             }
             watcher::Event::Delete(lease) => {
@@ -294,7 +318,10 @@ fn read_service(service: &GlobalService) -> Vec<Event> {
             let key = spec.key.clone();
             vec![
                 Event::ServiceApplied(Box::new(spec)),
-                Event::Endpoints { service: key, endpoints },
+                Event::Endpoints {
+                    service: key,
+                    endpoints,
+                },
             ]
         }
         (Err(why), _) | (_, Err(why)) => {
@@ -307,7 +334,11 @@ fn read_service(service: &GlobalService) -> Vec<Event> {
 fn read_cluster(cluster: &KubeFedCluster) -> Vec<Event> {
     match cluster.place() {
         Ok(place) => {
-            let api = if cluster.is_ready() { MemberApi::Ready } else { MemberApi::NotReady };
+            let api = if cluster.is_ready() {
+                MemberApi::Ready
+            } else {
+                MemberApi::NotReady
+            };
             vec![Event::ClusterApplied(Box::new(ClusterState { place, api }))]
         }
         Err(why) => {

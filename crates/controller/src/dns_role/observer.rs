@@ -13,7 +13,9 @@ use k8s_openapi::api::coordination::v1::Lease;
 use kube::api::{DeleteParams, Patch, PatchParams};
 use kube::{Api, Client};
 use model::ObserverName;
+use serde::{Serialize, de::DeserializeOwned};
 use serde_json::json;
+use std::fmt::Debug;
 use std::time::Duration;
 use steering::ProbeReportValue;
 use tokio::sync::watch;
@@ -97,12 +99,15 @@ async fn report(options: &ObserverOptions, value: &ProbeReportValue) -> kube::Re
     apply(&reports, name, &object).await
 }
 
-async fn apply<K>(api: &Api<K>, name: &str, body: &impl serde::Serialize) -> kube::Result<()>
+async fn apply<K, B>(api: &Api<K>, name: &str, body: &B) -> kube::Result<()>
 where
-    K: Clone + serde::de::DeserializeOwned + std::fmt::Debug,
+    K: Clone + DeserializeOwned + Debug,
+    B: Serialize + Debug,
 {
     let parameters = PatchParams::apply(MANAGER).force();
-    api.patch(name, &parameters, &Patch::Apply(body)).await.map(|_| ())
+    api.patch(name, &parameters, &Patch::Apply(body))
+        .await
+        .map(|_| ())
 }
 
 async fn leave(options: &ObserverOptions) -> kube::Result<()> {
@@ -117,10 +122,18 @@ async fn leave(options: &ObserverOptions) -> kube::Result<()> {
 /// A failure domain as a label's value: `city/beijing` becomes `city.beijing`.
 fn label_value(domain: &str) -> String {
     let fine = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-    let text: String = domain.chars().map(|c| if fine(c) { c } else { '.' }).take(63).collect();
+    let text: String = domain
+        .chars()
+        .map(|c| if fine(c) { c } else { '.' })
+        .take(63)
+        .collect();
     // A label's value begins and ends with a letter or a digit.
     let text = text.trim_matches(|c: char| !c.is_ascii_alphanumeric());
-    if text.is_empty() { "unnamed".to_owned() } else { text.to_owned() }
+    if text.is_empty() {
+        "unnamed".to_owned()
+    } else {
+        text.to_owned()
+    }
 }
 
 fn log(what: &str, outcome: Result<kube::Result<()>, tokio::time::error::Elapsed>) {

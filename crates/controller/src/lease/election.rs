@@ -39,7 +39,10 @@ impl Record {
 
     /// The same Lease, given up.
     pub(super) fn released(&self) -> Self {
-        Self { holder: String::new(), ..self.clone() }
+        Self {
+            holder: String::new(),
+            ..self.clone()
+        }
     }
 }
 
@@ -68,7 +71,12 @@ pub(super) struct Election {
 
 impl Election {
     pub(super) fn new(identity: String, duration: Duration) -> Self {
-        Self { identity, duration, seen: None, since: None }
+        Self {
+            identity,
+            duration,
+            seen: None,
+            since: None,
+        }
     }
 
     /// Who holds the Lease, as last seen.
@@ -78,7 +86,9 @@ impl Election {
 
     /// The Lease, when this candidate holds it.
     pub(super) fn held_record(&self) -> Option<Record> {
-        self.seen.clone().filter(|seen| seen.holder == self.identity)
+        self.seen
+            .clone()
+            .filter(|seen| seen.holder == self.identity)
     }
 
     /// Takes in what the host says now.
@@ -88,7 +98,11 @@ impl Election {
             self.since = None;
             return Action::Create;
         };
-        if self.seen.as_ref().is_none_or(|seen| seen.version != record.version) {
+        if self
+            .seen
+            .as_ref()
+            .is_none_or(|seen| seen.version != record.version)
+        {
             self.since = Some(now);
         }
         let since = *self.since.get_or_insert(now);
@@ -163,11 +177,18 @@ mod tests {
         let at = |secs| now + Duration::from_secs(secs);
         assert_eq!(election.look(record("a", 1), at(0)), Action::Wait);
         assert_eq!(election.look(record("a", 1), at(14)), Action::Wait);
-        assert_eq!(election.look(record("a", 2), at(15)), Action::Wait, "it was renewed");
+        assert_eq!(
+            election.look(record("a", 2), at(15)),
+            Action::Wait,
+            "it was renewed"
+        );
         assert_eq!(election.look(record("a", 2), at(29)), Action::Wait);
         assert_eq!(election.look(record("a", 2), at(30)), Action::Take);
         let wanted = election.wanted(Action::Take);
-        assert_eq!((wanted.version.as_deref(), wanted.transitions), (Some("2"), 5));
+        assert_eq!(
+            (wanted.version.as_deref(), wanted.transitions),
+            (Some("2"), 5)
+        );
     }
 
     #[tokio::test(start_paused = true)]
@@ -182,7 +203,11 @@ mod tests {
         assert_eq!(election.look(record("b", 7), now), Action::Renew);
         assert_eq!(election.wanted(Action::Renew).transitions, 4);
         assert!(election.held_record().is_some());
-        assert_eq!(election.look(record("c", 8), now), Action::Wait, "another took it");
+        assert_eq!(
+            election.look(record("c", 8), now),
+            Action::Wait,
+            "another took it"
+        );
         assert!(election.held_record().is_none());
     }
 
