@@ -1,1 +1,62 @@
 //! The custom resources: structs, schemas, validation, conversion.
+//!
+//! Each kind has one file, and a `read` that gives the value a brain takes, or an [`Error`] with
+//! the path of the field. [`read_spec`] does so for the Federated\<Kind> objects, whose template
+//! is of any type. [`crds`] is what is installed; `crds/` holds it as YAML.
+
+mod cluster;
+mod condition;
+mod config;
+mod error;
+mod federated;
+mod federated_crd;
+mod global_service;
+pub mod names;
+mod policy;
+mod probe_report;
+mod scheduling;
+mod schema;
+mod shipped;
+mod tombstone;
+mod type_config;
+mod zone;
+
+pub use cluster::{
+    Coordinates, KubeFedCluster, KubeFedClusterSpec, KubeFedClusterStatus, LocalSecretReference,
+    TlsValidation,
+};
+pub use condition::{Condition, find as find_condition};
+pub use config::{
+    BrakeConfig, ClusterHealthCheckConfig, ConfigScope, DurationConfig, FailbackConfig,
+    FailbackMode, FailoverConfig, FailoverMode, FeatureGate, KubeFedConfig, KubeFedConfigSpec,
+    KubeFedConfigStatus, LeaderElectConfig, StatusControllerConfig, SyncControllerConfig,
+    duration_millis,
+};
+pub use error::Error;
+pub use federated::{FederatedSpec, read_spec};
+pub use federated_crd::{Replicas, federated_crd};
+pub use global_service::{
+    BranchStatusEntry, ClusterEndpoints, EndpointHealthStatus, EndpointSource, GlobalService,
+    GlobalServiceSpec, GlobalServiceStatus, HealthCheckSpec, HttpCheck, HttpExpectation,
+    ServiceSource, StaticEndpoint, TcpCheck, TtlBounds, WhenAllDownMode,
+};
+pub use policy::{
+    DEPTH_MAX as POLICY_DEPTH_MAX, FailbackNode, FailoverNode, NearestNode, PolicyNode, PoolNode,
+    TakeoverNode, WeightedNode,
+};
+pub use probe_report::{
+    NamedClusterEntry, ProbeReport, ProbeReportSpec, VerdictEntry, VerdictWord,
+};
+pub use scheduling::{
+    ClusterPreferences, ClusterReplicas, ReplicaSchedulingPreference,
+    ReplicaSchedulingPreferenceSpec, ReplicaSchedulingPreferenceStatus,
+};
+pub use shipped::{crds, federated_type_configs};
+pub use tombstone::{
+    MemberTombstone, MemberTombstoneSpec, OwedWork, TOMBSTONE_ENTRIES_MAX, TombstoneItem,
+};
+pub use type_config::{
+    ControllerStatus, FederatedType, FederatedTypeConfig, FederatedTypeConfigSpec,
+    FederatedTypeConfigStatus, Scope, Switch, TypeResource, plural_of,
+};
+pub use zone::{NameGrant, Zone, ZoneNameServer, ZoneSoa, ZoneSpec, ZoneStatus};

@@ -1,0 +1,160 @@
+//! KubeFedCluster: a member.
+
+use crate::{Condition, Error, schema};
+use k8s_openapi::ByteString;
+use kube::CustomResource;
+use model::{ClusterPlace, Location};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// A member cluster: where its API is, with which credentials, and where on earth it stands.
+#[derive(CustomResource, JsonSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[kube(
+    group = "core.kubefed.io",
+    version = "v1beta1",
+    kind = "KubeFedCluster",
+    plural = "kubefedclusters",
+    singular = "kubefedcluster",
+    namespaced,
+    shortname = "kfc",
+    status = "KubeFedClusterStatus",
+    derive = "PartialEq",
+    doc = "A member cluster of the federation.",
+    printcolumn = r#"{"name": "age", "type": "date", "jsonPath": ".metadata.creationTimestamp"}"#,
+    printcolumn = r#"{"name": "ready", "type": "string", "jsonPath": ".status.conditions[?(@.type=='Ready')].status"}"#,
+    printcolumn = r#"{"name": "kubernetes-version", "type": "string", "jsonPath": ".status.kubernetesVersion"}"#,
+    printcolumn = r#"{"name": "region", "type": "string", "jsonPath": ".status.region"}"#
+)]
+#[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = [{"rule": "!has(self.disabledTLSValidations) || !('*' in self.disabledTLSValidations) || self.disabledTLSValidations.size() == 1", "message": "disabledTLSValidations: \"*\" turns every check off and must be the only entry"}]))]
+pub struct KubeFedClusterSpec {
+    /// The API server: `https://host:port`, or hostname, hostname:port, IP or IP:port.
+    #[schemars(length(min = 1, max = 2048))]
+    pub api_endpoint: String,
+    /// PEM certificates that the API server's certificate must chain to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::bytes")]
+    pub ca_bundle: Option<ByteString>,
+    /// The Secret, in the same namespace, with `token`, or `tls.crt` and `tls.key`, or `kubeconfig`.
+    pub secret_ref: LocalSecretReference,
+    /// Checks of the server's certificate to leave out: `SubjectName`, `ValidityPeriod`, or `*` alone.
+    #[serde(
+        default,
+        rename = "disabledTLSValidations",
+        skip_serializing_if = "Vec::is_empty"
+    )]
+    #[schemars(length(max = 3))]
+    pub disabled_tls_validations: Vec<TlsValidation>,
+    /// An HTTP proxy on the way to the API server.
+    #[serde(default, rename = "proxyURL", skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 2048))]
+    pub proxy_url: Option<String>,
+    /// Its region; absent, the one that its nodes' labels name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63))]
+    pub region: Option<String>,
+    /// Its zones; absent, those that its nodes' labels name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64), inner(length(min = 1, max = 63)))]
+    pub zones: Vec<String>,
+    /// Its city; two members of one city are one failure domain.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63))]
+    pub city: Option<String>,
+    /// Its coordinates; absent, those of its region where they are known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub location: Option<Coordinates>,
+}
+
+/// A Secret of the same namespace.
+#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LocalSecretReference {
+    /// Its name.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+}
+
+/// A check of a server's certificate that may be left out.
+#[derive(JsonSchema, Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum TlsValidation {
+    /// All of them.
+    #[serde(rename = "*")]
+    All,
+    /// That the certificate names the endpoint.
+    SubjectName,
+    /// That the certificate has begun and not expired.
+    ValidityPeriod,
+}
+
+/// A point on the earth, in degrees.
+#[derive(JsonSchema, Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Coordinates {
+    /// North is positive.
+    #[schemars(range(min = -90.0, max = 90.0))]
+    pub latitude: f64,
+    /// East is positive.
+    #[schemars(range(min = -180.0, max = 180.0))]
+    pub longitude: f64,
+}
+
+/// What is known of a member.
+#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct KubeFedClusterStatus {
+    /// `Ready`, `Offline`, `ConfigMalformed`.
+    #[serde(default)]
+    #[schemars(schema_with = "schema::conditions")]
+    pub conditions: Vec<Condition>,
+    /// The API server's version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kubernetes_version: Option<String>,
+    /// The zones of its nodes, or those of the spec.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    pub zones: Vec<String>,
+    /// The region of its nodes, or the spec's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub region: Option<String>,
+}
+
+impl KubeFedCluster {
+    /// Whether the member's API was last found healthy.
+    pub fn is_ready(&self) -> bool {
+        let conditions = self
+            .status
+            .as_ref()
+            .map(|status| status.conditions.as_slice());
+        crate::condition::find(conditions.unwrap_or_default(), "Ready")
+            .is_some_and(|ready| ready.status == "True")
+    }
+
+    /// Where it stands: the spec's word first, then what its nodes said.
+    ///
+    /// # Errors
+    /// [`Error`] for coordinates outside the earth.
+    pub fn place(&self) -> Result<ClusterPlace, Error> {
+        let status = self.status.clone().unwrap_or_default();
+        let location = self.spec.location.map(|point| Location {
+            latitude: point.latitude,
+            longitude: point.longitude,
+        });
+        if location.is_some_and(|location| !location.is_valid()) {
+            return Err(Error::invalid(
+                "spec.location",
+                "latitude is within -90 and 90, longitude within -180 and 180",
+            ));
+        }
+        let zones = match self.spec.zones.is_empty() {
+            true => status.zones,
+            false => self.spec.zones.clone(),
+        };
+        Ok(ClusterPlace {
+            name: self.metadata.name.clone().unwrap_or_default().into(),
+            labels: self.metadata.labels.clone().unwrap_or_default(),
+            region: self.spec.region.clone().or(status.region).map(Into::into),
+            city: self.spec.city.clone(),
+            zones,
+            location,
+        })
+    }
+}

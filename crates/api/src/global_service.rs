@@ -1,0 +1,482 @@
+//! GlobalService: steered names, their endpoints, their health check and who gets which answer.
+
+use crate::{Condition, Error, PolicyNode, config::duration_millis, schema};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kube::{CustomResource, core::Duration};
+use model::{HttpProbe, ObjectKey, PortProbe, ProbeKind, StatusRange, Target};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::net::IpAddr;
+use steering::{EndpointStatus, HealthCheck, ServiceSpec, TtlRange, WhenAllDown};
+
+/// One steered name, or several with the same answers.
+#[derive(CustomResource, JsonSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[kube(
+    group = "gslb.meridian.dev",
+    version = "v1alpha1",
+    kind = "GlobalService",
+    plural = "globalservices",
+    singular = "globalservice",
+    namespaced,
+    shortname = "gsvc",
+    status = "GlobalServiceStatus",
+    derive = "PartialEq",
+    doc = "A global name, answered by where the client is and what is healthy.",
+    printcolumn = r#"{"name": "hosts", "type": "string", "jsonPath": ".spec.hosts"}"#,
+    printcolumn = r#"{"name": "served", "type": "string", "jsonPath": ".status.conditions[?(@.type=='Served')].status"}"#,
+    printcolumn = r#"{"name": "age", "type": "date", "jsonPath": ".metadata.creationTimestamp"}"#
+)]
+#[serde(rename_all = "camelCase")]
+pub struct GlobalServiceSpec {
+    /// The names.
+    #[schemars(length(min = 1, max = 32), inner(length(min = 1, max = 253)))]
+    #[schemars(extend("x-kubernetes-list-type" = "set"))]
+    pub hosts: Vec<String>,
+    /// Where the endpoints come from.
+    pub endpoints: EndpointSource,
+    /// Bounds of the TTL.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ttl: Option<TtlBounds>,
+    /// How endpoints are probed; absent, the members' own readiness decides.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health_check: Option<HealthCheckSpec>,
+    /// Who gets which endpoint; the nearest of all when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<PolicyNode>,
+    /// What to answer when nothing is healthy: `LastKnownGood` (when absent), `All`, `NoData`, or
+    /// `Address` with `lastResort`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub when_all_down: Option<WhenAllDownMode>,
+    /// The addresses that `whenAllDown: Address` answers.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), inner(length(min = 2, max = 45)))]
+    pub last_resort: Vec<String>,
+}
+
+/// Where endpoints come from: exactly one of these.
+#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[schemars(extend("x-kubernetes-validations" = [{"rule": "has(self.service) != has(self.static)", "message": "give exactly one of service, static"}]))]
+pub struct EndpointSource {
+    /// A Service of type LoadBalancer, of the same namespace, in every member that has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service: Option<ServiceSource>,
+    /// A fixed list.
+    #[serde(default, rename = "static", skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 1000))]
+    pub fixed: Option<Vec<StaticEndpoint>>,
+}
+
+/// A Service by name.
+#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServiceSource {
+    /// Its name.
+    #[schemars(length(min = 1, max = 63))]
+    pub name: String,
+}
+
+/// An endpoint that is written down.
+#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[schemars(extend("x-kubernetes-validations" = [{"rule": "has(self.addresses) != has(self.hostname)", "message": "give either addresses or hostname"}]))]
+pub struct StaticEndpoint {
+    /// The cluster it belongs to, or any name that policies should call it.
+    #[schemars(length(min = 1, max = 253))]
+    pub cluster: String,
+    /// Its region; that of the cluster when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63))]
+    pub region: Option<String>,
+    /// Its addresses, IPv4 and IPv6.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), inner(length(min = 2, max = 45)))]
+    pub addresses: Vec<String>,
+    /// Its host name, answered as CNAME.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    pub hostname: Option<String>,
+    /// Its share among the endpoints of its cluster; 1 when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 65535))]
+    pub weight: Option<i32>,
+}
+
+/// Bounds of the TTL.
+#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct TtlBounds {
+    /// The least; 5s when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::duration")]
+    pub min: Option<Duration>,
+    /// The most; 60s when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::duration")]
+    pub max: Option<Duration>,
+}
+
+/// How endpoints are probed: one of `http`, `https`, `tcp`, or none of them.
+#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[schemars(extend("x-kubernetes-validations" = [{"rule": "[has(self.http), has(self.https), has(self.tcp)].filter(given, given).size() <= 1", "message": "give at most one of http, https, tcp"}]))]
+pub struct HealthCheckSpec {
+    /// GET over plain HTTP.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub http: Option<HttpCheck>,
+    /// GET over HTTPS.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub https: Option<HttpCheck>,
+    /// A TCP connection.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tcp: Option<TcpCheck>,
+    /// Between the beginnings of two probes; 5s when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::duration")]
+    pub interval: Option<Duration>,
+    /// Until a probe without answer has failed; 2s when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::duration")]
+    pub timeout: Option<Duration>,
+    /// Successes in a row that bring an endpoint up; 2 when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 100))]
+    pub up: Option<i32>,
+    /// Failures in a row that take it down; 3 when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 100))]
+    pub down: Option<i32>,
+}
+
+/// An HTTP request and what its answer must be.
+#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HttpCheck {
+    /// The port.
+    #[schemars(range(min = 1, max = 65535))]
+    pub port: i32,
+    /// The path with its query; `/` when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 1024), regex(pattern = "^/"))]
+    pub path: Option<String>,
+    /// The Host header and, over HTTPS, the server's name; the target when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    pub host: Option<String>,
+    /// What the answer must be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expect: Option<HttpExpectation>,
+}
+
+/// What an HTTP answer must be.
+#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HttpExpectation {
+    /// Statuses, `204` or `200-399`; 200-399 when absent.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(
+        length(max = 32),
+        inner(
+            length(max = 7),
+            regex(pattern = "^[1-5][0-9][0-9](-[1-5][0-9][0-9])?$")
+        )
+    )]
+    pub status: Vec<String>,
+    /// Text that the first 5,120 bytes of the body must hold.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 255))]
+    pub body: Option<String>,
+}
+
+/// A TCP connection.
+#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TcpCheck {
+    /// The port.
+    #[schemars(range(min = 1, max = 65535))]
+    pub port: i32,
+}
+
+/// What to answer when nothing is healthy.
+#[derive(JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum WhenAllDownMode {
+    /// Those that were healthy last.
+    #[default]
+    LastKnownGood,
+    /// All of them.
+    All,
+    /// The addresses of `lastResort`.
+    Address,
+    /// No records, never NXDOMAIN.
+    NoData,
+}
+
+/// What members told of the endpoints, and how the name is served.
+#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct GlobalServiceStatus {
+    /// The generation that it speaks of.
+    #[serde(default)]
+    pub observed_generation: i64,
+    /// Per cluster, what its Service offers.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 1000))]
+    pub endpoints: Vec<ClusterEndpoints>,
+    /// Each endpoint's health, all signals combined.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 4000))]
+    pub health: Vec<EndpointHealthStatus>,
+    /// Each failover branch.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 1000))]
+    pub branches: Vec<BranchStatusEntry>,
+    /// `Served`: every host has a zone that allows it.
+    #[serde(default)]
+    #[schemars(schema_with = "schema::conditions")]
+    pub conditions: Vec<Condition>,
+}
+
+/// What a cluster's Service offers.
+#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ClusterEndpoints {
+    /// The cluster.
+    pub cluster: String,
+    /// Addresses of its load balancer.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    pub addresses: Vec<String>,
+    /// Host names of its load balancer.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    pub hostnames: Vec<String>,
+    /// Ready addresses behind the Service.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ready_replicas: Option<i32>,
+}
+
+/// An endpoint's health.
+#[derive(JsonSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct EndpointHealthStatus {
+    /// The cluster.
+    pub cluster: String,
+    /// The address or host name.
+    pub target: String,
+    /// `Healthy`, `Unknown`, `Degraded`, `Down` or `Excluded`.
+    pub standing: String,
+    /// Since when.
+    #[schemars(schema_with = "schema::required_time")]
+    pub since: Time,
+    /// Why, in words.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub reason: String,
+}
+
+/// A failover branch's state.
+#[derive(JsonSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BranchStatusEntry {
+    /// The branch.
+    pub name: String,
+    /// `Active`, `Standby`, `Unable` or `Waiting`.
+    pub state: String,
+    /// Since when.
+    #[schemars(schema_with = "schema::required_time")]
+    pub since: Time,
+    /// Why, in words.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub reason: String,
+}
+
+impl GlobalService {
+    /// The service as steering takes it.
+    ///
+    /// # Errors
+    /// [`Error`] with the path of the field that does not read.
+    pub fn read(&self) -> Result<ServiceSpec, Error> {
+        let spec = &self.spec;
+        let created = self.metadata.creation_timestamp.as_ref();
+        let created = created.map_or(0, |time| time.0.as_millisecond());
+        let policy = spec.policy.as_ref().map(|node| node.read("spec.policy"));
+        let health_check = spec.health_check.as_ref().map(HealthCheckSpec::read);
+        Ok(ServiceSpec {
+            key: self.key(),
+            created_millis: u64::try_from(created).unwrap_or(0),
+            generation: u64::try_from(self.metadata.generation.unwrap_or(0)).unwrap_or(0),
+            hosts: spec.hosts.clone(),
+            ttl: spec
+                .ttl
+                .as_ref()
+                .map_or_else(|| Ok(TtlRange::default()), TtlBounds::read)?,
+            health_check: health_check.transpose()?.unwrap_or_default(),
+            policy: policy.transpose()?.unwrap_or_default(),
+            when_all_down: self.read_when_all_down()?,
+        })
+    }
+
+    /// Its endpoints: those written down, or those that the leader found in members.
+    ///
+    /// # Errors
+    /// [`Error`] with the path of the address that does not read.
+    pub fn read_endpoints(&self) -> Result<Vec<EndpointStatus>, Error> {
+        let mut endpoints = Vec::new();
+        for (i, fixed) in self.spec.endpoints.fixed.iter().flatten().enumerate() {
+            let path = format!("spec.endpoints.static[{i}]");
+            for target in targets(&fixed.addresses, fixed.hostname.as_slice(), &path)? {
+                endpoints.push(EndpointStatus {
+                    cluster: fixed.cluster.as_str().into(),
+                    target,
+                    region: fixed.region.as_deref().map(Into::into),
+                    ready_replicas: None,
+                    weight: fixed
+                        .weight
+                        .and_then(|weight| u32::try_from(weight).ok())
+                        .unwrap_or(1),
+                });
+            }
+        }
+        let found = self.status.iter().flat_map(|status| &status.endpoints);
+        for (i, found) in found
+            .enumerate()
+            .filter(|_| self.spec.endpoints.service.is_some())
+        {
+            let path = format!("status.endpoints[{i}]");
+            for target in targets(&found.addresses, &found.hostnames, &path)? {
+                endpoints.push(EndpointStatus {
+                    cluster: found.cluster.as_str().into(),
+                    target,
+                    region: None,
+                    ready_replicas: found.ready_replicas.and_then(|n| u32::try_from(n).ok()),
+                    weight: 1,
+                });
+            }
+        }
+        Ok(endpoints)
+    }
+
+    fn key(&self) -> ObjectKey {
+        ObjectKey::new(
+            self.metadata.namespace.as_deref().unwrap_or_default(),
+            self.metadata.name.as_deref().unwrap_or_default(),
+        )
+    }
+
+    fn read_when_all_down(&self) -> Result<WhenAllDown, Error> {
+        Ok(match self.spec.when_all_down.unwrap_or_default() {
+            WhenAllDownMode::LastKnownGood => WhenAllDown::LastKnownGood,
+            WhenAllDownMode::All => WhenAllDown::All,
+            WhenAllDownMode::NoData => WhenAllDown::NoData,
+            WhenAllDownMode::Address if self.spec.last_resort.is_empty() => {
+                return Err(Error::missing("spec.lastResort"));
+            }
+            WhenAllDownMode::Address => {
+                WhenAllDown::Address(addresses(&self.spec.last_resort, "spec.lastResort")?)
+            }
+        })
+    }
+}
+
+impl TtlBounds {
+    fn read(&self) -> Result<TtlRange, Error> {
+        let usual = TtlRange::default();
+        let seconds = |duration: &Option<Duration>, path: &str, usual: u32| {
+            let millis = duration_millis(duration.as_ref(), path)?;
+            millis.map_or(Ok(usual), |millis| {
+                u32::try_from(millis / 1000)
+                    .ok()
+                    .filter(|seconds| *seconds <= 604_800)
+                    .ok_or_else(|| Error::invalid(path, "at most 604800 seconds"))
+            })
+        };
+        let read = TtlRange {
+            min_secs: seconds(&self.min, "spec.ttl.min", usual.min_secs)?,
+            max_secs: seconds(&self.max, "spec.ttl.max", usual.max_secs)?,
+        };
+        match read.min_secs <= read.max_secs {
+            true => Ok(read),
+            false => Err(Error::invalid(
+                "spec.ttl",
+                format!("min ({}s) is above max ({}s)", read.min_secs, read.max_secs),
+            )),
+        }
+    }
+}
+
+impl HealthCheckSpec {
+    fn read(&self) -> Result<HealthCheck, Error> {
+        let usual = HealthCheck::default();
+        let probe = match (&self.http, &self.https, &self.tcp) {
+            (Some(http), _, _) => Some(ProbeKind::Http(http.read("spec.healthCheck.http")?)),
+            (_, Some(https), _) => Some(ProbeKind::Https(https.read("spec.healthCheck.https")?)),
+            (_, _, Some(tcp)) => Some(ProbeKind::Tcp(PortProbe {
+                port: port(tcp.port, "spec.healthCheck.tcp.port")?,
+            })),
+            (None, None, None) => None,
+        };
+        let interval = duration_millis(self.interval.as_ref(), "spec.healthCheck.interval")?;
+        let timeout = duration_millis(self.timeout.as_ref(), "spec.healthCheck.timeout")?;
+        let count = |given: Option<i32>, usual: u32| {
+            given
+                .and_then(|count| u32::try_from(count).ok())
+                .unwrap_or(usual)
+                .max(1)
+        };
+        let interval_millis = interval.unwrap_or(usual.interval_millis);
+        if interval_millis < 100 {
+            return Err(Error::invalid(
+                "spec.healthCheck.interval",
+                "at least 100ms",
+            ));
+        }
+        Ok(HealthCheck {
+            probe,
+            interval_millis,
+            timeout_millis: timeout.unwrap_or(usual.timeout_millis).max(1),
+            up: count(self.up, usual.up),
+            down: count(self.down, usual.down),
+        })
+    }
+}
+
+impl HttpCheck {
+    fn read(&self, path: &str) -> Result<HttpProbe, Error> {
+        let expect = self.expect.clone().unwrap_or_default();
+        let mut expect_status = Vec::with_capacity(expect.status.len());
+        for (i, text) in expect.status.iter().enumerate() {
+            let (from, to) = text.split_once('-').unwrap_or((text, text));
+            let range = from
+                .parse()
+                .ok()
+                .zip(to.parse().ok())
+                .filter(|(from, to)| from <= to);
+            let (from, to) = range.ok_or_else(|| {
+                let message = format!("{text:?} is not a status such as 204 or 200-399");
+                Error::invalid(format!("{path}.expect.status[{i}]"), message)
+            })?;
+            expect_status.push(StatusRange { from, to });
+        }
+        Ok(HttpProbe {
+            port: port(self.port, &format!("{path}.port"))?,
+            path: self.path.clone().unwrap_or_else(|| "/".into()),
+            host: self.host.clone(),
+            expect_status,
+            expect_body: expect.body,
+        })
+    }
+}
+
+fn port(number: i32, path: &str) -> Result<u16, Error> {
+    u16::try_from(number)
+        .ok()
+        .filter(|port| *port > 0)
+        .ok_or_else(|| Error::invalid(path, format!("{number} is not a port; 1 to 65535 are")))
+}
+
+/// Addresses as numbers.
+pub(crate) fn addresses(texts: &[String], path: &str) -> Result<Vec<IpAddr>, Error> {
+    let read = texts.iter().enumerate().map(|(i, text)| {
+        text.parse().map_err(|_| {
+            let message = format!("{text:?} is not an IPv4 or IPv6 address");
+            Error::invalid(format!("{path}[{i}]"), message)
+        })
+    });
+    read.collect()
+}
+
+fn targets(ips: &[String], hostnames: &[String], path: &str) -> Result<Vec<Target>, Error> {
+    let ips = addresses(ips, &format!("{path}.addresses"))?;
+    let names = hostnames.iter().map(|name| Target::Hostname(name.clone()));
+    Ok(ips.into_iter().map(Target::Ip).chain(names).collect())
+}
