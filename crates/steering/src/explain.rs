@@ -146,11 +146,7 @@ impl Engine {
     }
 
     fn known_hosts(&self) -> String {
-        let hosts: Vec<_> = self
-            .publisher
-            .steered_hosts()
-            .map(Name::to_string)
-            .collect();
+        let hosts: Vec<_> = self.publisher.steered_hosts().map(plain).collect();
         if hosts.is_empty() {
             "none".to_owned()
         } else {
@@ -180,6 +176,11 @@ impl World<'_> {
             Motion::Frozen
         }
     }
+}
+
+/// A name as people write it, without the root's dot.
+fn plain(name: &Name) -> String {
+    name.to_string().trim_end_matches('.').to_owned()
 }
 
 fn rung_in_words(outcome: &Outcome, when_all_down: &WhenAllDown) -> String {

@@ -337,7 +337,7 @@ impl Publisher {
         let host = |claim: &Claim| {
             let (zone, problem) = match &claim.settled {
                 Err(problem) => (None, Some(problem.clone())),
-                Ok((name, zone)) => (Some(zone.to_string()), self.refusal(name, zone)),
+                Ok((name, zone)) => (Some(self.domain(zone)), self.refusal(name, zone)),
             };
             let problem = match &service.problem {
                 Some(problem) => Some(HostProblem::InvalidSpec(problem.clone())),
@@ -365,6 +365,13 @@ impl Publisher {
         }
     }
 
+    /// A zone's domain as it was written.
+    fn domain(&self, origin: &Name) -> String {
+        self.wanted
+            .get(origin)
+            .map_or_else(|| origin.to_string(), |(spec, _)| spec.domain.clone())
+    }
+
     fn refusal(&self, host: &Name, zone: &Name) -> Option<HostProblem> {
         let reason = match self.steered.get(host) {
             Some(SteeredName {
@@ -374,7 +381,7 @@ impl Publisher {
             _ => self.refused.get(zone)?,
         };
         Some(HostProblem::Refused {
-            zone: zone.to_string(),
+            zone: self.domain(zone),
             reason: reason.clone(),
         })
     }

@@ -89,14 +89,14 @@ pub(crate) fn zone_of<'a>(
         .find_map(|above| zones.get_key_value(&above));
     let Some((origin, zone)) = found else {
         return Err(HostProblem::NoZone {
-            zones: zones.keys().map(Name::to_string).collect(),
+            zones: zones.values().map(|zone| zone.domain.clone()).collect(),
         });
     };
     if allows(zone, namespace, host) {
         Ok(origin)
     } else {
         Err(HostProblem::NotAllowed {
-            zone: origin.to_string(),
+            zone: zone.domain.clone(),
             namespaces: zone.allowed_namespaces.iter().map(tell).collect(),
         })
     }

@@ -28,16 +28,38 @@ pub(crate) const F: &str = "192.0.2.3";
 /// When everything begins, in milliseconds since 1970.
 pub(crate) const START: u64 = 1_800_000_000_000;
 
-static DATABASE: LazyLock<Arc<geo::Database>> = LazyLock::new(|| {
+/// Three countries; the default database is large, and most scenarios need no more.
+static SMALL: LazyLock<Arc<geo::Database>> = LazyLock::new(|| {
+    let mut writer = maxminddb_writer::Database::default();
+    writer.metadata.binary_format_major_version = 2;
+    writer.metadata.ip_version = maxminddb_writer::metadata::IpVersion::V4;
+    for (network, country) in [
+        ("202.104.0.0/14", "CN"),
+        ("141.0.0.0/8", "DE"),
+        ("200.128.0.0/9", "BR"),
+    ] {
+        let record = BTreeMap::from([("country_code", country)]);
+        let record = writer.insert_value(record).expect("a record serializes");
+        let network = network.parse::<maxminddb_writer::paths::IpAddrWithMask>();
+        writer.insert_node(network.expect("a network"), record);
+    }
+    database(&writer.write_to(Vec::new()).expect("a Vec takes all"))
+});
+
+/// The database that ships with the product.
+pub(crate) fn default_database() -> Arc<geo::Database> {
+    database(include_bytes!("../../../../geo/iptoasn-country-ipv4.mmdb"))
+}
+
+fn database(bytes: &[u8]) -> Arc<geo::Database> {
     let countries = include_str!("../../../../geo/countries.csv");
     let countries = geo::Countries::read("countries.csv", countries).expect("a right table");
-    let bytes = include_bytes!("../../../../geo/iptoasn-country-ipv4.mmdb");
     let files = [geo::DatabaseFile {
         name: "v4.mmdb",
         bytes,
     }];
     Arc::new(geo::Database::read(&files, &countries).expect("a whole database"))
-});
+}
 
 /// An engine with its clock, its last snapshot and what it asked for.
 pub(crate) struct Replica {
@@ -64,10 +86,10 @@ pub(crate) struct Got {
 }
 
 impl Replica {
-    /// A replica that knows nothing but the default database.
+    /// A replica that knows nothing but a small database.
     pub(crate) fn empty(name: &str) -> Self {
         let mut replica = Self::from_engine(Engine::new(options(name)));
-        replica.tell([Event::Database(Arc::clone(&DATABASE))]);
+        replica.tell([Event::Database(Arc::clone(&SMALL))]);
         replica
     }
 

@@ -105,7 +105,7 @@ fn an_explanation_says_it_all_in_words() {
     replica.rounds(3, &[B]);
     let text = replica.explain(BEIJING, &[]).to_string();
     let expected = "\
-shop.example.org from 202.106.0.20 (CN, 202.106.0.0/16), says replica-1
+shop.example.org from 202.106.0.20 (CN, 202.104.0.0/14), says replica-1
   A     100 %  192.0.2.1
   AAAA  100 %  NODATA: no AAAA there
   TTL 10 s, ECS scope /14 (202.104.0.0/14)

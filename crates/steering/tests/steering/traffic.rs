@@ -14,6 +14,19 @@ fn clients_of_three_continents_get_their_nearest_site() {
 }
 
 #[test]
+fn the_default_database_knows_them_too_and_a_reload_changes_nothing() {
+    let mut replica = Replica::with(service(), three());
+    replica.tell([Event::Database(default_database())]);
+    assert_eq!(replica.addresses(BEIJING), [A, B]);
+    assert_eq!(replica.addresses(BERLIN), [F]);
+    assert_eq!(replica.addresses(SAO_PAULO), [F]);
+    assert!(replica.explain(BERLIN, &[]).scope > 0);
+    let published = replica.published;
+    replica.tell([Event::Database(default_database())]);
+    assert_eq!(replica.published, published);
+}
+
+#[test]
 fn a_failing_endpoint_leaves_at_the_third_failure_and_its_neighbour_takes_over() {
     let mut replica = Replica::with(service(), three());
     replica.rounds(2, &[A]);
