@@ -241,6 +241,12 @@ fn check_node(origin: &Name, name: &Name, types: &Types) -> Result<(), Error> {
     if count(RecordType::DNAME) > 1 {
         return problem("has more than one DNAME record");
     }
+    let target = types
+        .get(&RecordType::DNAME)
+        .map(|set| Name::from_wire(&set.data[0]));
+    if target.is_some_and(|target| target.is_ok_and(|target| target.is_within(name))) {
+        return problem("has a DNAME record that leads to itself or below");
+    }
     // RFC 4592 § 4.2 and § 4.4: what these would mean is not defined.
     if name.is_wildcard() && (count(RecordType::NS) > 0 || count(RecordType::DNAME) > 0) {
         return problem("is a wildcard with an NS or DNAME record");

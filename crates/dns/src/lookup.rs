@@ -1,0 +1,95 @@
+//! Finding a name: itself, the wildcard that stands for it, or its closest encloser.
+
+use std::sync::Arc;
+
+use crate::name::NAME_BYTES_MAX;
+use crate::names::{Names, Node};
+use crate::zone::ZoneCore;
+
+/// A name that is looked for, lower-cased.
+pub(crate) struct Sought {
+    pub(crate) wire: [u8; NAME_BYTES_MAX + 1],
+    pub(crate) len: usize,
+    pub(crate) labels: usize,
+}
+
+/// What there is.
+#[derive(Clone, Copy)]
+pub(crate) enum Found<'s> {
+    /// The name itself.
+    Exact(&'s Node),
+    /// A wildcard that stands for it.
+    Wildcard(&'s Node),
+    /// Only this closest encloser.
+    Below(&'s Node),
+    Outside,
+}
+
+impl<'s> Found<'s> {
+    pub(crate) fn zone(self) -> Option<&'s Arc<ZoneCore>> {
+        match self {
+            Self::Exact(node) | Self::Wildcard(node) | Self::Below(node) => Some(&node.zone),
+            Self::Outside => None,
+        }
+    }
+}
+
+impl Sought {
+    #[inline]
+    pub(crate) fn new(wire: &[u8], labels: usize) -> Self {
+        let mut sought = Self {
+            wire: [0; NAME_BYTES_MAX + 1],
+            len: wire.len(),
+            labels,
+        };
+        sought.wire[..wire.len()].copy_from_slice(wire);
+        // A length byte is at most 63 and so never an upper-case letter.
+        sought.wire[..wire.len()].make_ascii_lowercase();
+        sought
+    }
+
+    /// The name, else the wildcard at its closest encloser, else the closest encloser.
+    #[inline]
+    pub(crate) fn find<'s>(&mut self, names: &'s Names) -> Found<'s> {
+        if self.labels <= names.labels_max
+            && let Some(node) = names.get(&self.wire[..self.len])
+        {
+            return Found::Exact(node);
+        }
+        self.find_encloser(names)
+    }
+
+    pub(crate) fn find_encloser<'s>(&mut self, names: &'s Names) -> Found<'s> {
+        let mut start = 0;
+        for left in (0..self.labels).rev() {
+            start += 1 + usize::from(self.wire[start]);
+            if left > names.labels_max {
+                continue;
+            }
+            let Some(node) = names.get(&self.wire[start..self.len]) else {
+                continue;
+            };
+            let delegated = node.referral().is_some() || node.redirection().is_some();
+            if !node.has_wildcard || delegated {
+                return Found::Below(node);
+            }
+            // At least one letter and its length stand before the encloser.
+            self.wire[start - 2..start].copy_from_slice(b"\x01*");
+            let wildcard = names.get(&self.wire[start - 2..self.len]);
+            return wildcard.map_or(Found::Below(node), |wildcard| Found::Wildcard(wildcard));
+        }
+        Found::Outside
+    }
+
+    /// Looks for `target` from now on.
+    pub(crate) fn replace(&mut self, target: &[u8]) {
+        self.wire[..target.len()].copy_from_slice(target);
+        self.len = target.len();
+        self.labels = 0;
+        let mut at = 0;
+        while target[at] != 0 {
+            at += 1 + usize::from(target[at]);
+            self.labels += 1;
+        }
+    }
+}

@@ -1,0 +1,16 @@
+//! The engine from outside: scripts, an oracle, properties over generated zones, allocations.
+
+#[cfg(test)]
+mod allocation;
+#[cfg(test)]
+mod oracle;
+#[cfg(test)]
+mod properties;
+#[cfg(test)]
+mod publishing;
+#[cfg(test)]
+mod reply;
+#[cfg(test)]
+mod script_file;
+#[cfg(test)]
+mod scripts;

@@ -1,0 +1,136 @@
+//! Building a snapshot from the one before gives what building it anew gives, and shares.
+
+use std::sync::Arc;
+
+use meridian_dns::{Name, Record, RecordType, Snapshot, SnapshotBuilder, ViewTable, Zone};
+use proptest::prelude::*;
+
+use crate::properties::{client, empty_zone, name, query, reply, steer};
+
+#[derive(Debug, Clone)]
+enum Change {
+    Steer(usize, u8),
+    Release(usize),
+    Zone(usize, Option<u8>),
+}
+
+const NAMES: [&str; 7] = [
+    "a.z",
+    "*.a.z",
+    "b.c.d.z",
+    "z",
+    "x.sub.z",
+    "c.d.z",
+    "deep.x.sub.z",
+];
+const ORIGINS: [&str; 2] = ["z", "sub.z"];
+
+fn changes() -> impl Strategy<Value = Vec<Change>> {
+    let change = prop_oneof![
+        4 => (0..NAMES.len(), any::<u8>()).prop_map(|(at, byte)| Change::Steer(at, byte)),
+        2 => (0..NAMES.len()).prop_map(Change::Release),
+        1 => (0..ORIGINS.len(), prop::option::of(0u8..3))
+            .prop_map(|(at, form)| Change::Zone(at, form)),
+    ];
+    prop::collection::vec(change, 0..25)
+}
+
+/// A zone in one of several forms: bare, with data at a name, with a delegation.
+fn zone(origin: &str, form: u8) -> Zone {
+    let mut zone = empty_zone(origin);
+    let origin = zone.origin.clone();
+    match form {
+        1 => {
+            let owner = origin.child("static.d").unwrap();
+            zone.records
+                .push(Record::address(owner, 300, [192, 0, 2, 1].into()));
+        }
+        2 => {
+            let owner = origin.child("x").unwrap();
+            zone.records.push(Record::name(
+                owner,
+                300,
+                RecordType::NS,
+                &name("ns.elsewhere."),
+            ));
+        }
+        _ => {}
+    }
+    zone
+}
+
+fn probes() -> Vec<Name> {
+    let others = [
+        "nope.z",
+        "q.a.z",
+        "d.z",
+        "static.d.z",
+        "sub.z",
+        "q.x.sub.z",
+        "y",
+    ];
+    NAMES.iter().chain(&others).map(|text| name(text)).collect()
+}
+
+fn answers(snapshot: &Snapshot) -> Vec<Vec<u8>> {
+    let types = [RecordType::A, RecordType::TXT, RecordType::DS];
+    let names = probes();
+    let asked = names
+        .iter()
+        .flat_map(|name| types.map(|record_type| query(name, record_type)));
+    asked
+        .map(|query| reply(snapshot, &query, &client()))
+        .collect()
+}
+
+proptest! {
+    #[test]
+    fn a_snapshot_built_from_the_one_before_equals_one_built_anew(changes in changes()) {
+        let views = Arc::new(ViewTable::uniform());
+        let mut zones: [Option<u8>; 2] = [Some(0), None];
+        let mut steered: [Option<u8>; NAMES.len()] = [None; NAMES.len()];
+        let mut builder = SnapshotBuilder::new();
+        builder.zone(&zone(ORIGINS[0], 0)).unwrap();
+        let mut snapshot = builder.build(0);
+        for change in changes {
+            let mut builder = SnapshotBuilder::from(&snapshot);
+            match change {
+                Change::Steer(at, byte) => {
+                    if builder.steer(&name(NAMES[at]), &steer(&views, byte)).is_ok() {
+                        steered[at] = Some(byte);
+                    }
+                }
+                Change::Release(at) => {
+                    builder.release(&name(NAMES[at]));
+                    steered[at] = None;
+                }
+                Change::Zone(at, Some(form)) => {
+                    builder.zone(&zone(ORIGINS[at], form)).unwrap();
+                    zones[at] = Some(form);
+                }
+                Change::Zone(at, None) => {
+                    builder.remove_zone(&name(ORIGINS[at]));
+                    zones[at] = None;
+                }
+            }
+            snapshot = builder.build(snapshot.generation() + 1);
+            let mut anew = SnapshotBuilder::new();
+            for (origin, form) in ORIGINS.iter().zip(zones) {
+                if let Some(form) = form {
+                    anew.zone(&zone(origin, form)).unwrap();
+                }
+            }
+            for (at, byte) in steered.iter_mut().enumerate() {
+                if let Some(value) = *byte
+                    && anew.steer(&name(NAMES[at]), &steer(&views, value)).is_err()
+                {
+                    // A zone that came later left no room: gone, as in the snapshot.
+                    *byte = None;
+                }
+            }
+            let anew = anew.build(9);
+            prop_assert_eq!(snapshot.name_count(), anew.name_count());
+            prop_assert_eq!(answers(&snapshot), answers(&anew));
+        }
+    }
+}

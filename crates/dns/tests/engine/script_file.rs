@@ -1,0 +1,314 @@
+//! Reads `tests/dns/*.rpl`: a world, then queries and what each must give.
+//!
+//! The form is that of Stelline and Deckard, as far as an authoritative server needs it;
+//! `tests/dns/README.md` describes it.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use meridian_dns::{
+    Answer, Choice, Client, Content, Freshness, Leaf, Name, Record, RecordType, Share, Snapshot,
+    SnapshotBuilder, Steered, SteeredRecords, Transport, ViewTable, Zone, read_records,
+};
+
+/// One file.
+pub(crate) struct Script {
+    pub(crate) snapshot: Snapshot,
+    pub(crate) steps: Vec<Step>,
+}
+
+/// A query and what must come back.
+pub(crate) struct Step {
+    pub(crate) label: String,
+    pub(crate) query: Entry,
+    pub(crate) expected: Entry,
+}
+
+/// Lines between `ENTRY_BEGIN` and `ENTRY_END`.
+#[derive(Debug, Default)]
+pub(crate) struct Entry {
+    /// Each line's first word and the rest, outside of sections.
+    pub(crate) lines: Vec<(String, String)>,
+    /// Lines of each section.
+    pub(crate) sections: Vec<(String, Vec<String>)>,
+}
+
+impl Entry {
+    /// What follows `keyword`, if the line is there.
+    pub(crate) fn get(&self, keyword: &str) -> Option<&str> {
+        self.all(keyword).next()
+    }
+
+    /// What follows `keyword` on each of its lines.
+    pub(crate) fn all(&self, keyword: &str) -> impl Iterator<Item = &str> {
+        self.lines
+            .iter()
+            .filter(move |(word, _)| word == keyword)
+            .map(|(_, rest)| rest.as_str())
+    }
+
+    /// The records of a section.
+    pub(crate) fn records(&self, section: &str) -> Vec<Record> {
+        let lines = self.section(section).join("\n");
+        read_records(&lines, &Name::root(), 0).unwrap_or_else(|error| panic!("{section}: {error}"))
+    }
+
+    /// The lines of a section.
+    pub(crate) fn section(&self, section: &str) -> &[String] {
+        let found = self.sections.iter().find(|(known, _)| known == section);
+        found.map_or(&[], |(_, lines)| lines)
+    }
+
+    /// Who asks.
+    pub(crate) fn client(&self) -> Client {
+        let number = |keyword: &str| self.get(keyword).map(|text| text.parse::<u64>().unwrap());
+        let transport = match self.get("TRANSPORT") {
+            Some("STREAM") => Transport::Stream,
+            _ => Transport::Udp,
+        };
+        Client {
+            source: self.get("CLIENT").unwrap_or("192.0.2.200").parse().unwrap(),
+            transport,
+            now_secs: number("NOW").unwrap_or(1_800_000_000).try_into().unwrap(),
+            entropy: number("ENTROPY").unwrap_or(0),
+        }
+    }
+}
+
+/// Reads a script.
+///
+/// # Panics
+/// When it is malformed: a script is part of the tests.
+pub(crate) fn read(text: &str) -> Script {
+    let lines = text
+        .lines()
+        .filter(|line| !line.trim_start().starts_with(';'));
+    let lines: Vec<&str> = lines.filter(|line| !line.trim().is_empty()).collect();
+    let end = lines
+        .iter()
+        .position(|line| *line == "CONFIG_END")
+        .expect("CONFIG_END");
+    Script {
+        snapshot: world(&lines[..end]),
+        steps: steps(&lines[end + 1..]),
+    }
+}
+
+/// One `key: value` of the configuration with the lines below it.
+struct Block<'t> {
+    key: &'t str,
+    value: &'t str,
+    lines: Vec<&'t str>,
+}
+
+fn world(lines: &[&str]) -> Snapshot {
+    let mut blocks: Vec<Block<'_>> = Vec::new();
+    assert_eq!(lines.first(), Some(&"server:"));
+    for line in &lines[1..] {
+        match line.strip_prefix("        ") {
+            Some(inner) => blocks
+                .last_mut()
+                .expect("a key before its lines")
+                .lines
+                .push(inner),
+            None => {
+                let (key, value) = line.trim().split_once(':').expect("key: value");
+                blocks.push(Block {
+                    key,
+                    value: value.trim(),
+                    lines: Vec::new(),
+                });
+            }
+        }
+    }
+    let mut builder = SnapshotBuilder::new();
+    let mut views = Arc::new(ViewTable::uniform());
+    for block in blocks {
+        match block.key {
+            "zone" => {
+                let origin = Name::parse(block.value).unwrap();
+                let records = read_records(&block.lines.join("\n"), &origin, 3600).unwrap();
+                builder.zone(&Zone { origin, records }).unwrap();
+            }
+            "views" => views = Arc::new(view_table(&block.lines)),
+            "steer" => steer(&mut builder, &views, &block),
+            "freshness" => builder.freshness(match block.value {
+                "stale" => Freshness::Stale,
+                "expired" => Freshness::Expired,
+                _ => Freshness::Fresh,
+            }),
+            key => panic!("{key} is no key"),
+        }
+    }
+    builder.build(1)
+}
+
+/// `prefix view` lines, later ones inside earlier ones; everything else has view 0.
+fn view_table(lines: &[&str]) -> ViewTable {
+    let mut v4 = vec![Leaf {
+        bits: 0u128,
+        length: 0,
+        view: 0,
+    }];
+    let mut v6 = v4.clone();
+    for line in lines {
+        let (prefix, view) = line.split_once(' ').expect("prefix view");
+        let (address, length) = prefix.split_once('/').expect("address/length");
+        let (leaves, bits) = match address.parse().unwrap() {
+            IpAddr::V4(address) => (&mut v4, u128::from(address.to_bits()) << 96),
+            IpAddr::V6(address) => (&mut v6, address.to_bits()),
+        };
+        split(
+            leaves,
+            bits,
+            length.parse().unwrap(),
+            view.trim().parse().unwrap(),
+        );
+    }
+    let v4: Vec<_> = v4
+        .iter()
+        .map(|leaf| Leaf {
+            bits: (leaf.bits >> 96) as u32,
+            length: leaf.length,
+            view: leaf.view,
+        })
+        .collect();
+    ViewTable::compile(&v4, &v6).unwrap()
+}
+
+fn split(leaves: &mut Vec<Leaf<u128>>, bits: u128, length: u8, view: u16) {
+    let mask = |length: u8| u128::MAX.checked_shl(128 - u32::from(length)).unwrap_or(0);
+    let contains = |leaf: &Leaf<u128>| (leaf.bits ^ bits) & mask(leaf.length) == 0;
+    let index = leaves.iter().position(contains).expect("leaves cover all");
+    let outer = leaves.swap_remove(index);
+    for length in outer.length + 1..=length {
+        let sibling = (bits ^ (1 << (128 - length))) & mask(length);
+        leaves.push(Leaf {
+            bits: sibling,
+            length,
+            view: outer.view,
+        });
+    }
+    leaves.push(Leaf { bits, length, view });
+}
+
+/// `steer: NAME TYPE TTL [stale|expired]`, with one line per view.
+fn steer(builder: &mut SnapshotBuilder, views: &Arc<ViewTable>, block: &Block<'_>) {
+    let words: Vec<&str> = block.value.split_whitespace().collect();
+    let [owner, record_type, ttl_secs, rest @ ..] = words.as_slice() else {
+        panic!("NAME TYPE TTL");
+    };
+    let record_type: RecordType = record_type.parse().unwrap();
+    let ttl_secs = ttl_secs.parse().unwrap();
+    let choices: Vec<_> = block
+        .lines
+        .iter()
+        .map(|line| choice(line, ttl_secs))
+        .collect();
+    let steered = Steered {
+        views: Arc::clone(views),
+        records: vec![SteeredRecords::per_view(record_type, choices)],
+        freshness: match rest {
+            ["stale"] => Freshness::Stale,
+            ["expired"] => Freshness::Expired,
+            _ => Freshness::Fresh,
+        },
+    };
+    builder
+        .steer(&Name::parse(owner).unwrap(), &steered)
+        .unwrap();
+}
+
+/// `addresses…`, `alias NAME`, `none`, `nothing-healthy`, or a choice between such, as in
+/// `weighted 30 192.0.2.1 | 70 192.0.2.2` or `prefix 24 56 1 192.0.2.1 | 1 192.0.2.2`.
+fn choice(line: &str, ttl_secs: u32) -> Choice {
+    let shares = |text: &str| -> Vec<Share> {
+        let share = |part: &str| {
+            let (weight, rest) = part.trim().split_once(' ').expect("weight answer");
+            Share {
+                weight: weight.parse().unwrap(),
+                answer: answer(rest, ttl_secs),
+            }
+        };
+        text.split('|').map(share).collect()
+    };
+    if let Some(rest) = line.strip_prefix("weighted ") {
+        return Choice::Weighted(shares(rest));
+    }
+    if let Some(rest) = line.strip_prefix("prefix ") {
+        let mut words = rest.splitn(3, ' ');
+        let mut bits = || words.next().unwrap().parse().unwrap();
+        let (bits_v4, bits_v6) = (bits(), bits());
+        return Choice::ByPrefix {
+            bits_v4,
+            bits_v6,
+            shares: shares(words.next().unwrap()),
+        };
+    }
+    Choice::One(answer(line, ttl_secs))
+}
+
+fn answer(text: &str, ttl_secs: u32) -> Answer {
+    let content = match text.trim() {
+        "none" => Content::NoData,
+        "nothing-healthy" => Content::NothingHealthy,
+        text => match text.strip_prefix("alias ") {
+            Some(target) => Content::Alias(Name::parse(target).unwrap()),
+            None => Content::Addresses(
+                text.split_whitespace()
+                    .map(|address| address.parse().unwrap())
+                    .collect(),
+            ),
+        },
+    };
+    Answer { ttl_secs, content }
+}
+
+fn steps(lines: &[&str]) -> Vec<Step> {
+    let mut steps = Vec::new();
+    let mut open: Option<(String, Entry)> = None;
+    let mut rest = lines.iter();
+    while let Some(line) = rest.next() {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        match words.as_slice() {
+            ["SCENARIO_BEGIN" | "SCENARIO_END", ..] => {}
+            ["STEP", number, "QUERY"] => {
+                assert!(
+                    open.is_none(),
+                    "step {number}: the query before has no CHECK_ANSWER"
+                );
+                open = Some(((*number).to_owned(), entry(&mut rest)));
+            }
+            ["STEP", number, "CHECK_ANSWER"] => {
+                let (label, query) = open.take().unwrap_or_else(|| panic!("{number}: no query"));
+                let label = format!("step {label}, answer {number}");
+                steps.push(Step {
+                    label,
+                    query,
+                    expected: entry(&mut rest),
+                });
+            }
+            _ => panic!("{line:?} is no step"),
+        }
+    }
+    assert!(open.is_none(), "the last query has no CHECK_ANSWER");
+    steps
+}
+
+fn entry<'t>(lines: &mut impl Iterator<Item = &'t &'t str>) -> Entry {
+    let mut entry = Entry::default();
+    assert_eq!(lines.next().map(|line| line.trim()), Some("ENTRY_BEGIN"));
+    for line in lines {
+        let line = line.trim();
+        let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
+        match word {
+            "ENTRY_END" => return entry,
+            "SECTION" => entry.sections.push((rest.to_owned(), Vec::new())),
+            _ => match entry.sections.last_mut() {
+                Some((_, lines)) => lines.push(line.to_owned()),
+                None => entry.lines.push((word.to_owned(), rest.trim().to_owned())),
+            },
+        }
+    }
+    panic!("ENTRY_BEGIN without ENTRY_END")
+}
