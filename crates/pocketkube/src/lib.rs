@@ -8,12 +8,17 @@
 //!
 //! | module | what it holds |
 //! |---|---|
+//! | [`fleet`] | [`Fleet`]: clusters on sockets, kubeconfigs, the control address |
 //! | [`cluster`] | [`Cluster`]: every verb as a plain synchronous call; HTTP handlers and the built-in controllers use the same ones |
 //! | [`changes`] | what happened since a version, for controllers |
 //! | [`object`] | reading and editing objects (`metadata`, conditions, owners) |
-//! | [`resource`] | [`Resource`]: one served version of a kind, built in or from a CustomResourceDefinition |
+//! | [`resource`], [`registry`] | [`Resource`]: one served version of a kind, built in or from a CustomResourceDefinition |
 //! | [`status`] | [`Status`]: the error of every API call, worded as the real server words it |
+//! | [`kinds`], [`schema`], [`merge`], [`apply`], [`table`] | what differs between kinds, schemas, patches, server-side apply, printing |
+//! | [`workloads`] | Deployments, ReplicaSets, Pods, nodes, endpoints, load balancers, namespaces, garbage |
+//! | [`faults`], [`requests`] | what is wrong with a cluster, and what it was asked |
 //! | [`clock`], [`chance`] | the only sources of time and of randomness |
+//! | `server`, `store` | HTTP and memory |
 //!
 //! # How a controller works with it
 //!
@@ -21,19 +26,45 @@
 //! lists, decides and writes. A driver waits for [`Changes::wait`], takes [`Changes::next`] and
 //! lists anew when told that it fell [`Behind`].
 
+pub mod apply;
+mod certificates;
 pub mod chance;
 pub mod changes;
 pub mod clock;
 pub mod cluster;
+mod error;
+pub mod faults;
+pub mod fleet;
+mod garbage;
+pub mod kinds;
+mod kubeconfig;
+pub mod load_balancer;
+pub mod merge;
+mod namespaces;
 pub mod object;
 pub mod registry;
+pub mod requests;
 pub mod resource;
+pub mod schema;
+pub mod selector;
+mod serve;
+mod server;
 pub mod status;
 mod store;
+pub mod table;
+mod tokens;
+mod view;
+pub mod workloads;
+
+/// The version that clusters say they have.
+pub const KUBERNETES_VERSION: &str = "v1.35.0";
 
 pub use changes::{Behind, Change, Changes};
 pub use clock::Clock;
 pub use cluster::{Caller, Cluster, ClusterOptions};
+pub use error::Error;
+pub use faults::{ApiState, DataPlaneState, Faults};
+pub use fleet::{Fleet, FleetOptions};
 pub use object::Object;
 pub use resource::Resource;
 pub use status::Status;

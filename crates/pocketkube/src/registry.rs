@@ -1,29 +1,37 @@
-//! Which resources a cluster serves: built-in ones, and those of CustomResourceDefinitions.
+//! Which kinds a cluster serves: built-in ones, and those of CustomResourceDefinitions.
 
-use crate::resource::Resource;
+use crate::kinds::{self, Kind};
+use crate::resource::{Origin, Resource};
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-/// The resources of one cluster. Published whole; readers hold one snapshot.
+/// The kinds of one cluster. Published whole; readers hold one snapshot.
 #[derive(Debug, Clone, Default)]
 pub struct Registry {
-    by_path: BTreeMap<(String, String, String), Arc<Resource>>,
+    by_path: BTreeMap<Path, Arc<Kind>>,
 }
 
+/// Group, version and plural.
+type Path = (String, String, String);
+
 impl Registry {
-    /// A registry of these resources.
-    pub fn new(resources: impl IntoIterator<Item = Arc<Resource>>) -> Self {
-        let mut registry = Self::default();
-        for resource in resources {
-            registry.insert(resource);
-        }
-        registry
+    /// The built-in kinds, made once for the process.
+    pub fn built_in() -> Arc<Self> {
+        static BUILT_IN: OnceLock<Arc<Registry>> = OnceLock::new();
+        let made = BUILT_IN.get_or_init(|| {
+            let mut registry = Self::default();
+            kinds::built_in()
+                .iter()
+                .for_each(|kind| registry.insert(Arc::clone(kind)));
+            Arc::new(registry)
+        });
+        Arc::clone(made)
     }
 
     /// By the parts of a path.
     pub fn by_path(&self, group: &str, version: &str, plural: &str) -> Option<&Arc<Resource>> {
-        self.by_path
-            .get(&(group.to_owned(), version.to_owned(), plural.to_owned()))
+        let path = (group.to_owned(), version.to_owned(), plural.to_owned());
+        self.by_path.get(&path).map(|kind| &kind.resource)
     }
 
     /// By `apiVersion` and `kind`.
@@ -44,25 +52,61 @@ impl Registry {
         self.by_path
             .range(from..)
             .take_while(move |((g, v, _), _)| g == group && v == version)
-            .map(|(_, resource)| resource)
+            .map(|(_, kind)| &kind.resource)
     }
 
     /// All resources, by group, version and plural.
     pub fn all(&self) -> impl Iterator<Item = &Arc<Resource>> {
-        self.by_path.values()
+        self.by_path.values().map(|kind| &kind.resource)
     }
 
-    pub(crate) fn insert(&mut self, resource: Arc<Resource>) {
+    /// What is particular to the kind of a resource.
+    pub(crate) fn kind(&self, resource: &Resource) -> Option<&Arc<Kind>> {
         let path = (
             resource.group.clone(),
             resource.version.clone(),
             resource.plural.clone(),
         );
-        self.by_path.insert(path, resource);
+        self.by_path.get(&path)
     }
 
-    pub(crate) fn retain(&mut self, mut keep: impl FnMut(&Resource) -> bool) {
-        self.by_path.retain(|_, resource| keep(resource));
+    /// All kinds of one group and version, by plural.
+    pub(crate) fn kinds<'a>(
+        &'a self,
+        group: &'a str,
+        version: &'a str,
+    ) -> impl Iterator<Item = &'a Arc<Kind>> {
+        self.version(group, version)
+            .filter_map(|resource| self.kind(resource))
+    }
+
+    /// Whether a resource is served as it is.
+    pub(crate) fn serves(&self, resource: &Resource) -> bool {
+        self.kind(resource).is_some()
+    }
+
+    /// Subresources besides `status` and `scale`.
+    pub(crate) fn extra_parts(&self, resource: &Resource) -> &[&'static str] {
+        self.kind(resource)
+            .map_or(&[], |kind| &kind.extra_subresources)
+    }
+
+    pub(crate) fn insert(&mut self, kind: Arc<Kind>) {
+        let resource = &kind.resource;
+        let path = (
+            resource.group.clone(),
+            resource.version.clone(),
+            resource.plural.clone(),
+        );
+        self.by_path.insert(path, kind);
+    }
+
+    /// Takes out the kinds of a CustomResourceDefinition.
+    pub(crate) fn remove_definition(&mut self, name: &str) {
+        self.by_path.retain(|_, kind| match &kind.resource.origin {
+            Origin::Custom { definition, .. } => definition != name,
+            Origin::BuiltIn => true,
+        });
     }
 }
 

@@ -59,8 +59,13 @@ pub enum Subresource {
 pub enum Origin {
     /// The server.
     BuiltIn,
-    /// The CustomResourceDefinition of this name.
-    Custom(String),
+    /// A CustomResourceDefinition.
+    Custom {
+        /// Its name.
+        definition: String,
+        /// The version in which objects are kept.
+        stored_version: String,
+    },
 }
 
 /// What can be done with a resource.
@@ -175,14 +180,28 @@ impl Resource {
         }
     }
 
+    /// The `apiVersion` with which its objects are kept.
+    pub fn stored_api_version(&self) -> String {
+        match &self.origin {
+            Origin::Custom { stored_version, .. } => format!("{}/{stored_version}", self.group),
+            Origin::BuiltIn if self.group == "events.k8s.io" => "v1".to_owned(),
+            Origin::BuiltIn => self.api_version(),
+        }
+    }
+
     /// Whether its objects live in namespaces.
     pub fn is_namespaced(&self) -> bool {
         self.scope == Scope::Namespaced
     }
 
+    /// Whether `status` is a subresource.
+    pub fn serves_status(&self) -> bool {
+        self.status == Subresource::Served
+    }
+
     /// Whether a CustomResourceDefinition defines it.
     pub fn is_custom(&self) -> bool {
-        matches!(self.origin, Origin::Custom(_))
+        matches!(self.origin, Origin::Custom { .. })
     }
 
     /// Whether a verb is served.

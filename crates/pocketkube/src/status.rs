@@ -35,6 +35,8 @@ pub struct Details {
     pub causes: Vec<Cause>,
     /// Seconds after which a retry makes sense; 0 is none.
     pub retry_after_secs: u32,
+    /// Where an expired list may go on, inconsistently; empty is none.
+    pub continue_token: String,
 }
 
 /// One thing that is wrong.
@@ -324,6 +326,10 @@ impl Status {
             fields.insert("reason".to_owned(), self.reason.into());
         }
         if let Some(details) = &self.details {
+            if !details.continue_token.is_empty() {
+                let metadata = json!({"continue": details.continue_token});
+                fields.insert("metadata".to_owned(), metadata);
+            }
             fields.insert("details".to_owned(), details.to_value());
         }
         fields.insert("code".to_owned(), self.code.into());

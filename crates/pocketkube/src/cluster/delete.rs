@@ -53,7 +53,7 @@ impl Cluster {
                 return Err(Status::not_found(resource, name));
             };
             check_preconditions(resource, &old, options)?;
-            rules::check_delete(self, resource, &old)?;
+            rules::check_delete(resource, &old)?;
             let mut marked = old.value().clone();
             mark(self.clock().now(), resource, &mut marked, options);
             if let Some(deleted) = self.commit_deletion(&target, &old, marked, options.dry_run) {
@@ -121,14 +121,26 @@ fn check_preconditions(
     options: &DeleteOptions,
 ) -> Result<(), Status> {
     let (wanted, name) = (&options.preconditions, object::name(old));
+    let differ = |what: &str, wanted: &str, found: &str| {
+        let message = format!(
+            "Operation cannot be fulfilled on {} {name:?}: the {what} in the precondition \
+             ({wanted}) does not match the {what} in record ({found}). The object might have been \
+             {}",
+            resource.kind,
+            if what == "UID" {
+                "deleted and then recreated"
+            } else {
+                "modified"
+            },
+        );
+        let mut status = Status::about(409, "Conflict", message, resource, name);
+        status.details.get_or_insert_default().kind = resource.kind.clone();
+        status
+    };
     if let Some(uid) = &wanted.uid
         && uid != object::uid(old)
     {
-        let why = format!(
-            "Precondition failed: UID in precondition: {uid}, UID in object meta: {}",
-            object::uid(old)
-        );
-        return Err(Status::conflict(resource, name, &why));
+        return Err(differ("UID", uid, object::uid(old)));
     }
     let version = old["metadata"]["resourceVersion"]
         .as_str()
@@ -136,11 +148,7 @@ fn check_preconditions(
     if let Some(wanted) = &wanted.resource_version
         && wanted != version
     {
-        let why = format!(
-            "Precondition failed: ResourceVersion in precondition: {wanted}, ResourceVersion in \
-             object meta: {version}"
-        );
-        return Err(Status::conflict(resource, name, &why));
+        return Err(differ("ResourceVersion", wanted, version));
     }
     Ok(())
 }
@@ -155,9 +163,12 @@ fn mark(now: Timestamp, resource: &Resource, object: &mut Value, options: &Delet
             .as_i64()
             .unwrap_or(0)
     });
+    if resource.qualified() == "namespaces" {
+        object["status"]["phase"] = "Terminating".into();
+    }
     let metadata = object::metadata_mut(object);
     match finalizers.is_empty() {
-        true => metadata.remove("finalizers"),
+        true => metadata.shift_remove("finalizers"),
         false => metadata.insert("finalizers".to_owned(), finalizers.into()),
     };
     // A later deletion may shorten the grace period but never lengthen it.

@@ -2,7 +2,7 @@
 
 use super::Cluster;
 use crate::object::{self, Object};
-use crate::resource::{Origin, Resource, Subresource};
+use crate::resource::Resource;
 use crate::status::{Cause, Status};
 use serde_json::{Map, Value};
 
@@ -27,7 +27,7 @@ pub(super) fn set_namespace(
 ) -> Result<(), Status> {
     let metadata = object::metadata_mut(object);
     if !resource.is_namespaced() {
-        metadata.remove("namespace");
+        metadata.shift_remove("namespace");
         return Ok(());
     }
     match metadata
@@ -88,7 +88,7 @@ pub(super) fn redraw_name(cluster: &Cluster, object: &mut Value) {
 }
 
 /// 409 after all draws were taken.
-pub(super) fn generated_name_taken(resource: &Resource, object: &Value, taken: &Status) -> Status {
+pub(super) fn generated_name_taken(resource: &Resource, object: &Value) -> Status {
     let start = generate_name(object);
     let name = object::name(object);
     let message = format!(
@@ -100,27 +100,21 @@ pub(super) fn generated_name_taken(resource: &Resource, object: &Value, taken: &
     if let Some(details) = status.details.as_mut() {
         details.retry_after_secs = 1;
     }
-    if taken.is_already_exists() {
-        status
-    } else {
-        taken.clone()
-    }
+    status
 }
 
 /// Fills what a new object gets.
-pub(super) fn fill_new(cluster: &Cluster, resource: &Resource, object: &mut Value) {
+pub(super) fn fill_new(cluster: &Cluster, object: &mut Value) {
     let metadata = object::metadata_mut(object);
     for field in SYSTEM_FIELDS {
-        metadata.remove(field);
+        metadata.shift_remove(field);
     }
+    metadata.shift_remove("resourceVersion");
     metadata.insert("uid".to_owned(), cluster.chance().uid().into());
     metadata.insert(
         "creationTimestamp".to_owned(),
         cluster.clock().stamp().into(),
     );
-    if counts_generations(resource) {
-        metadata.insert("generation".to_owned(), 1.into());
-    }
     tidy(metadata);
 }
 
@@ -130,7 +124,7 @@ pub(super) fn keep_system_fields(old: &Object, new: &mut Value) {
     for field in SYSTEM_FIELDS {
         match old["metadata"].get(field) {
             Some(kept) => metadata.insert(field.to_owned(), kept.clone()),
-            None => metadata.remove(field),
+            None => metadata.shift_remove(field),
         };
     }
     tidy(metadata);
@@ -142,7 +136,11 @@ pub(super) fn check_version(resource: &Resource, old: &Object, new: &Value) -> R
     let uid = object::uid(new);
     if !uid.is_empty() && uid != object::uid(old) {
         let why = format!(
-            "Precondition failed: UID in precondition: {uid}, UID in object meta: {}",
+            "StorageError: invalid object, Code: 4, Key: /registry/{}/{}, ResourceVersion: 0, \
+             AdditionalErrorMsg: Precondition failed: UID in precondition: {uid}, UID in object \
+             meta: {}",
+            resource.table(),
+            super::key(object::namespace(old), name),
             object::uid(old)
         );
         return Err(Status::conflict(resource, name, &why));
@@ -161,19 +159,14 @@ pub(super) fn check_version(resource: &Resource, old: &Object, new: &Value) -> R
         }
         return Ok(());
     }
+    if given.parse::<u64>().is_err() {
+        let message = format!("strconv.ParseUint: parsing {given:?}: invalid syntax");
+        return Err(Status::plain(500, "", message));
+    }
     if given != old["metadata"]["resourceVersion"] {
         return Err(Status::modified(resource, name));
     }
     Ok(())
-}
-
-/// Moves the generation when more than metadata and status changed.
-pub(super) fn count_generation(resource: &Resource, old: &Object, new: &mut Value) {
-    if !counts_generations(resource) || !desires_differ(resource, old, new) {
-        return;
-    }
-    let next = object::generation(old) + 1;
-    object::metadata_mut(new).insert("generation".to_owned(), next.into());
 }
 
 /// Whether nothing changed but times of managers.
@@ -194,20 +187,19 @@ pub(super) fn same(old: &Object, new: &Value) -> bool {
         })
 }
 
-/// The name that a new object must have.
-pub(super) fn check_name(resource: &Resource, object: &Value) -> Vec<Cause> {
-    let name = object::name(object);
-    if name.is_empty() {
-        return vec![Cause::required(
+/// A new object must have a name.
+pub(super) fn check_name(object: &Value) -> Vec<Cause> {
+    match object::name(object) {
+        "" => vec![Cause::required(
             "metadata.name",
             "name or generateName is required",
-        )];
+        )],
+        _ => Vec::new(),
     }
-    super::rules::check_name(resource, name)
 }
 
 /// What metadata may not change.
-pub(super) fn check_update(_resource: &Resource, old: &Object, new: &Value) -> Vec<Cause> {
+pub(super) fn check_update(old: &Object, new: &Value) -> Vec<Cause> {
     let mut causes = Vec::new();
     if object::is_deleting(old) {
         let before: Vec<&str> = object::finalizers(old).collect();
@@ -234,36 +226,19 @@ pub(super) fn may_go(object: &Value) -> bool {
             .as_i64()
             .unwrap_or(0)
             == 0
+        && !holds_content(object)
+}
+
+/// Whether an object is a Namespace that its controller has not emptied.
+fn holds_content(object: &Value) -> bool {
+    object["kind"] == "Namespace"
+        && object["apiVersion"] == "v1"
+        && !object::list(&object["spec"]["finalizers"]).is_empty()
 }
 
 /// Writes the version.
 pub(super) fn set_version(object: &mut Value, version: u64) {
     object::metadata_mut(object).insert("resourceVersion".to_owned(), version.to_string().into());
-}
-
-/// Whether the server counts generations of a kind.
-fn counts_generations(resource: &Resource) -> bool {
-    match resource.origin {
-        Origin::Custom(_) => true,
-        Origin::BuiltIn => super::rules::counts_generations(resource),
-    }
-}
-
-fn desires_differ(resource: &Resource, old: &Value, new: &Value) -> bool {
-    if !resource.is_custom() {
-        return old.get("spec") != new.get("spec");
-    }
-    let without = |key: &str| {
-        key == "metadata" || (key == "status" && resource.status == Subresource::Served)
-    };
-    let (Some(old), Some(new)) = (old.as_object(), new.as_object()) else {
-        return true;
-    };
-    let desires = |object: &Map<String, Value>| object.keys().filter(|key| !without(key)).count();
-    desires(old) != desires(new)
-        || old
-            .iter()
-            .any(|(key, value)| !without(key) && new.get(key) != Some(value))
 }
 
 fn same_metadata(old: &Value, new: &Value, is_skipped: impl Fn(&str) -> bool) -> bool {
@@ -297,6 +272,23 @@ fn same_managers(old: &Value, new: &Value) -> bool {
             .iter()
             .zip(new)
             .all(|(old, new)| fields(old) == fields(new))
+}
+
+/// The object with its type and metadata in front, as the real server writes objects; shared
+/// encodings rely on it.
+pub(super) fn ordered(object: Value) -> Value {
+    const FRONT: [&str; 3] = ["kind", "apiVersion", "metadata"];
+    let Value::Object(mut fields) = object else {
+        return object;
+    };
+    let mut ordered = Map::with_capacity(fields.len());
+    for key in FRONT {
+        if let Some(value) = fields.shift_remove(key) {
+            ordered.insert(key.to_owned(), value);
+        }
+    }
+    ordered.extend(fields);
+    Value::Object(ordered)
 }
 
 /// Empty maps and lists are not stored, as Go's `omitempty` has it.

@@ -4,12 +4,19 @@
 //! defaulting, validation, versions and errors. No call awaits; the store's lock is held only to
 //! read pointers or to commit one write.
 
+mod allocate;
+mod apply;
+mod bootstrap;
 mod caller;
+mod definitions;
 mod delete;
 mod metadata;
 mod options;
 mod patch;
+pub(crate) mod read;
 mod rules;
+mod scale;
+mod system;
 mod write;
 
 pub use caller::{Caller, User};
@@ -18,17 +25,27 @@ pub use options::{
     DeleteOptions, DryRun, FieldValidation, Force, Part, Patch, Preconditions, Propagation,
     WriteOptions,
 };
-pub(crate) use write::{Target, Written};
+pub(crate) use write::{Sent, Target, Written};
 
 use crate::chance::Chance;
 use crate::changes::Changes;
 use crate::clock::Clock;
+use crate::faults::FaultSwitch;
+use crate::kinds::Kind;
+use crate::kubeconfig;
 use crate::object::Object;
 use crate::registry::Registry;
+use crate::requests::RequestLog;
 use crate::resource::Resource;
+use crate::selector::FieldSelector;
+use crate::server;
 use crate::status::Status;
 use crate::store::{EVENTS_KEPT_MAX, Event, Store};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use crate::tokens::Tokens;
+use crate::workloads::{WorkloadOptions, Workloads};
+use allocate::Allocations;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 
 /// How a cluster is made.
 #[derive(Debug, Clone)]
@@ -41,6 +58,10 @@ pub struct ClusterOptions {
     pub seed: Option<u64>,
     /// Events kept for watches that resume; older ones are answered with 410.
     pub events_kept_max: usize,
+    /// Port of its server in a fleet; 0 is any free one.
+    pub port: u16,
+    /// How its workloads behave; without them nothing but clients and the API itself writes.
+    pub workloads: Option<WorkloadOptions>,
 }
 
 /// A Kubernetes cluster in the process. Cheap to clone; all clones are the same cluster.
@@ -55,6 +76,13 @@ struct Inner {
     chance: Chance,
     store: Mutex<Store>,
     registry: RwLock<Arc<Registry>>,
+    tokens: Tokens,
+    faults: FaultSwitch,
+    requests: RequestLog,
+    allocations: Mutex<Allocations>,
+    url: String,
+    ca_pem: String,
+    kubeconfig_path: OnceLock<PathBuf>,
 }
 
 impl ClusterOptions {
@@ -65,22 +93,84 @@ impl ClusterOptions {
             clock: Clock::system(),
             seed: None,
             events_kept_max: EVENTS_KEPT_MAX,
+            port: 0,
+            workloads: Some(WorkloadOptions::default()),
         }
     }
 }
 
 impl Cluster {
-    /// A cluster without a socket, to be driven through its router.
+    /// A cluster without a socket, to be driven through its router. Its workloads start when
+    /// [`Cluster::start_workloads`] is called.
     pub fn in_process(options: ClusterOptions) -> Self {
+        let url = format!("https://{}.invalid", options.name);
+        Self::at(options, url, String::new())
+    }
+
+    /// A cluster whose server is reached at `url` and proves itself by `ca_pem`.
+    pub(crate) fn at(options: ClusterOptions, url: String, ca_pem: String) -> Self {
+        let chance = Chance::new(options.seed);
         let inner = Inner {
-            chance: Chance::new(options.seed),
+            tokens: Tokens::new(&chance),
+            chance,
+            faults: FaultSwitch::new(),
+            requests: RequestLog::default(),
             store: Mutex::new(Store::new(options.events_kept_max)),
-            registry: RwLock::new(Arc::new(Registry::default())),
+            registry: RwLock::new(Registry::built_in()),
+            allocations: Mutex::new(Allocations::new()),
+            url,
+            ca_pem,
+            kubeconfig_path: OnceLock::new(),
             options,
         };
-        Self {
+        let cluster = Self {
             inner: Arc::new(inner),
-        }
+        };
+        cluster.bootstrap();
+        cluster
+    }
+
+    /// Starts the workloads of a cluster that is not part of a fleet; they run until the returned
+    /// value is dropped.
+    pub fn start_workloads(&self) -> Option<Workloads> {
+        let options = self.inner.options.workloads.clone()?;
+        Some(Workloads::start(self, options))
+    }
+
+    /// Its API as a service within the process: requests without credentials are the
+    /// administrator's.
+    pub fn router(&self) -> axum::Router {
+        server::router(self.clone(), server::Access::Trusted)
+    }
+
+    /// `https://127.0.0.1:PORT`, or an address that leads nowhere for a cluster without a socket.
+    pub fn url(&self) -> &str {
+        &self.inner.url
+    }
+
+    /// The certificate authority of its server in PEM; empty without a socket.
+    pub fn ca_pem(&self) -> &str {
+        &self.inner.ca_pem
+    }
+
+    /// The administrator's token.
+    pub fn token(&self) -> &str {
+        self.inner.tokens.admin()
+    }
+
+    /// A kubeconfig for its administrator, in YAML.
+    pub fn kubeconfig(&self) -> String {
+        kubeconfig::yaml(self.name(), self.url(), self.ca_pem(), self.token())
+    }
+
+    /// Where its fleet wrote its kubeconfig.
+    pub fn kubeconfig_path(&self) -> Option<&Path> {
+        self.inner.kubeconfig_path.get().map(PathBuf::as_path)
+    }
+
+    /// Forgets all events, as etcd's compaction does: watches that resume get 410.
+    pub fn compact(&self) {
+        self.store().compact();
     }
 
     /// Its name.
@@ -160,9 +250,86 @@ impl Cluster {
         self.store().version()
     }
 
+    /// What is wrong with it, and making it so.
+    pub fn faults(&self) -> &FaultSwitch {
+        &self.inner.faults
+    }
+
+    /// The requests that it served.
+    pub fn requests(&self) -> &RequestLog {
+        &self.inner.requests
+    }
+
+    pub(crate) fn tokens(&self) -> &Tokens {
+        &self.inner.tokens
+    }
+
+    /// An object of a table, as kept.
+    pub(crate) fn kept(&self, table: &str, namespace: &str, name: &str) -> Option<Arc<Object>> {
+        self.store().get(table, &key(namespace, name)).cloned()
+    }
+
     pub(crate) fn events_since(&self, version: u64, limit: usize) -> Result<Vec<Arc<Event>>, u64> {
         let store = self.store();
         store.all_since(version, limit).map_err(|_| store.version())
+    }
+
+    pub(crate) fn set_kubeconfig_path(&self, path: PathBuf) {
+        // Set once, by the fleet that wrote the file.
+        let _ = self.inner.kubeconfig_path.set(path);
+    }
+
+    /// What is particular to a kind.
+    pub(crate) fn kind(&self, resource: &Resource) -> Result<Arc<Kind>, Status> {
+        self.registry()
+            .kind(resource)
+            .cloned()
+            .ok_or_else(Status::no_such_path)
+    }
+
+    /// Checks that a kind knows the fields of a selector.
+    pub(crate) fn check_fields(
+        &self,
+        resource: &Resource,
+        selector: &FieldSelector,
+    ) -> Result<(), Status> {
+        let kind = self.kind(resource)?;
+        let unknown = selector
+            .terms()
+            .iter()
+            .find(|term| !kind.has_selector(&term.field));
+        match unknown {
+            None => Ok(()),
+            Some(term) => {
+                let message = format!("field label not supported: {}", term.field);
+                Err(Status::bad_request(message))
+            }
+        }
+    }
+
+    fn change_registry(&self, change: impl FnOnce(&mut Registry)) {
+        let mut registry = self
+            .inner
+            .registry
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        change(Arc::make_mut(&mut registry));
+    }
+
+    fn allocations(&self) -> MutexGuard<'_, Allocations> {
+        self.inner
+            .allocations
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Host and port of its server, for its own endpoints.
+    fn server_address(&self) -> (String, u16) {
+        let authority = self.url().trim_start_matches("https://");
+        let parsed = authority
+            .rsplit_once(':')
+            .and_then(|(host, port)| Some((host.to_owned(), port.parse().ok()?)));
+        parsed.unwrap_or_else(|| ("127.0.0.1".to_owned(), 6443))
     }
 
     pub(crate) fn store(&self) -> MutexGuard<'_, Store> {

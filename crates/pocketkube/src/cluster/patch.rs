@@ -9,7 +9,8 @@ use crate::status::Status;
 use std::sync::Arc;
 
 impl Cluster {
-    /// Patches an object or its status. An apply creates what is not there.
+    /// Patches an object or its status; `place` is its namespace and name. An apply creates what
+    /// is not there.
     ///
     /// # Errors
     ///
@@ -41,8 +42,12 @@ impl Cluster {
         patch: &Patch,
         options: &WriteOptions,
     ) -> Result<Written, Status> {
+        if let Patch::Apply { wanted, force } = patch {
+            return self.apply(caller, target, wanted, *force, options);
+        }
+        let kind = self.kind(target.resource)?;
         self.edit(caller, target, options, |old| {
-            rules::patched(target.resource, old, patch)
+            rules::patched(&kind, old, patch)
         })
     }
 }

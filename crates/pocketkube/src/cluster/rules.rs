@@ -1,116 +1,69 @@
-//! What differs between kinds: the places where the pipeline asks schemas and strategies.
+//! Where the pipeline asks what a kind does differently, and words the answers as errors.
 
-use super::options::{Part, Patch, Propagation, WriteOptions};
+use super::options::{FieldValidation, Force, Part, Patch, Propagation, WriteOptions};
+use super::write::Sent;
 use super::{Caller, Cluster};
+use crate::apply::{self, Operation, Writer};
+use crate::kinds::Kind;
+use crate::merge;
 use crate::object::Object;
-use crate::resource::{Resource, Subresource};
-use crate::status::{Cause, Status};
+use crate::resource::Resource;
+use crate::status::{Cause, Details, Status};
 use serde_json::Value;
 
-/// Prunes, defaults and tells about unknown fields.
+/// Where an object came from, which decides how its faults are reported.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Decoded {
+    /// From a body.
+    Sent,
+    /// From a patch of an object.
+    Changed,
+}
+
+/// Prunes and defaults an object, and tells about fields that are unknown or given twice.
 pub(super) fn decode(
-    _cluster: &Cluster,
-    resource: &Resource,
-    object: &mut Value,
-    _options: &WriteOptions,
-) -> Result<Vec<String>, Status> {
+    kind: &Kind,
+    sent: Sent,
+    options: &WriteOptions,
+    decoded: Decoded,
+) -> Result<(Value, Vec<String>), Status> {
+    let mut object = sent.value;
+    let resource = &kind.resource;
     object["apiVersion"] = resource.api_version().into();
     object["kind"] = resource.kind.as_str().into();
-    Ok(Vec::new())
-}
-
-/// Records in `managedFields` who set what.
-pub(super) fn track(
-    _cluster: &Cluster,
-    _caller: &Caller,
-    _resource: &Resource,
-    _part: Part,
-    _old: Option<&Object>,
-    _new: &mut Value,
-) -> Result<(), Status> {
-    Ok(())
-}
-
-/// What the kind's strategy does to a new object.
-pub(super) fn prepare_create(
-    _cluster: &Cluster,
-    resource: &Resource,
-    object: &mut Value,
-) -> Result<(), Status> {
-    if resource.status == Subresource::Served
-        && let Some(fields) = object.as_object_mut()
-    {
-        fields.remove("status");
+    let shown = (decoded == Decoded::Changed).then(|| object.to_string());
+    let mut problems = kind.decode(&mut object).map_err(|message| match shown {
+        Some(shown) => bad_patch(&shown, &message),
+        None => Status::bad_request(message),
+    })?;
+    problems.extend(
+        sent.duplicates
+            .iter()
+            .map(|path| format!("duplicate field {path:?}")),
+    );
+    kind.default(&mut object);
+    match options.field_validation {
+        FieldValidation::Ignore => Ok((object, Vec::new())),
+        FieldValidation::Warn => Ok((object, problems)),
+        FieldValidation::Strict if problems.is_empty() => Ok((object, problems)),
+        FieldValidation::Strict => {
+            let message = format!(
+                "{} in version {:?} cannot be handled as a {}: strict decoding error: {}",
+                resource.kind,
+                resource.version,
+                resource.kind,
+                problems.join(", ")
+            );
+            Err(Status::bad_request(message))
+        }
     }
-    Ok(())
 }
 
-/// What the kind's strategy does to a changed object.
-pub(super) fn prepare_update(
-    _cluster: &Cluster,
-    _resource: &Resource,
-    _part: Part,
-    _old: &Object,
-    _new: &mut Value,
-) -> Result<(), Status> {
-    Ok(())
-}
-
-/// Puts back the status, which the main resource leaves alone.
-pub(super) fn keep_status(resource: &Resource, old: &Object, new: &mut Value) {
-    if resource.status == Subresource::Absent {
-        return;
-    }
-    let Some(fields) = new.as_object_mut() else {
-        return;
-    };
-    match old.get("status") {
-        Some(status) => fields.insert("status".to_owned(), status.clone()),
-        None => fields.shift_remove("status"),
-    };
-}
-
-/// Puts back all but the status, which is all that its subresource writes.
-pub(super) fn keep_all_but_status(old: &Object, new: &mut Value) {
-    let mut kept = old.value().clone();
-    if let Some(fields) = kept.as_object_mut() {
-        match new.get("status") {
-            Some(status) => fields.insert("status".to_owned(), status.clone()),
-            None => fields.shift_remove("status"),
-        };
-    }
-    if let Some(managers) = new["metadata"].get("managedFields") {
-        kept["metadata"]["managedFields"] = managers.clone();
-    }
-    *new = kept;
-}
-
-/// What is wrong with an object.
-pub(super) fn validate(
-    _cluster: &Cluster,
-    _resource: &Resource,
-    _old: Option<&Object>,
-    _new: &Value,
-) -> Vec<Cause> {
-    Vec::new()
-}
-
-/// What is wrong with a name.
-pub(super) fn check_name(_resource: &Resource, _name: &str) -> Vec<Cause> {
-    Vec::new()
-}
-
-/// Whether the server counts generations of a built-in kind.
-pub(super) fn counts_generations(_resource: &Resource) -> bool {
-    false
-}
-
-/// Whether an update of an object that is not there creates it.
+/// Whether an update of an object that is not there creates it (upstream's
+/// `AllowCreateOnUpdate`).
 pub(super) fn creates_on_update(resource: &Resource) -> bool {
-    matches!(
-        resource.plural.as_str(),
-        "leases" | "events" | "endpoints" | "limitranges"
-    ) && !resource.is_custom()
+    let kinds = ["endpoints", "events", "leases", "limitranges"];
+    !resource.is_custom() && kinds.contains(&resource.plural.as_str())
 }
 
 /// What happens to dependents when the caller does not say.
@@ -119,33 +72,128 @@ pub(super) fn default_propagation(_resource: &Resource) -> Propagation {
 }
 
 /// What may not be deleted.
-pub(super) fn check_delete(
-    _cluster: &Cluster,
-    _resource: &Resource,
-    _old: &Object,
-) -> Result<(), Status> {
+pub(super) fn check_delete(resource: &Resource, old: &Object) -> Result<(), Status> {
+    let name = crate::object::name(old);
+    let is_kept = resource.qualified() == "namespaces"
+        && matches!(name, "default" | "kube-system" | "kube-public");
+    if is_kept {
+        return Err(Status::forbidden(
+            resource,
+            name,
+            "this namespace may not be deleted",
+        ));
+    }
     Ok(())
 }
 
-/// The object after a patch.
-pub(super) fn patched(_resource: &Resource, old: &Object, patch: &Patch) -> Result<Value, Status> {
-    let mut new = old.value().clone();
-    match patch {
-        Patch::Merge(change) => json_patch::merge(&mut new, change),
-        _ => {
-            return Err(Status::unsupported_media_type(&[
-                "application/merge-patch+json",
-            ]));
-        }
-    }
-    Ok(new)
+/// Records in `managedFields` who set what.
+pub(super) fn track(
+    cluster: &Cluster,
+    caller: &Caller,
+    kind: &Kind,
+    part: Part,
+    old: Option<&Object>,
+    new: &mut Value,
+) -> Result<(), Status> {
+    let api_version = kind.resource.api_version();
+    let now = cluster.clock().stamp();
+    let writer = writer(caller, &api_version, &now, part, Operation::Update);
+    let ignored = kind.ignored(part);
+    apply::track_update(
+        kind.schema(),
+        &writer,
+        &ignored,
+        old.map(|old| old.value()),
+        new,
+    );
+    Ok(())
 }
 
-/// What the server does by itself after a write.
-pub(super) fn after_write(
-    _cluster: &Cluster,
-    _resource: &Resource,
-    _old: Option<&Object>,
-    _new: &Object,
-) {
+/// The object after a patch other than apply.
+pub(super) fn patched(kind: &Kind, old: &Object, patch: &Patch) -> Result<Sent, Status> {
+    let value = match patch {
+        Patch::Json(operations) => json_patched(old, operations)?,
+        Patch::Merge(change) => merge::merge_patch(old.value(), change),
+        Patch::Strategic(change) => merge::strategic_patch(kind.schema(), old.value(), change)
+            .map_err(|cause| Status::bad_request(cause.to_string()))?,
+        Patch::Apply { .. } => return Err(Status::method_not_allowed()),
+    };
+    Ok(value.into())
+}
+
+/// A value without schema after a patch: a Scale.
+pub(super) fn patched_plain(old: &Value, patch: &Patch) -> Result<Value, Status> {
+    match patch {
+        Patch::Json(operations) => json_patched(old, operations),
+        Patch::Merge(change) | Patch::Strategic(change) => Ok(merge::merge_patch(old, change)),
+        Patch::Apply { wanted, .. } => Ok(merge::merge_patch(old, wanted)),
+    }
+}
+
+fn writer<'a>(
+    caller: &'a Caller,
+    api_version: &'a str,
+    now: &'a str,
+    part: Part,
+    operation: Operation,
+) -> Writer<'a> {
+    let subresource = match part {
+        Part::Main => "",
+        Part::Status => "status",
+        Part::Scale => "scale",
+    };
+    Writer {
+        manager: &caller.manager,
+        operation,
+        api_version,
+        subresource,
+        now,
+    }
+}
+
+fn json_patched(old: &Value, operations: &Value) -> Result<Value, Status> {
+    merge::json_patch(old, operations).map_err(|_| rejected_patch())
+}
+
+/// What the server says of JSON patches that do not fit.
+fn rejected_patch() -> Status {
+    let message = "the server rejected our request due to an error in our request";
+    let mut status = Status::plain(422, "Invalid", message);
+    status.details = Some(Box::default());
+    status
+}
+
+/// 422 for a patch that makes something else than an object of the kind.
+fn bad_patch(object: &str, problem: &str) -> Status {
+    let problem = problem
+        .split_once(": ")
+        .map_or(problem, |(_, problem)| problem);
+    let cause = Cause::invalid("patch", &object.into(), problem);
+    let message = format!(" \"\" is invalid: patch: {}", cause.message);
+    let details = Details {
+        causes: vec![cause],
+        ..Details::default()
+    };
+    Status {
+        code: 422,
+        reason: "Invalid",
+        message,
+        details: Some(Box::new(details)),
+    }
+}
+
+/// What is there with what a manager wants merged in, and `managedFields` following.
+pub(super) fn applied(
+    cluster: &Cluster,
+    caller: &Caller,
+    kind: &Kind,
+    part: Part,
+    live: Option<&Value>,
+    (wanted, force): (&Value, Force),
+) -> Result<Value, Status> {
+    let api_version = kind.resource.api_version();
+    let now = cluster.clock().stamp();
+    let writer = writer(caller, &api_version, &now, part, Operation::Apply);
+    let ignored = kind.ignored(part);
+    apply::apply(kind.schema(), &writer, &ignored, live, wanted, force)
 }

@@ -5,10 +5,13 @@
 //! if the object has not moved meanwhile.
 
 use super::options::{DryRun, Part, WriteOptions};
-use super::{Caller, Cluster, key, metadata, rules};
+use super::rules::{self, Decoded};
+use super::{Caller, Cluster, key, metadata};
+use crate::kinds::Kind;
 use crate::object::{self, Object};
 use crate::resource::Resource;
 use crate::status::{Cause, Status};
+use crate::view;
 use serde_json::Value;
 use std::sync::Arc;
 
@@ -29,6 +32,36 @@ pub(crate) struct Written {
     pub(crate) created: bool,
 }
 
+/// An object as a client sent it.
+#[derive(Debug, Clone)]
+pub(crate) struct Sent {
+    /// The object.
+    pub(crate) value: Value,
+    /// Paths of fields that were given twice.
+    pub(crate) duplicates: Vec<String>,
+    /// Whether `managedFields` still has to follow.
+    pub(crate) managers: Managers,
+}
+
+/// Whether `managedFields` has followed a change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Managers {
+    /// Not yet: the write takes ownership of what it changes.
+    Track,
+    /// It has: an apply did it.
+    Done,
+}
+
+impl From<Value> for Sent {
+    fn from(value: Value) -> Self {
+        Self {
+            value,
+            duplicates: Vec::new(),
+            managers: Managers::Track,
+        }
+    }
+}
+
 impl Cluster {
     /// Creates an object; `namespace` is empty for kinds that have none.
     ///
@@ -43,7 +76,7 @@ impl Cluster {
         object: Value,
         options: &WriteOptions,
     ) -> Result<Arc<Object>, Status> {
-        self.create_with(caller, resource, namespace, object, options)
+        self.create_with(caller, resource, namespace, object.into(), options)
             .map(|done| done.object)
     }
 
@@ -66,7 +99,7 @@ impl Cluster {
             name: &name,
             part: Part::Main,
         };
-        self.replace_with(caller, &target, object, options)
+        self.replace_with(caller, &target, object.into(), options)
             .map(|done| done.object)
     }
 
@@ -88,7 +121,7 @@ impl Cluster {
             name: &name,
             part: Part::Status,
         };
-        self.replace_with(caller, &target, object, &WriteOptions::default())
+        self.replace_with(caller, &target, object.into(), &WriteOptions::default())
             .map(|done| done.object)
     }
 
@@ -97,123 +130,163 @@ impl Cluster {
         caller: &Caller,
         resource: &Resource,
         namespace: &str,
-        mut object: Value,
+        mut sent: Sent,
         options: &WriteOptions,
     ) -> Result<Written, Status> {
-        metadata::set_namespace(resource, namespace, &mut object)?;
-        let warnings = rules::decode(self, resource, &mut object, options)?;
-        if !object::metadata_mut(&mut object)
-            .get("resourceVersion")
-            .is_none_or(is_empty)
-        {
+        let kind = self.kind(resource)?;
+        metadata::set_namespace(resource, namespace, &mut sent.value)?;
+        let given = &sent.value["metadata"]["resourceVersion"];
+        if given.as_str().is_some_and(|version| !version.is_empty()) {
             let message = "resourceVersion should not be set on objects to be created";
-            return Err(Status::bad_request(message));
+            return Err(Status::plain(500, "", message));
         }
+        let managers = sent.managers;
+        let (mut object, warnings) = rules::decode(&kind, sent, options, Decoded::Sent)?;
         let generated = metadata::draw_name(self, &mut object);
-        rules::track(self, caller, resource, Part::Main, None, &mut object)?;
+        metadata::fill_new(self, &mut object);
+        if managers == Managers::Track {
+            rules::track(self, caller, &kind, Part::Main, None, &mut object)?;
+        }
         self.admit_namespace(resource, namespace, object::name(&object))?;
-        rules::prepare_create(self, resource, &mut object)?;
-        metadata::fill_new(self, resource, &mut object);
-        let mut causes = metadata::check_name(resource, &object);
-        causes.extend(rules::validate(self, resource, None, &object));
+        self.allocate(resource, None, &mut object)?;
+        kind.prepare_create(&mut object);
+        let mut causes = metadata::check_name(&object);
+        if causes.is_empty() {
+            causes = kind.validate_create(&object);
+        }
         if !causes.is_empty() {
             return Err(Status::invalid(resource, object::name(&object), causes));
         }
         let mut draws = 1;
-        loop {
+        let object = loop {
             match self.commit_new(resource, &mut object, options.dry_run) {
-                Err(taken) if generated && draws >= NAME_DRAWS_MAX => {
-                    return Err(metadata::generated_name_taken(resource, &object, &taken));
+                Ok(object) => break object,
+                Err(taken) if !generated => return Err(taken),
+                Err(_) if draws >= NAME_DRAWS_MAX => {
+                    return Err(metadata::generated_name_taken(resource, &object));
                 }
-                Err(_) if generated => {
+                Err(_) => {
                     draws += 1;
                     metadata::redraw_name(self, &mut object);
                 }
-                Err(taken) => return Err(taken),
-                Ok(object) => {
-                    self.after_write(resource, None, &object);
-                    return Ok(Written {
-                        object,
-                        warnings,
-                        created: true,
-                    });
-                }
             }
+        };
+        if options.dry_run == DryRun::Off {
+            self.after_write(resource, None, &object);
         }
+        Ok(Written {
+            object,
+            warnings,
+            created: true,
+        })
     }
 
     pub(crate) fn replace_with(
         &self,
         caller: &Caller,
         target: &Target<'_>,
-        mut object: Value,
+        mut sent: Sent,
         options: &WriteOptions,
     ) -> Result<Written, Status> {
         let Target {
             resource,
             namespace,
             name,
-            ..
+            part,
         } = *target;
-        metadata::set_namespace(resource, namespace, &mut object)?;
-        metadata::set_name(name, &mut object)?;
-        let warnings = rules::decode(self, resource, &mut object, options)?;
-        if self.current(target).is_none() && rules::creates_on_update(resource) {
-            return self.create_with(caller, resource, namespace, object, options);
+        metadata::set_namespace(resource, namespace, &mut sent.value)?;
+        metadata::set_name(name, &mut sent.value)?;
+        if part == Part::Main
+            && self.current(target).is_none()
+            && rules::creates_on_update(resource)
+        {
+            return self.create_with(caller, resource, namespace, sent, options);
         }
-        let edit = |_: &Object| Ok(object.clone());
-        let mut done = self.edit(caller, target, options, edit)?;
-        done.warnings = warnings;
-        Ok(done)
+        self.edit(caller, target, options, |_| Ok(sent.clone()))
     }
 
     /// Reads, edits, checks and commits, anew while the object moves under an edit that named no
-    /// version.
+    /// version. The edit sees the object in the version that the client speaks.
     pub(super) fn edit(
         &self,
         caller: &Caller,
         target: &Target<'_>,
         options: &WriteOptions,
-        edit: impl Fn(&Object) -> Result<Value, Status>,
+        edit: impl Fn(&Object) -> Result<Sent, Status>,
     ) -> Result<Written, Status> {
-        let Target { resource, name, .. } = *target;
+        let kind = self.kind(target.resource)?;
         for _ in 0..RETRIES_MAX {
-            let Some(old) = self.current(target) else {
-                return Err(Status::not_found(resource, name));
+            let Some(kept) = self.current(target) else {
+                return Err(Status::not_found(target.resource, target.name));
             };
-            let mut new = edit(&old)?;
-            metadata::check_version(resource, &old, &new)?;
-            if target.part == Part::Main {
-                rules::keep_status(resource, &old, &mut new);
-            } else {
-                rules::keep_all_but_status(&old, &mut new);
-            }
-            metadata::keep_system_fields(&old, &mut new);
-            rules::track(self, caller, resource, target.part, Some(&old), &mut new)?;
-            rules::prepare_update(self, resource, target.part, &old, &mut new)?;
-            metadata::count_generation(resource, &old, &mut new);
-            if metadata::same(&old, &new) {
+            let old = view::of(target.resource, &kept);
+            let sent = edit(&old)?;
+            let change = self.change(caller, target, &kind, &old, sent, options)?;
+            let Changed {
+                new: Some(new),
+                warnings,
+            } = change
+            else {
                 return Ok(Written {
-                    object: old,
-                    warnings: Vec::new(),
+                    object: kept,
+                    warnings: change.warnings,
                     created: false,
                 });
-            }
-            let mut causes = metadata::check_update(resource, &old, &new);
-            causes.extend(rules::validate(self, resource, Some(&old), &new));
-            if !causes.is_empty() {
-                return Err(Status::invalid(resource, name, causes));
-            }
-            if let Some(object) = self.commit_change(target, &old, new, options.dry_run) {
-                self.after_write(resource, Some(&old), &object);
+            };
+            if let Some(object) = self.commit_change(target, &kept, new, options.dry_run) {
+                if options.dry_run == DryRun::Off {
+                    self.after_write(target.resource, Some(&kept), &object);
+                }
                 return Ok(Written {
                     object,
-                    warnings: Vec::new(),
+                    warnings,
                     created: false,
                 });
             }
         }
-        Err(Status::modified(resource, name))
+        Err(Status::modified(target.resource, target.name))
+    }
+
+    /// The object that an edit makes of an old one.
+    fn change(
+        &self,
+        caller: &Caller,
+        target: &Target<'_>,
+        kind: &Kind,
+        old: &Object,
+        sent: Sent,
+        options: &WriteOptions,
+    ) -> Result<Changed, Status> {
+        let Target {
+            resource,
+            name,
+            part,
+            ..
+        } = *target;
+        metadata::check_version(resource, old, &sent.value)?;
+        let managers = sent.managers;
+        let (mut new, warnings) = rules::decode(kind, sent, options, Decoded::Changed)?;
+        metadata::keep_system_fields(old, &mut new);
+        kind.prepare_update(part, &mut new, old);
+        if managers == Managers::Track {
+            rules::track(self, caller, kind, part, Some(old), &mut new)?;
+        }
+        self.allocate(resource, Some(old), &mut new)?;
+        if metadata::same(old, &new) {
+            return Ok(Changed {
+                new: None,
+                warnings,
+            });
+        }
+        let mut causes = metadata::check_update(old, &new);
+        causes.extend(kind.validate_update(part, &new, old));
+        if !causes.is_empty() {
+            return Err(Status::invalid(resource, name, causes));
+        }
+        Ok(Changed {
+            new: Some(new),
+            warnings,
+        })
     }
 
     pub(super) fn current(&self, target: &Target<'_>) -> Option<Arc<Object>> {
@@ -234,22 +307,27 @@ impl Cluster {
             return Err(Status::already_exists(resource, object::name(object)));
         }
         if dry_run == DryRun::All {
-            return Ok(Object::new(std::mem::take(object)));
+            let object = view::to_kept(resource, std::mem::take(object));
+            return Ok(Object::new(metadata::ordered(object)));
         }
         metadata::set_version(object, store.next_version());
-        let object = Object::new(std::mem::take(object));
+        let object = Object::new(metadata::ordered(view::to_kept(
+            resource,
+            std::mem::take(object),
+        )));
         store.put(&table, &key, Arc::clone(&object));
         Ok(object)
     }
 
     /// None when the object moved meanwhile.
-    fn commit_change(
+    pub(super) fn commit_change(
         &self,
         target: &Target<'_>,
         old: &Arc<Object>,
-        mut new: Value,
+        new: Value,
         dry_run: DryRun,
     ) -> Option<Arc<Object>> {
+        let mut new = metadata::ordered(view::to_kept(target.resource, new));
         let key = key(target.namespace, target.name);
         let table = target.resource.table();
         let mut store = self.store();
@@ -270,11 +348,6 @@ impl Cluster {
             store.put(&table, &key, Arc::clone(&new));
         }
         Some(new)
-    }
-
-    /// What the server does by itself after a write. Runs without the store's lock.
-    pub(super) fn after_write(&self, resource: &Resource, old: Option<&Object>, new: &Object) {
-        rules::after_write(self, resource, old, new);
     }
 
     /// NamespaceLifecycle: nothing is created where no namespace is, or where it is going.
@@ -335,6 +408,9 @@ fn place(object: &Value) -> (String, String) {
     )
 }
 
-fn is_empty(version: &Value) -> bool {
-    version.as_str() == Some("")
+/// What an edit makes of an object.
+struct Changed {
+    /// The object after it; none when nothing changed.
+    new: Option<Value>,
+    warnings: Vec<String>,
 }

@@ -1,0 +1,119 @@
+//! Server-side apply: what one manager wants, merged into what is there (KEP-555).
+
+use super::options::{Force, WriteOptions};
+use super::write::{Managers, Sent, Target, Written};
+use super::{Caller, Cluster, rules};
+use crate::kinds::Kind;
+use crate::object::{self, Object};
+use crate::status::Status;
+use serde_json::Value;
+
+/// How often an apply that lost a race of creations tries again.
+const RACES_MAX: usize = 3;
+
+impl Cluster {
+    pub(super) fn apply(
+        &self,
+        caller: &Caller,
+        target: &Target<'_>,
+        wanted: &Value,
+        force: Force,
+        options: &WriteOptions,
+    ) -> Result<Written, Status> {
+        let kind = self.kind(target.resource)?;
+        check_wanted(target, wanted)?;
+        for _ in 0..RACES_MAX {
+            let edit = |old: &Object| {
+                let merged =
+                    rules::applied(self, caller, &kind, target.part, Some(old), (wanted, force))?;
+                Ok(Sent {
+                    managers: Managers::Done,
+                    ..Sent::from(merged)
+                })
+            };
+            match self.edit(caller, target, options, edit) {
+                Err(status) if status.is_not_found() && self.current(target).is_none() => {}
+                done => return done,
+            }
+            match self.apply_new(caller, target, &kind, (wanted, force), options) {
+                // Somebody else created it: apply to that.
+                Err(status) if status.is_already_exists() => {}
+                done => return done,
+            }
+        }
+        Err(Status::modified(target.resource, target.name))
+    }
+
+    fn apply_new(
+        &self,
+        caller: &Caller,
+        target: &Target<'_>,
+        kind: &Kind,
+        (wanted, force): (&Value, Force),
+        options: &WriteOptions,
+    ) -> Result<Written, Status> {
+        let Target {
+            resource,
+            namespace,
+            name,
+            part,
+        } = *target;
+        if part != super::Part::Main {
+            return Err(Status::not_found(resource, name));
+        }
+        let uid = object::uid(wanted);
+        if !uid.is_empty() {
+            let why = format!(
+                "uid mismatch: the provided object specified uid {uid}, and no existing object \
+                 was found"
+            );
+            return Err(Status::conflict(resource, name, &why));
+        }
+        let mut merged = rules::applied(self, caller, kind, part, None, (wanted, force))?;
+        super::metadata::set_name(name, &mut merged)?;
+        let sent = Sent {
+            managers: Managers::Done,
+            ..Sent::from(merged)
+        };
+        self.create_with(caller, resource, namespace, sent, options)
+    }
+}
+
+/// What an apply must say of itself.
+fn check_wanted(target: &Target<'_>, wanted: &Value) -> Result<(), Status> {
+    let resource = target.resource;
+    let (version, kind) = (
+        wanted["apiVersion"].as_str().unwrap_or_default(),
+        wanted["kind"].as_str().unwrap_or_default(),
+    );
+    if !wanted.is_object() || kind.is_empty() {
+        return Err(Status::bad_request(format!(
+            "Object 'Kind' is missing in '{wanted}'"
+        )));
+    }
+    if version.is_empty() {
+        return Err(Status::bad_request(format!(
+            "Object 'apiVersion' is missing in '{wanted}'"
+        )));
+    }
+    if version != resource.api_version() || kind != resource.kind {
+        let message = format!(
+            "incorrect type specified ({version}, Kind={kind}); expected {}, Kind={}",
+            resource.api_version(),
+            resource.kind
+        );
+        return Err(Status::bad_request(message));
+    }
+    if !object::list(&wanted["metadata"]["managedFields"]).is_empty() {
+        return Err(Status::bad_request("metadata.managedFields must be nil"));
+    }
+    let name = object::name(wanted);
+    if !name.is_empty() && name != target.name {
+        let message = format!(
+            "the name of the object ({name}) does not match the name on the URL ({})",
+            target.name
+        );
+        return Err(Status::bad_request(message));
+    }
+    Ok(())
+}

@@ -1,0 +1,56 @@
+//! Why a fleet could not be started.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// Why a fleet could not be started.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// An address could not be bound.
+    #[error("cannot listen on {address}: {cause}; choose another port or stop who holds it")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// The system's error.
+        cause: std::io::Error,
+    },
+    /// A kubeconfig could not be written.
+    #[error("cannot write {path}: {cause}")]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// The system's error.
+        cause: std::io::Error,
+    },
+    /// A certificate could not be made.
+    #[error("cannot make a certificate: {0}")]
+    Certificate(rcgen::Error),
+    /// TLS could not be set up.
+    #[error("cannot set TLS up: {0}")]
+    Tls(rustls::Error),
+    /// Two clusters have one name.
+    #[error("two clusters are named {0:?}; names must differ")]
+    DuplicateName(String),
+}
+
+impl Error {
+    /// A fixed label.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Listen { .. } => "listen",
+            Self::Write { .. } => "write",
+            Self::Certificate(_) => "certificate",
+            Self::Tls(_) => "tls",
+            Self::DuplicateName(_) => "duplicate_name",
+        }
+    }
+
+    pub(crate) fn certificate(cause: rcgen::Error) -> Self {
+        Self::Certificate(cause)
+    }
+
+    pub(crate) fn tls(cause: rustls::Error) -> Self {
+        Self::Tls(cause)
+    }
+}

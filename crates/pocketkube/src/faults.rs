@@ -1,0 +1,134 @@
+//! Faults that a test or a demonstration puts into a cluster at run time.
+//!
+//! | `api` | what clients see |
+//! |---|---|
+//! | `up` | a working server |
+//! | `down` | connections reset, open watches cut |
+//! | `hung` | requests that are never answered, open watches that stall |
+//! | `slow` | every answer after `delayMillis` |
+//! | `tooManyRequests` | 429 with `Retry-After: 1` |
+//!
+//! `dataPlane: down` stops the load balancers' listeners, apart from the API; `hung` lets them take
+//! connections that are never answered.
+
+use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
+
+/// The faults of one cluster. All parts of the cluster obey the latest value.
+#[derive(Debug)]
+pub struct FaultSwitch {
+    faults: watch::Sender<Faults>,
+}
+
+/// What is wrong with a cluster.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Faults {
+    /// The API.
+    #[serde(default)]
+    pub api: ApiState,
+    /// Delay of every answer while the API is `slow`.
+    #[serde(default)]
+    pub delay_millis: u64,
+    /// The data plane.
+    #[serde(default)]
+    pub data_plane: DataPlaneState,
+    /// Moves each time the API goes down, so that connections of before are cut even if they
+    /// look only after it came back.
+    #[serde(skip)]
+    pub(crate) epoch: u64,
+}
+
+/// State of the API.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum ApiState {
+    /// It works.
+    #[default]
+    Up,
+    /// Connections are reset.
+    Down,
+    /// Requests are taken and never answered.
+    Hung,
+    /// Answers come late.
+    Slow,
+    /// Requests are refused with 429.
+    TooManyRequests,
+}
+
+/// State of the data plane.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum DataPlaneState {
+    /// Load balancers listen.
+    #[default]
+    Up,
+    /// They do not; kubelets are silent.
+    Down,
+    /// They take connections and never answer; kubelets are silent.
+    Hung,
+}
+
+impl FaultSwitch {
+    pub(crate) fn new() -> Self {
+        Self {
+            faults: watch::Sender::new(Faults::default()),
+        }
+    }
+
+    /// What is wrong now.
+    pub fn get(&self) -> Faults {
+        *self.faults.borrow()
+    }
+
+    /// Replaces all faults.
+    pub fn set(&self, faults: Faults) {
+        self.faults.send_modify(|current| {
+            let falls = faults.api == ApiState::Down && current.api != ApiState::Down;
+            let epoch = current.epoch + u64::from(falls);
+            *current = Faults { epoch, ..faults };
+        });
+    }
+
+    /// Changes the API's state and nothing else.
+    pub fn set_api(&self, api: ApiState) {
+        self.set(Faults { api, ..self.get() });
+    }
+
+    /// Changes the data plane's state and nothing else.
+    pub fn set_data_plane(&self, data_plane: DataPlaneState) {
+        self.set(Faults {
+            data_plane,
+            ..self.get()
+        });
+    }
+
+    /// Tells of every change.
+    pub fn subscribe(&self) -> watch::Receiver<Faults> {
+        self.faults.subscribe()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn faults_are_written_as_documented() {
+        let text = r#"{"api":"tooManyRequests","delayMillis":5,"dataPlane":"down"}"#;
+        let faults: Faults = serde_json::from_str(text).unwrap();
+        assert_eq!(faults.api, ApiState::TooManyRequests);
+        assert_eq!(serde_json::to_string(&faults).unwrap(), text);
+        assert!(serde_json::from_str::<Faults>(r#"{"apis":"up"}"#).is_err());
+    }
+
+    #[test]
+    fn each_fall_moves_the_epoch() {
+        let switch = FaultSwitch::new();
+        switch.set_api(ApiState::Down);
+        switch.set_api(ApiState::Up);
+        switch.set_data_plane(DataPlaneState::Down);
+        assert_eq!(switch.get().epoch, 1);
+        assert_eq!(switch.get().data_plane, DataPlaneState::Down);
+    }
+}

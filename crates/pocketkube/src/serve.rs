@@ -1,0 +1,118 @@
+//! The HTTPS listener of a cluster.
+//!
+//! Guarantees: while the API is down, connections are reset, new ones at once and open ones within
+//! the same moment; while it hangs, they are taken and nothing is answered. Assumptions: the port
+//! stays bound for the whole life of the fleet, so it cannot be lost to somebody else.
+
+use crate::cluster::Cluster;
+use crate::faults::{ApiState, Faults};
+use crate::server::{Access, router};
+use axum::Router;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto;
+use hyper_util::service::TowerToHyperService;
+use rustls::ServerConfig;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+
+/// A client that does not finish its handshake by then is dropped.
+const HANDSHAKE_MAX: Duration = Duration::from_secs(10);
+
+/// Streams that one HTTP/2 connection may have: watches of a busy controller fit into one.
+const STREAMS_MAX: u32 = 1_000;
+
+/// How long to wait when the system has no more file descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Serves a cluster until it is stopped.
+pub(crate) async fn https(
+    cluster: Cluster,
+    listener: TcpListener,
+    tls: Arc<ServerConfig>,
+    stop: CancellationToken,
+) {
+    let faults = cluster.faults().subscribe();
+    let routes = router(cluster, Access::Authenticated);
+    let acceptor = TlsAcceptor::from(tls);
+    loop {
+        let accepted = tokio::select! {
+            () = stop.cancelled() => return,
+            accepted = listener.accept() => accepted,
+        };
+        let stream = match accepted {
+            Ok((stream, _)) => stream,
+            Err(cause) => {
+                tracing::warn!(%cause, "cannot accept a connection");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
+        if faults.borrow().api == ApiState::Down {
+            // With nothing to linger for, closing sends a reset.
+            let _ = socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO));
+            continue;
+        }
+        let connection = Connection {
+            acceptor: acceptor.clone(),
+            routes: routes.clone(),
+            faults: faults.clone(),
+        };
+        tokio::spawn(Box::pin(connection.serve(stream, stop.clone())));
+    }
+}
+
+/// Serves plain HTTP until it is stopped.
+pub(crate) async fn plain(routes: Router, listener: TcpListener, stop: CancellationToken) {
+    let served = axum::serve(listener, routes)
+        .with_graceful_shutdown(async move { stop.cancelled().await })
+        .await;
+    if let Err(cause) = served {
+        tracing::warn!(%cause, "the control address stopped");
+    }
+}
+
+struct Connection {
+    acceptor: TlsAcceptor,
+    routes: Router,
+    faults: watch::Receiver<Faults>,
+}
+
+impl Connection {
+    async fn serve(mut self, stream: TcpStream, stop: CancellationToken) {
+        // Small answers must not wait for acknowledgements of the ones before.
+        let _ = stream.set_nodelay(true);
+        let epoch = self.faults.borrow_and_update().epoch;
+        let routes = self.routes.clone();
+        let acceptor = self.acceptor.clone();
+        let serving = async move {
+            let Ok(Ok(stream)) = tokio::time::timeout(HANDSHAKE_MAX, acceptor.accept(stream)).await
+            else {
+                return;
+            };
+            let mut builder = auto::Builder::new(TokioExecutor::new());
+            builder.http2().max_concurrent_streams(STREAMS_MAX);
+            let service = TowerToHyperService::new(routes);
+            // Errors are the client's: it went away, or spoke something else.
+            let _ = builder
+                .serve_connection(TokioIo::new(stream), service)
+                .await;
+        };
+        let cut = cut(&mut self.faults, epoch);
+        tokio::select! {
+            () = serving => {}
+            // Dropping the connection unanswered is all that a client sees of a dead server.
+            () = cut => {}
+            () = stop.cancelled() => {}
+        }
+    }
+}
+
+/// Returns when the API went down after `epoch`.
+async fn cut(faults: &mut watch::Receiver<Faults>, epoch: u64) {
+    // The switch outlives its connections; if it is gone, so is the cluster.
+    let _ = faults.wait_for(|now| now.epoch != epoch).await;
+}

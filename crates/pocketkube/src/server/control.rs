@@ -1,0 +1,127 @@
+//! `/pocketkube/`: faults and request counts over HTTP, untouched by the faults themselves.
+//!
+//! | path | method | what |
+//! |---|---|---|
+//! | `/pocketkube/faults` | GET, PUT, PATCH | the cluster's faults |
+//! | `/pocketkube/requests` | GET, DELETE | the cluster's request counts |
+//! | `/pocketkube/compact` | POST | forget all events: watches that resume get 410 |
+//!
+//! The fleet's control address serves `/pocketkube/clusters` and the same paths below
+//! `/pocketkube/clusters/NAME/`; it works while a cluster's own port is down.
+
+use super::Request;
+use super::answer::Answer;
+use super::query::Query;
+use crate::cluster::Cluster;
+use crate::faults::Faults;
+use axum::Router;
+use axum::extract::State;
+use axum::response::Response;
+use http::Method;
+use serde_json::{Value, json};
+
+/// Routes of a fleet's control address.
+pub(crate) fn router(clusters: Vec<Cluster>) -> Router {
+    Router::new().fallback(of_fleet).with_state(clusters)
+}
+
+/// Answers below `/pocketkube/` on a cluster's own port.
+pub(crate) fn of_cluster(cluster: &Cluster, request: &Request) -> Answer {
+    let rest = request
+        .path
+        .trim_start_matches("/pocketkube/")
+        .trim_matches('/');
+    answer(cluster, rest, request)
+}
+
+async fn of_fleet(
+    State(clusters): State<Vec<Cluster>>,
+    request: axum::extract::Request,
+) -> Response {
+    let (parts, body) = request.into_parts();
+    let query = Query::parse(parts.uri.query());
+    let answered = match super::read(parts, body, query).await {
+        Ok(request) => {
+            let answer = fleet_answer(&clusters, &request);
+            answer.into_response(&request.headers, request.query.text("pretty"))
+        }
+        Err(status) => Answer::from(status).into_response(&http::HeaderMap::new(), ""),
+    };
+    answered
+}
+
+fn fleet_answer(clusters: &[Cluster], request: &Request) -> Answer {
+    let segments: Vec<&str> = request.path.trim_matches('/').split('/').collect();
+    match segments.as_slice() {
+        ["pocketkube", "clusters"] => {
+            let listed: Vec<Value> = clusters.iter().map(described).collect();
+            Answer::value(200, &json!({"clusters": listed}))
+        }
+        ["pocketkube", "clusters", name, rest @ ..] => {
+            match clusters.iter().find(|cluster| cluster.name() == *name) {
+                Some(cluster) if rest.is_empty() => Answer::value(200, &described(cluster)),
+                Some(cluster) => answer(cluster, &rest.join("/"), request),
+                None => wrong(404, &format!("there is no cluster {name:?}")),
+            }
+        }
+        _ => wrong(404, "there are /pocketkube/clusters and the paths below it"),
+    }
+}
+
+fn described(cluster: &Cluster) -> Value {
+    json!({
+        "name": cluster.name(),
+        "url": cluster.url(),
+        "kubeconfig": cluster.kubeconfig_path(),
+        "faults": cluster.faults().get(),
+    })
+}
+
+fn answer(cluster: &Cluster, what: &str, request: &Request) -> Answer {
+    match (what, &request.method) {
+        ("faults", &Method::GET) => faults(cluster),
+        ("faults", &Method::PUT) => set_faults(cluster, json!({}), &request.body),
+        ("faults", &Method::PATCH) => {
+            set_faults(cluster, json!(cluster.faults().get()), &request.body)
+        }
+        ("requests", &Method::GET) => {
+            let total = cluster.requests().count(|_| true);
+            let counts = cluster.requests().counts();
+            Answer::value(200, &json!({"total": total, "requests": counts}))
+        }
+        ("requests", &Method::DELETE) => {
+            cluster.requests().reset();
+            Answer::value(200, &json!({"total": 0, "requests": []}))
+        }
+        ("compact", &Method::POST) => {
+            cluster.compact();
+            Answer::value(200, &json!({"version": cluster.version()}))
+        }
+        ("faults" | "requests" | "compact", _) => wrong(405, "this method is not for this path"),
+        _ => wrong(404, "there are faults, requests and compact"),
+    }
+}
+
+fn faults(cluster: &Cluster) -> Answer {
+    Answer::value(200, &json!(cluster.faults().get()))
+}
+
+/// Sets faults to a base with the fields of a body on top.
+fn set_faults(cluster: &Cluster, mut base: Value, body: &[u8]) -> Answer {
+    let given: Value = match serde_json::from_slice(body) {
+        Ok(given) => given,
+        Err(cause) => return wrong(400, &format!("the body is no JSON: {cause}")),
+    };
+    json_patch::merge(&mut base, &given);
+    match serde_json::from_value::<Faults>(base) {
+        Ok(wanted) => {
+            cluster.faults().set(wanted);
+            faults(cluster)
+        }
+        Err(cause) => wrong(400, &format!("the body is no set of faults: {cause}")),
+    }
+}
+
+fn wrong(code: u16, message: &str) -> Answer {
+    Answer::value(code, &json!({"error": message}))
+}

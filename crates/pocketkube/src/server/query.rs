@@ -1,0 +1,312 @@
+//! Query parameters and delete bodies, read and checked as the real server does.
+
+use super::path::percent_decoded;
+use crate::cluster::{
+    DeleteOptions, DryRun, FieldValidation, Force, Preconditions, Propagation, WriteOptions,
+};
+use crate::status::{Cause, Details, Status};
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// The parameters of a request.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Query {
+    values: BTreeMap<String, Vec<String>>,
+}
+
+/// How exactly a list must be of the version asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum VersionMatch {
+    /// At least that version; the default.
+    NotOlderThan,
+    /// That very version.
+    Exact,
+}
+
+impl Query {
+    /// Reads `a=b&c`.
+    pub(crate) fn parse(text: Option<&str>) -> Self {
+        let mut values: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for part in text
+            .unwrap_or_default()
+            .split('&')
+            .filter(|part| !part.is_empty())
+        {
+            let (key, value) = part.split_once('=').unwrap_or((part, ""));
+            let plain = |text: &str| percent_decoded(&text.replace('+', " "));
+            values.entry(plain(key)).or_default().push(plain(value));
+        }
+        Self { values }
+    }
+
+    /// The first value of a parameter, empty when absent.
+    pub(crate) fn text(&self, key: &str) -> &str {
+        self.values
+            .get(key)
+            .and_then(|all| all.first())
+            .map_or("", String::as_str)
+    }
+
+    /// A switch: present and neither `false` nor `0`, as Go reads it.
+    pub(crate) fn is_on(&self, key: &str) -> bool {
+        self.values
+            .get(key)
+            .and_then(|all| all.first())
+            .is_some_and(|value| !matches!(value.to_ascii_lowercase().as_str(), "false" | "0"))
+    }
+
+    /// Whether a parameter is there.
+    pub(crate) fn has(&self, key: &str) -> bool {
+        self.values.contains_key(key)
+    }
+
+    /// A number, where there is one.
+    pub(crate) fn number(&self, key: &str) -> Result<Option<u64>, Status> {
+        match self.text(key) {
+            "" => Ok(None),
+            text => text.parse().map(Some).map_err(|_| {
+                Status::bad_request(format!(
+                    "strconv.ParseInt: parsing {text:?}: invalid syntax"
+                ))
+            }),
+        }
+    }
+
+    /// `resourceVersion`, where there is one.
+    pub(crate) fn resource_version(&self) -> Result<Option<u64>, Status> {
+        match self.text("resourceVersion") {
+            "" => Ok(None),
+            text => text.parse().map(Some).map_err(|_| {
+                Status::bad_request(format!(
+                    "invalid resource version: resourceVersion: Invalid value: {text:?}: \
+                     strconv.ParseUint: parsing {text:?}: invalid syntax"
+                ))
+            }),
+        }
+    }
+
+    /// Checks the options of a list or watch
+    /// (`k8s.io/apimachinery/pkg/apis/meta/internalversion/validation`).
+    pub(crate) fn check_list(&self, is_watch: bool) -> Result<(), Status> {
+        let causes = if is_watch {
+            self.watch_causes()
+        } else {
+            self.list_causes()
+        };
+        invalid_options("ListOptions", causes)
+    }
+
+    /// How exactly a list must be of the version asked for.
+    pub(crate) fn version_match(&self) -> VersionMatch {
+        match self.text("resourceVersionMatch") {
+            "Exact" => VersionMatch::Exact,
+            // Pages of a list with a version are of that very version.
+            "" if !self.text("limit").is_empty() && self.has("resourceVersion") => {
+                match self.text("resourceVersion") {
+                    "" | "0" => VersionMatch::NotOlderThan,
+                    _ => VersionMatch::Exact,
+                }
+            }
+            _ => VersionMatch::NotOlderThan,
+        }
+    }
+
+    /// The options of a write; `kind` is the one that errors name, for instance `CreateOptions`.
+    pub(crate) fn write_options(&self, kind: &str) -> Result<WriteOptions, Status> {
+        let mut causes = Vec::new();
+        let dry_run = self.dry_run(&mut causes);
+        let manager = self.text("fieldManager");
+        if manager.len() > 128 {
+            causes.push(Cause::new(
+                "FieldValueTooLong",
+                "fieldManager",
+                "Too long: may not be more than 128 bytes",
+            ));
+        }
+        let field_validation = match self.text("fieldValidation") {
+            "" | "Warn" => FieldValidation::Warn,
+            "Ignore" => FieldValidation::Ignore,
+            "Strict" => FieldValidation::Strict,
+            other => {
+                let allowed = ["", "Ignore", "Strict", "Warn"];
+                causes.push(Cause::unsupported(
+                    "fieldValidation",
+                    &other.into(),
+                    &allowed,
+                ));
+                FieldValidation::Warn
+            }
+        };
+        invalid_options(kind, causes)?;
+        Ok(WriteOptions {
+            dry_run,
+            field_validation,
+        })
+    }
+
+    /// The options of an apply besides those of a write.
+    pub(crate) fn force(&self) -> Force {
+        if self.is_on("force") {
+            Force::On
+        } else {
+            Force::Off
+        }
+    }
+
+    /// The options of a deletion, from the body where there is one, else from the parameters.
+    pub(crate) fn delete_options(&self, body: Option<&Value>) -> Result<DeleteOptions, Status> {
+        let mut causes = Vec::new();
+        let mut options = DeleteOptions {
+            dry_run: self.dry_run(&mut causes),
+            ..DeleteOptions::default()
+        };
+        let empty = Value::Null;
+        let body = body.unwrap_or(&empty);
+        if let Some(all) = body["dryRun"].as_array()
+            && all.iter().any(|entry| entry == "All")
+        {
+            options.dry_run = DryRun::All;
+        }
+        options.grace_period_secs = match body["gracePeriodSeconds"].as_i64() {
+            Some(period) => Some(period),
+            None => self.text("gracePeriodSeconds").parse().ok(),
+        };
+        let policy = match body["propagationPolicy"].as_str() {
+            Some(policy) => policy,
+            None => self.text("propagationPolicy"),
+        };
+        let orphans = body["orphanDependents"].as_bool();
+        options.propagation = match (policy, orphans) {
+            ("", Some(true)) => Some(Propagation::Orphan),
+            ("", Some(false)) => Some(Propagation::Background),
+            ("", None) => None,
+            ("Orphan", _) => Some(Propagation::Orphan),
+            ("Background", _) => Some(Propagation::Background),
+            ("Foreground", _) => Some(Propagation::Foreground),
+            (other, _) => {
+                let allowed = ["Background", "Foreground", "Orphan", "nil"];
+                causes.push(Cause::unsupported(
+                    "propagationPolicy",
+                    &other.into(),
+                    &allowed,
+                ));
+                None
+            }
+        };
+        let wanted = &body["preconditions"];
+        options.preconditions = Preconditions {
+            uid: wanted["uid"].as_str().map(str::to_owned),
+            resource_version: wanted["resourceVersion"].as_str().map(str::to_owned),
+        };
+        invalid_options("DeleteOptions", causes)?;
+        Ok(options)
+    }
+
+    fn dry_run(&self, causes: &mut Vec<Cause>) -> DryRun {
+        let Some(all) = self.values.get("dryRun") else {
+            return DryRun::Off;
+        };
+        if all.iter().any(|value| value != "All") {
+            let shown: Value = all
+                .iter()
+                .map(|value| Value::from(value.as_str()))
+                .collect();
+            causes.push(Cause::unsupported("dryRun", &shown, &["All"]));
+        }
+        DryRun::All
+    }
+
+    fn list_causes(&self) -> Vec<Cause> {
+        let mut causes = Vec::new();
+        let matching = self.text("resourceVersionMatch");
+        let mut forbid = |field: &str, why: &str| causes.push(Cause::forbidden(field, why));
+        if !matching.is_empty() {
+            if self.text("resourceVersion").is_empty() {
+                let why = "resourceVersionMatch is forbidden unless resourceVersion is provided";
+                forbid("resourceVersionMatch", why);
+            }
+            if !self.text("continue").is_empty() {
+                let why = "resourceVersionMatch is forbidden when continue is provided";
+                forbid("resourceVersionMatch", why);
+            }
+            if matching == "Exact" && self.text("resourceVersion") == "0" {
+                let why = "resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\"";
+                forbid("resourceVersionMatch", why);
+            }
+        }
+        if self.has("sendInitialEvents") {
+            forbid(
+                "sendInitialEvents",
+                "sendInitialEvents is forbidden for list",
+            );
+        }
+        if !matches!(matching, "" | "Exact" | "NotOlderThan") {
+            let allowed = ["Exact", "NotOlderThan", ""];
+            causes.push(Cause::unsupported(
+                "resourceVersionMatch",
+                &matching.into(),
+                &allowed,
+            ));
+        }
+        causes
+    }
+
+    fn watch_causes(&self) -> Vec<Cause> {
+        let mut causes = Vec::new();
+        let matching = self.text("resourceVersionMatch");
+        let has_initial = self.has("sendInitialEvents");
+        if has_initial && matching != "NotOlderThan" {
+            let why = "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan";
+            causes.push(Cause::forbidden("resourceVersionMatch", why));
+        }
+        if !matching.is_empty() {
+            if !has_initial {
+                let why = "resourceVersionMatch is forbidden for watch unless sendInitialEvents \
+                           is provided";
+                causes.push(Cause::forbidden("resourceVersionMatch", why));
+            }
+            if matching != "NotOlderThan" {
+                let allowed = ["NotOlderThan"];
+                let given = matching.into();
+                causes.push(Cause::unsupported("resourceVersionMatch", &given, &allowed));
+            }
+            if !self.text("continue").is_empty() {
+                let why = "resourceVersionMatch is forbidden when continue is provided";
+                causes.push(Cause::forbidden("resourceVersionMatch", why));
+            }
+        }
+        causes
+    }
+}
+
+fn invalid_options(kind: &str, causes: Vec<Cause>) -> Result<(), Status> {
+    if causes.is_empty() {
+        Ok(())
+    } else {
+        Err(invalid(kind, causes))
+    }
+}
+
+/// 422 about options.
+pub(crate) fn invalid(kind: &str, causes: Vec<Cause>) -> Status {
+    let lines: Vec<String> = causes
+        .iter()
+        .map(|cause| format!("{}: {}", cause.field, cause.message))
+        .collect();
+    let listed = match lines.as_slice() {
+        [one] => one.clone(),
+        more => format!("[{}]", more.join(", ")),
+    };
+    let details = Details {
+        group: "meta.k8s.io".to_owned(),
+        kind: kind.to_owned(),
+        causes,
+        ..Details::default()
+    };
+    Status {
+        code: 422,
+        reason: "Invalid",
+        message: format!("{kind}.meta.k8s.io \"\" is invalid: {listed}"),
+        details: Some(Box::new(details)),
+    }
+}

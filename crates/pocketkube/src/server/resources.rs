@@ -1,0 +1,466 @@
+//! Requests on resources: reading, writing and watching them.
+
+use super::accept::Form;
+use super::answer::Answer;
+use super::listing::{self, Look};
+use super::path::ResourcePath;
+use super::query::VersionMatch;
+use super::watch::{self, Bookmarks, Start, WatchQuery};
+use super::{Reply, Request, authenticate, decode};
+use crate::cluster::read::{AtVersion, PageQuery, Selection};
+use crate::cluster::{Cluster, Deleted, Part, Patch, Sent, Target, User, Written};
+use crate::object::{self, Object};
+use crate::resource::{Resource, Verb};
+use crate::selector::{FieldSelector, LabelSelector};
+use crate::status::Status;
+use axum::body::Body;
+use axum::response::Response;
+use http::Method;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use serde_json::{Value, json};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long a watch lasts that does not say: upstream draws from 30 to 60 minutes.
+const WATCH_SECS_MIN: u64 = 1_800;
+
+/// Objects deleted by one deletecollection before the next page is read.
+const DELETE_PAGE: u64 = 500;
+
+/// Answers a request on a resource.
+pub(crate) fn answer(
+    cluster: &Cluster,
+    user: User,
+    path: &ResourcePath,
+    request: &Request,
+) -> Result<Reply, Status> {
+    if let Some(answer) = super::reviews::answer(cluster, &user, path, request) {
+        return answer.map(Reply::Whole);
+    }
+    let registry = cluster.registry();
+    let Some(resource) = registry.by_path(&path.group, &path.version, &path.plural) else {
+        return Err(match registry.version(&path.group, &path.version).next() {
+            Some(_) => Status::no_such_path(),
+            None => return Ok(Reply::Whole(super::discovery::nothing_here())),
+        });
+    };
+    let is_placed = resource.is_namespaced() != path.namespace.is_empty();
+    let is_collection = path.name.is_empty() && request.method == Method::GET;
+    if !is_placed && !(is_collection && resource.is_namespaced()) {
+        return Err(Status::no_such_path());
+    }
+    let call = Call {
+        cluster,
+        user,
+        path,
+        request,
+        resource,
+    };
+    match path.part.as_str() {
+        "" => call.main(),
+        "status" if resource.serves_status() => call.part(Part::Status).map(Reply::Whole),
+        "scale" if resource.scale.is_some() => call.part(Part::Scale).map(Reply::Whole),
+        part => super::parts::answer(&call, part).map(Reply::Whole),
+    }
+}
+
+/// One request on one resource.
+pub(crate) struct Call<'a> {
+    pub(crate) cluster: &'a Cluster,
+    pub(crate) user: User,
+    pub(crate) path: &'a ResourcePath,
+    pub(crate) request: &'a Request,
+    pub(crate) resource: &'a Arc<Resource>,
+}
+
+impl Call<'_> {
+    fn main(&self) -> Result<Reply, Status> {
+        let has_name = !self.path.name.is_empty();
+        let query = &self.request.query;
+        let verb = match (&self.request.method, has_name) {
+            (&Method::GET | &Method::HEAD, _) if query.is_on("watch") => Verb::Watch,
+            (&Method::GET | &Method::HEAD, true) => Verb::Get,
+            (&Method::GET | &Method::HEAD, false) => Verb::List,
+            (&Method::POST, false) => Verb::Create,
+            (&Method::PUT, true) => Verb::Update,
+            (&Method::PATCH, true) => Verb::Patch,
+            (&Method::DELETE, true) => Verb::Delete,
+            (&Method::DELETE, false) => Verb::DeleteCollection,
+            _ => return Err(Status::method_not_allowed()),
+        };
+        if !self.resource.serves(verb) {
+            return Err(Status::method_not_allowed());
+        }
+        match verb {
+            Verb::Watch => self.watch(),
+            Verb::Get => self.get(),
+            Verb::List => self.list(),
+            Verb::Create => self.create(),
+            Verb::Update => self.replace(Part::Main),
+            Verb::Patch => self.patch(Part::Main),
+            Verb::Delete => self.delete(),
+            Verb::DeleteCollection => self.delete_collection(),
+        }
+        .map(|reply| match reply {
+            Given::Answer(answer) => Reply::Whole(answer),
+            Given::Stream(response) => Reply::Stream(response),
+        })
+    }
+
+    /// A request on `status` or `scale`.
+    fn part(&self, part: Part) -> Result<Answer, Status> {
+        let given = match self.request.method {
+            Method::GET if part == Part::Scale => {
+                let scale = self.cluster.scale(&self.target(part))?;
+                return Ok(Answer::value(200, &scale));
+            }
+            Method::GET => self.get(),
+            Method::PUT => self.replace(part),
+            Method::PATCH => self.patch(part),
+            _ => Err(Status::method_not_allowed()),
+        }?;
+        match given {
+            Given::Answer(answer) => Ok(answer),
+            Given::Stream(_) => Err(Status::method_not_allowed()),
+        }
+    }
+
+    fn get(&self) -> Result<Given, Status> {
+        let form = self.request.form()?;
+        let found = self
+            .cluster
+            .get(self.resource, &self.path.namespace, &self.path.name)?;
+        Ok(self.shown(200, &found, form).into())
+    }
+
+    fn list(&self) -> Result<Given, Status> {
+        let query = &self.request.query;
+        let form = self.request.form()?;
+        query.check_list(false)?;
+        let selection = self.selection()?;
+        let version = match (query.resource_version()?, query.version_match()) {
+            (None, _) => AtVersion::Latest,
+            (Some(version), VersionMatch::Exact) => AtVersion::Exactly(version),
+            (Some(version), VersionMatch::NotOlderThan) => AtVersion::NotOlderThan(version),
+        };
+        let page_query = PageQuery {
+            limit: query.number("limit")?.unwrap_or(0),
+            continue_token: query.text("continue").to_owned(),
+            version,
+        };
+        let page = self.cluster.page(self.resource, &selection, &page_query)?;
+        Ok(listing::page(self.resource, &page, form, &self.look()).into())
+    }
+
+    fn watch(&self) -> Result<Given, Status> {
+        let query = &self.request.query;
+        query.check_list(true)?;
+        let form = self.request.form()?;
+        let version = query.resource_version()?;
+        let has_initial = query.has("sendInitialEvents");
+        let start = match version {
+            _ if has_initial && query.is_on("sendInitialEvents") => Start::WithStateAndMark,
+            None | Some(0) if has_initial => Start::Now,
+            None | Some(0) => Start::WithState,
+            Some(version) => Start::After(version),
+        };
+        let lasts = match query.number("timeoutSeconds")? {
+            Some(seconds) if seconds > 0 => seconds,
+            _ => WATCH_SECS_MIN + self.cluster.chance().below(WATCH_SECS_MIN),
+        };
+        let bookmarks = match query.is_on("allowWatchBookmarks") {
+            true => Bookmarks::Wanted,
+            false => Bookmarks::Unwanted,
+        };
+        let watch_query = WatchQuery {
+            start,
+            selection: self.selection()?,
+            form,
+            look: self.look(),
+            bookmarks,
+            lasts: Duration::from_secs(lasts),
+        };
+        let lines = watch::lines(self.cluster.clone(), Arc::clone(self.resource), watch_query);
+        let response = Response::builder()
+            .header(CONTENT_TYPE, "application/json")
+            .header(CACHE_CONTROL, "no-cache, private")
+            .body(Body::from_stream(lines))
+            .expect("headers are made of plain text");
+        Ok(Given::Stream(response))
+    }
+
+    fn create(&self) -> Result<Given, Status> {
+        let form = self.request.form()?;
+        let options = self.request.query.write_options("CreateOptions")?;
+        let body = self.object()?;
+        let caller = self.caller();
+        let done = self.cluster.create_with(
+            &caller,
+            self.resource,
+            &self.path.namespace,
+            body,
+            &options,
+        )?;
+        Ok(self.written(&done, form).into())
+    }
+
+    fn replace(&self, part: Part) -> Result<Given, Status> {
+        let form = self.request.form()?;
+        let options = self.request.query.write_options("UpdateOptions")?;
+        let (caller, target) = (self.caller(), self.target(part));
+        if part == Part::Scale {
+            let body = decode::object(self.media_type(), &self.request.body, "Scale")?;
+            let scale = self
+                .cluster
+                .replace_scale(&caller, &target, &body.value, &options)?;
+            return Ok(Answer::value(200, &scale).into());
+        }
+        let done = self
+            .cluster
+            .replace_with(&caller, &target, self.object()?, &options)?;
+        Ok(self.written(&done, form).into())
+    }
+
+    fn patch(&self, part: Part) -> Result<Given, Status> {
+        let query = &self.request.query;
+        let form = self.request.form()?;
+        let options = query.write_options("PatchOptions")?;
+        let patch = self.patch_body()?;
+        let caller = self.caller();
+        let target = self.target(part);
+        if part == Part::Scale {
+            let scale = self
+                .cluster
+                .patch_scale(&caller, &target, &patch, &options)?;
+            return Ok(Answer::value(200, &scale).into());
+        }
+        let done = self
+            .cluster
+            .patch_with(&caller, &target, &patch, &options)?;
+        Ok(self.written(&done, form).into())
+    }
+
+    fn delete(&self) -> Result<Given, Status> {
+        let options = self
+            .request
+            .query
+            .delete_options(self.json_body()?.as_ref())?;
+        let path = self.path;
+        let caller = self.caller();
+        let deleted = self.cluster.delete(
+            &caller,
+            self.resource,
+            &path.namespace,
+            &path.name,
+            &options,
+        )?;
+        match deleted {
+            Deleted::Gone(object) if !returns_object(self.resource) => {
+                Ok(Answer::value(200, &success(self.resource, &object)).into())
+            }
+            Deleted::Gone(object) | Deleted::Waits(object) => {
+                let form = self.request.form()?;
+                Ok(self.shown(200, &object, form).into())
+            }
+        }
+    }
+
+    fn delete_collection(&self) -> Result<Given, Status> {
+        let options = self
+            .request
+            .query
+            .delete_options(self.json_body()?.as_ref())?;
+        let form = self.request.form()?;
+        let selection = self.selection()?;
+        let caller = self.caller();
+        let mut query = PageQuery {
+            limit: DELETE_PAGE,
+            ..PageQuery::default()
+        };
+        let mut objects = Vec::new();
+        loop {
+            let page = self.cluster.page(self.resource, &selection, &query)?;
+            for found in page.objects {
+                let place = (object::namespace(&found), object::name(&found));
+                let deleted =
+                    self.cluster
+                        .delete(&caller, self.resource, place.0, place.1, &options);
+                match deleted {
+                    Ok(deleted) => objects.push(Arc::clone(deleted.object())),
+                    Err(status) if status.is_not_found() => {}
+                    Err(status) => return Err(status),
+                }
+            }
+            if page.continue_token.is_empty() {
+                break;
+            }
+            query.continue_token = page.continue_token;
+        }
+        let version = self.cluster.version();
+        let page = crate::cluster::read::Page {
+            objects,
+            version,
+            continue_token: String::new(),
+            remaining: None,
+        };
+        Ok(listing::page(self.resource, &page, form, &self.look()).into())
+    }
+
+    fn selection(&self) -> Result<Selection, Status> {
+        let query = &self.request.query;
+        let mut fields = FieldSelector::parse(query.text("fieldSelector"))?;
+        if !self.path.name.is_empty() {
+            fields = FieldSelector::named(&self.path.name);
+        }
+        self.cluster.check_fields(self.resource, &fields)?;
+        let namespace = &self.path.namespace;
+        Ok(Selection {
+            namespace: (!namespace.is_empty()).then(|| namespace.clone()),
+            labels: LabelSelector::parse(query.text("labelSelector"))?,
+            fields,
+        })
+    }
+
+    /// The object in the body.
+    fn object(&self) -> Result<Sent, Status> {
+        let kind = &self.resource.kind;
+        let body = decode::object(self.media_type(), &self.request.body, kind)?;
+        let mut sent = Sent {
+            duplicates: body.duplicates,
+            ..Sent::from(body.value)
+        };
+        decode::check_type(&self.cluster.registry(), self.resource, &mut sent.value)?;
+        Ok(sent)
+    }
+
+    fn patch_body(&self) -> Result<Patch, Status> {
+        let query = &self.request.query;
+        let bytes = &self.request.body;
+        let json = || {
+            decode::json(bytes)
+                .map(|body| body.value)
+                .map_err(|cause| Status::bad_request(format!("error decoding patch: {cause}")))
+        };
+        match self.media_type() {
+            "application/json-patch+json" => json().map(Patch::Json),
+            "application/merge-patch+json" => json().map(Patch::Merge),
+            "application/strategic-merge-patch+json" if !self.resource.is_custom() => {
+                json().map(Patch::Strategic)
+            }
+            "application/apply-patch+yaml" => {
+                if query.text("fieldManager").is_empty() {
+                    return Err(apply_needs_manager());
+                }
+                let body = decode::yaml(bytes)?;
+                Ok(Patch::Apply {
+                    wanted: body.value,
+                    force: query.force(),
+                })
+            }
+            _ => Err(unsupported_patch(self.resource)),
+        }
+    }
+
+    /// A JSON body, where there is one.
+    pub(crate) fn json_body(&self) -> Result<Option<Value>, Status> {
+        if self.request.body.is_empty() {
+            return Ok(None);
+        }
+        decode::object(self.media_type(), &self.request.body, "DeleteOptions")
+            .map(|body| Some(body.value))
+    }
+
+    pub(crate) fn media_type(&self) -> &str {
+        decode::media_type(self.request.header(CONTENT_TYPE))
+    }
+
+    pub(crate) fn caller(&self) -> crate::cluster::Caller {
+        let manager = self.request.query.text("fieldManager");
+        authenticate::caller(self.user.clone(), manager, &self.request.headers)
+    }
+
+    pub(crate) fn target(&self, part: Part) -> Target<'_> {
+        Target {
+            resource: self.resource,
+            namespace: &self.path.namespace,
+            name: &self.path.name,
+            part,
+        }
+    }
+
+    fn look(&self) -> Look {
+        Look::new(&self.request.query, self.cluster.clock().now())
+    }
+
+    fn shown(&self, code: u16, object: &Arc<Object>, form: Form) -> Answer {
+        listing::object(code, self.resource, object, form, &self.look())
+    }
+
+    pub(crate) fn written(&self, done: &Written, form: Form) -> Answer {
+        let code = if done.created { 201 } else { 200 };
+        self.shown(code, &done.object, form)
+            .with_warnings(done.warnings.clone())
+    }
+}
+
+enum Given {
+    Answer(Answer),
+    Stream(Response),
+}
+
+impl From<Answer> for Given {
+    fn from(answer: Answer) -> Self {
+        Self::Answer(answer)
+    }
+}
+
+/// Kinds whose strategy returns the deleted object instead of a Status (upstream's
+/// `ReturnDeletedObject`).
+fn returns_object(resource: &Resource) -> bool {
+    let kinds = [
+        "csidrivers",
+        "persistentvolumeclaims",
+        "persistentvolumes",
+        "pods",
+        "podtemplates",
+        "resourcequotas",
+        "serviceaccounts",
+        "services",
+        "storageclasses",
+    ];
+    !resource.is_custom() && kinds.contains(&resource.plural.as_str())
+}
+
+/// The Status that a finished deletion is answered with.
+fn success(resource: &Resource, object: &Value) -> Value {
+    let mut details = json!({"name": object::name(object)});
+    if !resource.group.is_empty() {
+        details["group"] = resource.group.as_str().into();
+    }
+    details["kind"] = resource.plural.as_str().into();
+    details["uid"] = object::uid(object).into();
+    json!({
+        "kind": "Status",
+        "apiVersion": "v1",
+        "metadata": {},
+        "status": "Success",
+        "details": details,
+    })
+}
+
+fn unsupported_patch(resource: &Resource) -> Status {
+    let mut accepted = vec![
+        "application/json-patch+json",
+        "application/merge-patch+json",
+    ];
+    if !resource.is_custom() {
+        accepted.push("application/strategic-merge-patch+json");
+    }
+    accepted.extend(["application/apply-patch+yaml"]);
+    Status::unsupported_media_type(&accepted)
+}
+
+fn apply_needs_manager() -> Status {
+    let cause = crate::status::Cause::required("fieldManager", "is required for apply patch");
+    super::query::invalid("PatchOptions", vec![cause])
+}

@@ -1,0 +1,355 @@
+//! Watches: what happened since a version, then what happens, as lines of JSON.
+//!
+//! Guarantees: every change of the selection after the start version, once and in order; a
+//! bookmark's version is never ahead of what was sent. Assumptions: the client reads. Caveats: one
+//! that falls behind the ring of events gets an ERROR event with 410 and the stream ends.
+
+use super::accept::Form;
+use super::listing::{self, Look};
+use crate::cluster::Cluster;
+use crate::cluster::read::Selection;
+use crate::faults::ApiState;
+use crate::object::Object;
+use crate::resource::Resource;
+use crate::status::Status;
+use crate::store::Event;
+use crate::view;
+use bytes::Bytes;
+use futures::Stream;
+use serde_json::{Value, json};
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+/// How often a quiet watch that takes bookmarks gets one, as upstream's cacher does.
+const BOOKMARK_PERIOD: Duration = Duration::from_secs(60);
+
+/// Marks the bookmark that ends the initial events (KEP-3157).
+const INITIAL_EVENTS_END: &str = "k8s.io/initial-events-end";
+
+/// Where a watch starts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Start {
+    /// With what is there, as ADDED events; then changes.
+    WithState,
+    /// With what is there, then a bookmark that says so; then changes.
+    WithStateAndMark,
+    /// With changes from now on.
+    Now,
+    /// With changes after a version.
+    After(u64),
+}
+
+/// What a watch wants.
+#[derive(Debug)]
+pub(crate) struct WatchQuery {
+    /// Where it starts.
+    pub(crate) start: Start,
+    /// Which objects.
+    pub(crate) selection: Selection,
+    /// In which form.
+    pub(crate) form: Form,
+    /// How tables are made.
+    pub(crate) look: Look,
+    /// Whether it takes bookmarks.
+    pub(crate) bookmarks: Bookmarks,
+    /// When it ends.
+    pub(crate) lasts: Duration,
+}
+
+/// Whether a watch takes bookmarks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Bookmarks {
+    /// It does.
+    Wanted,
+    /// It does not.
+    Unwanted,
+}
+
+/// The lines of a watch.
+pub(crate) fn lines(
+    cluster: Cluster,
+    resource: Arc<Resource>,
+    query: WatchQuery,
+) -> impl Stream<Item = Result<Bytes, std::io::Error>> + Send {
+    let watcher = Watcher::new(cluster, resource, query);
+    futures::stream::unfold(watcher, |mut watcher| async move {
+        let line = watcher.next().await?;
+        Some((line, watcher))
+    })
+}
+
+struct Watcher {
+    cluster: Cluster,
+    resource: Arc<Resource>,
+    selection: Selection,
+    form: Form,
+    look: Look,
+    bookmarks: Bookmarks,
+    ends: Instant,
+    next_bookmark: Instant,
+    version: u64,
+    moved: watch::Receiver<u64>,
+    faults: watch::Receiver<crate::faults::Faults>,
+    epoch: u64,
+    ready: VecDeque<Bytes>,
+    sent_columns: bool,
+    over: bool,
+}
+
+impl Watcher {
+    fn new(cluster: Cluster, resource: Arc<Resource>, query: WatchQuery) -> Self {
+        let table = resource.table();
+        let mut store = cluster.store();
+        let moved = store.moved_in(&table);
+        let current = store.version();
+        let with_state = matches!(query.start, Start::WithState | Start::WithStateAndMark);
+        let initial: Vec<Arc<Object>> = match with_state {
+            true => {
+                let prefix = crate::cluster::prefix(query.selection.namespace.as_deref());
+                let rows = store.range(&table, &prefix, None);
+                rows.map(|(_, object)| Arc::clone(object))
+                    .filter(|object| query.selection.has(&resource, object))
+                    .collect()
+            }
+            false => Vec::new(),
+        };
+        drop(store);
+        let version = match query.start {
+            Start::After(version) => version,
+            _ => current,
+        };
+        let faults = cluster.faults().subscribe();
+        let epoch = faults.borrow().epoch;
+        let now = Instant::now();
+        let mut watcher = Self {
+            cluster,
+            resource,
+            selection: query.selection,
+            form: query.form,
+            look: query.look,
+            bookmarks: query.bookmarks,
+            ends: now + query.lasts,
+            next_bookmark: now + BOOKMARK_PERIOD,
+            version,
+            moved,
+            faults,
+            epoch,
+            ready: VecDeque::new(),
+            sent_columns: false,
+            over: false,
+        };
+        for object in initial {
+            let line = watcher.line("ADDED", &object);
+            watcher.ready.push_back(line);
+        }
+        if query.start == Start::WithStateAndMark && watcher.bookmarks == Bookmarks::Wanted {
+            let annotations = json!({INITIAL_EVENTS_END: "true"});
+            let mark = watcher.bookmark(version, Some(annotations));
+            watcher.ready.push_back(mark);
+        }
+        watcher
+    }
+
+    /// The next line; none when the watch is over.
+    async fn next(&mut self) -> Option<Result<Bytes, std::io::Error>> {
+        loop {
+            if let Some(cut) = self.obey_faults().await {
+                return cut;
+            }
+            if let Some(line) = self.ready.pop_front() {
+                return Some(Ok(line));
+            }
+            if self.over || !self.cluster.registry().serves(&self.resource) {
+                return None;
+            }
+            self.read();
+            if self.ready.is_empty() && self.wait().await.is_err() {
+                return None;
+            }
+        }
+    }
+
+    /// An API that went down cuts its watches; one that hangs stalls them.
+    async fn obey_faults(&mut self) -> Option<Option<Result<Bytes, std::io::Error>>> {
+        loop {
+            let (state, epoch) = {
+                let faults = self.faults.borrow_and_update();
+                (faults.api, faults.epoch)
+            };
+            if self.over && self.ready.is_empty() {
+                return Some(None);
+            }
+            if epoch != self.epoch || state == ApiState::Down {
+                self.over = true;
+                self.ready.clear();
+                return Some(Some(Err(std::io::ErrorKind::ConnectionReset.into())));
+            }
+            if state != ApiState::Hung {
+                return None;
+            }
+            if self.faults.changed().await.is_err() {
+                return Some(None);
+            }
+        }
+    }
+
+    /// Takes what happened since the last time.
+    fn read(&mut self) {
+        let (events, current) = {
+            let store = self.cluster.store();
+            (
+                store.since(&self.resource.table(), self.version),
+                store.version(),
+            )
+        };
+        match events {
+            Ok(events) => {
+                for event in events {
+                    if let Some(line) = self.line_of(&event) {
+                        self.ready.push_back(line);
+                    }
+                }
+                self.version = self.version.max(current);
+            }
+            Err(compacted) => {
+                let message = format!(
+                    "too old resource version: {} ({})",
+                    self.version, compacted.oldest
+                );
+                let status = Status::expired(message).to_value();
+                self.ready.push_back(encoded("ERROR", &status));
+                self.over = true;
+            }
+        }
+    }
+
+    /// Waits for a change, the time of a bookmark, or a fault; an error is the end.
+    async fn wait(&mut self) -> Result<(), ()> {
+        let bookmark = match self.bookmarks {
+            Bookmarks::Wanted => self.next_bookmark,
+            Bookmarks::Unwanted => self.ends,
+        };
+        tokio::select! {
+            moved = self.moved.changed() => moved.map_err(|_| ()),
+            changed = self.faults.changed() => changed.map_err(|_| ()),
+            () = tokio::time::sleep_until(self.ends) => Err(()),
+            () = tokio::time::sleep_until(bookmark) => {
+                self.next_bookmark = Instant::now() + BOOKMARK_PERIOD;
+                self.read();
+                if !self.over {
+                    let mark = self.bookmark(self.version, None);
+                    self.ready.push_back(mark);
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// The line of an event, where it touches the selection. An object that enters the selection
+    /// is ADDED, one that leaves it DELETED.
+    fn line_of(&mut self, event: &Event) -> Option<Bytes> {
+        let is_in = !event.deleted && self.selection.has(&self.resource, &event.object);
+        let was_in = event
+            .previous
+            .as_ref()
+            .is_some_and(|old| self.selection.has(&self.resource, old));
+        let kind = match (was_in, is_in) {
+            (false, false) => return None,
+            (false, true) => "ADDED",
+            (true, true) => "MODIFIED",
+            (true, false) => "DELETED",
+        };
+        if kind == "DELETED" && !event.deleted {
+            // The last state that was in the selection, at the version at which it left.
+            let previous = event.previous.as_ref()?;
+            let mut last = previous.value().clone();
+            last["metadata"]["resourceVersion"] = event.version.to_string().into();
+            return Some(self.line(kind, &Object::new(last)));
+        }
+        let is_whole = self.form == Form::Whole
+            && event.object["apiVersion"] == self.resource.api_version().as_str();
+        let natural = match (&event.previous, event.deleted) {
+            (_, true) => "DELETED",
+            (None, false) => "ADDED",
+            (Some(_), false) => "MODIFIED",
+        };
+        if is_whole && kind == natural {
+            let line = || framed(kind, &event.object.json());
+            return Some(event.line.get_or_init(line).clone());
+        }
+        Some(self.line(kind, &event.object))
+    }
+
+    fn line(&mut self, kind: &str, kept: &Arc<Object>) -> Bytes {
+        let shown = view::of(&self.resource, kept);
+        match self.form {
+            Form::Table => {
+                let metadata = json!({"resourceVersion": shown["metadata"]["resourceVersion"]});
+                let look = Look {
+                    now: self.cluster.clock().now(),
+                    ..self.look
+                };
+                let mut table = look.table(&self.resource, &[shown], metadata);
+                // Columns are told once.
+                if self.sent_columns {
+                    table["columnDefinitions"] = Value::Null;
+                }
+                self.sent_columns = true;
+                encoded(kind, &table)
+            }
+            Form::Metadata => encoded(kind, &listing::metadata_of(&shown)),
+            _ => framed(kind, &shown.json()),
+        }
+    }
+
+    fn bookmark(&mut self, version: u64, annotations: Option<Value>) -> Bytes {
+        let mut metadata = json!({
+            "resourceVersion": version.to_string(),
+            "creationTimestamp": null,
+        });
+        if let Some(annotations) = annotations {
+            metadata["annotations"] = annotations;
+        }
+        let object = json!({
+            "kind": self.resource.kind,
+            "apiVersion": self.resource.api_version(),
+            "metadata": metadata,
+        });
+        match self.form {
+            Form::Table => {
+                let partial = listing::metadata_of(&object);
+                let row = json!({"cells": [], "object": partial});
+                let table = json!({
+                    "kind": "Table",
+                    "apiVersion": "meta.k8s.io/v1",
+                    "metadata": {"resourceVersion": version.to_string()},
+                    "columnDefinitions": null,
+                    "rows": [row],
+                });
+                encoded("BOOKMARK", &table)
+            }
+            Form::Metadata => encoded("BOOKMARK", &listing::metadata_of(&object)),
+            _ => encoded("BOOKMARK", &object),
+        }
+    }
+}
+
+fn encoded(kind: &str, object: &Value) -> Bytes {
+    framed(
+        kind,
+        &serde_json::to_vec(object).expect("a JSON value encodes"),
+    )
+}
+
+fn framed(kind: &str, object: &[u8]) -> Bytes {
+    let mut line = Vec::with_capacity(object.len() + 40);
+    line.extend_from_slice(b"{\"type\":\"");
+    line.extend_from_slice(kind.as_bytes());
+    line.extend_from_slice(b"\",\"object\":");
+    line.extend_from_slice(object);
+    line.extend_from_slice(b"}\n");
+    line.into()
+}
