@@ -1,0 +1,56 @@
+//! What an apply that takes other managers' fields is answered with.
+
+use super::managed::{Entry, Operation};
+use super::set::FieldSet;
+use crate::status::{Cause, Details, Status};
+
+/// 409: which fields of which managers would be taken. Entries come with the fields in question.
+pub(super) fn conflict(mut taken: Vec<(Entry, FieldSet)>) -> Status {
+    taken.sort_by(|(left, _), (right, _)| shown(left).cmp(&shown(right)));
+    let mut causes = Vec::new();
+    for (entry, fields) in &taken {
+        for path in fields.paths() {
+            let field: String = path.iter().map(ToString::to_string).collect();
+            let message = format!("conflict with {}", shown(entry));
+            causes.push(Cause::new("FieldManagerConflict", field, message));
+        }
+    }
+    let message = match causes.as_slice() {
+        [only] => format!("Apply failed with 1 conflict: {}: {}", only.message, only.field),
+        many => {
+            let mut message = format!("Apply failed with {} conflicts:", many.len());
+            let mut last = "";
+            for cause in many {
+                if cause.message != last {
+                    message.push_str(match last {
+                        "" => " ",
+                        _ => "\n",
+                    });
+                    message.push_str(&cause.message);
+                    message.push(':');
+                    last = &cause.message;
+                }
+                message.push_str("\n- ");
+                message.push_str(&cause.field);
+            }
+            message
+        }
+    };
+    let details = Details { causes, ..Details::default() };
+    Status { code: 409, reason: "Conflict", message, details: Some(Box::new(details)) }
+}
+
+/// `"kubectl" using v1`, and when the manager wrote, if it did not apply.
+fn shown(entry: &Entry) -> String {
+    let mut text = format!("{:?}", entry.manager);
+    if !entry.subresource.is_empty() {
+        text.push_str(&format!(" with subresource {:?}", entry.subresource));
+    }
+    if entry.operation == Operation::Update && !entry.time.is_empty() {
+        return format!("{text} using {} at {}", entry.api_version, entry.time);
+    }
+    if entry.operation == Operation::Update {
+        return format!("{text} using {}", entry.api_version);
+    }
+    text
+}

@@ -1,0 +1,143 @@
+//! Sets of field paths.
+
+use super::path::Element;
+use crate::schema::Schema;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A set of paths, as a tree: members of this level, and sets below it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct FieldSet {
+    pub(super) members: BTreeSet<Element>,
+    pub(super) children: BTreeMap<Element, FieldSet>,
+}
+
+impl FieldSet {
+    /// Adds a path.
+    pub fn insert(&mut self, path: &[Element]) {
+        match path {
+            [] => {}
+            [last] => {
+                self.members.insert(last.clone());
+            }
+            [first, rest @ ..] => self.children.entry(first.clone()).or_default().insert(rest),
+        }
+    }
+
+    /// Whether it has no path.
+    pub fn is_empty(&self) -> bool {
+        self.members.is_empty() && self.children.values().all(Self::is_empty)
+    }
+
+    /// Whether it has exactly this path.
+    pub fn contains(&self, path: &[Element]) -> bool {
+        match path {
+            [] => false,
+            [last] => self.members.contains(last),
+            [first, rest @ ..] => self.children.get(first).is_some_and(|set| set.contains(rest)),
+        }
+    }
+
+    /// Paths of either.
+    #[must_use]
+    pub fn union(&self, other: &Self) -> Self {
+        let mut result = self.clone();
+        result.members.extend(other.members.iter().cloned());
+        for (element, set) in &other.children {
+            let merged = match result.children.get(element) {
+                Some(own) => own.union(set),
+                None => set.clone(),
+            };
+            result.children.insert(element.clone(), merged);
+        }
+        result
+    }
+
+    /// Paths of both.
+    #[must_use]
+    pub fn intersection(&self, other: &Self) -> Self {
+        let members = self.members.intersection(&other.members).cloned().collect();
+        let common = self.children.iter().filter_map(|(element, set)| {
+            let both = set.intersection(other.children.get(element)?);
+            (!both.is_empty()).then(|| (element.clone(), both))
+        });
+        Self { members, children: common.collect() }
+    }
+
+    /// Paths of this one that the other does not have.
+    #[must_use]
+    pub fn difference(&self, other: &Self) -> Self {
+        let members = self.members.difference(&other.members).cloned().collect();
+        let rest = self.children.iter().filter_map(|(element, set)| {
+            let left = match other.children.get(element) {
+                Some(gone) => set.difference(gone),
+                None => set.clone(),
+            };
+            (!left.is_empty()).then(|| (element.clone(), left))
+        });
+        Self { members, children: rest.collect() }
+    }
+
+    /// Paths of this one that are not below, or equal to, a path of the other.
+    #[must_use]
+    pub fn without_below(&self, other: &Self) -> Self {
+        let members = self.members.difference(&other.members).cloned().collect();
+        let rest = self.children.iter().filter_map(|(element, set)| {
+            if other.members.contains(element) {
+                return None;
+            }
+            let left = match other.children.get(element) {
+                Some(gone) => set.without_below(gone),
+                None => set.clone(),
+            };
+            (!left.is_empty()).then(|| (element.clone(), left))
+        });
+        Self { members, children: rest.collect() }
+    }
+
+    /// All paths, in order.
+    pub fn paths(&self) -> Vec<Vec<Element>> {
+        let mut found = Vec::new();
+        self.collect(&mut Vec::new(), &mut found);
+        found
+    }
+
+    pub(super) fn child(&self, element: &Element) -> Option<&Self> {
+        self.children.get(element).filter(|set| !set.is_empty())
+    }
+
+    /// The set with every declared field above a path added as a path of its own, so that
+    /// structures come and go with their content.
+    #[must_use]
+    pub(super) fn with_named_fields(&self, schema: Option<&Schema>) -> Self {
+        let mut result = Self { members: self.members.clone(), ..Self::default() };
+        for (element, set) in &self.children {
+            let below = match element {
+                Element::Field(name) => {
+                    let is_declared = schema.is_some_and(|schema| schema.declares(name));
+                    if is_declared {
+                        result.members.insert(element.clone());
+                    }
+                    schema.and_then(|schema| schema.field(name))
+                }
+                _ => schema.and_then(|schema| schema.items.as_ref()),
+            };
+            let child = set.with_named_fields(below.map(AsRef::as_ref));
+            result.children.insert(element.clone(), child);
+        }
+        result
+    }
+
+    fn collect(&self, at: &mut Vec<Element>, found: &mut Vec<Vec<Element>>) {
+        let elements: BTreeSet<&Element> = self.members.iter().chain(self.children.keys()).collect();
+        for element in elements {
+            at.push(element.clone());
+            if self.members.contains(element) {
+                found.push(at.clone());
+            }
+            if let Some(set) = self.children.get(element) {
+                set.collect(at, found);
+            }
+            at.pop();
+        }
+    }
+}

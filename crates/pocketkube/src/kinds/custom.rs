@@ -1,0 +1,136 @@
+//! Custom kinds, from their CustomResourceDefinition.
+
+use super::hooks;
+use super::openapi;
+use super::Kind;
+use crate::resource::{Cell, Column, Origin, Resource, ScalePaths, Scope, Subresource, Verb};
+use crate::schema::{Rules, Schema, Shape, Unknown, from_open_api};
+use serde_json::{Value, json};
+use std::sync::{Arc, OnceLock};
+
+/// The kinds of all served versions of a valid CustomResourceDefinition.
+pub fn custom_kinds(definition: &Value) -> Vec<Arc<Kind>> {
+    let versions = definition["spec"]["versions"].as_array().into_iter().flatten();
+    let served = versions.filter(|version| version["served"].as_bool() == Some(true));
+    served.map(|version| Arc::new(custom_kind(definition, version))).collect()
+}
+
+fn custom_kind(definition: &Value, version: &Value) -> Kind {
+    let spec = &definition["spec"];
+    let open_api = &version["schema"]["openAPIV3Schema"];
+    let schema = Arc::new(root(open_api));
+    let rules = Rules::compile(open_api, &schema);
+    let made = OnceLock::new();
+    made.set(schema).expect("a fresh cell is empty");
+    let selectable = version["selectableFields"].as_array().into_iter().flatten();
+    let path = |field: &Value| field["jsonPath"].as_str().map(|p| p.trim_start_matches('.').to_owned());
+    Kind {
+        resource: Arc::new(resource(definition, spec, version)),
+        extra_subresources: Vec::new(),
+        hooks: &hooks::CUSTOM,
+        schema: made,
+        rules,
+        selectable: selectable.filter_map(path).collect(),
+        open_api: Some(open_api.clone()),
+    }
+}
+
+/// The schema of the whole object: `metadata` is the server's, whatever the definition says.
+fn root(open_api: &Value) -> Schema {
+    let mut schema = from_open_api(open_api);
+    schema.shape = Shape::Object;
+    if open_api.is_null() {
+        schema.unknown = Unknown::Keep;
+    }
+    let mut meta = (*embedded_meta()).clone();
+    if let Some(told) = schema.properties.get("metadata") {
+        meta.properties.extend(told.properties.iter().filter_map(|(name, property)| {
+            let mut limited = (*meta.properties.get(name)?.as_ref()).clone();
+            limited.checks.clone_from(&property.checks);
+            Some((name.clone(), Arc::new(limited)))
+        }).collect::<Vec<_>>());
+    }
+    let text = || Arc::new(Schema::scalar(Shape::String));
+    schema.properties.insert("apiVersion".to_owned(), text());
+    schema.properties.insert("kind".to_owned(), text());
+    schema.properties.insert("metadata".to_owned(), Arc::new(meta));
+    schema
+}
+
+/// The schema of `metadata` in custom and embedded objects.
+pub(crate) fn embedded_meta() -> Arc<Schema> {
+    openapi::object_meta()
+}
+
+fn resource(definition: &Value, spec: &Value, version: &Value) -> Resource {
+    let names = &spec["names"];
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let texts = |value: &Value| -> Vec<String> {
+        value.as_array().into_iter().flatten().map(text).collect()
+    };
+    let or = |name: String, fallback: String| if name.is_empty() { fallback } else { name };
+    let kind = text(&names["kind"]);
+    let subresources = &version["subresources"];
+    let is_served = subresources["status"].is_object();
+    let is_namespaced = spec["scope"] == "Namespaced";
+    let scale = &subresources["scale"];
+    Resource {
+        group: text(&spec["group"]),
+        version: text(&version["name"]),
+        list_kind: or(text(&names["listKind"]), format!("{kind}List")),
+        plural: text(&names["plural"]),
+        singular: or(text(&names["singular"]), kind.to_lowercase()),
+        kind,
+        scope: if is_namespaced { Scope::Namespaced } else { Scope::Cluster },
+        short_names: texts(&names["shortNames"]),
+        categories: texts(&names["categories"]),
+        verbs: Verb::ALL.to_vec(),
+        status: if is_served { Subresource::Served } else { Subresource::Absent },
+        scale: scale.is_object().then(|| ScalePaths {
+            spec_replicas: text(&scale["specReplicasPath"]),
+            status_replicas: text(&scale["statusReplicasPath"]),
+            label_selector: scale["labelSelectorPath"].as_str().map(str::to_owned),
+        }),
+        columns: columns(&version["additionalPrinterColumns"]),
+        origin: Origin::Custom {
+            definition: text(&definition["metadata"]["name"]),
+            stored_version: stored_version(spec),
+        },
+    }
+}
+
+/// The version in which objects are kept.
+fn stored_version(spec: &Value) -> String {
+    let versions = spec["versions"].as_array().into_iter().flatten();
+    let stored = versions.into_iter().find(|version| version["storage"] == true);
+    stored.and_then(|version| version["name"].as_str()).unwrap_or_default().to_owned()
+}
+
+fn columns(given: &Value) -> Vec<Column> {
+    let age = json!([{ "name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp" }]);
+    let given = match given.as_array() {
+        Some(list) if !list.is_empty() => given,
+        _ => &age,
+    };
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let column = |value: &Value| {
+        let description = match value["description"].as_str() {
+            Some(told) => told.to_owned(),
+            None if value["jsonPath"] == ".metadata.creationTimestamp" => {
+                crate::table::CREATION_TIMESTAMP.to_owned()
+            }
+            None => {
+                format!("Custom resource definition column (in JSONPath format): {}", text(&value["jsonPath"]))
+            }
+        };
+        Column {
+            name: text(&value["name"]),
+            kind: text(&value["type"]),
+            format: text(&value["format"]),
+            description,
+            priority: value["priority"].as_i64().unwrap_or(0),
+            cell: Cell::Path(text(&value["jsonPath"])),
+        }
+    };
+    given.as_array().into_iter().flatten().map(column).collect()
+}

@@ -1,0 +1,173 @@
+//! Workloads and autoscalers.
+
+use super::{list, names, not_negative, one_of, pod, text};
+use crate::schema::child_path;
+use crate::status::Cause;
+use serde_json::{Map, Value, json};
+
+pub(in crate::kinds) fn deployment(object: &Value, causes: &mut Vec<Cause>) {
+    let spec = &object["spec"];
+    not_negative(&spec["replicas"], "spec.replicas", causes);
+    selected_template(spec, causes);
+    strategy(&spec["strategy"], "spec.strategy", &["Recreate", "RollingUpdate"], causes);
+    not_negative(&spec["minReadySeconds"], "spec.minReadySeconds", causes);
+    not_negative(&spec["revisionHistoryLimit"], "spec.revisionHistoryLimit", causes);
+    let deadline = &spec["progressDeadlineSeconds"];
+    not_negative(deadline, "spec.progressDeadlineSeconds", causes);
+    if let (Some(deadline_secs), min) =
+        (deadline.as_i64(), spec["minReadySeconds"].as_i64().unwrap_or(0))
+        && deadline_secs <= min
+    {
+        let why = "must be greater than minReadySeconds";
+        causes.push(Cause::invalid("spec.progressDeadlineSeconds", deadline, why));
+    }
+}
+
+pub(in crate::kinds) fn replica_set(object: &Value, causes: &mut Vec<Cause>) {
+    let spec = &object["spec"];
+    not_negative(&spec["replicas"], "spec.replicas", causes);
+    not_negative(&spec["minReadySeconds"], "spec.minReadySeconds", causes);
+    selected_template(spec, causes);
+}
+
+pub(in crate::kinds) fn stateful_set(object: &Value, causes: &mut Vec<Cause>) {
+    let spec = &object["spec"];
+    let policies = ["OrderedReady", "Parallel"];
+    one_of(&spec["podManagementPolicy"], "spec.podManagementPolicy", &policies, causes);
+    let kinds = ["OnDelete", "RollingUpdate"];
+    strategy(&spec["updateStrategy"], "spec.updateStrategy", &kinds, causes);
+    not_negative(&spec["replicas"], "spec.replicas", causes);
+    selected_template(spec, causes);
+}
+
+pub(in crate::kinds) fn daemon_set(object: &Value, causes: &mut Vec<Cause>) {
+    let spec = &object["spec"];
+    selected_template(spec, causes);
+    not_negative(&spec["minReadySeconds"], "spec.minReadySeconds", causes);
+    let kinds = ["OnDelete", "RollingUpdate"];
+    strategy(&spec["updateStrategy"], "spec.updateStrategy", &kinds, causes);
+}
+
+pub(in crate::kinds) fn replication_controller(object: &Value, causes: &mut Vec<Cause>) {
+    let spec = &object["spec"];
+    not_negative(&spec["replicas"], "spec.replicas", causes);
+    if spec["selector"].as_object().is_none_or(Map::is_empty) {
+        causes.push(Cause::required("spec.selector", ""));
+    }
+    template(&spec["template"], "spec.template", &["Always"], causes);
+}
+
+pub(in crate::kinds) fn job(object: &Value, causes: &mut Vec<Cause>) {
+    job_spec(&object["spec"], "spec", causes);
+}
+
+pub(in crate::kinds) fn cron_job(object: &Value, causes: &mut Vec<Cause>) {
+    let spec = &object["spec"];
+    match text(&spec["schedule"]) {
+        "" => causes.push(Cause::required("spec.schedule", "")),
+        schedule if schedule.starts_with('@') => {}
+        schedule => {
+            let count = schedule.split_whitespace().count();
+            if count != 5 {
+                let shown: Vec<&str> = schedule.split_whitespace().collect();
+                let why = format!("expected exactly 5 fields, found {count}: [{}]", shown.join(" "));
+                causes.push(Cause::invalid("spec.schedule", &spec["schedule"], &why));
+            }
+        }
+    }
+    let policies = ["Allow", "Forbid", "Replace"];
+    one_of(&spec["concurrencyPolicy"], "spec.concurrencyPolicy", &policies, causes);
+    job_spec(&spec["jobTemplate"]["spec"], "spec.jobTemplate.spec", causes);
+}
+
+pub(in crate::kinds) fn autoscaler(object: &Value, causes: &mut Vec<Cause>) {
+    let spec = &object["spec"];
+    let (min, max) = (&spec["minReplicas"], &spec["maxReplicas"]);
+    if min.as_i64().is_some_and(|min| min < 1) {
+        let why = "must be greater than or equal to 1";
+        causes.push(Cause::invalid("spec.minReplicas", min, why));
+    }
+    if max.as_i64().unwrap_or(0) < 1 {
+        let found = max.as_i64().unwrap_or(0).into();
+        causes.push(Cause::invalid("spec.maxReplicas", &found, "must be greater than 0"));
+    }
+    if let (Some(low), Some(high)) = (min.as_i64(), max.as_i64())
+        && high < low
+    {
+        let why = "must be greater than or equal to `minReplicas`";
+        causes.push(Cause::invalid("spec.maxReplicas", max, why));
+    }
+    for field in ["kind", "name"] {
+        if text(&spec["scaleTargetRef"][field]).is_empty() {
+            causes.push(Cause::required(format!("spec.scaleTargetRef.{field}"), ""));
+        }
+    }
+}
+
+fn job_spec(spec: &Value, path: &str, causes: &mut Vec<Cause>) {
+    for name in ["parallelism", "completions", "backoffLimit", "ttlSecondsAfterFinished"] {
+        not_negative(&spec[name], &child_path(path, name), causes);
+    }
+    let at = child_path(path, "template");
+    template(&spec["template"], &at, &["OnFailure", "Never"], causes);
+}
+
+/// A selector that matches the labels of the template beside it.
+fn selected_template(spec: &Value, causes: &mut Vec<Cause>) {
+    let selector = &spec["selector"];
+    let (equal, terms) = (&selector["matchLabels"], list(&selector["matchExpressions"]));
+    let is_empty = equal.as_object().is_none_or(Map::is_empty) && terms.is_empty();
+    if selector.is_null() {
+        causes.push(Cause::required("spec.selector", ""));
+    } else {
+        names::labels(equal, "spec.selector.matchLabels", causes);
+        if is_empty {
+            let why = "empty selector is invalid for deployment";
+            causes.push(Cause::invalid("spec.selector", &json!({}), why));
+        }
+    }
+    let labels = &spec["template"]["metadata"]["labels"];
+    if selector.is_null() || is_empty || !crate::kinds::selectors::matches(selector, labels) {
+        let why = "`selector` does not match template `labels`";
+        causes.push(Cause::invalid("spec.template.metadata.labels", labels, why));
+    }
+    template(&spec["template"], "spec.template", &["Always"], causes);
+}
+
+fn template(template: &Value, path: &str, restart: &[&str], causes: &mut Vec<Cause>) {
+    names::labels(&template["metadata"]["labels"], &child_path(path, "labels"), causes);
+    let before = causes.len();
+    pod::spec(&template["spec"], &child_path(path, "spec"), causes);
+    let policy = &template["spec"]["restartPolicy"];
+    if let Some(found) = policy.as_str()
+        && !restart.contains(&found)
+        && causes.len() == before
+    {
+        let field = child_path(path, "spec.restartPolicy");
+        if restart.len() == 1 {
+            causes.push(Cause::unsupported(field, policy, restart));
+        } else {
+            let shown: Vec<String> = restart.iter().map(|word| format!("{word:?}")).collect();
+            let why = format!("valid values: {}", shown.join(", "));
+            causes.push(Cause::required(field, &why));
+        }
+    }
+}
+
+fn strategy(value: &Value, path: &str, kinds: &[&str], causes: &mut Vec<Cause>) {
+    let kind = text(&value["type"]);
+    if !kinds.contains(&kind) {
+        causes.push(Cause::unsupported(child_path(path, "type"), &kind.into(), kinds));
+    }
+    let rolling = &value["rollingUpdate"];
+    if kind == "Recreate" && rolling.is_object() {
+        let why = "may not be specified when strategy `type` is 'Recreate'";
+        causes.push(Cause::forbidden(child_path(path, "rollingUpdate"), why));
+    }
+    let is_zero = |value: &Value| *value == json!(0) || *value == json!("0%");
+    if is_zero(&rolling["maxUnavailable"]) && is_zero(&rolling["maxSurge"]) {
+        let field = child_path(path, "rollingUpdate.maxUnavailable");
+        let why = "may not be 0 when `maxSurge` is 0";
+        causes.push(Cause::invalid(field, &rolling["maxUnavailable"], why));
+    }
+}

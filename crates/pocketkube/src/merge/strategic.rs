@@ -1,0 +1,247 @@
+//! Strategic merge patches: merge patches that know which lists have keys.
+//!
+//! Directives: `$patch: replace | delete | merge`, `$deleteFromPrimitiveList/<list>`,
+//! `$setElementOrder/<list>` and `$retainKeys`.
+
+use crate::schema::{PatchStrategy, Schema};
+use serde_json::{Map, Value};
+use std::fmt;
+
+/// Why a strategic merge patch was refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused(String);
+
+const PATCH: &str = "$patch";
+const RETAIN: &str = "$retainKeys";
+const DELETE_FROM: &str = "$deleteFromPrimitiveList/";
+const ORDER: &str = "$setElementOrder/";
+
+type Fields = Map<String, Value>;
+
+impl fmt::Display for Refused {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(&self.0)
+    }
+}
+
+/// A document after a strategic merge patch.
+///
+/// # Errors
+///
+/// A directive that makes no sense, or a list element without its key.
+pub fn strategic_patch(
+    schema: &Schema,
+    document: &Value,
+    patch: &Value,
+) -> Result<Value, Refused> {
+    let (Value::Object(original), Value::Object(patch)) = (document, patch) else {
+        return Err(Refused("invalid JSON document".to_owned()));
+    };
+    Ok(Value::Object(object(schema, original, patch)?))
+}
+
+fn object(schema: &Schema, original: &Fields, patch: &Fields) -> Result<Fields, Refused> {
+    match patch.get(PATCH).map(|directive| directive.as_str().unwrap_or_default()) {
+        Some("replace") => return Ok(plain(patch)),
+        Some("delete") => return Ok(Fields::new()),
+        Some("merge") | None => {}
+        Some(other) => {
+            return Err(Refused(format!("unknown patch type found: {other}")));
+        }
+    }
+    let mut result = retained(original, patch);
+    for (name, change) in patch {
+        if name == PATCH || name == RETAIN || name.starts_with(ORDER) {
+            continue;
+        }
+        if let Some(list) = name.strip_prefix(DELETE_FROM) {
+            remove_scalars(&mut result, list, change);
+            continue;
+        }
+        if change.is_null() {
+            result.shift_remove(name);
+            continue;
+        }
+        let nothing = Schema::default();
+        let field = schema.field(name).map_or(&nothing, |field| field.as_ref());
+        let merged = value(field, result.get(name), change, patch.get(&format!("{ORDER}{name}")))?;
+        match merged {
+            Some(merged) => result.insert(name.clone(), merged),
+            None => result.shift_remove(name),
+        };
+    }
+    reorder_untouched(schema, &mut result, patch);
+    Ok(result)
+}
+
+/// A field after its patch; `None` when the patch takes it away.
+fn value(
+    schema: &Schema,
+    original: Option<&Value>,
+    patch: &Value,
+    order: Option<&Value>,
+) -> Result<Option<Value>, Refused> {
+    match (original, patch) {
+        (_, Value::Object(patch)) => {
+            let deletes = patch.get(PATCH).and_then(Value::as_str) == Some("delete");
+            if deletes {
+                return Ok(None);
+            }
+            let none = Fields::new();
+            let before = match original {
+                Some(Value::Object(before)) if schema.patch != PatchStrategy::Replace => before,
+                _ => &none,
+            };
+            Ok(Some(Value::Object(object(schema, before, patch)?)))
+        }
+        (original, Value::Array(elements)) => {
+            let before = original.and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+            Ok(Some(Value::Array(list(schema, before, elements, order)?)))
+        }
+        (_, scalar) => Ok(Some(scalar.clone())),
+    }
+}
+
+fn list(
+    schema: &Schema,
+    original: &[Value],
+    patch: &[Value],
+    order: Option<&Value>,
+) -> Result<Vec<Value>, Refused> {
+    let key = match &schema.patch {
+        PatchStrategy::Merge(Some(key)) | PatchStrategy::MergeRetainKeys(key) => key,
+        PatchStrategy::Merge(None) => return Ok(scalars(original, patch, order)),
+        _ => return Ok(patch.iter().filter(|e| !is_directive(e)).map(cleaned).collect()),
+    };
+    if patch.iter().any(|element| element[PATCH] == "replace") {
+        let kept = patch.iter().filter(|element| element[PATCH] != "replace");
+        return Ok(kept.map(cleaned).collect());
+    }
+    let nothing = Schema::default();
+    let items = schema.items.as_ref().map_or(&nothing, |items| items.as_ref());
+    let mut result = original.to_vec();
+    for element in patch {
+        let Some(change) = element.as_object() else {
+            return Err(Refused("expected an object in a list that merges by key".to_owned()));
+        };
+        let Some(identity) = change.get(key) else {
+            return Err(Refused(format!(
+                "map: {element} does not contain declared merge key: {key}"
+            )));
+        };
+        if change.get(PATCH).and_then(Value::as_str) == Some("delete") {
+            result.retain(|other| other.get(key) != Some(identity));
+            continue;
+        }
+        match result.iter_mut().find(|other| other.get(key) == Some(identity)) {
+            Some(Value::Object(before)) => {
+                *before = object(items, before, change)?;
+            }
+            _ => result.push(Value::Object(object(items, &Fields::new(), change)?)),
+        }
+    }
+    let identity = |value: &Value| value.get(key).cloned().unwrap_or(Value::Null);
+    Ok(match order.and_then(Value::as_array) {
+        Some(order) => {
+            let order: Vec<Value> = order.iter().map(identity).collect();
+            ordered(result, original, &order, identity)
+        }
+        None => result,
+    })
+}
+
+fn scalars(original: &[Value], patch: &[Value], order: Option<&Value>) -> Vec<Value> {
+    let mut result = original.to_vec();
+    for element in patch {
+        if !result.contains(element) {
+            result.push(element.clone());
+        }
+    }
+    match order.and_then(Value::as_array) {
+        Some(order) => ordered(result, original, order, Value::clone),
+        None => result,
+    }
+}
+
+/// Puts elements into the order that the patch asks for. Elements that only the server has stay
+/// after the ones that they followed.
+fn ordered(
+    merged: Vec<Value>,
+    original: &[Value],
+    order: &[Value],
+    identity: impl Fn(&Value) -> Value,
+) -> Vec<Value> {
+    let position = |element: &Value| order.iter().position(|wanted| *wanted == identity(element));
+    let (mut asked, others): (Vec<Value>, Vec<Value>) =
+        merged.into_iter().partition(|element| position(element).is_some());
+    asked.sort_by_key(|element| position(element));
+    let before = |id: &Value| original.iter().position(|element| identity(element) == *id);
+    let mut result = Vec::with_capacity(asked.len() + others.len());
+    let mut others = others.into_iter().peekable();
+    for element in asked {
+        let place = before(&identity(&element));
+        while let Some(other) = others.peek()
+            && place.is_some()
+            && before(&identity(other)) < place
+        {
+            result.extend(others.next());
+        }
+        result.push(element);
+    }
+    result.extend(others);
+    result
+}
+
+/// `$setElementOrder` without the list itself: only the order changes.
+fn reorder_untouched(schema: &Schema, result: &mut Fields, patch: &Fields) {
+    for (directive, order) in patch {
+        let Some(name) = directive.strip_prefix(ORDER) else { continue };
+        let (Some(order), false) = (order.as_array(), patch.contains_key(name)) else { continue };
+        let Some(Value::Array(elements)) = result.get_mut(name) else { continue };
+        let field = schema.field(name);
+        let key = match field.map(|field| &field.patch) {
+            Some(PatchStrategy::Merge(Some(key)) | PatchStrategy::MergeRetainKeys(key)) => {
+                Some(key.clone())
+            }
+            _ => None,
+        };
+        let identity = |value: &Value| match &key {
+            Some(key) => value.get(key).cloned().unwrap_or(Value::Null),
+            None => value.clone(),
+        };
+        let order: Vec<Value> = order.iter().map(identity).collect();
+        let original = elements.clone();
+        *elements = ordered(std::mem::take(elements), &original, &order, identity);
+    }
+}
+
+/// The original, less what `$retainKeys` does not name.
+fn retained(original: &Fields, patch: &Fields) -> Fields {
+    let Some(keys) = patch.get(RETAIN).and_then(Value::as_array) else { return original.clone() };
+    let is_kept = |name: &&String| keys.iter().any(|key| key.as_str() == Some(name.as_str()));
+    original.iter().filter(|(name, _)| is_kept(name)).map(|(n, v)| (n.clone(), v.clone())).collect()
+}
+
+fn remove_scalars(result: &mut Fields, name: &str, gone: &Value) {
+    let gone = gone.as_array().map_or(&[][..], Vec::as_slice);
+    if let Some(Value::Array(elements)) = result.get_mut(name) {
+        elements.retain(|element| !gone.contains(element));
+    }
+}
+
+/// A part of a patch as a value: without directives and nulls.
+fn plain(patch: &Fields) -> Fields {
+    let kept = patch.iter().filter(|(name, value)| !name.starts_with('$') && !value.is_null());
+    kept.map(|(name, value)| (name.clone(), cleaned(value))).collect()
+}
+
+fn cleaned(value: &Value) -> Value {
+    match value {
+        Value::Object(fields) => Value::Object(plain(fields)),
+        other => other.clone(),
+    }
+}
+
+fn is_directive(element: &Value) -> bool {
+    element.get(PATCH).is_some() && element.as_object().is_some_and(|fields| fields.len() == 1)
+}

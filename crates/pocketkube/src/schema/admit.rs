@@ -1,0 +1,216 @@
+//! Which schemas a CustomResourceDefinition may have: structural ones (KEP-1111).
+
+use super::{cel, child_path, index_path, key_path};
+use crate::status::Cause;
+use serde_json::Value;
+
+/// What is wrong with the schema of a CustomResourceDefinition; `path` is where it is.
+pub fn admit(json: &Value, path: &str) -> Vec<Cause> {
+    let mut causes = Vec::new();
+    node(json, path, Place::Root, &mut causes);
+    causes
+}
+
+/// Where a schema is; it decides what must be said of its type.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Root,
+    Property,
+    Item,
+    Value,
+}
+
+fn node(json: &Value, path: &str, place: Place, causes: &mut Vec<Cause>) {
+    typed(json, path, place, causes);
+    unsupported(json, path, causes);
+    list_type(json, path, causes);
+    for (below, value, why) in cel::broken_rules(json) {
+        let why = format!("compilation failed: {why}");
+        causes.push(Cause::invalid(child_path(path, &below), &value, &why));
+    }
+    for (name, child) in json["properties"].as_object().into_iter().flatten() {
+        let below = key_path(&child_path(path, "properties"), name);
+        node(child, &below, Place::Property, causes);
+    }
+    if json["items"].is_object() {
+        node(&json["items"], &child_path(path, "items"), Place::Item, causes);
+    }
+    if json["additionalProperties"].is_object() {
+        let below = child_path(path, "additionalProperties");
+        node(&json["additionalProperties"], &below, Place::Value, causes);
+    }
+    for word in ["allOf", "anyOf", "oneOf"] {
+        for (index, child) in json[word].as_array().into_iter().flatten().enumerate() {
+            value_only(child, &index_path(&child_path(path, word), index), causes);
+        }
+    }
+    if json["not"].is_object() {
+        value_only(&json["not"], &child_path(path, "not"), causes);
+    }
+}
+
+fn typed(json: &Value, path: &str, place: Place, causes: &mut Vec<Cause>) {
+    let flag = |word: &str| json[word].as_bool() == Some(true);
+    let at = || child_path(path, "type");
+    match json["type"].as_str().unwrap_or_default() {
+        "" if flag("x-kubernetes-int-or-string") || flag("x-kubernetes-preserve-unknown-fields") => {
+            if place == Place::Root {
+                causes.push(Cause::required(at(), "must not be empty at the root"));
+            }
+        }
+        "" => {
+            let why = match place {
+                Place::Root => "must not be empty at the root",
+                Place::Property => "must not be empty for specified object fields",
+                Place::Item => "must not be empty for specified array items",
+                Place::Value => {
+                    "must not be empty for specified object fields with additionalProperties"
+                }
+            };
+            causes.push(Cause::required(at(), why));
+        }
+        "object" => {}
+        other if place == Place::Root => {
+            causes.push(Cause::invalid(at(), &other.into(), "must be object at the root"));
+        }
+        "array" => {
+            if json["items"].is_null() {
+                causes.push(Cause::required(child_path(path, "items"), "must be specified"));
+            }
+        }
+        "string" | "integer" | "number" | "boolean" => {}
+        other => {
+            let allowed = ["array", "boolean", "integer", "number", "object", "string"];
+            causes.push(Cause::unsupported(at(), &other.into(), &allowed));
+        }
+    }
+}
+
+fn unsupported(json: &Value, path: &str, causes: &mut Vec<Cause>) {
+    for word in ["$ref", "definitions", "dependencies", "patternProperties", "additionalItems", "id"] {
+        if !json[word].is_null() {
+            causes.push(Cause::forbidden(child_path(path, word), &format!("{word} is not supported")));
+        }
+    }
+    if json["uniqueItems"].as_bool() == Some(true) {
+        let why = "uniqueItems cannot be set to true since the runtime complexity becomes quadratic";
+        causes.push(Cause::forbidden(child_path(path, "uniqueItems"), why));
+    }
+    let values = &json["additionalProperties"];
+    let has_properties = json["properties"].as_object().is_some_and(|p| !p.is_empty());
+    if values.as_bool() == Some(false) {
+        let why = "additionalProperties cannot be set to false";
+        causes.push(Cause::forbidden(child_path(path, "additionalProperties"), why));
+    } else if !values.is_null() && has_properties {
+        let why = "additionalProperties and properties are mutual exclusive";
+        causes.push(Cause::forbidden(child_path(path, "additionalProperties"), why));
+    }
+    if let Some(pattern) = json["pattern"].as_str()
+        && let Err(problem) = regex::Regex::new(pattern)
+    {
+        let why = format!("must be a valid regular expression, but isn't: {problem}");
+        causes.push(Cause::invalid(child_path(path, "pattern"), &pattern.into(), &why));
+    }
+    defaults(json, path, causes);
+}
+
+/// A default has to satisfy the schema that it is the default of.
+fn defaults(json: &Value, path: &str, causes: &mut Vec<Cause>) {
+    let Some(default) = json.get("default").filter(|default| !default.is_null()) else { return };
+    let schema = super::from_open_api(json);
+    let at = child_path(path, "default");
+    let mut pruned = default.clone();
+    super::prune(&schema, &mut pruned);
+    if pruned != *default {
+        let why = "must not have unknown fields";
+        causes.push(Cause::invalid(&at, default, why));
+    }
+    for mut cause in super::validate(&schema, default, None) {
+        cause.message = cause.message.replace(":  in body", &format!(": {at} in body"));
+        cause.field = match cause.field.as_str() {
+            "<nil>" | "" => at.clone(),
+            below => child_path(&at, below),
+        };
+        causes.push(cause);
+    }
+}
+
+fn list_type(json: &Value, path: &str, causes: &mut Vec<Cause>) {
+    let kind = json["x-kubernetes-list-type"].as_str();
+    let keys = json["x-kubernetes-list-map-keys"].as_array().map_or(&[][..], Vec::as_slice);
+    let at = |word: &str| child_path(path, word);
+    if let Some(kind) = kind {
+        if json["type"] != "array" {
+            let why = "must be array if x-kubernetes-list-type is specified";
+            let found = json["type"].as_str().unwrap_or_default();
+            causes.push(Cause::invalid(at("type"), &found.into(), why));
+        }
+        if !matches!(kind, "atomic" | "set" | "map") {
+            let word = at("x-kubernetes-list-type");
+            causes.push(Cause::unsupported(word, &kind.into(), &["atomic", "map", "set"]));
+        }
+    }
+    if kind != Some("map") {
+        if !keys.is_empty() {
+            let why = "must be map if x-kubernetes-list-map-keys is non-empty";
+            let found = kind.unwrap_or_default();
+            causes.push(Cause::invalid(at("x-kubernetes-list-type"), &found.into(), why));
+        }
+        return;
+    }
+    if keys.is_empty() {
+        let why = "must not be empty if x-kubernetes-list-type is map";
+        causes.push(Cause::required(at("x-kubernetes-list-map-keys"), why));
+    }
+    let items = &json["items"];
+    let required = items["required"].as_array().map_or(&[][..], Vec::as_slice);
+    for (index, key) in keys.iter().enumerate() {
+        let name = key.as_str().unwrap_or_default();
+        let property = &items["properties"][name];
+        if property.is_null() {
+            let word = index_path(&at("x-kubernetes-list-map-keys"), index);
+            let why = "entries must all be names of item properties";
+            causes.push(Cause::invalid(word, key, why));
+        } else if property["default"].is_null() && !required.contains(key) {
+            let word = child_path(&key_path(&at("items.properties"), name), "default");
+            let why = "this property is in x-kubernetes-list-map-keys, so it must have a default \
+                       or be a required property";
+            causes.push(Cause::required(word, why));
+        }
+    }
+}
+
+/// Below `allOf`, `anyOf`, `oneOf` and `not` a schema may only limit values.
+fn value_only(json: &Value, path: &str, causes: &mut Vec<Cause>) {
+    const STRUCTURE: [&str; 10] = [
+        "additionalProperties",
+        "default",
+        "description",
+        "nullable",
+        "title",
+        "type",
+        "x-kubernetes-embedded-resource",
+        "x-kubernetes-list-map-keys",
+        "x-kubernetes-list-type",
+        "x-kubernetes-preserve-unknown-fields",
+    ];
+    for word in STRUCTURE {
+        let given = &json[word];
+        let is_int_or_string_type = word == "type" && path.contains("anyOf[");
+        if !given.is_null() && !is_int_or_string_type {
+            let why = "must be empty to be structural";
+            causes.push(Cause::forbidden(child_path(path, word), why));
+        }
+    }
+    for (name, child) in json["properties"].as_object().into_iter().flatten() {
+        value_only(child, &key_path(&child_path(path, "properties"), name), causes);
+    }
+    if json["items"].is_object() {
+        value_only(&json["items"], &child_path(path, "items"), causes);
+    }
+    for word in ["allOf", "anyOf", "oneOf"] {
+        for (index, child) in json[word].as_array().into_iter().flatten().enumerate() {
+            value_only(child, &index_path(&child_path(path, word), index), causes);
+        }
+    }
+}
