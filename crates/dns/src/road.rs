@@ -86,10 +86,8 @@ impl<'s> Road<'s, '_, '_> {
                 break;
             }
             found = sought.find(self.names);
-            if !found
-                .zone()
-                .is_some_and(|zone| Arc::ptr_eq(zone, self.zone))
-            {
+            let zone = self.zone_of(found);
+            if !zone.is_some_and(|zone| Arc::ptr_eq(zone, self.zone)) {
                 break;
             }
         }

@@ -259,7 +259,7 @@ impl std::fmt::Debug for World {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(600))]
+    #![proptest_config(ProptestConfig::with_cases(300))]
 
     #[test]
     fn answers_are_those_of_the_naive_algorithm(
@@ -404,7 +404,7 @@ fn whole(decoded: &Decoded) -> [usize; 3] {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2000))]
+    #![proptest_config(ProptestConfig::with_cases(500))]
 
     #[test]
     fn a_reply_repeats_the_question_and_is_never_larger_than_allowed(asked in asked()) {

@@ -84,6 +84,8 @@ fn answers(snapshot: &Snapshot) -> Vec<Vec<u8>> {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(100))]
+
     #[test]
     fn a_snapshot_built_from_the_one_before_equals_one_built_anew(changes in changes()) {
         let views = Arc::new(ViewTable::uniform());
