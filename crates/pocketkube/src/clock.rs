@@ -42,13 +42,18 @@ impl Clock {
 
     /// The present as Leases and Events carry it: `2026-11-21T06:40:00.123456Z`.
     pub fn stamp_micros(&self) -> String {
-        self.now().strftime("%Y-%m-%dT%H:%M:%S.%6fZ").to_string()
+        micros(self.now())
     }
 }
 
 /// A time as `meta/v1` Time is written.
 pub fn seconds(time: Timestamp) -> String {
     time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
+
+/// A time as `meta/v1` MicroTime is written.
+pub fn micros(time: Timestamp) -> String {
+    time.strftime("%Y-%m-%dT%H:%M:%S.%6fZ").to_string()
 }
 
 impl Default for Clock {

@@ -84,11 +84,6 @@ impl Store {
         self.version
     }
 
-    /// Oldest version that can be asked for.
-    pub(crate) fn compacted(&self) -> u64 {
-        self.compacted
-    }
-
     /// One object.
     pub(crate) fn get(&self, table: &str, key: &str) -> Option<&Arc<Object>> {
         self.tables.get(table)?.objects.get(key)

@@ -1,5 +1,6 @@
 //! Bodies of requests as JSON values, with the duplicate fields that a plain reader would hide.
 
+use super::protobuf;
 use crate::registry::Registry;
 use crate::resource::Resource;
 use crate::status::Status;
@@ -12,7 +13,7 @@ use std::fmt;
 pub(crate) const BODY_BYTES_MAX: usize = 3 * 1024 * 1024;
 
 /// Media types of objects.
-const ACCEPTED: [&str; 2] = ["application/json", "application/yaml"];
+const ACCEPTED: [&str; 3] = ["application/json", "application/yaml", protobuf::MEDIA_TYPE];
 
 /// A decoded body.
 #[derive(Debug)]
@@ -34,6 +35,10 @@ pub(crate) fn object(media_type: &str, bytes: &[u8], kind: &str) -> Result<Body,
             ))
         })?,
         "application/yaml" => yaml(bytes)?,
+        protobuf::MEDIA_TYPE => Body {
+            value: protobuf::decode(bytes)?,
+            duplicates: Vec::new(),
+        },
         _ => return Err(Status::unsupported_media_type(&ACCEPTED)),
     };
     if body.value.is_object() {

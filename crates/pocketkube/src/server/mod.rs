@@ -11,6 +11,7 @@ mod listing;
 mod open_api;
 mod parts;
 mod path;
+mod protobuf;
 mod query;
 mod resources;
 mod reviews;
