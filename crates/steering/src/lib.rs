@@ -25,6 +25,7 @@ pub mod report;
 mod service;
 pub mod spec;
 pub mod status;
+pub mod traffic;
 mod tree;
 pub mod validate;
 mod world;
@@ -38,7 +39,7 @@ pub use explain::{Explanation, PossibleAnswer, Question};
 pub use policy::{
     Failback, FailoverBranch, Nearest, Policy, Pool, Takeover, Transition, WeightedBranch,
 };
-pub use report::{NamedCluster, Observer, ProbeReportValue, ReportedVerdict};
+pub use report::{NamedCluster, Observer, ProbeReportValue, REPORT_LIFE_MILLIS, ReportedVerdict};
 pub use spec::{
     EndpointStatus, Force, HealthCheck, NameServer, NamespaceGrant, OnExpiry, OverrideScope,
     OverrideSpec, ServiceSpec, SoaTimers, SpecProblem, TtlRange, WhenAllDown, ZoneSpec,
@@ -47,3 +48,4 @@ pub use status::{
     BranchState, BranchStatus, EndpointHealth, HostProblem, HostStatus, ServiceStatus, Standing,
     ZoneStatus,
 };
+pub use traffic::{DataPlane, Traffic};

@@ -6,4 +6,5 @@ mod hosts;
 mod observers;
 mod properties;
 mod restart;
+mod signals;
 mod traffic;
