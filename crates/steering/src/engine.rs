@@ -20,6 +20,7 @@ use crate::{
     checkpoint::Seen,
     event::{ClusterState, Effect, Event, HostContact},
     geography::Geography,
+    health::Track,
     publish::Publisher,
     quorum::{self, Abstaining, Control, Targets},
     report::{HEARTBEAT_MILLIS, Observer, ProbeReportValue},
@@ -91,7 +92,7 @@ pub(crate) struct Marks {
     places: BTreeSet<ObjectKey>,
     hosts: bool,
     probes: bool,
-    /// Anything else that the report may have to tell.
+    /// What the report may have to tell.
     news: bool,
 }
 
@@ -282,6 +283,8 @@ impl Engine {
             member
                 .track
                 .observe(failure, &service.spec.health_check, now);
+            let told = |track: &Track| (track.verdict, track.reason.clone());
+            self.marks.news |= told(&member.track) != told(&before);
             if member.track != before {
                 self.marks.services.insert(result.endpoint.service);
             }
@@ -363,6 +366,7 @@ impl Engine {
         let abstaining = quorum::abstains(self.abstaining, registered, self.control, targets);
         if abstaining != self.abstaining {
             self.abstaining = abstaining;
+            self.marks.news = true;
             self.mark_all();
         }
     }
@@ -403,7 +407,6 @@ impl Engine {
         if self.marks.probes {
             self.geography.prune();
         }
-        self.marks.news |= !self.marks.services.is_empty();
         (std::mem::take(&mut self.marks.services), wake)
     }
 
@@ -420,7 +423,10 @@ impl Engine {
         if idle || self.holds(now) {
             return;
         }
-        let published = self.publisher.publish(&self.services, freshness, now);
+        let published = self
+            .publisher
+            .publish(&self.services, changed, freshness, now);
+        self.marks.news |= published.is_some();
         effects.extend(published.map(Effect::Publish));
     }
 
@@ -450,34 +456,34 @@ impl Engine {
     }
 
     fn tell_report(&mut self, now: u64, effects: &mut Vec<Effect>) {
-        let heartbeat = |sent: &ProbeReportValue| sent.at_millis.saturating_add(HEARTBEAT_MILLIS);
-        let quiet = self
-            .sent
-            .report
-            .as_ref()
-            .is_some_and(|sent| now < heartbeat(sent));
-        if quiet && !self.marks.any() {
+        let sent = self.sent.report.as_ref();
+        let due = sent.is_none_or(|it| now >= it.at_millis.saturating_add(HEARTBEAT_MILLIS));
+        if !due && !self.marks.news {
             return;
         }
-        let report = self.report(now);
-        let due = self.sent.report.as_ref().is_none_or(|sent| {
-            let same = ProbeReportValue {
-                at_millis: sent.at_millis,
-                ..report.clone()
-            };
-            same != *sent || now >= heartbeat(sent)
-        });
-        if due {
-            effects.push(Effect::Report(report.clone()));
-            self.sent.report = Some(report);
+        let mut report = self.report(now);
+        if let Some(sent) = sent.filter(|_| !due) {
+            report.at_millis = sent.at_millis;
+            if report == *sent {
+                return;
+            }
+            report.at_millis = now;
         }
+        effects.push(Effect::Report(report.clone()));
+        self.sent.report = Some(report);
     }
 
     fn tell_statuses(&mut self, changed: &BTreeSet<ObjectKey>, effects: &mut Vec<Effect>) {
-        let all = self.marks.hosts;
-        let concerned = |key: &ObjectKey| all || changed.contains(key);
-        for (key, service) in self.services.iter().filter(|(key, _)| concerned(key)) {
-            let status = self.publisher.status(service);
+        let concerned: Vec<_> = if self.marks.hosts {
+            self.services.values().collect()
+        } else {
+            changed
+                .iter()
+                .filter_map(|key| self.services.get(key))
+                .collect()
+        };
+        for service in concerned {
+            let (key, status) = (&service.spec.key, self.publisher.status(service));
             if self.sent.services.get(key) != Some(&status) {
                 effects.push(Effect::Service(status.clone()));
                 self.sent.services.insert(key.clone(), status);

@@ -22,7 +22,7 @@ pub enum Event {
     ServiceApplied(Box<ServiceSpec>),
     /// A global service is gone.
     ServiceDeleted(ObjectKey),
-    /// The endpoints of a global service, all of them.
+    /// The endpoints of a global service, all of them; for one that was not applied they are lost.
     Endpoints {
         /// The GlobalService.
         service: ObjectKey,

@@ -33,6 +33,8 @@ pub(crate) struct Publisher {
     steered: BTreeMap<Name, SteeredName>,
     zone_statuses: BTreeMap<ObjectKey, ZoneStatus>,
     named: BTreeMap<ClusterName, Named>,
+    /// Whether hosts or zones changed since the last snapshot: then every name is looked at.
+    unsettled: bool,
 }
 
 /// A name as it was given to `dns`.
@@ -65,6 +67,7 @@ impl Default for Publisher {
             steered: BTreeMap::new(),
             zone_statuses: BTreeMap::new(),
             named: BTreeMap::new(),
+            unsettled: true,
         }
     }
 }
@@ -127,6 +130,7 @@ impl Publisher {
         let failed = self.steered.values_mut().filter(|it| it.refusal.is_some());
         failed.for_each(|it| it.revision = 0);
         let claims = zones::claims(services.values().map(|service| &service.spec), &specs);
+        self.unsettled = true;
         self.owners = claims.owners;
         self.hosts = claims.hosts;
         self.wanted = wanted;
@@ -169,15 +173,18 @@ impl Publisher {
     pub(crate) fn publish(
         &mut self,
         services: &BTreeMap<ObjectKey, Service>,
+        changed: &BTreeSet<ObjectKey>,
         freshness: Freshness,
         now: u64,
     ) -> Option<Arc<Snapshot>> {
         let mut builder = SnapshotBuilder::from(&self.snapshot);
         builder.freshness(freshness);
         let zones = self.publish_zones(&mut builder);
-        let names = self.publish_names(&mut builder, services, now);
+        let released = self.unsettled && self.release_names(&mut builder, services, now);
+        let steered = self.steer_names(&mut builder, services, changed);
+        self.unsettled = false;
         let first = !self.has_published();
-        if !(first || zones || names || freshness != self.snapshot.freshness()) {
+        if !(first || zones || released || steered || freshness != self.snapshot.freshness()) {
             return None;
         }
         self.snapshot = Arc::new(builder.build(self.snapshot.generation() + 1));
@@ -225,7 +232,8 @@ impl Publisher {
         }
     }
 
-    fn publish_names(
+    /// Lets go of names that nobody, or somebody else, has now.
+    fn release_names(
         &mut self,
         builder: &mut SnapshotBuilder,
         services: &BTreeMap<ObjectKey, Service>,
@@ -237,46 +245,65 @@ impl Publisher {
             .iter()
             .filter(|(host, it)| owner(host) != Some(&it.service));
         let stale: Vec<Name> = stale.map(|(host, _)| host.clone()).collect();
-        let mut any = !stale.is_empty();
-        for host in stale {
-            builder.release(&host);
-            self.steered.remove(&host);
+        for host in &stale {
+            builder.release(host);
+            self.steered.remove(host);
         }
-        for (host, (key, _)) in &self.owners {
+        for named in self.named.values_mut() {
+            let before = named.services.len();
+            named.services.retain(|key| services.contains_key(key));
+            named.close(before, now);
+        }
+        !stale.is_empty()
+    }
+
+    /// Steers the names whose answers changed, or that `dns` has to hear again.
+    fn steer_names(
+        &mut self,
+        builder: &mut SnapshotBuilder,
+        services: &BTreeMap<ObjectKey, Service>,
+        changed: &BTreeSet<ObjectKey>,
+    ) -> bool {
+        let mut any = false;
+        let concerned = self
+            .hosts
+            .iter()
+            .filter(|(key, _)| self.unsettled || changed.contains(*key));
+        for (key, claims) in concerned {
             let service = services.get(key).filter(|service| service.valid);
             let Some((service, outcome)) = service.and_then(|it| Some((it, it.outcome.as_ref()?)))
             else {
                 continue;
             };
             let revision = service.revision;
-            if self
-                .steered
-                .get(host)
-                .is_some_and(|known| known.revision == revision)
+            for (host, _) in claims
+                .iter()
+                .filter_map(|claim| claim.settled.as_ref().ok())
             {
-                continue;
+                if self
+                    .steered
+                    .get(host)
+                    .is_some_and(|known| known.revision == revision)
+                {
+                    continue;
+                }
+                let steered = Steered {
+                    views: Arc::clone(&outcome.table.views),
+                    records: outcome.records.clone(),
+                    freshness: Freshness::Fresh,
+                };
+                let refusal = builder
+                    .steer(host, &steered)
+                    .err()
+                    .map(|error| error.to_string());
+                any |= refusal.is_none();
+                let steered = SteeredName {
+                    service: key.clone(),
+                    revision,
+                    refusal,
+                };
+                self.steered.insert(host.clone(), steered);
             }
-            let steered = Steered {
-                views: Arc::clone(&outcome.table.views),
-                records: outcome.records.clone(),
-                freshness: Freshness::Fresh,
-            };
-            let refusal = builder
-                .steer(host, &steered)
-                .err()
-                .map(|error| error.to_string());
-            any |= refusal.is_none();
-            let steered = SteeredName {
-                service: key.clone(),
-                revision,
-                refusal,
-            };
-            self.steered.insert(host.clone(), steered);
-        }
-        for named in self.named.values_mut() {
-            let before = named.services.len();
-            named.services.retain(|key| services.contains_key(key));
-            named.close(before, now);
         }
         any
     }
