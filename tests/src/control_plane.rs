@@ -66,11 +66,17 @@ pub fn assets() -> Option<PathBuf> {
 pub fn complete(assets: &Path, extent: Extent) -> Result<(), &'static str> {
     let binaries: &[&'static str] = match extent {
         Extent::ApiServer => &["etcd", "kube-apiserver"],
-        Extent::Workloads => {
-            &["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"]
-        }
+        Extent::Workloads => &[
+            "etcd",
+            "kube-apiserver",
+            "kube-controller-manager",
+            "kube-scheduler",
+        ],
     };
-    match binaries.iter().find(|binary| !assets.join(binary).is_file()) {
+    match binaries
+        .iter()
+        .find(|binary| !assets.join(binary).is_file())
+    {
         Some(missing) => Err(missing),
         None => Ok(()),
     }
@@ -87,7 +93,11 @@ impl ControlPlane {
             .tempdir()
             .expect("the temporary folder can be written")
             .keep();
-        let files = Files { name, assets, folder: &folder };
+        let files = Files {
+            name,
+            assets,
+            folder: &folder,
+        };
         let authority = files.write_certificates();
         let [etcd_port, peer_port, port] = free_ports();
         let url = format!("https://127.0.0.1:{port}");
@@ -113,7 +123,13 @@ impl ControlPlane {
         }
         parts.push(etcd);
         let kubeconfig_path = folder.join("admin.kubeconfig");
-        Self { url, kubeconfig, kubeconfig_path, _kubelet: kubelet, _parts: parts }
+        Self {
+            url,
+            kubeconfig,
+            kubeconfig_path,
+            _kubelet: kubelet,
+            _parts: parts,
+        }
     }
 
     /// Where the API server listens: `https://127.0.0.1:<port>`.
@@ -158,8 +174,14 @@ impl Files<'_> {
         self.write("ca.crt", &authority.certificate());
         self.write("ca.key", &authority.key());
         self.write("front-proxy-ca.crt", &front_proxy.certificate());
-        self.write_pair("apiserver", &authority.issue("kube-apiserver", None, &names));
-        self.write_pair("front-proxy", &front_proxy.issue("front-proxy-client", None, &[]));
+        self.write_pair(
+            "apiserver",
+            &authority.issue("kube-apiserver", None, &names),
+        );
+        self.write_pair(
+            "front-proxy",
+            &front_proxy.issue("front-proxy-client", None, &[]),
+        );
         let (private, public) = authority::signing_key();
         self.write("service-account.key", &private);
         self.write("service-account.pub", &public);
@@ -251,11 +273,20 @@ impl Files<'_> {
             format!("--tls-cert-file={}", self.path("apiserver.crt")),
             format!("--tls-private-key-file={}", self.path("apiserver.key")),
             "--service-account-issuer=https://kubernetes.default.svc.cluster.local".to_owned(),
-            format!("--service-account-key-file={}", self.path("service-account.pub")),
-            format!("--service-account-signing-key-file={}", self.path("service-account.key")),
+            format!(
+                "--service-account-key-file={}",
+                self.path("service-account.pub")
+            ),
+            format!(
+                "--service-account-signing-key-file={}",
+                self.path("service-account.key")
+            ),
             format!("--proxy-client-cert-file={}", self.path("front-proxy.crt")),
             format!("--proxy-client-key-file={}", self.path("front-proxy.key")),
-            format!("--requestheader-client-ca-file={}", self.path("front-proxy-ca.crt")),
+            format!(
+                "--requestheader-client-ca-file={}",
+                self.path("front-proxy-ca.crt")
+            ),
             "--requestheader-allowed-names=front-proxy-client".to_owned(),
             "--requestheader-extra-headers-prefix=X-Remote-Extra-".to_owned(),
             "--requestheader-group-headers=X-Remote-Group".to_owned(),
@@ -272,7 +303,10 @@ impl Files<'_> {
             "--allocate-node-cidrs=false".to_owned(),
             format!("--cluster-name={}", self.name),
             format!("--root-ca-file={}", self.path("ca.crt")),
-            format!("--service-account-private-key-file={}", self.path("service-account.key")),
+            format!(
+                "--service-account-private-key-file={}",
+                self.path("service-account.key")
+            ),
             format!("--cluster-signing-cert-file={}", self.path("ca.crt")),
             format!("--cluster-signing-key-file={}", self.path("ca.key")),
         ]);
@@ -304,8 +338,9 @@ impl Files<'_> {
 async fn client(kubeconfig: &str) -> kube::Client {
     let kubeconfig = Kubeconfig::from_yaml(kubeconfig).expect("we wrote it");
     let options = KubeConfigOptions::default();
-    let mut config =
-        kube::Config::from_custom_kubeconfig(kubeconfig, &options).await.expect("we wrote it");
+    let mut config = kube::Config::from_custom_kubeconfig(kubeconfig, &options)
+        .await
+        .expect("we wrote it");
     // Waiting is our own affair here.
     config.default_retry = false;
     kube::Client::try_from(config).expect("our certificates are well formed")
@@ -319,13 +354,20 @@ where
     let deadline = Instant::now() + Duration::from_secs(READY_SECS_MAX);
     while !ready().await {
         let late = Instant::now() >= deadline;
-        assert!(part.runs() && !late, "{} did not become ready:\n{}", part.name(), part.log_tail());
+        assert!(
+            part.runs() && !late,
+            "{} did not become ready:\n{}",
+            part.name(),
+            part.log_tail()
+        );
         tokio::time::sleep(POLL).await;
     }
 }
 
 async fn answers(client: &kube::Client, path: &str) -> bool {
-    let request = http::Request::get(path).body(Vec::new()).expect("the path is well formed");
+    let request = http::Request::get(path)
+        .body(Vec::new())
+        .expect("the path is well formed");
     client.request_text(request).await.is_ok()
 }
 

@@ -38,8 +38,12 @@ impl Kubelet {
                 }},
             }))
             .expect("a node has these fields");
-            api.create(&PostParams::default(), &node).await.expect("the server takes a node");
-            beat(&api, name).await.expect("the server takes a node's status");
+            api.create(&PostParams::default(), &node)
+                .await
+                .expect("the server takes a node");
+            beat(&api, name)
+                .await
+                .expect("the server takes a node's status");
         }
         let mut tasks = JoinSet::new();
         tasks.spawn(heartbeats(api, names.clone()));
@@ -71,12 +75,15 @@ async fn beat(api: &Api<Node>, name: &str) -> kube::Result<Node> {
             "lastHeartbeatTime": Timestamp::now().to_string(),
         }],
     }});
-    api.patch_status(name, &PatchParams::default(), &Patch::Strategic(status)).await
+    api.patch_status(name, &PatchParams::default(), &Patch::Strategic(status))
+        .await
 }
 
 async fn pods(client: Client, names: BTreeSet<String>) {
     let all: Api<Pod> = Api::all(client.clone());
-    let changes = watcher(all, watcher::Config::default()).default_backoff().applied_objects();
+    let changes = watcher(all, watcher::Config::default())
+        .default_backoff()
+        .applied_objects();
     let mut changes = std::pin::pin!(changes);
     let mut addresses: u32 = 0;
     while let Some(change) = changes.next().await {
@@ -94,7 +101,9 @@ async fn pods(client: Client, names: BTreeSet<String>) {
         } else if phase(&pod) == Some("Pending") {
             addresses += 1;
             let running = Patch::Strategic(running(&pod, addresses));
-            let _ = api.patch_status(&pod.name_any(), &PatchParams::default(), &running).await;
+            let _ = api
+                .patch_status(&pod.name_any(), &PatchParams::default(), &running)
+                .await;
         }
     }
 }

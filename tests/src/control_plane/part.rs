@@ -38,7 +38,11 @@ impl Part {
     }
 
     fn spawn_removing(binary: &Path, arguments: &[String], folder: &Path, remove: &str) -> Self {
-        let name = binary.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let name = binary
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
         let log = folder.join(format!("{name}.log"));
         let output = File::create(&log).expect("the temporary folder can be written");
         let errors = output.try_clone().expect("a file can be shared");
@@ -54,7 +58,12 @@ impl Part {
             .spawn()
             .expect("there is a shell");
         let pipe = keeper.stdin.take();
-        Self { name, log, keeper, pipe }
+        Self {
+            name,
+            log,
+            keeper,
+            pipe,
+        }
     }
 
     pub(super) fn name(&self) -> &str {

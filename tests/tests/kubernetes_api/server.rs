@@ -1,0 +1,88 @@
+//! The two servers that the cases speak to, each started once per run.
+
+use std::path::{Path, PathBuf};
+use std::sync::{LazyLock, OnceLock};
+
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use meridian_tests::control_plane::{self, ControlPlane, Extent};
+use pocketkube::{Fleet, FleetOptions};
+
+use crate::run::RUNTIME;
+
+/// A server, and how to speak to it.
+pub(crate) struct Server {
+    pub(crate) kubeconfig_path: PathBuf,
+    /// With an administrator's credentials.
+    pub(crate) administrator: kube::Client,
+    /// Without credentials.
+    pub(crate) anonymous: kube::Client,
+}
+
+/// The fleet of one, which every case shares.
+pub(crate) fn pocketkube() -> &'static Server {
+    static SERVER: LazyLock<Server> = LazyLock::new(|| RUNTIME.block_on(start_pocketkube()));
+    &SERVER
+}
+
+/// The control plane that every case shares, or why there is none.
+pub(crate) fn real(extent: Extent) -> Result<&'static Server, String> {
+    static SERVER: LazyLock<Server> = LazyLock::new(|| RUNTIME.block_on(start_real()));
+    let Some(assets) = control_plane::assets() else {
+        return Err(
+            "skipped on a real control plane: KUBEBUILDER_ASSETS is unset (a folder with etcd, \
+             kube-apiserver, kube-controller-manager, kube-scheduler)"
+                .to_owned(),
+        );
+    };
+    if let Err(missing) = control_plane::complete(&assets, extent) {
+        let assets = assets.display();
+        return Err(format!(
+            "skipped cases that need {extent:?} on a real control plane: {assets} has no {missing}"
+        ));
+    }
+    Ok(&SERVER)
+}
+
+async fn start_real() -> Server {
+    // It lives as long as the process, and its processes end with us.
+    static PLANE: OnceLock<ControlPlane> = OnceLock::new();
+    let assets = control_plane::assets().unwrap();
+    let workloads = control_plane::complete(&assets, Extent::Workloads).is_ok();
+    let extent = if workloads {
+        Extent::Workloads
+    } else {
+        Extent::ApiServer
+    };
+    let plane = ControlPlane::start("conformance", extent, &assets).await;
+    let plane = PLANE.get_or_init(|| plane);
+    Server::new(plane.kubeconfig(), plane.kubeconfig_path()).await
+}
+
+async fn start_pocketkube() -> Server {
+    // It lives as long as the process.
+    static FLEET: OnceLock<Fleet> = OnceLock::new();
+    let options = FleetOptions::named(["conformance"]);
+    let fleet = Fleet::start(options).await.unwrap();
+    let cluster = FLEET.get_or_init(|| fleet).cluster("conformance");
+    let path = cluster.kubeconfig_path().unwrap();
+    Server::new(&cluster.kubeconfig(), path).await
+}
+
+impl Server {
+    async fn new(kubeconfig: &str, kubeconfig_path: &Path) -> Self {
+        let parsed = Kubeconfig::from_yaml(kubeconfig).unwrap();
+        let options = KubeConfigOptions::default();
+        let mut config = kube::Config::from_custom_kubeconfig(parsed, &options)
+            .await
+            .unwrap();
+        config.default_retry = false;
+        let administrator = kube::Client::try_from(config.clone()).unwrap();
+        config.auth_info = kube::config::AuthInfo::default();
+        let anonymous = kube::Client::try_from(config).unwrap();
+        Self {
+            kubeconfig_path: kubeconfig_path.to_owned(),
+            administrator,
+            anonymous,
+        }
+    }
+}

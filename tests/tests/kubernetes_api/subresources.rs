@@ -1,0 +1,380 @@
+//! Status, scale and the other subresources.
+
+use serde_json::json;
+
+use crate::answer::Look;
+use crate::manifests::{config_map, deployment, pod, widgets};
+use crate::world::World;
+
+cases! { Workloads:
+    a_status_is_not_written_with_the_object,
+    a_status_write_keeps_the_spec,
+    a_status_patch_raises_no_generation,
+    a_status_write_may_not_change_labels_of_built_in_kinds,
+    a_status_write_at_an_old_version_conflicts,
+    scale_shows_replicas_and_selector,
+    scale_sets_replicas,
+    scale_at_an_old_version_conflicts,
+    scale_can_be_patched,
+    scale_refuses_negative_replicas,
+    stateful_sets_have_a_scale,
+    a_custom_kind_has_the_scale_it_declares,
+    a_custom_kind_without_status_writes_it_with_the_object,
+    a_custom_status_is_dropped_on_create,
+    a_custom_status_write_drops_the_rest,
+    a_subresource_that_is_not_there_is_not_found,
+    a_pod_is_bound_to_a_node_once,
+    a_pod_can_be_evicted,
+    an_eviction_that_breaks_the_budget_is_too_many_requests,
+}
+
+async fn a_status_is_not_written_with_the_object(world: World) {
+    let mut body = deployment("a", 0);
+    body["spec"]["paused"] = json!(true);
+    body["status"] = json!({"replicas": 7, "readyReplicas": 7});
+    let created = world.post("apps/v1:deployments", &body).await.is(201);
+    created.has(json!({"status": {"replicas": null, "readyReplicas": null}}));
+    let patch = json!({"status": {"readyReplicas": 7}});
+    let patched = world
+        .merge_patch("apps/v1:deployments/a", &patch)
+        .await
+        .is(200);
+    patched.has(json!({"status": {"readyReplicas": null}}));
+}
+
+async fn a_status_write_keeps_the_spec(world: World) {
+    world.takes_pods().await;
+    world.post("pods", &pod_of_no_scheduler("a")).await.is(201);
+    let mut body = world.get("pods/a").await.is(200);
+    body["status"]["message"] = json!("by the case");
+    body["spec"]["activeDeadlineSeconds"] = json!(5);
+    let updated = world.put("pods/a/status", &body).await.is(200);
+    updated.has(json!({
+        "spec": {"activeDeadlineSeconds": null}, "status": {"message": "by the case"},
+    }));
+}
+
+/// A pod that nobody schedules.
+fn pod_of_no_scheduler(name: &str) -> serde_json::Value {
+    let mut body = pod(name);
+    body["spec"]["schedulerName"] = json!("nobody");
+    body
+}
+
+async fn a_status_patch_raises_no_generation(world: World) {
+    let mut body = deployment("a", 0);
+    body["spec"]["paused"] = json!(true);
+    world.post("apps/v1:deployments", &body).await.is(201);
+    let patch = json!({"status": {"conditions": [{"type": "Case", "status": "True"}]}});
+    let patched = world
+        .strategic_patch("apps/v1:deployments/a/status", &patch)
+        .await
+        .is(200);
+    assert_eq!(patched["metadata"]["generation"], 1);
+    assert_eq!(patched.condition("Case")["status"], "True");
+    let managed = patched.managed();
+    assert!(
+        managed
+            .iter()
+            .any(|(_, operation, sub, _)| (*operation, *sub) == ("Update", "status"))
+    );
+}
+
+async fn a_status_write_may_not_change_labels_of_built_in_kinds(world: World) {
+    let mut body = deployment("a", 0);
+    body["spec"]["paused"] = json!(true);
+    world.post("apps/v1:deployments", &body).await.is(201);
+    let patch = json!({"metadata": {"labels": {"new": "label"}}});
+    let patched = world
+        .merge_patch("apps/v1:deployments/a/status", &patch)
+        .await
+        .is(200);
+    assert_eq!(patched["metadata"]["labels"], json!({"app": "a"}));
+}
+
+async fn a_status_write_at_an_old_version_conflicts(world: World) {
+    world.takes_pods().await;
+    let created = world.post("pods", &pod_of_no_scheduler("a")).await.is(201);
+    world
+        .merge_patch("pods/a", &json!({"metadata": {"labels": {"k": "v"}}}))
+        .await
+        .is(200);
+    let answer = world.put("pods/a/status", &created).await;
+    answer.refused_saying(
+        409,
+        "Conflict",
+        "Operation cannot be fulfilled on pods \"a\"",
+    );
+}
+
+async fn scale_shows_replicas_and_selector(world: World) {
+    let created = world
+        .post("apps/v1:deployments", &deployment("a", 0))
+        .await
+        .is(201);
+    world
+        .get("apps/v1:deployments/a/scale")
+        .await
+        .is(200)
+        .has(json!({
+            "kind": "Scale", "apiVersion": "autoscaling/v1",
+            "metadata": {
+                "name": "a", "namespace": world.namespace, "uid": created["metadata"]["uid"],
+                "creationTimestamp": created["metadata"]["creationTimestamp"], "labels": null,
+            },
+            "spec": {"replicas": null}, "status": {"replicas": 0, "selector": "app=a"},
+        }));
+}
+
+async fn scale_sets_replicas(world: World) {
+    world.takes_pods().await;
+    world
+        .post("apps/v1:deployments", &deployment("a", 0))
+        .await
+        .is(201);
+    let scale = json!({
+        "apiVersion": "autoscaling/v1", "kind": "Scale",
+        "metadata": {"name": "a", "namespace": world.namespace}, "spec": {"replicas": 2},
+    });
+    let scaled = world
+        .put("apps/v1:deployments/a/scale", &scale)
+        .await
+        .is(200);
+    scaled.has(json!({"kind": "Scale", "spec": {"replicas": 2}}));
+    world.get("apps/v1:deployments/a").await.is(200).has(json!({
+        "spec": {"replicas": 2}, "metadata": {"generation": 2},
+    }));
+}
+
+async fn scale_at_an_old_version_conflicts(world: World) {
+    world
+        .post("apps/v1:deployments", &deployment("a", 0))
+        .await
+        .is(201);
+    let mut scale = world.get("apps/v1:deployments/a/scale").await.is(200);
+    let patch = json!({"metadata": {"labels": {"k": "v"}}});
+    world
+        .merge_patch("apps/v1:deployments/a", &patch)
+        .await
+        .is(200);
+    scale["spec"]["replicas"] = json!(3);
+    let answer = world.put("apps/v1:deployments/a/scale", &scale).await;
+    answer.refused_saying(409, "Conflict", "the object has been modified");
+}
+
+async fn scale_can_be_patched(world: World) {
+    world.takes_pods().await;
+    world
+        .post("apps/v1:deployments", &deployment("a", 0))
+        .await
+        .is(201);
+    let patch = json!({"spec": {"replicas": 1}});
+    let scaled = world
+        .merge_patch("apps/v1:deployments/a/scale", &patch)
+        .await
+        .is(200);
+    scaled.has(json!({"kind": "Scale", "spec": {"replicas": 1}}));
+}
+
+async fn scale_refuses_negative_replicas(world: World) {
+    world
+        .post("apps/v1:deployments", &deployment("a", 0))
+        .await
+        .is(201);
+    let patch = json!({"spec": {"replicas": -1}});
+    let answer = world
+        .merge_patch("apps/v1:deployments/a/scale", &patch)
+        .await;
+    answer.refused_saying(422, "Invalid", "spec.replicas: Invalid value: -1");
+}
+
+async fn stateful_sets_have_a_scale(world: World) {
+    let mut body = deployment("a", 0);
+    body["kind"] = json!("StatefulSet");
+    body["spec"]["serviceName"] = json!("a");
+    world.post("apps/v1:statefulsets", &body).await.is(201);
+    world
+        .get("apps/v1:statefulsets/a/scale")
+        .await
+        .is(200)
+        .has(json!({
+            "kind": "Scale", "status": {"selector": "app=a"},
+        }));
+}
+
+async fn a_custom_kind_has_the_scale_it_declares(world: World) {
+    let mut definition = widgets(&world.group);
+    definition["spec"]["versions"][0]["subresources"]["scale"] = json!({
+        "specReplicasPath": ".spec.replicas",
+        "statusReplicasPath": ".status.replicas",
+        "labelSelectorPath": ".status.selector",
+    });
+    let path = format!("{}/a", world.define(&definition).await);
+    let (collection, _) = path.rsplit_once('/').unwrap();
+    let body = world.custom("Widget", "a", json!({"spec": {"replicas": 3}}));
+    world.post(collection, &body).await.is(201);
+    let status = json!({"status": {"replicas": 2, "selector": "app=a"}});
+    world
+        .merge_patch(&format!("{path}/status"), &status)
+        .await
+        .is(200);
+    let mut scale = world.get(&format!("{path}/scale")).await.is(200);
+    scale.has(json!({
+        "kind": "Scale", "apiVersion": "autoscaling/v1", "metadata": {"name": "a"},
+        "spec": {"replicas": 3}, "status": {"replicas": 2, "selector": "app=a"},
+    }));
+    scale["spec"]["replicas"] = json!(5);
+    world.put(&format!("{path}/scale"), &scale).await.is(200);
+    world.get(&path).await.is(200).has(json!({
+        "spec": {"replicas": 5}, "metadata": {"generation": 2},
+    }));
+    world
+        .merge_patch(&format!("{path}/scale"), &json!({"spec": {"replicas": 1}}))
+        .await
+        .is(200);
+    assert_eq!(world.get(&path).await.is(200)["spec"]["replicas"], 1);
+}
+
+async fn a_custom_kind_without_status_writes_it_with_the_object(world: World) {
+    let mut definition = widgets(&world.group);
+    definition["spec"]["versions"][0]["subresources"] = json!(null);
+    let widgets = world.define(&definition).await;
+    let body = world.custom("Widget", "a", json!({"status": {"phase": "Ready"}}));
+    world.post(&widgets, &body).await.is(201).has(json!({
+        "status": {"phase": "Ready"}, "metadata": {"generation": 1},
+    }));
+    let answer = world
+        .merge_patch(&format!("{widgets}/a/status"), &json!({}))
+        .await;
+    assert_eq!(answer.status, 404);
+    // Without the subresource every field is of the spec.
+    let patch = json!({"status": {"phase": "Gone"}});
+    let patched = world
+        .merge_patch(&format!("{widgets}/a"), &patch)
+        .await
+        .is(200);
+    assert_eq!(patched["metadata"]["generation"], 2);
+}
+
+async fn a_custom_status_is_dropped_on_create(world: World) {
+    let widgets = world.define(&widgets(&world.group)).await;
+    let body = world.custom(
+        "Widget",
+        "a",
+        json!({"spec": {"size": 1}, "status": {"phase": "Ready"}}),
+    );
+    world
+        .post(&widgets, &body)
+        .await
+        .is(201)
+        .has(json!({"status": null}));
+    let patch = json!({"status": {"phase": "Ready"}, "spec": {"size": 2}});
+    let patched = world
+        .merge_patch(&format!("{widgets}/a"), &patch)
+        .await
+        .is(200);
+    patched.has(json!({"status": null, "spec": {"size": 2}}));
+}
+
+async fn a_custom_status_write_drops_the_rest(world: World) {
+    let widgets = world.define(&widgets(&world.group)).await;
+    let body = world.custom("Widget", "a", json!({"spec": {"size": 1}}));
+    let mut object = world.post(&widgets, &body).await.is(201);
+    object["spec"]["size"] = json!(2);
+    object["metadata"]["labels"] = json!({"k": "v"});
+    object["status"] = json!({"phase": "Ready"});
+    let updated = world
+        .put(&format!("{widgets}/a/status"), &object)
+        .await
+        .is(200);
+    updated.has(json!({
+        "spec": {"size": 1}, "status": {"phase": "Ready"}, "metadata": {"labels": null},
+    }));
+}
+
+async fn a_subresource_that_is_not_there_is_not_found(world: World) {
+    world.post("configmaps", &config_map("a")).await.is(201);
+    let message = "the server could not find the requested resource";
+    world
+        .get("configmaps/a/status")
+        .await
+        .refused(404, "NotFound", message);
+}
+
+async fn a_pod_is_bound_to_a_node_once(world: World) {
+    world.takes_pods().await;
+    world.post("pods", &pod_of_no_scheduler("a")).await.is(201);
+    let nodes = world.get("/api/v1/nodes").await.is(200);
+    let node = nodes.text("/items/0/metadata/name");
+    let binding = json!({
+        "apiVersion": "v1", "kind": "Binding", "metadata": {"name": "a"},
+        "target": {"apiVersion": "v1", "kind": "Node", "name": node},
+    });
+    world
+        .post("pods/a/binding", &binding)
+        .await
+        .is(201)
+        .has(json!({"status": "Success"}));
+    let bound = world.get("pods/a").await.is(200);
+    assert_eq!(bound["spec"]["nodeName"], node);
+    assert_eq!(bound.condition("PodScheduled")["status"], "True");
+    let answer = world.post("pods/a/binding", &binding).await;
+    answer.refused_saying(409, "Conflict", "pod a is already assigned to node");
+}
+
+async fn a_pod_can_be_evicted(world: World) {
+    world.takes_pods().await;
+    world.post("pods", &pod("a")).await.is(201);
+    world
+        .until("pods/a", |pod| {
+            pod.condition("Ready").text("/status") == "True"
+        })
+        .await;
+    let eviction = json!({
+        "apiVersion": "policy/v1", "kind": "Eviction",
+        "metadata": {"name": "a", "namespace": world.namespace},
+    });
+    world
+        .post("pods/a/eviction", &eviction)
+        .await
+        .is(201)
+        .has(json!({"status": "Success"}));
+    world.until_gone("pods/a").await;
+    let answer = world.post("pods/a/eviction", &eviction).await;
+    answer.refused_saying(404, "NotFound", "pods \"a\" not found");
+}
+
+async fn an_eviction_that_breaks_the_budget_is_too_many_requests(world: World) {
+    world.takes_pods().await;
+    world.post("pods", &pod("a")).await.is(201);
+    let budget = json!({
+        "apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": {"name": "a"},
+        "spec": {"minAvailable": 1, "selector": {"matchLabels": {"app": "a"}}},
+    });
+    world
+        .post("policy/v1:poddisruptionbudgets", &budget)
+        .await
+        .is(201);
+    world
+        .until("pods/a", |pod| {
+            pod.condition("Ready").text("/status") == "True"
+        })
+        .await;
+    let healthy = |budget: &serde_json::Value| budget["status"]["currentHealthy"] == 1;
+    world
+        .until("policy/v1:poddisruptionbudgets/a", healthy)
+        .await;
+    let eviction = json!({
+        "apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": "a"},
+    });
+    let answer = world.post("pods/a/eviction", &eviction).await;
+    let status = answer.refused(
+        429,
+        "TooManyRequests",
+        "Cannot evict pod as it would violate the pod's disruption budget.",
+    );
+    status.has(json!({"details": {"causes": [{
+        "reason": "DisruptionBudget",
+        "message": "The disruption budget a needs 1 healthy pods and has 1 currently",
+    }]}}));
+}
