@@ -100,4 +100,8 @@ pub struct ClusterReplicas {
     /// Why.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub reason: String,
+    /// Where it stands in failover, for the next leader; absent while it serves.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[schemars(length(max = 32))]
+    pub phase: String,
 }

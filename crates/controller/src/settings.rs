@@ -79,7 +79,10 @@ pub fn read_settings(config: Option<&KubeFedConfig>) -> ReadSettings {
 }
 
 /// The failover of one preference: its own words over the fleet's.
-pub fn failover_of(config: Option<&api::FailoverConfig>, fleet: FailoverSettings) -> FailoverSettings {
+pub fn failover_of(
+    config: Option<&api::FailoverConfig>,
+    fleet: FailoverSettings,
+) -> FailoverSettings {
     let Some(config) = config else {
         return fleet;
     };
@@ -100,7 +103,10 @@ pub fn failover_of(config: Option<&api::FailoverConfig>, fleet: FailoverSettings
 }
 
 /// The fail-back of one preference: its own words over the fleet's.
-pub fn failback_of(config: Option<&api::FailbackConfig>, fleet: FailbackSettings) -> FailbackSettings {
+pub fn failback_of(
+    config: Option<&api::FailbackConfig>,
+    fleet: FailbackSettings,
+) -> FailbackSettings {
     let Some(config) = config else {
         return fleet;
     };
@@ -120,7 +126,9 @@ pub fn failback_of(config: Option<&api::FailbackConfig>, fleet: FailbackSettings
 
 /// What the schema keeps from being negative; what passed it all the same says nothing.
 fn seconds(given: Option<i64>, otherwise: u64) -> u64 {
-    given.and_then(|secs| u64::try_from(secs).ok()).unwrap_or(otherwise)
+    given
+        .and_then(|secs| u64::try_from(secs).ok())
+        .unwrap_or(otherwise)
 }
 
 #[derive(Default)]
@@ -141,11 +149,7 @@ impl Reader {
     }
 
     /// A duration that is given and can be used.
-    fn duration(
-        &mut self,
-        given: Option<&kube::core::Duration>,
-        path: &str,
-    ) -> Option<Duration> {
+    fn duration(&mut self, given: Option<&kube::core::Duration>, path: &str) -> Option<Duration> {
         match duration_millis(given, path) {
             Ok(Some(0)) => {
                 self.not_obeyed.push(format!("{path}: 0 is no duration"));
@@ -165,7 +169,10 @@ impl Reader {
         };
         let defaults = HealthCheckSettings::default();
         let threshold = |given: Option<i64>, otherwise: u32| {
-            given.and_then(|n| u32::try_from(n).ok()).filter(|n| *n > 0).unwrap_or(otherwise)
+            given
+                .and_then(|n| u32::try_from(n).ok())
+                .filter(|n| *n > 0)
+                .unwrap_or(otherwise)
         };
         let health = HealthCheckSettings {
             period: self
@@ -202,10 +209,16 @@ impl Reader {
         };
         let defaults = LeaseTimes::default();
         let duration = self
-            .duration(elect.lease_duration.as_ref(), "spec.leaderElect.leaseDuration")
+            .duration(
+                elect.lease_duration.as_ref(),
+                "spec.leaderElect.leaseDuration",
+            )
             .unwrap_or(defaults.duration);
         let renew = self
-            .duration(elect.renew_deadline.as_ref(), "spec.leaderElect.renewDeadline")
+            .duration(
+                elect.renew_deadline.as_ref(),
+                "spec.leaderElect.renewDeadline",
+            )
             .unwrap_or(duration);
         let retry = self
             .duration(elect.retry_period.as_ref(), "spec.leaderElect.retryPeriod")
@@ -254,12 +267,25 @@ impl Reader {
                 fleet.unknown_after_seconds = delay.as_secs();
             }
             for (given, field, why) in [
-                (&delays.available_delay, "availableDelay", "events are acted on at once"),
-                (&delays.cache_sync_timeout, "cacheSyncTimeout", "no cache is waited for"),
-                (&delays.cluster_monitor_period, "clusterMonitorPeriod", "use clusterHealthCheck"),
+                (
+                    &delays.available_delay,
+                    "availableDelay",
+                    "events are acted on at once",
+                ),
+                (
+                    &delays.cache_sync_timeout,
+                    "cacheSyncTimeout",
+                    "no cache is waited for",
+                ),
+                (
+                    &delays.cluster_monitor_period,
+                    "clusterMonitorPeriod",
+                    "use clusterHealthCheck",
+                ),
             ] {
                 if given.is_some() {
-                    self.not_obeyed.push(format!("spec.controllerDuration.{field}: {why}"));
+                    self.not_obeyed
+                        .push(format!("spec.controllerDuration.{field}: {why}"));
                 }
             }
         }
@@ -397,7 +423,11 @@ mod tests {
         assert!(costs.contains("adoptResources"), "{costs}");
         assert!(costs.contains("successThreshold"), "{costs}");
         let not_obeyed = message(&read, "NotObeyed");
-        for part in ["configmaps is read as leases", "availableDelay", "SchedulerPreferences"] {
+        for part in [
+            "configmaps is read as leases",
+            "availableDelay",
+            "SchedulerPreferences",
+        ] {
             assert!(not_obeyed.contains(part), "{not_obeyed} lacks {part}");
         }
         assert!(!not_obeyed.contains("RawResource"), "{not_obeyed}");
@@ -427,15 +457,24 @@ mod tests {
             "leaderElect": {"leaseDuration": "1s"}, "clusterHealthCheck": {"period": "0s"}}));
         assert_eq!(read.settings, Settings::default());
         let not_obeyed = message(&read, "NotObeyed");
-        assert!(not_obeyed.contains("leaseDuration: at least 3 s"), "{not_obeyed}");
-        assert!(not_obeyed.contains("period: 0 is no duration"), "{not_obeyed}");
+        assert!(
+            not_obeyed.contains("leaseDuration: at least 3 s"),
+            "{not_obeyed}"
+        );
+        assert!(
+            not_obeyed.contains("period: 0 is no duration"),
+            "{not_obeyed}"
+        );
     }
 
     #[test]
     fn a_lease_always_has_room_for_two_renewals() {
         let read = read(json!({"leaderElect": {"leaseDuration": "6s", "retryPeriod": "5s"}}));
         let lease = read.settings.lease;
-        assert!(lease.request + lease.retry + lease.request <= lease.duration, "{lease:?}");
+        assert!(
+            lease.request + lease.retry + lease.request <= lease.duration,
+            "{lease:?}"
+        );
         assert!(message(&read, "NotObeyed").contains("retryPeriod"));
     }
 }

@@ -16,7 +16,10 @@
 
 use model::ClusterName;
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 /// When replicas leave a cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -186,6 +189,30 @@ pub enum Phase {
     },
     /// It was drained on purpose.
     Drained,
+}
+
+/// As a status keeps it: `Serving`, `Evacuated`, `Returning/2`, `Drained`.
+impl fmt::Display for Phase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Serving => f.write_str("Serving"),
+            Self::Evacuated => f.write_str("Evacuated"),
+            Self::Returning { step } => write!(f, "Returning/{step}"),
+            Self::Drained => f.write_str("Drained"),
+        }
+    }
+}
+
+impl Phase {
+    /// Reads what a status kept; what it cannot read is serving, which moves nothing by itself.
+    pub fn read(text: &str) -> Self {
+        match (text, text.strip_prefix("Returning/").map(str::parse)) {
+            ("Evacuated", _) => Self::Evacuated,
+            ("Drained", _) => Self::Drained,
+            (_, Some(Ok(step))) => Self::Returning { step },
+            _ => Self::Serving,
+        }
+    }
 }
 
 /// A loss that may move replicas.
@@ -374,6 +401,19 @@ mod tests {
         assert_eq!(due(api_down, DataPlane::Unknown), Some(61_000));
         assert_eq!(due(api_down, down(0, SeenFrom::Host)), Some(11_000));
         assert_eq!(due(api_down, down(5_000, SeenFrom::Host)), Some(15_000));
+    }
+
+    #[test]
+    fn a_phase_survives_the_status() {
+        for phase in [
+            Phase::Serving,
+            Phase::Evacuated,
+            Phase::Returning { step: 3 },
+            Phase::Drained,
+        ] {
+            assert_eq!(Phase::read(&phase.to_string()), phase);
+        }
+        assert_eq!(Phase::read("Returning/x"), Phase::Serving);
     }
 
     #[test]

@@ -59,8 +59,9 @@ pub use intent::{ClusterOverride, ClusterReference, Intent, Operation, OverrideI
 pub use live::{Live, LiveReplicas, ManagedLabel, Observed, Origin, OwnedFields, legacy_manager};
 pub use names::{
     ANNOTATION_ADOPTED, ANNOTATION_APPLIED_HASH, ANNOTATION_CONFIRMED, ANNOTATION_DELETE_OPTIONS,
-    ANNOTATION_LAST_APPLIED, ANNOTATION_ORIGIN, ANNOTATION_ORPHAN, ANNOTATION_PAUSED,
-    ANNOTATION_PLACEMENT, FIELD_MANAGER, FINALIZER, LABEL_MANAGED,
+    ANNOTATION_FAILBACK, ANNOTATION_FAILOVER_RELEASED, ANNOTATION_LAST_APPLIED, ANNOTATION_ORIGIN,
+    ANNOTATION_ORPHAN, ANNOTATION_PAUSED, ANNOTATION_PLACEMENT, FIELD_MANAGER, FINALIZER,
+    LABEL_MANAGED,
 };
 pub use outcome::{ClusterOutcome, Failure, MemberError, Outcome, Retry};
 pub use overrides::check_overrides;

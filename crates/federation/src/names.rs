@@ -24,3 +24,8 @@ pub const ANNOTATION_PLACEMENT: &str = "meridian.dev/placement";
 pub const ANNOTATION_CONFIRMED: &str = "meridian.dev/confirmed-deletion";
 /// What kubectl's client-side apply leaves behind; never propagated.
 pub const ANNOTATION_LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+/// Annotation on a scheduling preference: `<time> <cluster>,<cluster>…` (or `*`), a request to
+/// return replicas now; it counts for an hour.
+pub const ANNOTATION_FAILBACK: &str = "meridian.dev/failback";
+/// Annotation on the KubeFedConfig: `<time> <reason>`, opens the failover brake for an hour.
+pub const ANNOTATION_FAILOVER_RELEASED: &str = "meridian.dev/failover-released";

@@ -1,0 +1,330 @@
+//! The data plane of a workload in a cluster, from what observers report.
+//!
+//! | endpoints of the cluster | asked first |
+//! |---|---|
+//! | of GlobalServices whose Service selects the workload's Pods | yes |
+//! | any other that is probed | when there are none of the first kind |
+//! | none | the data plane is unknown |
+//!
+//! An endpoint is up while a third (rounded up) of the observers that are heard say so, else down.
+//! The data plane is up while one of its endpoints is. Changes are dated by when this process saw
+//! them: what another clock says is no evidence.
+
+use federation::{DataPlane, SeenFrom};
+use model::{ClusterName, EndpointId, ObjectKey, Verdict};
+use std::collections::{BTreeMap, BTreeSet};
+use steering::{ProbeReportValue, REPORT_LIFE_MILLIS};
+
+/// A report, and when this process received it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HeardReport {
+    /// What the observer says.
+    pub report: ProbeReportValue,
+    /// When it was last written, by this process's monotonic clock.
+    pub heard_at_millis: u64,
+}
+
+/// A GlobalService, and the Pods behind its Service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SteeredService {
+    /// The GlobalService.
+    pub key: ObjectKey,
+    /// The selector of its Service, in the template of the FederatedService or on the host.
+    pub selector: BTreeMap<String, String>,
+}
+
+/// The GlobalServices of a namespace whose Service selects Pods with these labels.
+pub fn steered_by<'a>(
+    services: &'a [SteeredService],
+    namespace: &str,
+    pod_labels: &BTreeMap<String, String>,
+) -> BTreeSet<&'a ObjectKey> {
+    services
+        .iter()
+        .filter(|service| service.key.namespace.as_ref() == namespace)
+        // A Service without a selector selects nothing: its endpoints are somebody's own.
+        .filter(|service| !service.selector.is_empty())
+        .filter(|service| {
+            service
+                .selector
+                .iter()
+                .all(|(key, value)| pod_labels.get(key) == Some(value))
+        })
+        .map(|service| &service.key)
+        .collect()
+}
+
+/// Since when each cluster's data plane is as it is.
+#[derive(Debug, Default)]
+pub(crate) struct DataPlaneTrack {
+    clusters: BTreeMap<ClusterName, DataPlane>,
+}
+
+impl DataPlaneTrack {
+    /// Takes in what is seen of one cluster now.
+    pub(crate) fn see(&mut self, cluster: &ClusterName, seen: Seen, now_millis: u64) -> DataPlane {
+        let before = self.clusters.get(cluster).copied().unwrap_or_default();
+        let now = match (seen, before) {
+            (Seen::Unknown, _) => DataPlane::Unknown,
+            (Seen::Up, DataPlane::Up { .. }) => before,
+            (Seen::Up, _) => DataPlane::Up {
+                since_millis: now_millis,
+            },
+            (Seen::Down(seen_from), DataPlane::Down { since_millis, .. }) => DataPlane::Down {
+                since_millis,
+                seen_from,
+            },
+            (Seen::Down(seen_from), _) => DataPlane::Down {
+                since_millis: now_millis,
+                seen_from,
+            },
+        };
+        self.clusters.insert(cluster.clone(), now);
+        now
+    }
+
+    /// Forgets clusters that are registered no more.
+    pub(crate) fn keep(&mut self, registered: impl Fn(&ClusterName) -> bool) {
+        self.clusters.retain(|cluster, _| registered(cluster));
+    }
+}
+
+/// A data plane as it is seen at one moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Seen {
+    Unknown,
+    Up,
+    Down(SeenFrom),
+}
+
+/// What observers see of a workload in one cluster.
+pub(crate) fn seen(
+    reports: &[HeardReport],
+    steered: &BTreeSet<&ObjectKey>,
+    cluster: &ClusterName,
+    host_domain: Option<&str>,
+    now_millis: u64,
+) -> Seen {
+    let heard = reports.iter().filter(|heard| {
+        !heard.report.abstains
+            && now_millis.saturating_sub(heard.heard_at_millis) <= REPORT_LIFE_MILLIS
+    });
+    let mut own: BTreeMap<&EndpointId, Tally> = BTreeMap::new();
+    let mut any: BTreeMap<&EndpointId, Tally> = BTreeMap::new();
+    for heard in heard {
+        let outside = host_domain.is_some_and(|host| host != heard.report.domain);
+        for verdict in heard
+            .report
+            .verdicts
+            .iter()
+            .filter(|v| v.endpoint.cluster == *cluster)
+        {
+            any.entry(&verdict.endpoint)
+                .or_default()
+                .count(verdict.verdict, outside);
+            if steered.contains(&verdict.endpoint.service) {
+                own.entry(&verdict.endpoint)
+                    .or_default()
+                    .count(verdict.verdict, outside);
+            }
+        }
+    }
+    let endpoints = if own.is_empty() { any } else { own };
+    let known: Vec<Tally> = endpoints
+        .into_values()
+        .filter(|tally| tally.known() > 0)
+        .collect();
+    if known.is_empty() {
+        Seen::Unknown
+    } else if known.iter().any(|tally| tally.is_up()) {
+        Seen::Up
+    } else if known.iter().any(|tally| tally.down_outside > 0) {
+        Seen::Down(SeenFrom::Outside)
+    } else {
+        Seen::Down(SeenFrom::Host)
+    }
+}
+
+/// What observers say of one endpoint.
+#[derive(Clone, Copy, Default)]
+struct Tally {
+    up: usize,
+    down: usize,
+    down_outside: usize,
+}
+
+impl Tally {
+    fn count(&mut self, verdict: Verdict, outside: bool) {
+        match verdict {
+            Verdict::Up => self.up += 1,
+            Verdict::Down => {
+                self.down += 1;
+                self.down_outside += usize::from(outside);
+            }
+            Verdict::Unknown => {}
+        }
+    }
+
+    fn known(self) -> usize {
+        self.up + self.down
+    }
+
+    fn is_up(self) -> bool {
+        self.up >= self.known().div_ceil(3)
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use steering::ReportedVerdict;
+
+    /// A report from a domain, heard at a second, of endpoints as service, cluster, up.
+    pub(crate) fn report(
+        domain: &str,
+        second: u64,
+        verdicts: &[(&str, &str, bool)],
+    ) -> HeardReport {
+        HeardReport {
+            report: ProbeReportValue {
+                observer: domain.into(),
+                domain: domain.to_owned(),
+                at_millis: 0,
+                abstains: false,
+                verdicts: verdicts
+                    .iter()
+                    .map(|(service, cluster, up)| ReportedVerdict {
+                        endpoint: EndpointId {
+                            service: ObjectKey::new("shop", service),
+                            cluster: (*cluster).into(),
+                            target: model::Target::Hostname("lb.example".to_owned()),
+                        },
+                        verdict: if *up { Verdict::Up } else { Verdict::Down },
+                        since_millis: 0,
+                        reason: None,
+                    })
+                    .collect(),
+                generations: BTreeMap::new(),
+                named: Vec::new(),
+            },
+            heard_at_millis: second * 1000,
+        }
+    }
+
+    fn check(reports: &[HeardReport], expected: Seen) {
+        let own = ObjectKey::new("shop", "web");
+        let steered = BTreeSet::from([&own]);
+        let found = seen(reports, &steered, &"a".into(), Some("city/host"), 20_000);
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn the_workloads_own_endpoints_go_before_any_other() {
+        check(
+            &[report(
+                "d",
+                20,
+                &[("web", "a", false), ("other", "a", true)],
+            )],
+            DOWN_OUTSIDE,
+        );
+        check(
+            &[report(
+                "d",
+                20,
+                &[("web", "b", false), ("other", "a", true)],
+            )],
+            Seen::Up,
+        );
+        check(&[report("d", 20, &[("web", "b", true)])], Seen::Unknown);
+        check(&[], Seen::Unknown);
+    }
+
+    const DOWN_OUTSIDE: Seen = Seen::Down(SeenFrom::Outside);
+
+    #[test]
+    fn a_third_of_those_heard_keeps_an_endpoint_up() {
+        let up = |domain| report(domain, 20, &[("web", "a", true)]);
+        let down = |domain| report(domain, 20, &[("web", "a", false)]);
+        check(&[up("1"), down("2"), down("3")], Seen::Up);
+        check(&[up("1"), down("2"), down("3"), down("4")], DOWN_OUTSIDE);
+    }
+
+    #[test]
+    fn who_stands_beside_the_host_is_not_outside() {
+        check(
+            &[report("city/host", 20, &[("web", "a", false)])],
+            Seen::Down(SeenFrom::Host),
+        );
+    }
+
+    #[test]
+    fn who_is_silent_or_abstains_is_not_heard() {
+        let late = HeardReport {
+            heard_at_millis: 0,
+            ..report("d", 0, &[("web", "a", false)])
+        };
+        let own = ObjectKey::new("shop", "web");
+        let at = |millis| {
+            seen(
+                &[late.clone()],
+                &BTreeSet::from([&own]),
+                &"a".into(),
+                None,
+                millis,
+            )
+        };
+        assert_eq!(at(REPORT_LIFE_MILLIS), Seen::Down(SeenFrom::Host));
+        assert_eq!(at(REPORT_LIFE_MILLIS + 1), Seen::Unknown);
+        let mut abstaining = report("d", 20, &[("web", "a", false)]);
+        abstaining.report.abstains = true;
+        check(&[abstaining], Seen::Unknown);
+    }
+
+    #[test]
+    fn a_change_is_dated_when_it_is_seen_and_the_observer_does_not_change_the_date() {
+        let mut track = DataPlaneTrack::default();
+        let cluster = ClusterName::from("a");
+        track.see(&cluster, Seen::Up, 1);
+        assert_eq!(
+            track.see(&cluster, Seen::Up, 5),
+            DataPlane::Up { since_millis: 1 }
+        );
+        track.see(&cluster, Seen::Down(SeenFrom::Host), 7);
+        assert_eq!(
+            track.see(&cluster, DOWN_OUTSIDE, 9),
+            DataPlane::Down {
+                since_millis: 7,
+                seen_from: SeenFrom::Outside
+            }
+        );
+        assert_eq!(track.see(&cluster, Seen::Unknown, 10), DataPlane::Unknown);
+        track.keep(|_| false);
+        assert!(track.clusters.is_empty());
+    }
+
+    #[test]
+    fn a_service_steers_what_its_selector_selects_in_its_namespace() {
+        let service = |name: &str, selector: &[(&str, &str)]| SteeredService {
+            key: ObjectKey::new("shop", name),
+            selector: selector
+                .iter()
+                .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+                .collect(),
+        };
+        let services = [
+            service("web", &[("app", "web")]),
+            service("api", &[("app", "api")]),
+            service("all", &[]),
+        ];
+        let labels: BTreeMap<String, String> = [("app", "web"), ("tier", "front")]
+            .map(|(k, v)| (k.to_owned(), v.to_owned()))
+            .into();
+        let names: Vec<&str> = steered_by(&services, "shop", &labels)
+            .into_iter()
+            .map(|key| key.name.as_ref())
+            .collect();
+        assert_eq!(names, ["web"]);
+        assert!(steered_by(&services, "other", &labels).is_empty());
+    }
+}

@@ -1,0 +1,310 @@
+//! From caches to the input of a preference's plan.
+
+use super::{
+    Clocks,
+    data_plane::{DataPlaneTrack, HeardReport, SteeredService, seen, steered_by},
+};
+use crate::settings::{Settings, failback_of, failover_of};
+use api::{ReplicaSchedulingPreference, names};
+use federation::{
+    ApiSignal, ClusterFacts, ClusterPreference, Drain, FailbackRequest, Intent, MemberSignals,
+    NamespacePlacement, Placement, Preference, PreferenceInput, Role, Running, Suitability,
+    by_placement,
+};
+use k8s_openapi::jiff::Timestamp;
+use model::{ClusterName, ObjectKey};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// How long a person's request in an annotation counts, in seconds.
+const REQUEST_LIFE_SECS: i64 = 3600;
+
+/// What is known of one preference and of everything it depends on.
+#[derive(Clone, Copy, Debug)]
+pub struct PreferenceFacts<'a> {
+    /// The preference.
+    pub preference: &'a ReplicaSchedulingPreference,
+    /// The federated object of its target kind and its name; absent, nothing is divided.
+    pub target: Option<TargetView<'a>>,
+    /// Every registered member.
+    pub clusters: &'a BTreeMap<ClusterName, ClusterView>,
+    /// Reports of observers.
+    pub reports: &'a [HeardReport],
+    /// GlobalServices and what their Services select.
+    pub services: &'a [SteeredService],
+    /// The failure domain of the host, where it is known.
+    pub host_domain: Option<&'a str>,
+    /// The annotation of the KubeFedConfig that opens the brake.
+    pub released: Option<&'a str>,
+}
+
+/// The federated object whose replicas are divided.
+#[derive(Clone, Copy, Debug)]
+pub struct TargetView<'a> {
+    /// The target's API group.
+    pub group: &'a str,
+    /// The target's kind.
+    pub kind: &'a str,
+    /// Template and placement.
+    pub intent: &'a Intent,
+    /// Annotations of the federated object.
+    pub annotations: &'a BTreeMap<String, String>,
+    /// Where its namespace goes.
+    pub namespace: &'a NamespacePlacement,
+}
+
+/// What is known of one member.
+#[derive(Clone, Debug)]
+pub struct ClusterView {
+    /// Labels and place.
+    pub facts: ClusterFacts,
+    /// Its failure domain.
+    pub failure_domain: String,
+    /// Its API, as this process saw it.
+    pub api: ApiSignal,
+    /// The workload there.
+    pub workload: WorkloadSeen,
+}
+
+/// The workload in one member, from that member's cache.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum WorkloadSeen {
+    /// The cache never synced.
+    #[default]
+    Unknown,
+    /// It is not there.
+    Absent,
+    /// It is there; what a stale cache knew last counts.
+    Present {
+        /// `spec.replicas`.
+        replicas: i64,
+        /// `status.readyReplicas`.
+        ready: i64,
+        /// Pods that have been unschedulable for a minute (KubeFed's rule).
+        unschedulable: i64,
+    },
+}
+
+impl PreferenceFacts<'_> {
+    /// Namespace and name of the preference, and of its target.
+    pub fn key(&self) -> ObjectKey {
+        let metadata = &self.preference.metadata;
+        ObjectKey::new(
+            metadata.namespace.as_deref().unwrap_or_default(),
+            metadata.name.as_deref().unwrap_or_default(),
+        )
+    }
+}
+
+pub(crate) fn input(
+    facts: &PreferenceFacts<'_>,
+    settings: &Settings,
+    data_planes: &mut DataPlaneTrack,
+    clocks: Clocks,
+) -> PreferenceInput {
+    let spec = &facts.preference.spec;
+    let candidates = candidates(facts);
+    let key = facts.key();
+    let labels = pod_labels(facts.target.as_ref());
+    let steered = steered_by(facts.services, &key.namespace, &labels);
+    data_planes.keep(|name| facts.clusters.contains_key(name));
+    let returning = request(failback_annotation(facts), clocks.wall_secs);
+    let members = facts
+        .clusters
+        .iter()
+        .map(|(name, view)| {
+            let now = clocks.monotonic_millis;
+            let seen = seen(facts.reports, &steered, name, facts.host_domain, now);
+            let (running, capacity) = running(view.workload);
+            let signals = MemberSignals {
+                role: if candidates.contains(name) {
+                    Role::Candidate
+                } else {
+                    Role::Bystander
+                },
+                failure_domain: view.failure_domain.clone(),
+                api: view.api,
+                data_plane: data_planes.see(name, seen, now),
+                drain: Drain::No,
+                running,
+                capacity,
+                failback: if names_cluster(returning, name) {
+                    FailbackRequest::Requested
+                } else {
+                    FailbackRequest::None
+                },
+            };
+            (name.clone(), signals)
+        })
+        .collect();
+    PreferenceInput {
+        key,
+        preference: preference(facts.preference),
+        failover: failover_of(spec.failover.as_ref(), settings.failover),
+        failback: failback_of(spec.failback.as_ref(), settings.failback),
+        brake: settings.brake,
+        suitability: suitability(facts),
+        released: request(facts.released, clocks.wall_secs).map(str::to_owned),
+        members,
+    }
+}
+
+/// Clusters that the preference may use: all, unless it or the target's own word cuts them down,
+/// and never beyond where the namespace goes.
+fn candidates(facts: &PreferenceFacts<'_>) -> BTreeSet<ClusterName> {
+    let Some(target) = &facts.target else {
+        return BTreeSet::new();
+    };
+    let clusters: BTreeMap<ClusterName, ClusterFacts> = facts
+        .clusters
+        .iter()
+        .map(|(name, view)| (name.clone(), view.facts.clone()))
+        .collect();
+    let chosen = |placement: &Placement| -> BTreeSet<ClusterName> {
+        by_placement(placement, &clusters)
+            .into_iter()
+            .filter(|(_, choice)| choice.is_chosen())
+            .map(|(name, _)| name)
+            .collect()
+    };
+    let user = target
+        .annotations
+        .get(names::ANNOTATION_PLACEMENT)
+        .map(String::as_str);
+    let own = if user == Some("user") {
+        chosen(&target.intent.placement)
+    } else if facts.preference.spec.intersect_with_cluster_selector {
+        // `placement.clusters` is KubeFed's own old output; only the selector is the user's.
+        chosen(&Placement {
+            clusters: None,
+            cluster_selector: target.intent.placement.cluster_selector.clone(),
+        })
+    } else {
+        clusters.keys().cloned().collect()
+    };
+    match target.namespace {
+        NamespacePlacement::NotNeeded => own,
+        NamespacePlacement::NotFederated => BTreeSet::new(),
+        NamespacePlacement::Placed(placement) => {
+            own.intersection(&chosen(placement)).cloned().collect()
+        }
+    }
+}
+
+fn preference(object: &ReplicaSchedulingPreference) -> Preference {
+    let spec = &object.spec;
+    Preference {
+        total_replicas: i64::from(spec.total_replicas),
+        rebalance: spec.rebalance,
+        clusters: spec
+            .clusters
+            .iter()
+            .map(|(name, cluster)| {
+                let bounds = ClusterPreference {
+                    min_replicas: cluster.min_replicas,
+                    max_replicas: cluster.max_replicas,
+                    weight: cluster.weight,
+                };
+                (name.clone(), bounds)
+            })
+            .collect(),
+    }
+}
+
+/// Deployments and ReplicaSets with more than one replica and a rolling strategy may run twice for
+/// a while; of anything else nobody knows.
+fn suitability(facts: &PreferenceFacts<'_>) -> Suitability {
+    let Some(target) = &facts.target else {
+        return Suitability::Unsafe;
+    };
+    let rolls = match target.kind {
+        "Deployment" => {
+            let strategy = target.intent.template.pointer("/spec/strategy/type");
+            strategy.and_then(|strategy| strategy.as_str()) != Some("Recreate")
+        }
+        "ReplicaSet" => true,
+        _ => false,
+    };
+    if target.group == "apps" && rolls && facts.preference.spec.total_replicas > 1 {
+        Suitability::Safe
+    } else {
+        Suitability::Unsafe
+    }
+}
+
+fn pod_labels(target: Option<&TargetView<'_>>) -> BTreeMap<String, String> {
+    target
+        .and_then(|target| {
+            target
+                .intent
+                .template
+                .pointer("/spec/template/metadata/labels")
+        })
+        .and_then(|labels| labels.as_object())
+        .into_iter()
+        .flatten()
+        .filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned())))
+        .collect()
+}
+
+fn running(seen: WorkloadSeen) -> (Running, Option<i64>) {
+    match seen {
+        WorkloadSeen::Unknown => (Running::Unknown, None),
+        WorkloadSeen::Absent => (
+            Running::Known {
+                replicas: 0,
+                ready: 0,
+            },
+            None,
+        ),
+        WorkloadSeen::Present {
+            replicas,
+            ready,
+            unschedulable,
+        } => {
+            let capacity = (unschedulable > 0).then_some((replicas - unschedulable).max(0));
+            (Running::Known { replicas, ready }, capacity)
+        }
+    }
+}
+
+fn failback_annotation<'a>(facts: &PreferenceFacts<'a>) -> Option<&'a str> {
+    let annotations = facts.preference.metadata.annotations.as_ref()?;
+    annotations
+        .get(federation::ANNOTATION_FAILBACK)
+        .map(String::as_str)
+}
+
+/// What a person's request says, while it counts: `<time> <words>`.
+fn request(annotation: Option<&str>, wall_secs: i64) -> Option<&str> {
+    let (time, words) = annotation?.split_once(' ')?;
+    let asked: Timestamp = time.parse().ok()?;
+    let age = wall_secs - asked.as_second();
+    (age.abs() <= REQUEST_LIFE_SECS).then_some(words.trim())
+}
+
+fn names_cluster(request: Option<&str>, cluster: &ClusterName) -> bool {
+    request.is_some_and(|names| {
+        names
+            .split(',')
+            .any(|name| name.trim() == "*" || name.trim() == cluster.as_str())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_counts_for_an_hour() {
+        let asked: Timestamp = "2026-11-21T08:00:00Z".parse().unwrap();
+        let annotation = Some("2026-11-21T08:00:00Z a, b");
+        let after = |secs| request(annotation, asked.as_second() + secs);
+        assert_eq!(after(0), Some("a, b"));
+        assert_eq!(after(3600), Some("a, b"));
+        assert_eq!(after(3601), None);
+        assert_eq!(request(Some("whenever a"), 0), None);
+        assert!(names_cluster(after(0), &"b".into()));
+        assert!(!names_cluster(after(0), &"c".into()));
+        assert!(names_cluster(Some("*"), &"c".into()));
+    }
+}
