@@ -16,8 +16,9 @@ use meridian_dns::{
 
 /// How many names of each kind.
 const NAMES: usize = 1000;
-/// How many queries a round asks.
-const QUERIES: usize = 20_000;
+/// How many different queries there are, and how often a round asks them all.
+const QUERIES: usize = 1000;
+const PASSES: usize = 20;
 /// How many rounds; the median counts.
 const ROUNDS: usize = 31;
 /// How many prefixes the view table has, and how many views.

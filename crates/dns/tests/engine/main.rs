@@ -5,6 +5,8 @@ mod allocation;
 #[cfg(test)]
 mod oracle;
 #[cfg(test)]
+mod peers;
+#[cfg(test)]
 mod properties;
 #[cfg(test)]
 mod publishing;
