@@ -285,14 +285,14 @@ impl Reader<'_> {
     fn values(&mut self) -> Result<Vec<String>, Status> {
         match self.next() {
             Token::Open => {}
-            other => return Err(expected(&other, "'('")),
+            other => return Err(unparsed(&other, "'('")),
         }
         let mut values = vec![self.value()];
         loop {
             match self.next() {
                 Token::Comma => values.push(self.value()),
                 Token::Close => return Ok(values),
-                other => return Err(expected(&other, "',' or ')'")),
+                other => return Err(unparsed(&other, "',' or ')'")),
             }
         }
     }
@@ -331,22 +331,34 @@ fn tokens(text: &str) -> Vec<Token> {
 }
 
 fn expected(found: &Token, expected: &str) -> Status {
-    let found = match found {
-        Token::End => "",
-        Token::Comma => ",",
-        Token::Equal => "=",
-        Token::DoubleEqual => "==",
-        Token::NotEqual => "!=",
-        Token::Open => "(",
-        Token::Close => ")",
-        Token::Not => "!",
-        Token::Above => ">",
-        Token::Below => "<",
-        Token::In => "in",
-        Token::NotIn => "notin",
-        Token::Word(word) => word,
-    };
-    Status::bad_request(format!("found '{found}', expected: {expected}"))
+    Status::bad_request(format!("found '{}', expected: {expected}", found.text()))
+}
+
+fn unparsed(found: &Token, expected: &str) -> Status {
+    let found = found.text();
+    Status::bad_request(format!(
+        "unable to parse requirement: found '{found}' expected: {expected}"
+    ))
+}
+
+impl Token {
+    fn text(&self) -> &str {
+        match self {
+            Self::End => "",
+            Self::Comma => ",",
+            Self::Equal => "=",
+            Self::DoubleEqual => "==",
+            Self::NotEqual => "!=",
+            Self::Open => "(",
+            Self::Close => ")",
+            Self::Not => "!",
+            Self::Above => ">",
+            Self::Below => "<",
+            Self::In => "in",
+            Self::NotIn => "notin",
+            Self::Word(word) => word,
+        }
+    }
 }
 
 /// A label key has a name of at most 63 characters and an optional prefix.

@@ -208,15 +208,6 @@ impl Status {
         status
     }
 
-    /// 406.
-    pub fn not_acceptable(accepted: &[&str]) -> Self {
-        let message = format!(
-            "only the following media types are accepted: {}",
-            accepted.join(", ")
-        );
-        Self::plain(406, "NotAcceptable", message)
-    }
-
     /// 415.
     pub fn unsupported_media_type(accepted: &[&str]) -> Self {
         let message = format!(

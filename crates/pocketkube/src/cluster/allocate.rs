@@ -105,9 +105,8 @@ impl Cluster {
             match given.parse::<Ipv4Addr>() {
                 Ok(address) if !Block::SERVICES.contains(address) => {
                     let why = format!(
-                        "failed to allocate IP {given}: the provided IP ({given}) is not in the \
-                         valid range. The range of valid IPs is {}",
-                        Block::SERVICES
+                        "failed to allocate IP {given}: the provided network does not match the \
+                         current range"
                     );
                     causes.push(Cause::invalid("spec.clusterIPs", &shown, &why));
                 }

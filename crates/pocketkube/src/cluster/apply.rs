@@ -5,6 +5,8 @@ use super::write::{Managers, Sent, Target, Written};
 use super::{Caller, Cluster, rules};
 use crate::kinds::Kind;
 use crate::object::{self, Object};
+use crate::registry::split_api_version;
+use crate::schema;
 use crate::status::Status;
 use serde_json::Value;
 
@@ -22,6 +24,7 @@ impl Cluster {
     ) -> Result<Written, Status> {
         let kind = self.kind(target.resource)?;
         check_wanted(target, wanted)?;
+        check_fields(&kind, wanted)?;
         for _ in 0..RACES_MAX {
             let edit = |old: &Object| {
                 let merged =
@@ -96,11 +99,19 @@ fn check_wanted(target: &Target<'_>, wanted: &Value) -> Result<(), Status> {
             "Object 'apiVersion' is missing in '{wanted}'"
         )));
     }
-    if version != resource.api_version() || kind != resource.kind {
+    let (group, _) = split_api_version(version);
+    if group != resource.group || kind != resource.kind {
+        let message = match group {
+            "" => format!("invalid object type: /{version}, Kind={kind}"),
+            _ => format!("invalid object type: {version}, Kind={kind}"),
+        };
+        return Err(Status::bad_request(message));
+    }
+    if version != resource.api_version() {
         let message = format!(
-            "incorrect type specified ({version}, Kind={kind}); expected {}, Kind={}",
-            resource.api_version(),
-            resource.kind
+            "Incorrect version specified in apply patch. Specified patch version: {version}, \
+             expected: {}",
+            resource.api_version()
         );
         return Err(Status::bad_request(message));
     }
@@ -116,4 +127,36 @@ fn check_wanted(target: &Target<'_>, wanted: &Value) -> Result<(), Status> {
         return Err(Status::bad_request(message));
     }
     Ok(())
+}
+
+/// An apply names no fields that its kind does not have.
+fn check_fields(kind: &Kind, wanted: &Value) -> Result<(), Status> {
+    let unknown = schema::unknown_fields(kind.schema(), wanted);
+    if unknown.is_empty() {
+        return Ok(());
+    }
+    let lines: Vec<String> = unknown
+        .iter()
+        .map(|problem| {
+            let path = problem
+                .trim_start_matches("unknown field ")
+                .trim_matches('"');
+            format!(".{path}: field not declared in schema")
+        })
+        .collect();
+    let listed = match lines.as_slice() {
+        [only] => only.clone(),
+        several => format!("errors:\n  {}", several.join("\n  ")),
+    };
+    let version = match kind.resource.group.as_str() {
+        "" => format!("/{}", kind.resource.version),
+        _ => kind.resource.api_version(),
+    };
+    let message = format!(
+        "failed to create typed patch object ({}/{}; {version}, Kind={}): {listed}",
+        object::namespace(wanted),
+        object::name(wanted),
+        kind.resource.kind
+    );
+    Err(Status::plain(500, "", message))
 }

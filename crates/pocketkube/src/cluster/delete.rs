@@ -163,7 +163,8 @@ fn mark(now: Timestamp, resource: &Resource, object: &mut Value, options: &Delet
             .as_i64()
             .unwrap_or(0)
     });
-    if resource.qualified() == "namespaces" {
+    let is_namespace = resource.qualified() == "namespaces";
+    if is_namespace {
         object["status"]["phase"] = "Terminating".into();
     }
     let metadata = object::metadata_mut(object);
@@ -181,7 +182,10 @@ fn mark(now: Timestamp, resource: &Resource, object: &mut Value, options: &Delet
             "deletionTimestamp".to_owned(),
             crate::clock::seconds(at).into(),
         );
-        metadata.insert("deletionGracePeriodSeconds".to_owned(), grace.into());
+        // Namespaces end by their own controller, not by grace.
+        if !is_namespace {
+            metadata.insert("deletionGracePeriodSeconds".to_owned(), grace.into());
+        }
         if let Some(generation) = metadata.get("generation").and_then(Value::as_i64)
             && !was_marked
         {

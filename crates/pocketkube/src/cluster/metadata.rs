@@ -130,6 +130,28 @@ pub(super) fn keep_system_fields(old: &Object, new: &mut Value) {
     tidy(metadata);
 }
 
+/// A patch may change neither the name nor the uid of its object.
+pub(super) fn check_patched(
+    resource: &Resource,
+    name: &str,
+    old: &Object,
+    new: &Value,
+) -> Result<(), Status> {
+    let given = object::name(new);
+    if given != name {
+        let message =
+            format!("the name of the object ({given}) does not match the name on the URL ({name})");
+        return Err(Status::bad_request(message));
+    }
+    let uid = object::uid(new);
+    if !uid.is_empty() && uid != object::uid(old) {
+        let cause = Cause::invalid("metadata.uid", &uid.into(), "field is immutable");
+        // Upstream checks it twice and says so twice.
+        return Err(Status::invalid(resource, name, vec![cause.clone(), cause]));
+    }
+    Ok(())
+}
+
 /// Optimistic concurrency: the version and uid that the caller read must still be there.
 pub(super) fn check_version(resource: &Resource, old: &Object, new: &Value) -> Result<(), Status> {
     let name = object::name(old);
@@ -287,8 +309,38 @@ pub(super) fn ordered(object: Value) -> Value {
             ordered.insert(key.to_owned(), value);
         }
     }
+    if let Some(Value::Object(metadata)) = ordered.get_mut("metadata") {
+        let mut listed: Vec<(String, Value)> = std::mem::take(metadata).into_iter().collect();
+        listed.sort_by_key(|(field, _)| place_of(field));
+        metadata.extend(listed);
+    }
     ordered.extend(fields);
     Value::Object(ordered)
+}
+
+/// Where a field of metadata stands in the server's own type.
+fn place_of(field: &str) -> usize {
+    const ORDER: [&str; 15] = [
+        "name",
+        "generateName",
+        "namespace",
+        "selfLink",
+        "uid",
+        "resourceVersion",
+        "generation",
+        "creationTimestamp",
+        "deletionTimestamp",
+        "deletionGracePeriodSeconds",
+        "labels",
+        "annotations",
+        "ownerReferences",
+        "finalizers",
+        "managedFields",
+    ];
+    ORDER
+        .iter()
+        .position(|known| *known == field)
+        .unwrap_or(ORDER.len())
 }
 
 /// Empty maps and lists are not stored, as Go's `omitempty` has it.

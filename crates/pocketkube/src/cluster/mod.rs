@@ -301,7 +301,14 @@ impl Cluster {
         match unknown {
             None => Ok(()),
             Some(term) => {
-                let message = format!("field label not supported: {}", term.field);
+                let message = match resource.is_custom() || has_own_fields(resource) {
+                    true => format!("field label not supported: {}", term.field),
+                    false => format!(
+                        "{:?} is not a known field selector: only \"metadata.name\", \
+                         \"metadata.namespace\"",
+                        term.field
+                    ),
+                };
                 Err(Status::bad_request(message))
             }
         }
@@ -338,6 +345,22 @@ impl Cluster {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Whether upstream registers field selectors of a built-in kind's own, which words its errors.
+fn has_own_fields(resource: &Resource) -> bool {
+    let kinds = [
+        "events",
+        "jobs.batch",
+        "namespaces",
+        "nodes",
+        "pods",
+        "replicasets.apps",
+        "replicationcontrollers",
+        "secrets",
+        "services",
+    ];
+    kinds.contains(&resource.qualified().as_str())
 }
 
 /// The key of an object in its table, as etcd has it.

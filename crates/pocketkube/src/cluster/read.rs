@@ -10,9 +10,14 @@ use crate::selector::{FieldSelector, LabelSelector};
 use crate::status::{Cause, Details, Status};
 use crate::store::Compacted;
 use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::alphabet::URL_SAFE;
+use base64::engine::general_purpose::{GeneralPurpose, NO_PAD};
 use serde_json::{Value, json};
 use std::sync::Arc;
+
+/// As lenient as Go's decoder.
+const TOKENS: GeneralPurpose =
+    GeneralPurpose::new(&URL_SAFE, NO_PAD.with_decode_allow_trailing_bits(true));
 
 /// Which objects, and of which version.
 #[derive(Debug, Clone, Default)]
@@ -174,7 +179,7 @@ impl Token {
             let message = format!("invalid continue token: continue key is not valid: {why}");
             Status::bad_request(message)
         };
-        let bytes = URL_SAFE_NO_PAD
+        let bytes = TOKENS
             .decode(text.trim_end_matches('='))
             .map_err(|cause| broken(&cause.to_string()))?;
         let value: Value =
@@ -192,7 +197,7 @@ impl Token {
     fn encode(&self) -> String {
         let version = self.version.map_or(json!(-1), |version| json!(version));
         let value = json!({"v": "meta.k8s.io/v1", "rv": version, "start": self.start});
-        URL_SAFE_NO_PAD.encode(value.to_string())
+        TOKENS.encode(value.to_string())
     }
 }
 

@@ -1,7 +1,7 @@
 //! Where the pipeline asks what a kind does differently, and words the answers as errors.
 
 use super::options::{FieldValidation, Force, Part, Patch, Propagation, WriteOptions};
-use super::write::Sent;
+use super::write::{Origin, Sent};
 use super::{Caller, Cluster};
 use crate::apply::{self, Operation, Writer};
 use crate::kinds::Kind;
@@ -11,29 +11,19 @@ use crate::resource::Resource;
 use crate::status::{Cause, Details, Status};
 use serde_json::Value;
 
-/// Where an object came from, which decides how its faults are reported.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Decoded {
-    /// From a body.
-    Sent,
-    /// From a patch of an object.
-    Changed,
-}
-
 /// Prunes and defaults an object, and tells about fields that are unknown or given twice.
 pub(super) fn decode(
     kind: &Kind,
     sent: Sent,
     options: &WriteOptions,
-    decoded: Decoded,
 ) -> Result<(Value, Vec<String>), Status> {
-    let mut object = sent.value;
+    let (mut object, is_patched) = (sent.value, sent.origin == Origin::Patch);
     let resource = &kind.resource;
     object["apiVersion"] = resource.api_version().into();
     object["kind"] = resource.kind.as_str().into();
-    let shown = (decoded == Decoded::Changed).then(|| object.to_string());
-    let mut problems = kind.decode(&mut object).map_err(|message| match shown {
-        Some(shown) => bad_patch(&shown, &message),
+    let shown = is_patched.then(|| object.to_string());
+    let mut problems = kind.decode(&mut object).map_err(|message| match &shown {
+        Some(shown) => bad_patch(shown, &message),
         None => Status::bad_request(message),
     })?;
     problems.extend(
@@ -47,6 +37,13 @@ pub(super) fn decode(
         FieldValidation::Warn => Ok((object, problems)),
         FieldValidation::Strict if problems.is_empty() => Ok((object, problems)),
         FieldValidation::Strict => {
+            if let Some(shown) = &shown {
+                let listed = problems.join(", ");
+                return Err(bad_patch(
+                    shown,
+                    &format!(": strict decoding error: {listed}"),
+                ));
+            }
             let message = format!(
                 "{} in version {:?} cannot be handled as a {}: strict decoding error: {}",
                 resource.kind,
@@ -118,7 +115,10 @@ pub(super) fn patched(kind: &Kind, old: &Object, patch: &Patch) -> Result<Sent, 
             .map_err(|cause| Status::bad_request(cause.to_string()))?,
         Patch::Apply { .. } => return Err(Status::method_not_allowed()),
     };
-    Ok(value.into())
+    Ok(Sent {
+        origin: Origin::Patch,
+        ..Sent::from(value)
+    })
 }
 
 /// A value without schema after a patch: a Scale.

@@ -5,8 +5,7 @@
 //! if the object has not moved meanwhile.
 
 use super::options::{DryRun, Part, WriteOptions};
-use super::rules::{self, Decoded};
-use super::{Caller, Cluster, key, metadata};
+use super::{Caller, Cluster, key, metadata, rules};
 use crate::kinds::Kind;
 use crate::object::{self, Object};
 use crate::resource::Resource;
@@ -41,6 +40,17 @@ pub(crate) struct Sent {
     pub(crate) duplicates: Vec<String>,
     /// Whether `managedFields` still has to follow.
     pub(crate) managers: Managers,
+    /// How it came about.
+    pub(crate) origin: Origin,
+}
+
+/// How an object that is to be written came about, which words its errors.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// The client sent it.
+    Body,
+    /// The client sent a patch.
+    Patch,
 }
 
 /// Whether `managedFields` has followed a change.
@@ -58,6 +68,7 @@ impl From<Value> for Sent {
             value,
             duplicates: Vec::new(),
             managers: Managers::Track,
+            origin: Origin::Body,
         }
     }
 }
@@ -141,7 +152,7 @@ impl Cluster {
             return Err(Status::plain(500, "", message));
         }
         let managers = sent.managers;
-        let (mut object, warnings) = rules::decode(&kind, sent, options, Decoded::Sent)?;
+        let (mut object, warnings) = rules::decode(&kind, sent, options)?;
         let generated = metadata::draw_name(self, &mut object);
         metadata::fill_new(self, &mut object);
         if managers == Managers::Track {
@@ -263,9 +274,12 @@ impl Cluster {
             part,
             ..
         } = *target;
+        if sent.origin == Origin::Patch {
+            metadata::check_patched(resource, name, old, &sent.value)?;
+        }
         metadata::check_version(resource, old, &sent.value)?;
         let managers = sent.managers;
-        let (mut new, warnings) = rules::decode(kind, sent, options, Decoded::Changed)?;
+        let (mut new, warnings) = rules::decode(kind, sent, options)?;
         metadata::keep_system_fields(old, &mut new);
         kind.prepare_update(part, &mut new, old);
         if managers == Managers::Track {

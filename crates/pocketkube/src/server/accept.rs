@@ -36,7 +36,15 @@ pub(crate) fn form(accept: &str) -> Result<Form, Status> {
     accept
         .split(',')
         .find_map(form_of_entry)
-        .ok_or_else(|| Status::not_acceptable(&["application/json", "application/yaml"]))
+        .ok_or_else(|| not_acceptable())
+}
+
+fn not_acceptable() -> Status {
+    let message = "406: Not Acceptable\n\nAvailable representations: application/json, \
+                   application/yaml, application/json;stream=watch";
+    let mut status = Status::plain(406, "NotAcceptable", message);
+    status.details = Some(Box::default());
+    status
 }
 
 /// The first form of `Accept` for kinds that have neither table nor metadata form.

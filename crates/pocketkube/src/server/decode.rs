@@ -28,6 +28,7 @@ pub(crate) struct Body {
 pub(crate) fn object(media_type: &str, bytes: &[u8], kind: &str) -> Result<Body, Status> {
     let body = match media_type {
         "" | "application/json" | "*/*" => json(bytes).map_err(|cause| {
+            let cause = go_cause(bytes, &cause);
             Status::bad_request(format!(
                 "the object provided is unrecognized (must be of type {kind}): couldn't get \
                  version/kind; json parse error: {cause} ({})",
@@ -162,6 +163,28 @@ fn go_name(api_version: &str, kind: &str) -> String {
 /// The part of a `Content-Type` or `Accept` entry before its parameters.
 pub(crate) fn media_type(header: &str) -> &str {
     header.split(';').next().unwrap_or_default().trim()
+}
+
+/// What Go's decoder says of broken JSON.
+pub(crate) fn go_cause(bytes: &[u8], cause: &serde_json::Error) -> String {
+    if cause.is_eof() {
+        return "unexpected end of JSON input".to_owned();
+    }
+    let line_start: usize = bytes
+        .split_inclusive(|byte| *byte == b'\n')
+        .take(cause.line() - 1)
+        .map(<[u8]>::len)
+        .sum();
+    let at = line_start + cause.column().saturating_sub(1);
+    match bytes.get(at) {
+        Some(byte) => {
+            format!(
+                "invalid character '{}' looking for beginning of value",
+                char::from(*byte)
+            )
+        }
+        None => cause.to_string(),
+    }
 }
 
 /// How errors name a JSON type.

@@ -10,7 +10,7 @@ use crate::cluster::Cluster;
 use crate::registry::Registry;
 use crate::resource::Resource;
 use http::Method;
-use http::header::{ACCEPT, HOST};
+use http::header::ACCEPT;
 use serde_json::{Value, json};
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -79,7 +79,7 @@ pub(crate) fn answer(cluster: &Cluster, request: &Request) -> Option<Answer> {
         [] => Answer::value(200, &paths(&registry)),
         ["api"] => match aggregated(&registry, form, |group| group.is_empty()) {
             Some(answer) => answer,
-            None => Answer::value(200, &core_versions(request.header(HOST))),
+            None => Answer::value(200, &core_versions(&request.authority)),
         },
         ["apis"] => match aggregated(&registry, form, |group| !group.is_empty()) {
             Some(answer) => answer,

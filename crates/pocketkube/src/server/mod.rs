@@ -29,7 +29,7 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::response::Response;
 use bytes::Bytes;
-use http::header::ACCEPT;
+use http::header::{ACCEPT, HOST};
 use http::request::Parts;
 use http::{HeaderMap, Method};
 use path::ResourcePath;
@@ -57,6 +57,8 @@ struct Server {
 pub(crate) struct Request {
     pub(crate) method: Method,
     pub(crate) path: String,
+    /// Host and port that the client asked.
+    pub(crate) authority: String,
     pub(crate) query: Query,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
@@ -174,7 +176,12 @@ async fn read(parts: Parts, body: Body, query: Query) -> Result<Request, Status>
             );
             Status::plain(413, "RequestEntityTooLarge", message)
         })?;
+    let host = parts.headers.get(HOST).and_then(|host| host.to_str().ok());
+    let authority = parts.uri.authority().map(ToString::to_string);
     Ok(Request {
+        authority: authority
+            .or_else(|| host.map(str::to_owned))
+            .unwrap_or_default(),
         method: parts.method,
         path: parts.uri.path().to_owned(),
         query,

@@ -167,6 +167,10 @@ fn evict(call: &Call<'_>) -> Result<Answer, Status> {
         None => call.request.query.delete_options(None)?,
     };
     let path = call.path;
+    if object::name(&body) != path.name {
+        let message = "name in URL does not match name in Eviction object";
+        return Err(Status::bad_request(message));
+    }
     call.cluster.delete(
         &call.caller(),
         call.resource,

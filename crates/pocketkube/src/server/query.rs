@@ -184,7 +184,7 @@ impl Query {
             ("Background", _) => Some(Propagation::Background),
             ("Foreground", _) => Some(Propagation::Foreground),
             (other, _) => {
-                let allowed = ["Background", "Foreground", "Orphan", "nil"];
+                let allowed = ["Foreground", "Background", "Orphan", "nil"];
                 causes.push(Cause::unsupported(
                     "propagationPolicy",
                     &other.into(),

@@ -39,10 +39,11 @@ pub(crate) fn answer(
     }
     let registry = cluster.registry();
     let Some(resource) = registry.by_path(&path.group, &path.version, &path.plural) else {
-        return Err(match registry.version(&path.group, &path.version).next() {
-            Some(_) => Status::no_such_path(),
-            None => return Ok(Reply::Whole(super::discovery::nothing_here())),
-        });
+        let is_known = registry.all().any(|resource| resource.group == path.group);
+        return match is_known {
+            true => Err(Status::no_such_path()),
+            false => Ok(Reply::Whole(super::discovery::nothing_here())),
+        };
     };
     let is_placed = resource.is_namespaced() != path.namespace.is_empty();
     let is_collection = path.name.is_empty() && request.method == Method::GET;
@@ -337,9 +338,10 @@ impl Call<'_> {
         let query = &self.request.query;
         let bytes = &self.request.body;
         let json = || {
-            decode::json(bytes)
-                .map(|body| body.value)
-                .map_err(|cause| Status::bad_request(format!("error decoding patch: {cause}")))
+            decode::json(bytes).map(|body| body.value).map_err(|cause| {
+                let cause = decode::go_cause(bytes, &cause);
+                Status::bad_request(format!("error decoding patch: {cause}"))
+            })
         };
         match self.media_type() {
             "application/json-patch+json" => json().map(Patch::Json),
@@ -357,7 +359,7 @@ impl Call<'_> {
                     force: query.force(),
                 })
             }
-            _ => Err(unsupported_patch(self.resource)),
+            _ => Err(unsupported_patch()),
         }
     }
 
@@ -448,16 +450,10 @@ fn success(resource: &Resource, object: &Value) -> Value {
     })
 }
 
-fn unsupported_patch(resource: &Resource) -> Status {
-    let mut accepted = vec![
-        "application/json-patch+json",
-        "application/merge-patch+json",
-    ];
-    if !resource.is_custom() {
-        accepted.push("application/strategic-merge-patch+json");
-    }
-    accepted.extend(["application/apply-patch+yaml"]);
-    Status::unsupported_media_type(&accepted)
+fn unsupported_patch() -> Status {
+    let mut status = Status::plain(415, "UnsupportedMediaType", "415: Unsupported Media Type");
+    status.details = Some(Box::default());
+    status
 }
 
 fn apply_needs_manager() -> Status {
