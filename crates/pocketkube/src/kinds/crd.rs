@@ -16,11 +16,10 @@ pub(super) fn default(object: &mut Value) {
         fields.entry("listKind").or_insert_with(|| json!(format!("{kind}List")));
     }
     spec.entry("conversion").or_insert_with(|| json!({ "strategy": "None" }));
-    let stored: Vec<Value> = list(&spec["versions"])
+    let stored = list(&spec["versions"])
         .iter()
-        .filter(|version| version["storage"] == true)
-        .map(|version| version["name"].clone())
-        .collect();
+        .find(|version| version["storage"] == true)
+        .map(|version| version["name"].clone());
     let Some(fields) = object.as_object_mut() else { return };
     let status = fields.entry("status").or_insert_with(|| json!({}));
     let Some(status) = status.as_object_mut() else { return };
@@ -62,17 +61,18 @@ pub(super) fn validate(object: &Value, causes: &mut Vec<Cause>) {
         "Cluster" | "Namespaced" => {}
         _ => causes.push(Cause::unsupported("spec.scope", &spec["scope"], &["Cluster", "Namespaced"])),
     }
-    for (field, value) in [("plural", &plural), ("kind", &text(&spec["names"]["kind"]).to_lowercase())] {
+    for field in ["plural", "singular", "kind", "listKind"] {
+        let value = text(&spec["names"][field]).to_lowercase();
         let at = format!("spec.names.{field}");
         if value.is_empty() {
             causes.push(Cause::required(at, ""));
         } else {
-            for why in rules::rfc1035(value) {
+            for why in rules::rfc1035(&value) {
                 causes.push(Cause::invalid(&at, &spec["names"][field], &why));
             }
         }
     }
-    versions(spec, causes);
+    versions(object, causes);
 }
 
 pub(super) fn validate_update(new: &Value, old: &Value, causes: &mut Vec<Cause>) {
@@ -88,7 +88,8 @@ pub(super) fn validate_update(new: &Value, old: &Value, causes: &mut Vec<Cause>)
     }
 }
 
-fn versions(spec: &Value, causes: &mut Vec<Cause>) {
+fn versions(object: &Value, causes: &mut Vec<Cause>) {
+    let spec = &object["spec"];
     let versions = list(&spec["versions"]);
     let mut seen: Vec<&Value> = Vec::new();
     for (index, version) in versions.iter().enumerate() {
@@ -106,10 +107,17 @@ fn versions(spec: &Value, causes: &mut Vec<Cause>) {
     if stored != 1 {
         let why = "must have exactly one version marked as storage version";
         causes.push(Cause::invalid("spec.versions", &json!(shown(versions)), why));
-        let empty = json!([]);
         if stored == 0 {
             let why = "must have at least one stored version";
-            causes.push(Cause::invalid("status.storedVersions", &empty, why));
+            causes.push(Cause::invalid("status.storedVersions", &Value::Null, why));
+        }
+    }
+    let known = list(&object["status"]["storedVersions"]);
+    for version in versions.iter().filter(|version| version["storage"] == true) {
+        if !known.contains(&version["name"]) {
+            let name = version["name"].as_str().unwrap_or_default();
+            let why = format!("must have the storage version {name}");
+            causes.push(Cause::invalid("status.storedVersions", &json!(known), &why));
         }
     }
     // The server moves what all versions share to the top before it checks.
@@ -125,7 +133,7 @@ fn versions(spec: &Value, causes: &mut Vec<Cause>) {
             causes.extend(admit(&open_api, &path));
         } else {
             let path = format!("spec.versions[{index}].schema.openAPIV3Schema");
-            causes.push(Cause::required(path, "schemas are required"));
+            causes.push(Cause::required(path, ""));
         }
         if is_shared {
             break;
@@ -139,6 +147,12 @@ fn shown(versions: &[Value]) -> Vec<Value> {
             "Name": version["name"],
             "Served": version["served"],
             "Storage": version["storage"],
+            "Deprecated": version["deprecated"] == true,
+            "DeprecationWarning": version["deprecationWarning"],
+            "Schema": null,
+            "Subresources": null,
+            "AdditionalPrinterColumns": null,
+            "SelectableFields": null,
         })
     };
     versions.iter().map(brief).collect()

@@ -4,6 +4,7 @@ use super::hooks;
 use super::openapi;
 use super::Kind;
 use crate::resource::{Cell, Column, Origin, Resource, ScalePaths, Scope, Subresource, Verb};
+use crate::status::Cause;
 use crate::schema::{Rules, Schema, Shape, Unknown, from_open_api};
 use serde_json::{Value, json};
 use std::sync::{Arc, OnceLock};
@@ -133,4 +134,45 @@ fn columns(given: &Value) -> Vec<Column> {
         }
     };
     given.as_array().into_iter().flatten().map(column).collect()
+}
+
+/// What is wrong with the numbers that the scale subresource reads.
+pub(super) fn scale_faults(resource: &Resource, object: &Value) -> Vec<Cause> {
+    let Some(scale) = &resource.scale else { return Vec::new() };
+    let mut faults = Vec::new();
+    for path in [&scale.spec_replicas, &scale.status_replicas] {
+        let mut value = object;
+        let steps: Vec<&str> = path.trim_start_matches('.').split('.').collect();
+        for (index, step) in steps.iter().enumerate() {
+            if !value.is_object() {
+                faults.push(scale_fault(path, value, "map[string]interface{}"));
+                break;
+            }
+            let Some(next) = value.get(step) else { break };
+            value = next;
+            let is_last = index + 1 == steps.len();
+            if is_last && value.as_i64().is_none() {
+                faults.push(scale_fault(path, value, "int64"));
+            }
+        }
+    }
+    faults
+}
+
+fn scale_fault(path: &str, found: &Value, expected: &str) -> Cause {
+    let kind = match found {
+        Value::Null => "<nil>",
+        Value::Bool(_) => "bool",
+        Value::Number(number) if number.is_f64() => "float64",
+        Value::Number(_) => "int64",
+        Value::String(_) => "string",
+        Value::Array(_) => "[]interface {}",
+        Value::Object(_) => "map[string]interface {}",
+    };
+    let shown = match found {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    };
+    let why = format!("{path} accessor error: {shown} is of the type {kind}, expected {expected}");
+    Cause::invalid(path, &json!(0), &why)
 }

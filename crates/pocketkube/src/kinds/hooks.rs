@@ -28,8 +28,6 @@ pub(super) enum NameRule {
     Subdomain,
     /// RFC 1123 label.
     Label,
-    /// RFC 1035 label.
-    Rfc1035,
     /// Anything that can be one part of a path.
     PathSegment,
 }
@@ -154,6 +152,7 @@ pub(super) const SLICE: Hooks = Hooks {
     generation: Generation::Everything,
     ..PLAIN
 };
+pub(super) const INGRESS_CLASS: Hooks = SPEC;
 pub(super) const INGRESS: Hooks = Hooks { validate: validate::ingress, ..SPEC };
 pub(super) const NETWORK_POLICY: Hooks = Hooks { default: defaults::network_policy, ..SPEC };
 pub(super) const DISRUPTION_BUDGET: Hooks =
@@ -169,7 +168,7 @@ pub(super) const ROLE_BINDING: Hooks = Hooks {
 pub(super) const PRIORITY_CLASS: Hooks = Hooks {
     default: defaults::priority_class,
     validate_update: immutable::priority_class,
-    ..PLAIN
+    ..SPEC
 };
 pub(super) const STORAGE_CLASS: Hooks = Hooks {
     default: defaults::storage_class,

@@ -20,6 +20,9 @@ pub(super) fn prepare_create(kind: &Kind, object: &mut Value) {
     }
     let has_generation = kind.hooks.generation != Generation::None;
     if let Some(meta) = fields.get_mut("metadata").and_then(Value::as_object_mut) {
+        if !kind.resource.is_namespaced() {
+            meta.shift_remove("namespace");
+        }
         if has_generation {
             meta.insert("generation".to_owned(), json!(1));
         } else {

@@ -142,7 +142,6 @@ fn name_problems(rule: NameRule, name: &str) -> Vec<String> {
             vec!["must not contain dots".to_owned()]
         }
         NameRule::Label => names::label(name),
-        NameRule::Rfc1035 => names::rfc1035(name),
         NameRule::PathSegment => names::path_segment(name),
     }
 }

@@ -21,6 +21,9 @@ mod table_of_kinds;
 mod validate;
 
 pub use convert::convert;
+#[cfg(test)]
+mod recorded;
+
 pub(crate) use custom::embedded_meta;
 pub use custom::custom_kinds;
 pub use documents::definitions;
@@ -169,12 +172,33 @@ impl Kind {
     fn validate_body(&self, new: &Value, old: Option<&Value>, causes: &mut Vec<Cause>) {
         if self.is_custom() {
             let found = schema::validate(self.schema(), new, old);
-            let sound = found.is_empty();
+            let is_unfit = found.iter().any(hides_rules);
             causes.extend(found);
-            if let (Some(rules), true) = (&self.rules, sound) {
-                causes.extend(schema::validate_rules(rules, new, old));
+            causes.extend(custom::scale_faults(&self.resource, new));
+            match &self.rules {
+                Some(_) if is_unfit => causes.push(rules_not_checked()),
+                Some(rules) => causes.extend(schema::validate_rules(rules, new, old)),
+                None => {}
             }
         }
         (self.hooks.validate)(new, causes);
     }
+}
+
+/// Whether a fault is of the kind that rules cannot be evaluated on.
+fn hides_rules(cause: &Cause) -> bool {
+    const HIDING: [&str; 5] = [
+        "FieldValueTypeInvalid",
+        "FieldValueRequired",
+        "FieldValueNotSupported",
+        "FieldValueTooLong",
+        "FieldValueTooMany",
+    ];
+    HIDING.contains(&cause.reason.as_str())
+}
+
+fn rules_not_checked() -> Cause {
+    let why = "some validation rules were not checked because the object was invalid; correct the \
+               existing errors to complete validation";
+    Cause::invalid("<nil>", &Value::Null, why)
 }

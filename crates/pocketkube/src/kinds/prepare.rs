@@ -46,6 +46,8 @@ pub(super) fn job(object: &mut Value) {
         object["spec"]["selector"] =
             json!({ "matchLabels": { "batch.kubernetes.io/controller-uid": uid } });
     }
+    // Labels that were taken from the template follow it.
+    let follows = object["metadata"]["labels"] == object["spec"]["template"]["metadata"]["labels"];
     let template = &mut object["spec"]["template"];
     if template["metadata"].is_null() {
         template["metadata"] = json!({});
@@ -63,6 +65,9 @@ pub(super) fn job(object: &mut Value) {
         if labels[key].is_null() {
             labels[key] = json!(value);
         }
+    }
+    if follows {
+        object["metadata"]["labels"] = object["spec"]["template"]["metadata"]["labels"].clone();
     }
 }
 

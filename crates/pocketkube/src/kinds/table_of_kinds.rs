@@ -45,6 +45,9 @@ enum Verbs {
     Create,
 }
 
+/// Group, version and kind.
+type Names = (&'static str, &'static str, &'static str);
+
 const IN_ALL: &[&str] = &["all"];
 const EXTENSIONS: &[&str] = &["api-extensions"];
 const RBAC: &str = "rbac.authorization.k8s.io";
@@ -55,8 +58,8 @@ pub(super) fn build() -> Vec<Arc<Kind>> {
 }
 
 /// Group, version and kind that an OpenAPI definition describes.
-pub(super) fn kind_of(definition: &str) -> Option<(&'static str, &'static str, &'static str)> {
-    static NAMES: OnceLock<Vec<(String, (&str, &str, &str))>> = OnceLock::new();
+pub(super) fn kind_of(definition: &str) -> Option<Names> {
+    static NAMES: OnceLock<Vec<(String, Names)>> = OnceLock::new();
     let names = NAMES.get_or_init(|| {
         let named = |row: &Row| {
             let resource = row.resource(Vec::new());
@@ -317,7 +320,8 @@ fn network_and_policy_rows() -> Vec<Row> {
         spaced("coordination.k8s.io", "Lease", "leases"),
         spaced("discovery.k8s.io", "EndpointSlice", "endpointslices").hooks(&hooks::SLICE),
         spaced("events.k8s.io", "Event", "events").short(&["ev"]).hooks(&hooks::NEW_EVENT),
-        cluster("networking.k8s.io", "IngressClass", "ingressclasses"),
+        cluster("networking.k8s.io", "IngressClass", "ingressclasses")
+            .hooks(&hooks::INGRESS_CLASS),
         spaced("networking.k8s.io", "Ingress", "ingresses")
             .short(&["ing"])
             .with_status()

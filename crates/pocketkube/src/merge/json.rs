@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 /// Operations that one JSON patch may hold.
-pub const OPERATIONS_MAX: usize = 10_000;
+const OPERATIONS_MAX: usize = 10_000;
 
 /// A document after the operations of a JSON patch (RFC 6902); all apply, or none.
 ///

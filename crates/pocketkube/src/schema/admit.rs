@@ -39,14 +39,25 @@ fn node(json: &Value, path: &str, place: Place, causes: &mut Vec<Cause>) {
         let below = child_path(path, "additionalProperties");
         node(&json["additionalProperties"], &below, Place::Value, causes);
     }
+    let is_int_or_string = json["x-kubernetes-int-or-string"].as_bool() == Some(true);
     for word in ["allOf", "anyOf", "oneOf"] {
         for (index, child) in json[word].as_array().into_iter().flatten().enumerate() {
-            value_only(child, &index_path(&child_path(path, word), index), causes);
+            let at = index_path(&child_path(path, word), index);
+            let allowed = if is_int_or_string && word == "anyOf" { Typed::Free } else { Typed::Not };
+            value_only(child, &at, allowed, causes);
         }
     }
     if json["not"].is_object() {
-        value_only(&json["not"], &child_path(path, "not"), causes);
+        value_only(&json["not"], &child_path(path, "not"), Typed::Not, causes);
     }
+}
+
+/// Whether a schema that only limits values may name a type.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Typed {
+    Not,
+    /// As the two sides of an int-or-string do.
+    Free,
 }
 
 fn typed(json: &Value, path: &str, place: Place, causes: &mut Vec<Cause>) {
@@ -61,11 +72,8 @@ fn typed(json: &Value, path: &str, place: Place, causes: &mut Vec<Cause>) {
         "" => {
             let why = match place {
                 Place::Root => "must not be empty at the root",
-                Place::Property => "must not be empty for specified object fields",
+                Place::Property | Place::Value => "must not be empty for specified object fields",
                 Place::Item => "must not be empty for specified array items",
-                Place::Value => {
-                    "must not be empty for specified object fields with additionalProperties"
-                }
             };
             causes.push(Cause::required(at(), why));
         }
@@ -98,10 +106,7 @@ fn unsupported(json: &Value, path: &str, causes: &mut Vec<Cause>) {
     }
     let values = &json["additionalProperties"];
     let has_properties = json["properties"].as_object().is_some_and(|p| !p.is_empty());
-    if values.as_bool() == Some(false) {
-        let why = "additionalProperties cannot be set to false";
-        causes.push(Cause::forbidden(child_path(path, "additionalProperties"), why));
-    } else if !values.is_null() && has_properties {
+    if values.as_bool() != Some(false) && !values.is_null() && has_properties {
         let why = "additionalProperties and properties are mutual exclusive";
         causes.push(Cause::forbidden(child_path(path, "additionalProperties"), why));
     }
@@ -126,7 +131,6 @@ fn defaults(json: &Value, path: &str, causes: &mut Vec<Cause>) {
         causes.push(Cause::invalid(&at, default, why));
     }
     for mut cause in super::validate(&schema, default, None) {
-        cause.message = cause.message.replace(":  in body", &format!(": {at} in body"));
         cause.field = match cause.field.as_str() {
             "<nil>" | "" => at.clone(),
             below => child_path(&at, below),
@@ -153,8 +157,10 @@ fn list_type(json: &Value, path: &str, causes: &mut Vec<Cause>) {
     if kind != Some("map") {
         if !keys.is_empty() {
             let why = "must be map if x-kubernetes-list-map-keys is non-empty";
-            let found = kind.unwrap_or_default();
-            causes.push(Cause::invalid(at("x-kubernetes-list-type"), &found.into(), why));
+            causes.push(match kind {
+                None => Cause::required(at("x-kubernetes-list-type"), why),
+                Some(kind) => Cause::invalid(at("x-kubernetes-list-type"), &kind.into(), why),
+            });
         }
         return;
     }
@@ -181,7 +187,7 @@ fn list_type(json: &Value, path: &str, causes: &mut Vec<Cause>) {
 }
 
 /// Below `allOf`, `anyOf`, `oneOf` and `not` a schema may only limit values.
-fn value_only(json: &Value, path: &str, causes: &mut Vec<Cause>) {
+fn value_only(json: &Value, path: &str, typed: Typed, causes: &mut Vec<Cause>) {
     const STRUCTURE: [&str; 10] = [
         "additionalProperties",
         "default",
@@ -196,21 +202,21 @@ fn value_only(json: &Value, path: &str, causes: &mut Vec<Cause>) {
     ];
     for word in STRUCTURE {
         let given = &json[word];
-        let is_int_or_string_type = word == "type" && path.contains("anyOf[");
-        if !given.is_null() && !is_int_or_string_type {
+        let is_allowed = word == "type" && typed == Typed::Free;
+        if !given.is_null() && !is_allowed {
             let why = "must be empty to be structural";
             causes.push(Cause::forbidden(child_path(path, word), why));
         }
     }
     for (name, child) in json["properties"].as_object().into_iter().flatten() {
-        value_only(child, &key_path(&child_path(path, "properties"), name), causes);
+        value_only(child, &key_path(&child_path(path, "properties"), name), Typed::Not, causes);
     }
     if json["items"].is_object() {
-        value_only(&json["items"], &child_path(path, "items"), causes);
+        value_only(&json["items"], &child_path(path, "items"), Typed::Not, causes);
     }
     for word in ["allOf", "anyOf", "oneOf"] {
         for (index, child) in json[word].as_array().into_iter().flatten().enumerate() {
-            value_only(child, &index_path(&child_path(path, word), index), causes);
+            value_only(child, &index_path(&child_path(path, word), index), typed, causes);
         }
     }
 }

@@ -3,7 +3,7 @@
 //! Checks come in the server's order: type, composition, string, format, number, list, enum,
 //! object; list types last, over the whole object.
 
-use super::checks::{self, shown_type};
+use super::checks;
 use super::{Additional, Checks, Embedded, Merge, Schema, Shape, child_path, index_path};
 use crate::status::Cause;
 use serde_json::{Map, Value};
@@ -220,9 +220,4 @@ fn duplicates(merge: &Merge, elements: &[Value], path: &str, causes: &mut Vec<Ca
         }
         seen.push(identity);
     }
-}
-
-/// The name of a value's type in messages, for other checks of the same words.
-pub(crate) fn type_name(value: &Value) -> &'static str {
-    shown_type(value)
 }

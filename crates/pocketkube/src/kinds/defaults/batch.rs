@@ -2,7 +2,7 @@
 
 use super::pod::template;
 use super::{Fields, fill, made, part, spec};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 pub(in crate::kinds) fn job(object: &mut Value) {
     let labels = object["spec"]["template"]["metadata"]["labels"].clone();
@@ -47,7 +47,5 @@ fn job_spec(spec: &mut Fields) {
         _ => "TerminatingOrFailed",
     };
     fill(spec, "podReplacementPolicy", replaces);
-    if spec.get("manualSelector") == Some(&json!(null)) {
-        spec.shift_remove("manualSelector");
-    }
+    fill(spec, "manualSelector", false);
 }

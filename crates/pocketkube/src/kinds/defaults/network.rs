@@ -1,6 +1,6 @@
 //! Defaults of Services, endpoints and network policies.
 
-use super::{Fields, each, fill, made, spec};
+use super::{each, fill, made, spec};
 use serde_json::{Value, json};
 
 /// A Service. Its addresses and node ports are the cluster's to give.

@@ -8,6 +8,11 @@ pub(in crate::kinds) fn pod(object: &mut Value) {
     let Some(spec) = spec(object) else { return };
     pod_spec(spec);
     fill(spec, "enableServiceLinks", true);
+    if spec.get("hostNetwork") == Some(&json!(true)) {
+        for list in ["initContainers", "containers"] {
+            each(spec, list).for_each(|container| each(container, "ports").for_each(host_port));
+        }
+    }
     for list in ["initContainers", "containers"] {
         each(spec, list).for_each(requests_from_limits);
     }
@@ -47,14 +52,8 @@ fn pod_spec(spec: &mut Fields) {
     } else if let Some(account) = spec.get("serviceAccount").cloned() {
         fill(spec, "serviceAccountName", account);
     }
-    let is_on_host = spec.get("hostNetwork") == Some(&json!(true));
     for list in ["initContainers", "containers", "ephemeralContainers"] {
-        for container in each(spec, list) {
-            container_fields(container);
-            if is_on_host {
-                each(container, "ports").for_each(host_port);
-            }
-        }
+        each(spec, list).for_each(container_fields);
     }
     each(spec, "volumes").for_each(volume);
     for spread in each(spec, "topologySpreadConstraints") {

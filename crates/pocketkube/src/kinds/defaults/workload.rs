@@ -75,6 +75,10 @@ pub(in crate::kinds) fn stateful_set(object: &mut Value) {
 }
 
 pub(in crate::kinds) fn daemon_set(object: &mut Value) {
+    let meta = object.get_mut("metadata").and_then(Value::as_object_mut);
+    if let Some(annotations) = meta.and_then(|meta| made(meta, "annotations")) {
+        fill(annotations, "deprecated.daemonset.template.generation", "1");
+    }
     let Some(spec) = spec(object) else { return };
     template(spec);
     if let Some(strategy) = made(spec, "updateStrategy") {

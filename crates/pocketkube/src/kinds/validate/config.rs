@@ -3,7 +3,7 @@
 use super::{list, names, not_negative, one_of, text};
 use crate::schema::{child_path, index_path, key_path};
 use crate::status::Cause;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// Bytes that a ConfigMap or a Secret may hold.
 const DATA_BYTES_MAX: usize = 1024 * 1024;
@@ -85,6 +85,7 @@ pub(in crate::kinds) fn volume(object: &Value, causes: &mut Vec<Cause>) {
     }
     if spec["capacity"].as_object().is_none_or(serde_json::Map::is_empty) {
         causes.push(Cause::required("spec.capacity", ""));
+        causes.push(Cause::unsupported("spec.capacity", &Value::Null, &["storage"]));
     }
     const SOURCES: [&str; 9] = [
         "awsElasticBlockStore",
@@ -106,7 +107,13 @@ pub(in crate::kinds) fn disruption_budget(object: &Value, causes: &mut Vec<Cause
     let spec = &object["spec"];
     if !spec["minAvailable"].is_null() && !spec["maxUnavailable"].is_null() {
         let why = "minAvailable and maxUnavailable cannot be both set";
-        causes.push(Cause::invalid("spec", spec, why));
+        let shown = json!({
+            "MinAvailable": spec["minAvailable"],
+            "Selector": spec["selector"],
+            "MaxUnavailable": spec["maxUnavailable"],
+            "UnhealthyPodEvictionPolicy": spec["unhealthyPodEvictionPolicy"],
+        });
+        causes.push(Cause::invalid("spec", &shown, why));
     }
     not_negative(&spec["minAvailable"], "spec.minAvailable", causes);
     not_negative(&spec["maxUnavailable"], "spec.maxUnavailable", causes);

@@ -77,15 +77,14 @@ fn service_ports(ports: &[Value], causes: &mut Vec<Cause>) {
     }
 }
 
-/// A port as the server's own type prints, with the names of Go's fields.
+/// A port as the server prints what makes it a duplicate, with the names of Go's fields.
 fn shown_port(port: &Value) -> Value {
-    let target = if port["targetPort"].is_null() { json!(0) } else { port["targetPort"].clone() };
     json!({
         "Name": text(&port["name"]),
         "Protocol": port["protocol"],
         "AppProtocol": port["appProtocol"],
         "Port": port["port"],
-        "TargetPort": target,
+        "TargetPort": 0,
         "NodePort": port["nodePort"].as_i64().unwrap_or(0),
     })
 }
@@ -128,17 +127,15 @@ pub(in crate::kinds) fn endpoint_slice(object: &Value, causes: &mut Vec<Cause>) 
             causes.push(Cause::required(&field, "must contain at least 1 address"));
         }
         for (at, address) in addresses.iter().enumerate() {
-            let is_valid = match (text(kind), text(address).parse::<IpAddr>()) {
-                ("IPv4", Ok(address)) => address.is_ipv4(),
-                ("IPv6", Ok(address)) => address.is_ipv6(),
-                ("IPv4" | "IPv6", Err(_)) => false,
-                _ => true,
+            let why = match (text(kind), text(address).parse::<IpAddr>()) {
+                ("IPv4", Ok(address)) if !address.is_ipv4() => "must be an IPv4 address",
+                ("IPv6", Ok(address)) if !address.is_ipv6() => "must be an IPv6 address",
+                ("IPv4" | "IPv6", Err(_)) => {
+                    "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"
+                }
+                _ => continue,
             };
-            if !is_valid {
-                let version = text(kind);
-                let why = format!("must be an {version} address");
-                causes.push(Cause::invalid(index_path(&field, at), address, &why));
-            }
+            causes.push(Cause::invalid(index_path(&field, at), address, why));
         }
     }
 }
@@ -148,7 +145,7 @@ pub(in crate::kinds) fn ingress(object: &Value, causes: &mut Vec<Cause>) {
     let rules = list(&spec["rules"]);
     if rules.is_empty() && spec["defaultBackend"].is_null() {
         let why = "either `defaultBackend` or `rules` must be specified";
-        causes.push(Cause::invalid("spec", &json!([]), why));
+        causes.push(Cause::invalid("spec", &Value::Null, why));
     }
     for (index, rule) in rules.iter().enumerate() {
         let paths = list(&rule["http"]["paths"]);

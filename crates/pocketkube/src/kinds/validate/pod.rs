@@ -156,6 +156,13 @@ fn probe(value: &Value, path: &str, causes: &mut Vec<Cause>) {
     if !handlers.iter().any(|handler| value[handler].is_object()) {
         causes.push(Cause::required(path, "must specify a handler type"));
     }
+    for handler in ["httpGet", "tcpSocket", "grpc"] {
+        let port = &value[handler]["port"];
+        if value[handler].is_object() && !port.is_string() {
+            let field = child_path(&child_path(path, handler), "port");
+            super::network::number(port, &field, causes);
+        }
+    }
     let numbers =
         ["initialDelaySeconds", "timeoutSeconds", "periodSeconds", "successThreshold", "failureThreshold"];
     for name in numbers {

@@ -8,7 +8,8 @@ use serde_json::{Map, Value, json};
 pub(in crate::kinds) fn deployment(object: &Value, causes: &mut Vec<Cause>) {
     let spec = &object["spec"];
     not_negative(&spec["replicas"], "spec.replicas", causes);
-    selected_template(spec, causes);
+    selector(spec, "deployment", causes);
+    template(&spec["template"], "spec.template", &["Always"], causes);
     strategy(&spec["strategy"], "spec.strategy", &["Recreate", "RollingUpdate"], causes);
     not_negative(&spec["minReadySeconds"], "spec.minReadySeconds", causes);
     not_negative(&spec["revisionHistoryLimit"], "spec.revisionHistoryLimit", causes);
@@ -27,7 +28,8 @@ pub(in crate::kinds) fn replica_set(object: &Value, causes: &mut Vec<Cause>) {
     let spec = &object["spec"];
     not_negative(&spec["replicas"], "spec.replicas", causes);
     not_negative(&spec["minReadySeconds"], "spec.minReadySeconds", causes);
-    selected_template(spec, causes);
+    selector(spec, "deployment", causes);
+    template(&spec["template"], "spec.template", &["Always"], causes);
 }
 
 pub(in crate::kinds) fn stateful_set(object: &Value, causes: &mut Vec<Cause>) {
@@ -37,12 +39,18 @@ pub(in crate::kinds) fn stateful_set(object: &Value, causes: &mut Vec<Cause>) {
     let kinds = ["OnDelete", "RollingUpdate"];
     strategy(&spec["updateStrategy"], "spec.updateStrategy", &kinds, causes);
     not_negative(&spec["replicas"], "spec.replicas", causes);
-    selected_template(spec, causes);
+    selector(spec, "statefulset", causes);
+    template(&spec["template"], "spec.template", &["Always"], causes);
 }
 
 pub(in crate::kinds) fn daemon_set(object: &Value, causes: &mut Vec<Cause>) {
     let spec = &object["spec"];
-    selected_template(spec, causes);
+    let selector = &spec["selector"];
+    labels_match(selector, spec, causes);
+    if !selector.is_null() && is_empty(selector) {
+        causes.push(Cause::invalid("spec.selector", &json!({}), &empty_selector("daemonset")));
+    }
+    template(&spec["template"], "spec.template", &["Always"], causes);
     not_negative(&spec["minReadySeconds"], "spec.minReadySeconds", causes);
     let kinds = ["OnDelete", "RollingUpdate"];
     strategy(&spec["updateStrategy"], "spec.updateStrategy", &kinds, causes);
@@ -88,8 +96,7 @@ pub(in crate::kinds) fn autoscaler(object: &Value, causes: &mut Vec<Cause>) {
         causes.push(Cause::invalid("spec.minReplicas", min, why));
     }
     if max.as_i64().unwrap_or(0) < 1 {
-        let found = max.as_i64().unwrap_or(0).into();
-        causes.push(Cause::invalid("spec.maxReplicas", &found, "must be greater than 0"));
+        causes.push(Cause::required("spec.maxReplicas", "must be set and greater than 0"));
     }
     if let (Some(low), Some(high)) = (min.as_i64(), max.as_i64())
         && high < low
@@ -102,6 +109,12 @@ pub(in crate::kinds) fn autoscaler(object: &Value, causes: &mut Vec<Cause>) {
             causes.push(Cause::required(format!("spec.scaleTargetRef.{field}"), ""));
         }
     }
+    let version = &spec["scaleTargetRef"]["apiVersion"];
+    if !text(version).contains('/') && text(&spec["scaleTargetRef"]["kind"]) != "ReplicationController" {
+        let found = text(version).into();
+        let why = "apiVersion must specify API group";
+        causes.push(Cause::invalid("spec.scaleTargetRef.apiVersion", &found, why));
+    }
 }
 
 fn job_spec(spec: &Value, path: &str, causes: &mut Vec<Cause>) {
@@ -113,40 +126,47 @@ fn job_spec(spec: &Value, path: &str, causes: &mut Vec<Cause>) {
 }
 
 /// A selector that matches the labels of the template beside it.
-fn selected_template(spec: &Value, causes: &mut Vec<Cause>) {
+fn selector(spec: &Value, kind: &str, causes: &mut Vec<Cause>) {
     let selector = &spec["selector"];
-    let (equal, terms) = (&selector["matchLabels"], list(&selector["matchExpressions"]));
-    let is_empty = equal.as_object().is_none_or(Map::is_empty) && terms.is_empty();
     if selector.is_null() {
         causes.push(Cause::required("spec.selector", ""));
     } else {
-        names::labels(equal, "spec.selector.matchLabels", causes);
-        if is_empty {
-            let why = "empty selector is invalid for deployment";
-            causes.push(Cause::invalid("spec.selector", &json!({}), why));
+        names::labels(&selector["matchLabels"], "spec.selector.matchLabels", causes);
+        if is_empty(selector) {
+            causes.push(Cause::invalid("spec.selector", &json!({}), &empty_selector(kind)));
         }
     }
+    labels_match(selector, spec, causes);
+}
+
+/// No selector matches nothing, an empty one everything.
+fn labels_match(selector: &Value, spec: &Value, causes: &mut Vec<Cause>) {
     let labels = &spec["template"]["metadata"]["labels"];
-    if selector.is_null() || is_empty || !crate::kinds::selectors::matches(selector, labels) {
+    if selector.is_null() || !crate::kinds::selectors::matches(selector, labels) {
         let why = "`selector` does not match template `labels`";
         causes.push(Cause::invalid("spec.template.metadata.labels", labels, why));
     }
-    template(&spec["template"], "spec.template", &["Always"], causes);
+}
+
+fn is_empty(selector: &Value) -> bool {
+    selector["matchLabels"].as_object().is_none_or(Map::is_empty)
+        && list(&selector["matchExpressions"]).is_empty()
+}
+
+fn empty_selector(kind: &str) -> String {
+    format!("empty selector is invalid for {kind}")
 }
 
 fn template(template: &Value, path: &str, restart: &[&str], causes: &mut Vec<Cause>) {
     names::labels(&template["metadata"]["labels"], &child_path(path, "labels"), causes);
-    let before = causes.len();
     pod::spec(&template["spec"], &child_path(path, "spec"), causes);
     let policy = &template["spec"]["restartPolicy"];
-    if let Some(found) = policy.as_str()
-        && !restart.contains(&found)
-        && causes.len() == before
-    {
-        let field = child_path(path, "spec.restartPolicy");
-        if restart.len() == 1 {
-            causes.push(Cause::unsupported(field, policy, restart));
-        } else {
+    let field = child_path(path, "spec.restartPolicy");
+    match (text(policy), restart) {
+        (found, allowed) if allowed.contains(&found) => {}
+        ("", [_]) => {}
+        (_, [_]) => causes.push(Cause::unsupported(field, policy, restart)),
+        _ => {
             let shown: Vec<String> = restart.iter().map(|word| format!("{word:?}")).collect();
             let why = format!("valid values: {}", shown.join(", "));
             causes.push(Cause::required(field, &why));
@@ -157,7 +177,8 @@ fn template(template: &Value, path: &str, restart: &[&str], causes: &mut Vec<Cau
 fn strategy(value: &Value, path: &str, kinds: &[&str], causes: &mut Vec<Cause>) {
     let kind = text(&value["type"]);
     if !kinds.contains(&kind) {
-        causes.push(Cause::unsupported(child_path(path, "type"), &kind.into(), kinds));
+        let shown = json!({ "Type": kind, "RollingUpdate": null });
+        causes.push(Cause::unsupported(path, &shown, kinds));
     }
     let rolling = &value["rollingUpdate"];
     if kind == "Recreate" && rolling.is_object() {
