@@ -26,14 +26,20 @@ use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use tokio::sync::watch;
 
+/// Addresses on which nobody is by accident: RFC 5737 has them for documentation.
+pub const QUIET_ADDRESSES: Block = Block::new(Ipv4Addr::new(203, 0, 113, 0), 24);
+
 /// Finalizer that holds a Service until its load balancer is gone (KEP-980).
 const CLEANUP: &str = "service.kubernetes.io/load-balancer-cleanup";
 /// Who reports Events.
 const COMPONENT: &str = "service-controller";
 
 /// Where the load balancers of a cluster are.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub enum LoadBalancing {
+    /// Where it fits: in a fleet on sockets, in the process at [`QUIET_ADDRESSES`].
+    #[default]
+    Automatic,
     /// Addresses of this block, on which nothing listens.
     AddressOnly(Block),
     /// Addresses of this part of 127.0.0.0/8, on which servers listen.
@@ -46,7 +52,8 @@ pub enum LoadBalancing {
 #[derive(Debug)]
 pub(crate) struct LoadBalancers {
     cluster: String,
-    subnet: Option<Subnet>,
+    place: LoadBalancing,
+    /// Made with the first load balancer, so that a cluster without any holds no sockets.
     addresses: Option<Addresses>,
     data_plane: DataPlaneState,
     balancers: BTreeMap<String, Balancer>,
@@ -59,6 +66,27 @@ struct Balancer {
     answer: watch::Sender<Answer>,
     listeners: BTreeMap<u16, Listener>,
     ports: Vec<u16>,
+}
+
+impl LoadBalancing {
+    /// What a cluster of a fleet does, by its number: `Automatic` becomes a part of the loopback
+    /// network.
+    #[must_use]
+    pub fn in_fleet(self, loopback: &Loopback, cluster: usize) -> Self {
+        match self {
+            Self::Automatic => Self::Listening(loopback.subnet(cluster)),
+            chosen => chosen,
+        }
+    }
+
+    fn block(&self) -> Result<Block, String> {
+        match self {
+            Self::Automatic => Ok(QUIET_ADDRESSES),
+            Self::AddressOnly(block) => Ok(*block),
+            Self::Listening(subnet) => subnet.block(),
+            Self::Off => Err("load balancers are off".to_owned()),
+        }
+    }
 }
 
 /// What became of a Service's load balancer.
@@ -162,15 +190,10 @@ fn note(service: &Value, reason: &'static str, message: String) -> Write {
 impl LoadBalancers {
     /// No load balancers yet.
     pub(crate) fn new(cluster: &str, options: &LoadBalancing) -> Self {
-        let (subnet, block) = match options {
-            LoadBalancing::AddressOnly(block) => (None, Some(*block)),
-            LoadBalancing::Listening(subnet) => (Some(subnet.clone()), Some(subnet.block())),
-            LoadBalancing::Off => (None, None),
-        };
         Self {
             cluster: cluster.to_owned(),
-            subnet,
-            addresses: block.map(|block| Addresses::new(block, 1)),
+            place: options.clone(),
+            addresses: None,
             data_plane: DataPlaneState::Up,
             balancers: BTreeMap::new(),
         }
@@ -178,7 +201,7 @@ impl LoadBalancers {
 
     /// Makes what a Service asks for, changes it, or takes it away.
     pub(crate) fn ensure(&mut self, key: &str, service: &Value, ready: usize) -> Outcome {
-        if !wants_balancer(service) || self.addresses.is_none() {
+        if !wants_balancer(service) || matches!(self.place, LoadBalancing::Off) {
             self.remove(key);
             return Outcome::Absent;
         }
@@ -188,13 +211,13 @@ impl LoadBalancers {
             return Outcome::Failed(why);
         }
         let mode = self.data_plane;
-        let subnet = self.subnet.is_some();
+        let listens = matches!(self.place, LoadBalancing::Listening(_));
         let Some(balancer) = self.balancers.get_mut(key) else {
             return Outcome::Absent;
         };
         balancer.set_answer(service, ready, mode);
         balancer.ports = tcp_ports(service);
-        if subnet
+        if listens
             && mode != DataPlaneState::Down
             && let Err(why) = balancer.listen()
         {
@@ -224,10 +247,10 @@ impl LoadBalancers {
     }
 
     fn add(&mut self, key: &str, service: &Value) -> Result<(), String> {
-        if let Some(subnet) = &self.subnet {
-            subnet.claim()?;
-        }
-        let addresses = self.addresses.as_mut().ok_or("load balancers are off")?;
+        let addresses = match &mut self.addresses {
+            Some(addresses) => addresses,
+            none => none.insert(Addresses::new(self.place.block()?, 1)),
+        };
         let block = addresses.block();
         let before = service["status"]["loadBalancer"]["ingress"][0]["ip"].as_str();
         let before: Option<Ipv4Addr> = before.and_then(|text| text.parse().ok());

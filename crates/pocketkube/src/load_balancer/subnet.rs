@@ -32,23 +32,16 @@ struct Held {
 #[derive(Debug, Clone)]
 pub struct Subnet {
     loopback: Loopback,
-    octet: u8,
     cluster: usize,
 }
 
 impl Loopback {
-    /// The part of a cluster, by its number in the fleet. Takes a block when it is the first of it.
-    ///
-    /// # Errors
-    ///
-    /// Says why none could be taken.
-    pub fn subnet(&self, cluster: usize) -> Result<Subnet, String> {
-        let octet = self.hold(cluster / CLUSTERS_PER_BLOCK)?;
-        Ok(Subnet {
+    /// The part of a cluster, by its number in the fleet.
+    pub fn subnet(&self, cluster: usize) -> Subnet {
+        Subnet {
             loopback: self.clone(),
-            octet,
             cluster,
-        })
+        }
     }
 
     fn hold(&self, block: usize) -> Result<u8, String> {
@@ -81,16 +74,14 @@ impl Loopback {
 }
 
 impl Subnet {
-    /// Its addresses.
-    pub fn block(&self) -> Block {
+    /// Its addresses. Takes the block that they are in when they are the first of it.
+    ///
+    /// # Errors
+    ///
+    /// Says why none could be taken.
+    pub fn block(&self) -> Result<Block, String> {
+        let octet = self.loopback.hold(self.cluster / CLUSTERS_PER_BLOCK)?;
         let cluster = u8::try_from(self.cluster % CLUSTERS_PER_BLOCK).expect("below 256");
-        Block::new(Ipv4Addr::new(127, self.octet, cluster, 0), 24)
-    }
-
-    /// Makes sure that the block is still held.
-    pub(super) fn claim(&self) -> Result<(), String> {
-        self.loopback
-            .hold(self.cluster / CLUSTERS_PER_BLOCK)
-            .map(drop)
+        Ok(Block::new(Ipv4Addr::new(127, octet, cluster, 0), 24))
     }
 }

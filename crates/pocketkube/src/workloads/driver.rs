@@ -10,7 +10,7 @@
 use super::addresses::Addresses;
 use super::agenda::{Agenda, Task};
 use super::look::Look;
-use super::world::{World, key};
+use super::world::{self, World, key};
 use super::{WorkloadOptions, deployment, endpoints, pod, replica_set, scheduler};
 use crate::changes::{Change, Changes};
 use crate::cluster::Cluster;
@@ -238,9 +238,8 @@ impl Driver {
                 self.look.mark_loose(object, &mut self.agenda);
             }
             endpoints::SLICES => {
-                if let Some(service) = crate::object::label(object, endpoints::SERVICE_NAME) {
-                    let key = crate::cluster::key(namespace(object), service);
-                    self.agenda.now(Task::Service(key));
+                if let Some(service) = world::service_of(object) {
+                    self.agenda.now(Task::Service(service));
                 }
             }
             endpoints::ENDPOINTS => self.agenda.now(Task::Service(key(object))),

@@ -74,18 +74,14 @@ pub enum Events {
 }
 
 impl Default for WorkloadOptions {
-    /// One node, quick Pods, and load balancers with addresses on which nothing listens
-    /// (RFC 5737 has that block for documentation, so nobody is there by accident).
+    /// One node and quick Pods.
     fn default() -> Self {
         Self {
             nodes: vec![NodeOptions::named("node-1")],
             ready_after: Duration::from_millis(500),
             terminate_after: Duration::from_millis(200),
             node_grace: Duration::from_secs(40),
-            load_balancing: LoadBalancing::AddressOnly(Block::new(
-                std::net::Ipv4Addr::new(203, 0, 113, 0),
-                24,
-            )),
+            load_balancing: LoadBalancing::Automatic,
             pod_addresses: Block::PODS,
             events: Events::Recorded,
         }

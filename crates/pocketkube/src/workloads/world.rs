@@ -23,6 +23,8 @@ pub(crate) struct World {
     pods: BTreeMap<String, Arc<Object>>,
     replica_sets: BTreeMap<String, Arc<Object>>,
     services: BTreeMap<String, Arc<Object>>,
+    /// Slices of each Service, by the Service's key.
+    slices: BTreeMap<String, BTreeMap<String, Arc<Object>>>,
     /// Children of controllers, by the controller's uid and the child's key.
     children: BTreeMap<String, BTreeMap<String, Arc<Object>>>,
     /// Pods and ReplicaSets without a controller, by table and namespace.
@@ -43,6 +45,7 @@ impl World {
             pods: BTreeMap::new(),
             replica_sets: BTreeMap::new(),
             services: BTreeMap::new(),
+            slices: BTreeMap::new(),
             children: BTreeMap::new(),
             loose: BTreeMap::new(),
             on_node: BTreeMap::new(),
@@ -74,6 +77,13 @@ impl World {
                 self.board.put_node(object);
                 self.nodes.insert(key, Arc::clone(object));
                 true
+            }
+            super::endpoints::SLICES => {
+                if let Some(service) = service_of(object) {
+                    let slices = self.slices.entry(service).or_default();
+                    slices.insert(key, Arc::clone(object));
+                }
+                false
             }
             super::endpoints::SERVICES => {
                 self.services.insert(key, Arc::clone(object));
@@ -107,6 +117,17 @@ impl World {
                 self.nodes.remove(&key);
                 self.board.remove_node(&key);
                 true
+            }
+            super::endpoints::SLICES => {
+                if let Some(service) = service_of(object)
+                    && let Some(slices) = self.slices.get_mut(&service)
+                {
+                    slices.remove(&key);
+                    if slices.is_empty() {
+                        self.slices.remove(&service);
+                    }
+                }
+                false
             }
             super::endpoints::SERVICES => {
                 self.services.remove(&key);
@@ -144,6 +165,14 @@ impl World {
     /// All Services, by key.
     pub(crate) fn services(&self) -> impl Iterator<Item = (&String, &Arc<Object>)> {
         self.services.iter()
+    }
+
+    /// Slices of a Service.
+    pub(crate) fn slices(&self, service: &str) -> impl Iterator<Item = &Arc<Object>> {
+        self.slices
+            .get(service)
+            .into_iter()
+            .flat_map(BTreeMap::values)
     }
 
     /// Keys of the Pods on a node.
@@ -229,6 +258,12 @@ impl World {
 /// `namespace/name`, or the name of an object of the cluster.
 pub(crate) fn key(object: &Value) -> String {
     crate::cluster::key(namespace(object), name(object))
+}
+
+/// Key of the Service that a slice is of.
+pub(crate) fn service_of(slice: &Value) -> Option<String> {
+    let service = crate::object::label(slice, super::endpoints::SERVICE_NAME)?;
+    Some(crate::cluster::key(namespace(slice), service))
 }
 
 fn address(pod: &Value) -> Option<std::net::Ipv4Addr> {

@@ -1,17 +1,17 @@
 //! Making the writes of the steps, each under the name of the component it stands for.
 
-use super::pod;
 use super::recorder::{Again, Recorder};
 use super::step::{Binding, Creation, Deletion, Note, Propagation, Write};
 use crate::cluster::{
-    Caller, Cluster, DeleteOptions, Preconditions, Propagation as Dependents, WriteOptions,
+    Caller, Cluster, DeleteOptions, Part, Preconditions, Propagation as Dependents, Target,
+    WriteOptions,
 };
 use crate::namespaces;
 use crate::object::{self, list, name, namespace};
 use crate::resource::Resource;
 use crate::status::Status;
 use crate::workloads::Events;
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::sync::Arc;
 
 /// Which component of the control plane writes.
@@ -146,31 +146,25 @@ impl Writer {
             .map(drop)
     }
 
-    /// What the `binding` subresource does: the node and the condition in one write that no
-    /// manager owns.
     fn bind(&self, binding: &Binding) -> Result<(), Status> {
         let resource = self.cluster.resource("v1", "Pod")?;
-        let now = self.cluster.clock().stamp();
-        self.cluster
-            .rewrite(&resource, &binding.namespace, &binding.name, |pod| {
-                if object::uid(pod) != binding.uid || !pod::node(pod).is_empty() {
-                    return;
-                }
-                pod["spec"]["nodeName"] = json!(binding.node);
-                let mut conditions: Vec<Value> = list(&pod["status"]["conditions"]).to_vec();
-                conditions.retain(|condition| condition["type"] != "PodScheduled");
-                let mut condition = json!({
-                    "type": "PodScheduled",
-                    "status": "True",
-                    "lastProbeTime": null,
-                    "lastTransitionTime": now,
-                });
-                if object::generation(pod) > 0 {
-                    condition["observedGeneration"] = json!(object::generation(pod));
-                }
-                conditions.push(condition);
-                pod["status"]["conditions"] = Value::Array(conditions);
-            })
+        let Binding {
+            namespace,
+            name,
+            uid,
+            node,
+        } = binding;
+        let pod = self.cluster.get(&resource, namespace, name)?;
+        if object::uid(&pod) != uid {
+            return Err(Status::not_found(&resource, name));
+        }
+        let target = Target {
+            resource: &resource,
+            namespace,
+            name,
+            part: Part::Main,
+        };
+        self.cluster.bind_pod(&target, node)
     }
 
     /// What the `finalize` subresource does.

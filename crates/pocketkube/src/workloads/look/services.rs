@@ -3,7 +3,7 @@
 use super::{GARBAGE_PER_LOOK_MAX, Look, RETRY_SECS, split};
 use crate::load_balancer::{self, Outcome};
 use crate::namespaces;
-use crate::object::{is_deleting, uid};
+use crate::object::is_deleting;
 use crate::workloads::agenda::{Agenda, Task};
 use crate::workloads::endpoints;
 use crate::workloads::step::{Deletion, Step, Write, after_secs};
@@ -87,10 +87,7 @@ impl Look {
             return;
         };
         let pods: Vec<&Value> = world.pods_in(place).map(|pod| pod.value()).collect();
-        let slices: Vec<&Value> = world
-            .children(uid(&service))
-            .map(|slice| slice.value())
-            .collect();
+        let slices: Vec<&Value> = world.slices(key).map(|slice| slice.value()).collect();
         let step = endpoints::step(endpoints::View {
             service: &service,
             pods: &pods,
