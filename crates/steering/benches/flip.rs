@@ -3,7 +3,7 @@
 
 use criterion::Criterion;
 use meridian_steering::{
-    Effect, EndpointStatus, Engine, EngineOptions, Event, HealthCheck, NameServer, Observer,
+    Effect, EndpointStatus, Engine, EngineOptions, Event, HealthCheck, NameServer, Observer, Part,
     Policy, ServiceSpec, SoaTimers, TtlRange, WhenAllDown, ZoneSpec,
 };
 use model::{
@@ -122,6 +122,7 @@ fn result(number: u32, site: usize, fails: bool) -> Event {
 fn options() -> EngineOptions {
     let regions = include_str!("../../../geo/regions.csv");
     EngineOptions {
+        part: Part::Observes,
         observer: Observer {
             name: "bench".into(),
             domain: "bench".into(),

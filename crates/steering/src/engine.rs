@@ -39,17 +39,41 @@ pub const COLD_START_MILLIS_MAX: u64 = 10_000;
 /// What the engine is told once.
 #[derive(Clone, Debug)]
 pub struct EngineOptions {
-    /// This observer.
+    /// This observer, or this listener.
     pub observer: Observer,
+    /// Whether it is one of those that are counted.
+    pub part: Part,
     /// Where known regions are.
     pub regions: RegionLocations,
     /// Milliseconds without the host after which answers are too old to be given.
     pub max_stale_millis: u64,
 }
 
+/// What an engine does besides combining.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// It probes and is counted: a DNS replica or a witness.
+    Observes,
+    /// It only combines what observers report, as whoever writes statuses does.
+    Listens,
+}
+
 impl EngineOptions {
     /// 14 days, as a secondary's usual expiry.
     pub const MAX_STALE_MILLIS: u64 = 14 * 24 * 3_600 * 1_000;
+
+    /// For an engine that only combines: it knows no distances and answers nobody.
+    pub fn listener(name: ObserverName) -> Self {
+        Self {
+            observer: Observer {
+                name,
+                domain: String::new(),
+            },
+            part: Part::Listens,
+            regions: RegionLocations::default(),
+            max_stale_millis: Self::MAX_STALE_MILLIS,
+        }
+    }
 }
 
 /// The steering engine; see the module's head.
@@ -362,7 +386,7 @@ impl Engine {
                 targets.lately += usize::from(track.verdict == Verdict::Down && lately);
             }
         }
-        let registered = 1 + self.others.len();
+        let registered = usize::from(self.options.part == Part::Observes) + self.others.len();
         let abstaining = quorum::abstains(self.abstaining, registered, self.control, targets);
         if abstaining != self.abstaining {
             self.abstaining = abstaining;
@@ -378,6 +402,7 @@ impl Engine {
             clusters: &self.clusters,
             overrides: &self.overrides,
             own: &self.options.observer,
+            part: self.options.part,
             abstaining: self.abstaining,
             others: &self.others,
             reports: &self.reports,
@@ -445,6 +470,9 @@ impl Engine {
     }
 
     fn tell_probes(&mut self, effects: &mut Vec<Effect>) {
+        if self.options.part == Part::Listens {
+            return;
+        }
         if !self.marks.probes && self.sent.probes.is_some() {
             return;
         }
@@ -456,6 +484,9 @@ impl Engine {
     }
 
     fn tell_report(&mut self, now: u64, effects: &mut Vec<Effect>) {
+        if self.options.part == Part::Listens {
+            return;
+        }
         let sent = self.sent.report.as_ref();
         let due = sent.is_none_or(|it| now >= it.at_millis.saturating_add(HEARTBEAT_MILLIS));
         if !due && !self.marks.news {

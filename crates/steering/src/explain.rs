@@ -160,6 +160,7 @@ impl Engine {
             clusters: &self.clusters,
             overrides: &self.overrides,
             own: &self.options.observer,
+            part: self.options.part,
             abstaining: self.abstaining,
             others: &self.others,
             reports: &self.reports,

@@ -32,7 +32,7 @@ mod world;
 mod zones;
 
 pub use checkpoint::Checkpoint;
-pub use engine::{Engine, EngineOptions};
+pub use engine::{Engine, EngineOptions, Part};
 pub use error::{Error, Result};
 pub use event::{ClusterState, Effect, Event, HostContact, MemberApi};
 pub use explain::{Explanation, PossibleAnswer, Question};

@@ -1,6 +1,7 @@
 //! What all services share: members, overrides, observers.
 
 use crate::{
+    engine::Part,
     event::{ClusterState, MemberApi},
     quorum::{self, Abstaining, Vote},
     report::{Observer, ProbeReportValue, REPORT_LIFE_MILLIS},
@@ -51,6 +52,7 @@ pub(crate) struct World<'a> {
     pub(crate) clusters: &'a BTreeMap<ClusterName, ClusterState>,
     pub(crate) overrides: &'a BTreeMap<ObjectKey, OverrideSpec>,
     pub(crate) own: &'a Observer,
+    pub(crate) part: Part,
     pub(crate) abstaining: Abstaining,
     /// Everyone registered besides this observer.
     pub(crate) others: &'a BTreeMap<ObserverName, Observer>,
@@ -58,14 +60,21 @@ pub(crate) struct World<'a> {
 }
 
 impl<'a> World<'a> {
-    /// How many observers are registered, this one always among them.
+    /// How many observers are registered, this one always among them if it observes.
     pub(crate) fn registered(&self) -> usize {
-        1 + self.others.len()
+        self.itself() + self.others.len()
     }
 
     /// How many of them are heard.
     pub(crate) fn heard(&self) -> usize {
-        1 + self.fresh().count()
+        self.itself() + self.fresh().count()
+    }
+
+    fn itself(&self) -> usize {
+        match self.part {
+            Part::Observes => 1,
+            Part::Listens => 0,
+        }
     }
 
     /// Whether more than half of the registered are heard, as moving branches needs.
@@ -82,12 +91,14 @@ impl<'a> World<'a> {
 
     /// The words of all that are heard on an endpoint, this observer's first.
     pub(crate) fn votes(&self, endpoint: &EndpointId, own: Verdict) -> Vec<Vote> {
-        let mut votes = vec![Vote {
+        let own = Vote {
             observer: self.own.name.clone(),
             domain: self.own.domain.clone(),
             verdict: own,
             abstains: self.abstaining == Abstaining::Yes,
-        }];
+        };
+        let mut votes = Vec::with_capacity(self.heard());
+        votes.extend((self.part == Part::Observes).then_some(own));
         votes.extend(self.fresh().map(|(name, heard)| {
             Vote {
                 observer: name.clone(),

@@ -261,6 +261,7 @@ fn ask(
 pub(crate) fn options(name: &str) -> EngineOptions {
     let regions = include_str!("../../../../geo/regions.csv");
     EngineOptions {
+        part: Part::Observes,
         observer: Observer {
             name: name.into(),
             domain: name.into(),

@@ -197,3 +197,30 @@ fn a_report_tells_when_a_cluster_was_last_named_and_for_how_long_it_may_be_cache
     assert_eq!(gone.until_millis, Some(replica.now));
     assert_eq!((gone.ttl_secs_max, gone.services.len()), (15, 0));
 }
+
+#[test]
+fn a_listener_combines_what_observers_report_and_neither_probes_nor_reports() {
+    let listens = EngineOptions {
+        part: Part::Listens,
+        ..options("leader")
+    };
+    let mut leader = Replica::from_engine(Engine::new(listens));
+    leader.tell(world(service(), three()));
+    leader.tell([Event::Synced, Event::Observers(vec![observer("replica-1")])]);
+    leader.pass(60_000);
+    assert_eq!(leader.standing(F), Standing::Unknown);
+    leader.tell([report(
+        "replica-1",
+        leader.now,
+        [Verdict::Up, Verdict::Up, Verdict::Down],
+    )]);
+    assert_eq!(
+        (leader.standing(A), leader.standing(F)),
+        (Standing::Healthy, Standing::Down)
+    );
+    assert_eq!(
+        leader.status().endpoints[0].observers,
+        [("replica-1".into(), Verdict::Up)]
+    );
+    assert!(leader.probes.is_empty() && leader.report.is_none());
+}
