@@ -111,8 +111,7 @@ pub(super) fn patched(kind: &Kind, old: &Object, patch: &Patch) -> Result<Sent, 
     let value = match patch {
         Patch::Json(operations) => json_patched(old, operations)?,
         Patch::Merge(change) => merge::merge_patch(old.value(), change),
-        Patch::Strategic(change) => merge::strategic_patch(kind.schema(), old.value(), change)
-            .map_err(|cause| Status::bad_request(cause.to_string()))?,
+        Patch::Strategic(change) => merge::strategic_patch(kind.schema(), old.value(), change)?,
         Patch::Apply { .. } => return Err(Status::method_not_allowed()),
     };
     Ok(Sent {

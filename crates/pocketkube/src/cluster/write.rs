@@ -317,8 +317,12 @@ impl Cluster {
         let key = key(object::namespace(object), object::name(object));
         let table = resource.table();
         let mut store = self.store();
-        if store.get(&table, &key).is_some() {
-            return Err(Status::already_exists(resource, object::name(object)));
+        if let Some(found) = store.get(&table, &key) {
+            let mut status = Status::already_exists(resource, object::name(object));
+            if object::is_deleting(found) {
+                status.message.insert_str(0, "object is being deleted: ");
+            }
+            return Err(status);
         }
         if dry_run == DryRun::All {
             let object = view::to_kept(resource, std::mem::take(object));

@@ -9,6 +9,7 @@ use super::answer::Answer;
 use crate::cluster::Cluster;
 use crate::registry::Registry;
 use crate::resource::Resource;
+use crate::status::Status;
 use http::Method;
 use http::header::ACCEPT;
 use serde_json::{Value, json};
@@ -95,12 +96,18 @@ pub(crate) fn answer(cluster: &Cluster, request: &Request) -> Option<Answer> {
             }
             None => nothing_here(),
         },
+        ["apis", group, version] if registry.version(group, version).next().is_none() => {
+            match registry.all().any(|resource| resource.group == *group) {
+                true => Status::no_such_path().into(),
+                false => nothing_here(),
+            }
+        }
         ["apis", group, version] => resource_list(&registry, group, version),
         _ => return None,
     };
     Some(match request.method {
         Method::GET | Method::HEAD => answer,
-        _ => crate::status::Status::method_not_allowed().into(),
+        _ => Status::method_not_allowed().into(),
     })
 }
 
