@@ -25,6 +25,11 @@ pub(super) fn compare(schema: &Schema, old: &Value, new: &Value) -> Difference {
 }
 
 impl Difference {
+    /// Whether both are the same.
+    pub(super) fn is_empty(&self) -> bool {
+        self.removed.is_empty() && self.modified.is_empty() && self.added.is_empty()
+    }
+
     /// Without some fields and all below them.
     pub(super) fn without(self, ignored: &FieldSet) -> Self {
         Self {

@@ -17,37 +17,30 @@ pub(super) fn conflict(mut taken: Vec<(Entry, FieldSet)>) -> Status {
     }
     let message = match causes.as_slice() {
         [only] => format!("Apply failed with 1 conflict: {}: {}", only.message, only.field),
-        many => {
-            let mut message = format!("Apply failed with {} conflicts:", many.len());
-            let mut last = "";
-            for cause in many {
-                if cause.message != last {
-                    message.push_str(match last {
-                        "" => " ",
-                        _ => "\n",
-                    });
-                    message.push_str(&cause.message);
-                    message.push(':');
-                    last = &cause.message;
-                }
-                message.push_str("\n- ");
-                message.push_str(&cause.field);
-            }
-            message
-        }
+        many => format!("Apply failed with {} conflicts: {}", many.len(), listed(&taken)),
     };
     let details = Details { causes, ..Details::default() };
     Status { code: 409, reason: "Conflict", message, details: Some(Box::new(details)) }
 }
 
-/// `"kubectl" using v1`, and when the manager wrote, if it did not apply.
+/// Each manager on a line of its own, with its fields below.
+fn listed(taken: &[(Entry, FieldSet)]) -> String {
+    let mut lines = Vec::new();
+    for (entry, fields) in taken {
+        lines.push(format!("conflicts with {}:", shown(entry)));
+        for path in fields.paths() {
+            let field: String = path.iter().map(ToString::to_string).collect();
+            lines.push(format!("- {field}"));
+        }
+    }
+    lines.join("\n")
+}
+
+/// `"kubectl"`, with the version if the manager did not apply: `"kubectl" using v1`.
 fn shown(entry: &Entry) -> String {
     let mut text = format!("{:?}", entry.manager);
     if !entry.subresource.is_empty() {
         text.push_str(&format!(" with subresource {:?}", entry.subresource));
-    }
-    if entry.operation == Operation::Update && !entry.time.is_empty() {
-        return format!("{text} using {} at {}", entry.api_version, entry.time);
     }
     if entry.operation == Operation::Update {
         return format!("{text} using {}", entry.api_version);

@@ -3,6 +3,7 @@
 use super::compare::{Difference, compare};
 use super::conflicts::conflict;
 use super::managed::{self, Entry, Operation};
+use super::fit::check;
 use super::merge::merge;
 use super::path::Element;
 use super::remove::remove;
@@ -84,7 +85,7 @@ pub fn track_update(
 /// # Errors
 ///
 /// 409 with one cause for each field of another manager that would change, unless `force`; 400
-/// for a `wanted` that names managers; 500 for lists that do not merge.
+/// for a `wanted` that names managers; 500 for one that does not fit the schema.
 pub fn apply(
     schema: &Schema,
     writer: &Writer<'_>,
@@ -105,8 +106,8 @@ pub fn apply(
         let own = unknown.entry(Operation::Update);
         entries = tracked(schema, own, ignored, entries, &empty, &before);
     }
-    let merged = merge(schema, &before, wanted)
-        .map_err(|why| Status::internal(format!("failed to create typed patch object: {why}")))?;
+    check(schema, wanted).map_err(|why| untyped(wanted, &why))?;
+    let merged = merge(schema, &before, wanted).map_err(|why| untyped(wanted, &why))?;
     let mut own = writer.entry(Operation::Apply);
     own.fields = field_set(schema, wanted).without_below(ignored);
     let place = entries.iter().position(|entry| entry.is_same_manager(&own));
@@ -116,19 +117,32 @@ pub fn apply(
         _ => merged,
     };
     let difference = compare(schema, &before, &pruned).without(ignored);
-    let mut entries = yielded(entries, &difference, force)?;
+    let allowed = applied_before(schema, writer, &before);
+    let mut entries = yielded(entries, &difference, &allowed, force)?;
     own.fields = own.fields.difference(&stripped());
-    if let Some(last) = &last
-        && last.fields == own.fields
-        && last.api_version == own.api_version
-    {
-        own.time.clone_from(&last.time);
+    if difference.is_empty() {
+        // Only an apply that changes the object takes its time.
+        own.time = last.map(|last| last.time).unwrap_or_default();
     }
     entries.push(own);
     let mut result = pruned;
     sync_last_applied(writer, wanted, &mut result);
     managed::write(&mut result, entries);
     Ok(result)
+}
+
+/// 500, as the server answers a configuration that does not fit the schema.
+fn untyped(wanted: &Value, why: &str) -> Status {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let meta = &wanted["metadata"];
+    let (namespace, name) = (text(&meta["namespace"]), text(&meta["name"]));
+    let (api_version, kind) = (text(&wanted["apiVersion"]), text(&wanted["kind"]));
+    let slash = if api_version.contains('/') { "" } else { "/" };
+    let message = format!(
+        "failed to create typed patch object ({namespace}/{name}; {slash}{api_version}, \
+         Kind={kind}): {why}"
+    );
+    Status::plain(500, "", message)
 }
 
 /// Entries after a write that is no apply.
@@ -158,13 +172,14 @@ fn tracked(
     entries
 }
 
-/// Other managers after an apply: with conflicts an error, unless forced.
+/// Other managers after an apply: with conflicts an error, unless forced or `allowed`.
 fn yielded(
     entries: Vec<Entry>,
     difference: &Difference,
+    allowed: &FieldSet,
     force: Force,
 ) -> Result<Vec<Entry>, Status> {
-    let touched = difference.modified.union(&difference.added);
+    let touched = difference.modified.union(&difference.added).difference(allowed);
     if force == Force::Off {
         let conflicts: Vec<(Entry, FieldSet)> = entries
             .iter()
@@ -242,6 +257,18 @@ fn forget_managers(object: &mut Value) {
     if let Some(meta) = object.get_mut("metadata").and_then(Value::as_object_mut) {
         meta.shift_remove("managedFields");
     }
+}
+
+/// What kubectl last applied on the client's side and nobody has changed since: it may take those
+/// fields over when it begins to apply on the server's side.
+fn applied_before(schema: &Schema, writer: &Writer<'_>, live: &Value) -> FieldSet {
+    let text = live["metadata"]["annotations"][LAST_APPLIED].as_str();
+    let Some(text) = text.filter(|_| writer.manager == "kubectl") else {
+        return FieldSet::default();
+    };
+    let Ok(last) = serde_json::from_str::<Value>(text) else { return FieldSet::default() };
+    let changed = compare(schema, &last, live).modified;
+    field_set(schema, &last).difference(&changed)
 }
 
 /// When kubectl applies on the server's side, what it last applied on its own side follows, so

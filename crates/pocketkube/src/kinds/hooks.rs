@@ -72,8 +72,9 @@ pub(super) const SECRET: Hooks = Hooks {
     ..PLAIN
 };
 pub(super) const ENDPOINTS: Hooks = Hooks { default: defaults::endpoints, ..PLAIN };
-pub(super) const EVENT: Hooks = PLAIN;
-pub(super) const NEW_EVENT: Hooks = PLAIN;
+pub(super) const EVENT: Hooks = Hooks { validate: validate::event, ..PLAIN };
+pub(super) const NEW_EVENT: Hooks = Hooks { validate: validate::new_event, ..PLAIN };
+pub(super) const LEASE: Hooks = Hooks { validate: validate::lease, ..PLAIN };
 pub(super) const NAMESPACE: Hooks =
     Hooks { default: defaults::namespace, prepare: prepare::namespace, name: NameRule::Label, ..PLAIN };
 pub(super) const NODE: Hooks = Hooks { default: defaults::node, ..PLAIN };

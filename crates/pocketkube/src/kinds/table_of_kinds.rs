@@ -317,7 +317,7 @@ fn network_and_policy_rows() -> Vec<Row> {
     let spaced = |group, kind, plural| Row::new(group, "v1", kind, plural, Scope::Namespaced);
     let cluster = |group, kind, plural| Row::new(group, "v1", kind, plural, Scope::Cluster);
     vec![
-        spaced("coordination.k8s.io", "Lease", "leases"),
+        spaced("coordination.k8s.io", "Lease", "leases").hooks(&hooks::LEASE),
         spaced("discovery.k8s.io", "EndpointSlice", "endpointslices").hooks(&hooks::SLICE),
         spaced("events.k8s.io", "Event", "events").short(&["ev"]).hooks(&hooks::NEW_EVENT),
         cluster("networking.k8s.io", "IngressClass", "ingressclasses")

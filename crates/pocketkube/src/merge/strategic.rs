@@ -4,12 +4,8 @@
 //! `$setElementOrder/<list>` and `$retainKeys`.
 
 use crate::schema::{PatchStrategy, Schema};
+use crate::status::Status;
 use serde_json::{Map, Value};
-use std::fmt;
-
-/// Why a strategic merge patch was refused.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refused(String);
 
 const PATCH: &str = "$patch";
 const RETAIN: &str = "$retainKeys";
@@ -18,35 +14,29 @@ const ORDER: &str = "$setElementOrder/";
 
 type Fields = Map<String, Value>;
 
-impl fmt::Display for Refused {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str(&self.0)
-    }
-}
-
 /// A document after a strategic merge patch.
 ///
 /// # Errors
 ///
-/// A directive that makes no sense, or a list element without its key.
+/// 400 for a directive that makes no sense, 500 for a list element without its key.
 pub fn strategic_patch(
     schema: &Schema,
     document: &Value,
     patch: &Value,
-) -> Result<Value, Refused> {
+) -> Result<Value, Status> {
     let (Value::Object(original), Value::Object(patch)) = (document, patch) else {
-        return Err(Refused("invalid JSON document".to_owned()));
+        return Err(Status::bad_request("invalid JSON document"));
     };
     Ok(Value::Object(object(schema, original, patch)?))
 }
 
-fn object(schema: &Schema, original: &Fields, patch: &Fields) -> Result<Fields, Refused> {
+fn object(schema: &Schema, original: &Fields, patch: &Fields) -> Result<Fields, Status> {
     match patch.get(PATCH).map(|directive| directive.as_str().unwrap_or_default()) {
         Some("replace") => return Ok(plain(patch)),
         Some("delete") => return Ok(Fields::new()),
         Some("merge") | None => {}
         Some(other) => {
-            return Err(Refused(format!("unknown patch type found: {other}")));
+            return Err(Status::bad_request(format!("unknown patch type found: {other}")));
         }
     }
     let mut result = retained(original, patch);
@@ -80,7 +70,7 @@ fn value(
     original: Option<&Value>,
     patch: &Value,
     order: Option<&Value>,
-) -> Result<Option<Value>, Refused> {
+) -> Result<Option<Value>, Status> {
     match (original, patch) {
         (_, Value::Object(patch)) => {
             let deletes = patch.get(PATCH).and_then(Value::as_str) == Some("delete");
@@ -107,7 +97,7 @@ fn list(
     original: &[Value],
     patch: &[Value],
     order: Option<&Value>,
-) -> Result<Vec<Value>, Refused> {
+) -> Result<Vec<Value>, Status> {
     let key = match &schema.patch {
         PatchStrategy::Merge(Some(key)) | PatchStrategy::MergeRetainKeys(key) => key,
         PatchStrategy::Merge(None) => return Ok(scalars(original, patch, order)),
@@ -122,12 +112,13 @@ fn list(
     let mut result = original.to_vec();
     for element in patch {
         let Some(change) = element.as_object() else {
-            return Err(Refused("expected an object in a list that merges by key".to_owned()));
+            let message = "expected an object in a list that merges by key";
+            return Err(Status::plain(500, "", message));
         };
         let Some(identity) = change.get(key) else {
-            return Err(Refused(format!(
-                "map: {element} does not contain declared merge key: {key}"
-            )));
+            let shown = go_map(element);
+            let message = format!("map: {shown} does not contain declared merge key: {key}");
+            return Err(Status::plain(500, "", message));
         };
         if change.get(PATCH).and_then(Value::as_str) == Some("delete") {
             result.retain(|other| other.get(key) != Some(identity));
@@ -141,13 +132,10 @@ fn list(
         }
     }
     let identity = |value: &Value| value.get(key).cloned().unwrap_or(Value::Null);
-    Ok(match order.and_then(Value::as_array) {
-        Some(order) => {
-            let order: Vec<Value> = order.iter().map(identity).collect();
-            ordered(result, original, &order, identity)
-        }
-        None => result,
-    })
+    // Without an order of its own, a patch asks for that of its elements.
+    let order = order.and_then(Value::as_array).map_or(patch, Vec::as_slice);
+    let order: Vec<Value> = order.iter().map(identity).collect();
+    Ok(ordered(result, original, &order, identity))
 }
 
 fn scalars(original: &[Value], patch: &[Value], order: Option<&Value>) -> Vec<Value> {
@@ -157,10 +145,8 @@ fn scalars(original: &[Value], patch: &[Value], order: Option<&Value>) -> Vec<Va
             result.push(element.clone());
         }
     }
-    match order.and_then(Value::as_array) {
-        Some(order) => ordered(result, original, order, Value::clone),
-        None => result,
-    }
+    let order = order.and_then(Value::as_array).map_or(patch, Vec::as_slice);
+    ordered(result, original, order, Value::clone)
 }
 
 /// Puts elements into the order that the patch asks for. Elements that only the server has stay
@@ -239,6 +225,26 @@ fn cleaned(value: &Value) -> Value {
     match value {
         Value::Object(fields) => Value::Object(plain(fields)),
         other => other.clone(),
+    }
+}
+
+/// A value as Go prints maps: `map[a:1 b:x]`.
+fn go_map(value: &Value) -> String {
+    match value {
+        Value::Object(fields) => {
+            let mut names: Vec<&String> = fields.keys().collect();
+            names.sort();
+            let pairs: Vec<String> =
+                names.into_iter().map(|n| format!("{n}:{}", go_map(&fields[n]))).collect();
+            format!("map[{}]", pairs.join(" "))
+        }
+        Value::Array(elements) => {
+            let shown: Vec<String> = elements.iter().map(go_map).collect();
+            format!("[{}]", shown.join(" "))
+        }
+        Value::String(text) => text.clone(),
+        Value::Null => "<nil>".to_owned(),
+        other => other.to_string(),
     }
 }
 

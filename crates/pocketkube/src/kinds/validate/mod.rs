@@ -1,6 +1,7 @@
 //! What is wrong with objects of built-in kinds: the usual mistakes, in the server's words.
 
 mod config;
+mod coordination;
 pub(super) mod names;
 mod network;
 mod pod;
@@ -9,6 +10,7 @@ mod workload;
 pub(super) use config::{
     claim, config_map, disruption_budget, role_binding, secret, volume, webhooks,
 };
+pub(super) use coordination::{event, lease, new_event};
 pub(super) use network::{endpoint_slice, ingress, service};
 pub(super) use pod::pod;
 pub(super) use workload::{
