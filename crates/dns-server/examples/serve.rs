@@ -18,7 +18,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let mut builder = SnapshotBuilder::new();
     builder.zone(&Zone { origin, records })?;
     let metrics = DnsMetrics::new(&mut Registry::default());
-    let secrets = Secrets { current: [0; 16], other: None };
+    let secrets = Secrets {
+        current: [0; 16],
+        other: None,
+    };
     let options = Options::new(vec![address.parse()?], secrets);
     let handle = DnsServer::start(&options, Arc::new(builder.build(1)), &metrics)?;
     eprintln!("listening on {:?}", handle.local_addrs());

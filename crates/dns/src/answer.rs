@@ -191,5 +191,5 @@ fn ask(
         },
         message,
     };
-    road.walk(sought, found)
+    road.walk(&mut sought, found)
 }

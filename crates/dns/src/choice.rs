@@ -151,7 +151,7 @@ fn minus_log2(bits: u64) -> f64 {
 }
 
 /// Encoded answers by their bytes, so that equal ones are kept once.
-pub(crate) type Interned = HashMap<Box<[u8]>, Arc<Encoded>>;
+pub(crate) type Interned = HashMap<SmallVec<[u8; 48]>, Arc<Encoded>>;
 
 /// Compiles a steered name in the zone at `origin`; says what is wrong with it otherwise.
 pub(crate) fn compile(

@@ -11,6 +11,8 @@
 
 use std::collections::BTreeMap;
 
+use smallvec::SmallVec;
+
 use crate::name::Name;
 use crate::record::{RecordType, compressible, name_length};
 
@@ -25,7 +27,8 @@ pub(crate) const QUESTION_POINTER: u16 = 0xc00c;
 /// Records in wire form.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Encoded {
-    pub(crate) bytes: Box<[u8]>,
+    /// Short ones stand here without another load.
+    pub(crate) bytes: SmallVec<[u8; 48]>,
     /// Where owner pointers stand; they hold [`QUESTION_POINTER`].
     pub(crate) owners: Box<[u16]>,
     /// The other pointers.
@@ -158,7 +161,7 @@ impl Encoder {
     /// What was written.
     pub(crate) fn finish(self) -> Encoded {
         Encoded {
-            bytes: self.bytes.into(),
+            bytes: SmallVec::from_slice(&self.bytes),
             owners: self.owners.into(),
             pointers: self.pointers.into(),
             counts: self.counts,

@@ -26,6 +26,7 @@ mod road;
 mod snapshot;
 mod steered;
 mod view;
+mod words;
 mod zone;
 mod zone_text;
 

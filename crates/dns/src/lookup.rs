@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::name::NAME_BYTES_MAX;
 use crate::names::{Names, Node};
+use crate::words;
 use crate::zone::ZoneCore;
 
 /// A name that is looked for, lower-cased.
@@ -35,16 +36,20 @@ impl<'s> Found<'s> {
 }
 
 impl Sought {
-    #[inline]
+    #[inline(always)]
     pub(crate) fn new(wire: &[u8], labels: usize) -> Self {
         let mut sought = Self {
             wire: [0; NAME_BYTES_MAX + 1],
             len: wire.len(),
             labels,
         };
-        sought.wire[..wire.len()].copy_from_slice(wire);
         // A length byte is at most 63 and so never an upper-case letter.
-        sought.wire[..wire.len()].make_ascii_lowercase();
+        let (from, _) = wire.as_chunks::<8>();
+        let (to, _) = sought.wire.as_chunks_mut::<8>();
+        for (from, to) in from.iter().zip(&mut *to) {
+            *to = words::lower(u64::from_le_bytes(*from)).to_le_bytes();
+        }
+        to[from.len()] = words::lower(words::tail(wire)).to_le_bytes();
         sought
     }
 

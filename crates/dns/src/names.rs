@@ -8,6 +8,7 @@ use std::sync::Arc;
 use crate::choice::Steering;
 use crate::encoded::Encoded;
 use crate::name::Name;
+use crate::words;
 use crate::zone::{Alias, Redirection, StaticNode, ZoneCore};
 
 /// How many names a shard holds on average: what a change of one name copies.
@@ -70,12 +71,9 @@ struct Slot {
     node: Option<Arc<Node>>,
 }
 
-#[derive(Debug, Clone)]
-struct Shard {
-    /// A power of two, at most three quarters full; the place is the hash's low bits.
-    slots: Vec<Slot>,
-    len: usize,
-}
+/// Slots in open addressing: a power of two, at most three quarters full; the place is the hash's
+/// low bits.
+type Shard = [Slot];
 
 /// Names by the hash of their wire form.
 #[derive(Debug, Clone)]
@@ -93,13 +91,10 @@ impl Names {
     /// An empty table for about `len` names.
     pub(crate) fn with_capacity(len: usize) -> Self {
         let shards = len.div_ceil(SHARD_NAMES).next_power_of_two();
-        let empty = Shard {
-            slots: vec![Slot::default(); SHARD_SLOTS_MIN],
-            len: 0,
-        };
+        let empty: Arc<Shard> = vec![Slot::default(); SHARD_SLOTS_MIN].into();
         let shift = 64 - shards.trailing_zeros();
         Self {
-            shards: std::iter::repeat_n(Arc::new(empty), shards).collect(),
+            shards: std::iter::repeat_n(empty, shards).collect(),
             shift,
             len: 0,
             labels_max: 0,
@@ -115,7 +110,7 @@ impl Names {
     #[inline]
     pub(crate) fn get(&self, wire: &[u8]) -> Option<&Arc<Node>> {
         let hash = hash(wire);
-        let slots = self.shards[self.shard(hash)].slots.as_slice();
+        let slots: &Shard = &self.shards[self.shard(hash)];
         let mask = slots.len() - 1;
         let mut at = place(hash) & mask;
         loop {
@@ -132,7 +127,7 @@ impl Names {
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<Node>> {
         self.shards
             .iter()
-            .flat_map(|shard| &shard.slots)
+            .flat_map(|shard| shard.iter())
             .filter_map(|slot| slot.node.as_ref())
     }
 
@@ -201,7 +196,7 @@ impl Names {
         let shard = self.shard(hash);
         self.get(wire)?;
         let shard = Arc::make_mut(&mut self.shards[shard]);
-        let found = shard.slots.iter_mut().filter(|slot| slot.hash == hash);
+        let found = shard.iter_mut().filter(|slot| slot.hash == hash);
         found
             .filter_map(|slot| slot.node.as_mut())
             .find(|node| node.name.wire() == wire)
@@ -212,29 +207,27 @@ impl Names {
         self.labels_max = self.labels_max.max(node.name.label_count());
         let hash = hash(node.name.wire());
         let shard = self.shard(hash);
-        let shard = Arc::make_mut(&mut self.shards[shard]);
-        if (shard.len + 1) * 4 > shard.slots.len() * 3 {
-            let larger = vec![Slot::default(); shard.slots.len() * 2];
-            let slots = std::mem::replace(&mut shard.slots, larger);
-            shard.refill(slots);
+        let shard = &mut self.shards[shard];
+        let used = shard.iter().filter(|slot| slot.node.is_some()).count();
+        if (used + 1) * 4 > shard.len() * 3 {
+            *shard = refilled(shard.iter(), shard.len() * 2);
         }
-        shard.fill(Slot {
-            hash,
-            node: Some(Arc::new(node)),
-        });
-        shard.len += 1;
+        fill(
+            Arc::make_mut(shard),
+            Slot {
+                hash,
+                node: Some(Arc::new(node)),
+            },
+        );
         self.len += 1;
     }
 
     fn remove(&mut self, name: &Name) {
         let hash = hash(name.wire());
         let shard = self.shard(hash);
-        let shard = Arc::make_mut(&mut self.shards[shard]);
-        let cleared = vec![Slot::default(); shard.slots.len()];
-        let mut slots = std::mem::replace(&mut shard.slots, cleared);
-        slots.retain(|slot| slot.node.as_ref().is_some_and(|node| node.name != *name));
-        shard.len = slots.len();
-        shard.refill(slots);
+        let shard = &mut self.shards[shard];
+        let other = |slot: &&Slot| slot.node.as_ref().is_some_and(|node| node.name != *name);
+        *shard = refilled(shard.iter().filter(other), shard.len());
         self.len -= 1;
     }
 
@@ -244,23 +237,22 @@ impl Names {
     }
 }
 
-impl Shard {
-    fn refill(&mut self, slots: Vec<Slot>) {
-        for slot in slots {
-            if slot.node.is_some() {
-                self.fill(slot);
-            }
-        }
+/// A shard of `size` slots with what these hold.
+fn refilled<'s>(slots: impl Iterator<Item = &'s Slot>, size: usize) -> Arc<Shard> {
+    let mut shard = vec![Slot::default(); size];
+    for slot in slots.filter(|slot| slot.node.is_some()) {
+        fill(&mut shard, slot.clone());
     }
+    shard.into()
+}
 
-    fn fill(&mut self, slot: Slot) {
-        let mask = self.slots.len() - 1;
-        let mut at = place(slot.hash) & mask;
-        while self.slots[at].node.is_some() {
-            at = (at + 1) & mask;
-        }
-        self.slots[at] = slot;
+fn fill(shard: &mut Shard, slot: Slot) {
+    let mask = shard.len() - 1;
+    let mut at = place(slot.hash) & mask;
+    while shard[at].node.is_some() {
+        at = (at + 1) & mask;
     }
+    shard[at] = slot;
 }
 
 fn place(hash: u64) -> usize {
@@ -277,13 +269,11 @@ fn hash(wire: &[u8]) -> u64 {
         (product >> 64) as u64 ^ product as u64
     };
     let mut state = 0x243f_6a88_85a3_08d3 ^ wire.len() as u64;
-    let (chunks, rest) = wire.as_chunks::<8>();
+    let (chunks, _) = wire.as_chunks::<8>();
     for chunk in chunks {
         state = fold(state ^ u64::from_le_bytes(*chunk), MULTIPLIER);
     }
-    let mut tail = [0; 8];
-    tail[..rest.len()].copy_from_slice(rest);
-    fold(state ^ u64::from_le_bytes(tail), 0xd6e8_feb8_6659_fd93)
+    fold(state ^ words::tail(wire), 0xd6e8_feb8_6659_fd93)
 }
 
 #[cfg(test)]

@@ -43,7 +43,8 @@ pub(crate) struct Question<'q> {
     pub(crate) edns: Option<Edns<'q>>,
 }
 
-/// Reads a message.
+/// Reads a message. Inlined, as is what it calls: what it gives is large to hand over.
+#[inline(always)]
 pub(crate) fn parse(message: &[u8]) -> Parsed<'_> {
     let Some((head, body)) = message.split_first_chunk::<HEADER_BYTES>() else {
         return Parsed::NotAQuery;
@@ -57,9 +58,13 @@ pub(crate) fn parse(message: &[u8]) -> Parsed<'_> {
         opcode: head[2] >> 3 & 0xf,
     };
     let counts = [4, 6, 8, 10].map(|at| u16::from_be_bytes([head[at], head[at + 1]]));
-    read_body(header, counts, body).unwrap_or(Parsed::Malformed(header))
+    match read_body(header, counts, body) {
+        Some(parsed) => parsed,
+        None => Parsed::Malformed(header),
+    }
 }
 
+#[inline(always)]
 fn read_body(header: Header, counts: [u16; 4], body: &[u8]) -> Option<Parsed<'_>> {
     let [questions, answers, authorities, additionals] = counts;
     if questions > 1 {
@@ -116,6 +121,7 @@ fn question_name(body: &[u8]) -> Option<(usize, usize)> {
 
 /// Walks over all records, which must fill `rest`, and reads the OPT among the additional ones.
 /// The outer `None` is a malformed message.
+#[inline]
 fn read_records(
     mut rest: &[u8],
     answers: u16,

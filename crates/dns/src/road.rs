@@ -68,12 +68,13 @@ enum Step<'s> {
 
 impl<'s> Road<'s, '_, '_> {
     #[inline]
-    pub(crate) fn walk(mut self, mut sought: Sought, mut found: Found<'s>) -> Outcome {
+    pub(crate) fn walk(mut self, sought: &mut Sought, mut found: Found<'s>) -> Outcome {
+        self.zone = self.zone_of(found).unwrap_or(self.zone);
         for _ in 0..=CHAIN_MAX {
             let step = match found {
-                Found::Exact(node) => self.at(node),
+                Found::Exact(node) => self.at(node, sought),
                 Found::Wildcard(node) => self.serve(node),
-                Found::Below(node) => self.below(node, &mut sought),
+                Found::Below(node) => self.below(node, sought),
                 Found::Outside => Step::Done,
             };
             match step {
@@ -94,25 +95,32 @@ impl<'s> Road<'s, '_, '_> {
         self.outcome
     }
 
-    /// The zone that answers for what was found: for DS at a zone's origin, the one above
-    /// (RFC 4035 § 3.1.4.1), if it is here.
+    /// The zone that answers for what was found: for DS at a zone's origin, the one above.
     #[inline]
     fn zone_of(&self, found: Found<'s>) -> Option<&'s Arc<ZoneCore>> {
-        if let Found::Exact(node) = found
-            && self.record_type == RecordType::DS
-            && node.name == node.zone.origin
-        {
-            let mut above = Sought::new(node.name.wire(), node.name.label_count());
-            return above.find_encloser(self.names).zone().or(Some(&node.zone));
+        match found {
+            Found::Exact(node) if self.record_type == RecordType::DS => {
+                self.found_above(node).zone().or(found.zone())
+            }
+            _ => found.zone(),
         }
-        found.zone()
+    }
+
+    /// What the zone above has at the origin of another: DS records are the parent's
+    /// (RFC 4035 § 3.1.4.1).
+    #[cold]
+    fn found_above(&self, node: &'s Node) -> Found<'s> {
+        if node.name != node.zone.origin {
+            return Found::Exact(node);
+        }
+        Sought::new(node.name.wire(), node.name.label_count()).find_encloser(self.names)
     }
 
     /// The name exists.
     #[inline]
-    fn at(&mut self, node: &'s Node) -> Step<'s> {
+    fn at(&mut self, node: &'s Node, sought: &mut Sought) -> Step<'s> {
         if self.record_type == RecordType::DS {
-            return self.delegation_signer(node);
+            return self.delegation_signer(node, sought);
         }
         match node.referral() {
             Some(referral) => self.refer(referral),
@@ -248,13 +256,20 @@ impl<'s> Road<'s, '_, '_> {
         Step::Done
     }
 
-    /// DS records are the parent's (RFC 4035 § 3.1.4.1).
+    /// DS at a delegation, or at the origin of a zone below one that is here too.
     #[cold]
-    fn delegation_signer(&mut self, node: &'s Node) -> Step<'s> {
-        if node.name != node.zone.origin && node.referral().is_none() {
+    fn delegation_signer(&mut self, node: &'s Node, sought: &mut Sought) -> Step<'s> {
+        let is_origin = node.name == node.zone.origin;
+        if !is_origin && node.referral().is_none() {
             return self.serve(node);
         }
-        let zone = self.zone_of(Found::Exact(node)).unwrap_or(&node.zone);
+        let above = self.found_above(node);
+        if let Found::Below(above) = above
+            && (above.referral().is_some() || above.redirection().is_some())
+        {
+            return self.below(above, sought);
+        }
+        let zone = above.zone().unwrap_or(&node.zone);
         match zone.ds.get(&node.name) {
             Some(encoded) => self.message.append(encoded, self.owner),
             None => self.negative(zone, ReplyClass::NoData, u32::MAX),

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
 use crate::encoded::{Encoded, Encoder, Owner, Section, TooLong};
 use crate::error::Error;
 use crate::name::Name;
@@ -73,7 +75,8 @@ pub(crate) struct Redirection {
 /// Static content of one name that the zone answers for.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct StaticNode {
-    pub(crate) types: Arc<[(RecordType, Arc<Encoded>)]>,
+    /// Few, and in the node itself: one load less on the way to an answer.
+    pub(crate) types: SmallVec<[(RecordType, Arc<Encoded>); 4]>,
     pub(crate) alias: Option<Arc<Alias>>,
     pub(crate) redirection: Option<Arc<Redirection>>,
     /// NS records with glue, at a delegation.
@@ -324,7 +327,7 @@ fn compile_node(
             target,
         }));
     }
-    let mut encoded = Vec::new();
+    let mut encoded = SmallVec::new();
     for (record_type, set) in types {
         encoded.push((
             *record_type,
@@ -332,7 +335,7 @@ fn compile_node(
         ));
     }
     Ok(StaticNode {
-        types: encoded.into(),
+        types: encoded,
         redirection,
         ..StaticNode::default()
     })
