@@ -49,7 +49,7 @@ pub(crate) fn offered(
 /// told apart by their target where it is known.
 fn ready_addresses(slices: &[&EndpointSlice]) -> usize {
     let mut ready = BTreeSet::new();
-    for endpoint in slices.iter().flat_map(|slice| slice.endpoints.iter().flatten()) {
+    for endpoint in slices.iter().flat_map(|slice| &slice.endpoints) {
         // Absent means ready (EndpointConditions: "nil should be interpreted as true").
         let conditions = endpoint.conditions.as_ref();
         let is_ready = conditions.and_then(|conditions| conditions.ready).unwrap_or(true);

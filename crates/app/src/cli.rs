@@ -1,0 +1,170 @@
+//! The command line: every flag, its default and its meaning.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+
+/// Kubernetes federation with an embedded, geo-aware, authoritative DNS server.
+#[derive(Debug, Parser)]
+#[command(name = "meridian", version, arg_required_else_help = true, max_term_width = 100)]
+pub(crate) struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run the controller, the DNS server, or both, against a host cluster
+    Run(Run),
+    /// Show the whole product on this machine: a host, three members, a failing site
+    Demo(Demo),
+    /// Make a cluster a member: its service account, rights, token and KubeFedCluster
+    Join(Join),
+    /// Say why a client is answered as it is
+    Explain(Explain),
+}
+
+/// Which host cluster, and where meridian keeps its own objects there.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Host {
+    /// Kubeconfig of the host [default: as kubectl: $KUBECONFIG, ~/.kube/config, or the pod's own]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) kubeconfig: Option<PathBuf>,
+    /// Context of the host in that kubeconfig
+    #[arg(long, visible_alias = "host-cluster-context", value_name = "CONTEXT")]
+    pub(crate) context: Option<String>,
+    /// Namespace of meridian's own objects on the host
+    #[arg(
+        long,
+        visible_alias = "kubefed-namespace",
+        value_name = "NAMESPACE",
+        default_value = api::names::SYSTEM_NAMESPACE
+    )]
+    pub(crate) system_namespace: String,
+}
+
+/// `meridian run`.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "Example: meridian run --roles controller,dns --dns-listen 0.0.0.0:53")]
+pub(crate) struct Run {
+    #[command(flatten)]
+    pub(crate) host: Host,
+    /// What this process does
+    #[arg(long, value_enum, value_delimiter = ',', default_values = ["controller", "dns"])]
+    pub(crate) roles: Vec<Role>,
+    /// Name of this replica: the holder of its Leases and the name of its ProbeReport
+    /// [default: the machine's host name]
+    #[arg(long, env = "POD_NAME", value_name = "NAME")]
+    pub(crate) identity: Option<String>,
+    /// City or region of this replica; observers in one of them fail together
+    #[arg(long, value_name = "DOMAIN", default_value = "default")]
+    pub(crate) failure_domain: String,
+    /// Addresses that answer DNS, over UDP and TCP
+    #[arg(long, value_name = "ADDRESS", default_values = ["0.0.0.0:53"])]
+    pub(crate) dns_listen: Vec<SocketAddr>,
+    /// Threads that answer UDP per address [default: one per core]
+    #[arg(long, value_name = "COUNT")]
+    pub(crate) dns_threads: Option<usize>,
+    /// Address of metrics, health and explanations
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9153")]
+    pub(crate) http_listen: SocketAddr,
+    /// Country or city databases (MMDB); the built-in country database when none is given
+    #[arg(long = "geo-database", value_name = "FILE")]
+    pub(crate) geo_databases: Vec<PathBuf>,
+    /// Folder of the checkpoint from which answers go on after a restart without the host
+    #[arg(long, value_name = "FOLDER", default_value = "/var/lib/meridian")]
+    pub(crate) state_dir: PathBuf,
+}
+
+/// A role of a process. Roles exchange objects of the host only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Role {
+    /// Propagate, divide replicas, keep statuses; one replica leads
+    Controller,
+    /// Probe endpoints and answer DNS
+    Dns,
+}
+
+/// `meridian demo`.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "Example: meridian demo --exit --json > timeline.json")]
+pub(crate) struct Demo {
+    /// End after the timeline, with status 0 only if every step met its bound
+    #[arg(long)]
+    pub(crate) exit: bool,
+    /// Print the timeline with all samples as JSON on stdout, and nothing else there
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Keep the product's own thresholds; the steps take minutes
+    #[arg(long)]
+    pub(crate) no_fast: bool,
+    /// Port that answers DNS on 127.0.0.1 [default: 15353, or a free one when that is taken]
+    #[arg(long, value_name = "PORT")]
+    pub(crate) dns_port: Option<u16>,
+}
+
+/// `meridian join`.
+#[derive(Clone, Debug, Args)]
+#[command(
+    after_help = "Example: meridian join frankfurt --cluster-kubeconfig eu.yaml --region eu-central"
+)]
+pub(crate) struct Join {
+    /// Name of the member
+    pub(crate) name: String,
+    #[command(flatten)]
+    pub(crate) host: Host,
+    /// Kubeconfig of the cluster that joins [default: the host's]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) cluster_kubeconfig: Option<PathBuf>,
+    /// Context of the cluster that joins [default: the member's name, else the current context]
+    #[arg(long, value_name = "CONTEXT")]
+    pub(crate) cluster_context: Option<String>,
+    /// Region [default: from the labels of its nodes]
+    #[arg(long)]
+    pub(crate) region: Option<String>,
+    /// City; members of one city are one failure domain
+    #[arg(long)]
+    pub(crate) city: Option<String>,
+    /// Coordinates in degrees, as LATITUDE,LONGITUDE
+    #[arg(long, value_name = "LAT,LON", allow_hyphen_values = true)]
+    pub(crate) location: Option<String>,
+    /// Labels of the KubeFedCluster, for placement by selector
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub(crate) label: Vec<String>,
+}
+
+/// `meridian explain`.
+#[derive(Clone, Debug, Args)]
+#[command(
+    after_help = "Examples:\n  meridian explain shop.example.org --from 203.0.113.7\n  \
+                  meridian explain shop.example.org --from 203.0.113.7 --when-down frankfurt"
+)]
+pub(crate) struct Explain {
+    /// The name that is asked for
+    pub(crate) name: String,
+    /// Address of the client, or of the resolver it uses
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) from: IpAddr,
+    /// As if this cluster were down
+    #[arg(long, value_name = "CLUSTER")]
+    pub(crate) when_down: Option<String>,
+    /// The replica to ask: the address of its --http-listen
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9153")]
+    pub(crate) at: SocketAddr,
+    /// How to print it
+    #[arg(short, long, value_enum, default_value = "table")]
+    pub(crate) output: Output,
+}
+
+/// How a command prints.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Output {
+    /// For people
+    Table,
+    /// For programs
+    Json,
+    /// For files
+    Yaml,
+}

@@ -1,0 +1,180 @@
+//! `meridian demo`: a host and three members in the process, and the whole story on them.
+
+mod dig;
+mod pace;
+mod samples;
+mod story;
+mod timeline;
+mod view;
+mod world;
+
+use crate::cli::{self, Role};
+use crate::run::{self, Running};
+use anyhow::{Context, Result};
+use pace::Pace;
+use samples::{Samples, Viewer};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+use story::Story;
+use timeline::Timeline;
+use tokio::task::JoinSet;
+use view::{DataOnly, View};
+use world::{APPLICATION, HOST, NAME, NAMESPACE, PORT, World};
+
+/// The port that is tried first, so that the README's lines work as they stand.
+const DNS_PORT: u16 = 15_353;
+/// How long load balancers may take to get their addresses.
+const ADDRESS_PATIENCE: Duration = Duration::from_secs(60);
+
+/// Clients in three cities; the prefixes are those cities' universities'.
+fn viewers() -> Vec<Viewer> {
+    let viewer = |city, address: [u8; 4], near_failing| Viewer {
+        city,
+        address: IpAddr::V4(Ipv4Addr::from(address)),
+        near_failing,
+    };
+    vec![
+        viewer("Beijing", [166, 111, 4, 100], true),
+        viewer("Berlin", [141, 20, 1, 31], false),
+        viewer("São Paulo", [143, 107, 1, 1], false),
+    ]
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// The demo could not be set up or driven.
+pub(crate) async fn run(args: cli::Demo) -> Result<ExitCode> {
+    let began = Instant::now();
+    let data_only = if args.json { DataOnly::Yes } else { DataOnly::No };
+    let viewers = viewers();
+    let mut view = View::new(began, data_only, &viewers);
+    let pace = if args.no_fast { Pace::product() } else { Pace::fast() };
+    let namespace = api::names::SYSTEM_NAMESPACE;
+    let dns = dns_address(args.dns_port)?;
+
+    view.heading("meridian: a host and three members, in this process");
+    let mut world = World::start().await?;
+    view.members(&world.members().keys().cloned().collect::<Vec<_>>());
+    view.doing("installing the CRDs and joining the members");
+    world.install(namespace).await?;
+    let state = tempfile::tempdir().context("no folder for the demo's state")?;
+    let running = start(&world, dns, state.path()).await?;
+    view.doing("applying deploy/demo");
+    world.apply(namespace, &pace.patches).await?;
+
+    let samples = Samples::new(began);
+    let mut samplers = JoinSet::new();
+    for (cluster, client) in world.members() {
+        let client = client.clone();
+        let config = world.deleted_config;
+        let tasks = &mut samplers;
+        samples::sample_member(tasks, &samples, cluster, client, NAMESPACE, APPLICATION, config);
+    }
+    world.learn_addresses(ADDRESS_PATIENCE).await?;
+    samples::sample_answers(&mut samplers, &samples, running.dns[0], NAME, &viewers);
+
+    let patches = pace.patches.iter().map(pace::Patch::line).collect();
+    let timeline = Timeline { patches, ..Timeline::default() };
+    let mut story = Story {
+        world: &world,
+        samples: &samples,
+        view: &mut view,
+        viewers: &viewers,
+        pace: &pace,
+        began,
+        timeline,
+    };
+    let told = tokio::select! {
+        told = story.tell() => told,
+        () = run::stop_signal() => Err(anyhow::anyhow!("stopped before the story's end")),
+    };
+    let mut timeline = std::mem::take(&mut story.timeline);
+    if let Err(why) = told {
+        running.stop().await;
+        return Err(why.context(timeline.text()));
+    }
+    timeline.samples = samples.all();
+    view.text(&timeline.text());
+    if args.json {
+        crate::output::print(&(serde_json::to_string(&timeline)? + "\n"));
+    }
+    if !args.exit {
+        view.text(&what_to_try(&world, &running, &viewers));
+        run::stop_signal().await;
+    }
+    samplers.shutdown().await;
+    running.stop().await;
+    Ok(if timeline.met() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+async fn start(world: &World, dns: SocketAddr, state: &std::path::Path) -> Result<Running> {
+    let loopback = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    run::start(run::Options {
+        host: world.host(),
+        system_namespace: api::names::SYSTEM_NAMESPACE.to_owned(),
+        roles: vec![Role::Controller, Role::Dns],
+        identity: "demo".to_owned(),
+        failure_domain: "demo".to_owned(),
+        dns_listen: vec![dns],
+        dns_threads: 1,
+        http_listen: loopback(0),
+        geo_databases: Vec::new(),
+        state_dir: state.to_owned(),
+    })
+    .await
+}
+
+/// The address that was asked for, else the usual one, else a free one.
+fn dns_address(port: Option<u16>) -> Result<SocketAddr> {
+    let address = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    match port {
+        Some(port) => {
+            UdpSocket::bind(address(port)).with_context(|| {
+                format!("cannot answer DNS on {}; choose another with --dns-port", address(port))
+            })?;
+            Ok(address(port))
+        }
+        None if UdpSocket::bind(address(DNS_PORT)).is_ok() => Ok(address(DNS_PORT)),
+        None => Ok(address(0)),
+    }
+}
+
+/// Lines to type, with the ports and files of this run.
+fn what_to_try(world: &World, running: &Running, viewers: &[Viewer]) -> String {
+    let dns = running.dns[0];
+    let mut text = String::from("\nIt stays up until Ctrl-C. To try:\n");
+    for viewer in viewers {
+        text.push_str(&format!(
+            "  dig @{} -p {} {NAME} +subnet={}/24   # {}\n",
+            dns.ip(),
+            dns.port(),
+            viewer.address,
+            viewer.city
+        ));
+    }
+    let host = world.kubeconfig(HOST);
+    text.push_str(&format!("  kubectl --kubeconfig {} get kfc -A\n", host.display()));
+    text.push_str(&format!(
+        "  kubectl --kubeconfig {} -n {NAMESPACE} get federateddeployments,rsp,globalservices\n",
+        host.display()
+    ));
+    for member in world.members().keys() {
+        let file = world.kubeconfig(member);
+        text.push_str(&format!(
+            "  kubectl --kubeconfig {} -n {NAMESPACE} get deploy,pods,svc -o wide\n",
+            file.display()
+        ));
+        text.push_str(&format!("  curl http://{}:{PORT}/\n", world.address_of(member)));
+    }
+    text.push_str(&format!(
+        "  meridian explain {NAME} --from {} --at {}\n",
+        viewers[0].address, running.http
+    ));
+    let control = world.control_url();
+    text.push_str(&format!(
+        "  curl -X PUT {control}/pocketkube/clusters/frankfurt/faults -d '{{\"api\":\"down\",\"dataPlane\":\"down\"}}'\n"
+    ));
+    text
+}

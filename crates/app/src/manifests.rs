@@ -1,0 +1,176 @@
+//! Manifests: YAML text to objects, and objects to the host.
+
+use anyhow::{Context, Result, bail};
+use kube::api::{DynamicObject, Patch, PatchParams};
+use kube::core::GroupVersionKind;
+use kube::discovery::{ApiResource, Scope};
+use kube::runtime::wait::{await_condition, conditions};
+use kube::{Api, Client, discovery};
+use serde_json::{Value, json};
+use std::time::Duration;
+
+/// Field manager of what the binary applies on the host for its user.
+const MANAGER: &str = "meridian-cli";
+/// How long an API server may take to serve a new CRD; it takes milliseconds.
+const ESTABLISHED_PATIENCE: Duration = Duration::from_secs(30);
+
+/// One object as it was written.
+#[derive(Clone, Debug)]
+pub(crate) struct Manifest {
+    /// Where it was written, for messages.
+    pub(crate) source: String,
+    /// All of it.
+    pub(crate) object: Value,
+}
+
+impl Manifest {
+    /// A manifest with nothing but its identity.
+    pub(crate) fn named(api_version: &str, kind: &str, namespace: &str, name: &str) -> Self {
+        let object = json!({
+            "apiVersion": api_version,
+            "kind": kind,
+            "metadata": {"namespace": namespace, "name": name},
+        });
+        Self { source: "here".to_owned(), object }
+    }
+
+    /// `apiVersion`.
+    pub(crate) fn api_version(&self) -> &str {
+        self.object["apiVersion"].as_str().unwrap_or_default()
+    }
+
+    /// `kind`.
+    pub(crate) fn kind(&self) -> &str {
+        self.object["kind"].as_str().unwrap_or_default()
+    }
+
+    /// `metadata.name`.
+    pub(crate) fn name(&self) -> &str {
+        self.object["metadata"]["name"].as_str().unwrap_or_default()
+    }
+
+    /// `metadata.namespace`, empty when it is not given.
+    pub(crate) fn namespace(&self) -> &str {
+        self.object["metadata"]["namespace"].as_str().unwrap_or_default()
+    }
+
+    /// Where objects of this kind are read and written.
+    ///
+    /// # Errors
+    /// The API server does not serve the kind.
+    pub(crate) async fn api(&self, client: &Client) -> Result<Api<DynamicObject>> {
+        let (group, version) =
+            self.api_version().rsplit_once('/').unwrap_or(("", self.api_version()));
+        let kind = GroupVersionKind::gvk(group, version, self.kind());
+        let (resource, capabilities): (ApiResource, _) =
+            discovery::pinned_kind(client, &kind).await.with_context(|| {
+                format!("{}: this API server has no {} {}", self.source, self.api_version(), self.kind())
+            })?;
+        Ok(match (capabilities.scope, self.namespace()) {
+            (Scope::Cluster, _) => Api::all_with(client.clone(), &resource),
+            (Scope::Namespaced, "") => Api::default_namespaced_with(client.clone(), &resource),
+            (Scope::Namespaced, namespace) => {
+                Api::namespaced_with(client.clone(), namespace, &resource)
+            }
+        })
+    }
+}
+
+/// Reads all documents of a file.
+///
+/// # Errors
+/// Names the file, the document and what is wrong with it.
+pub(crate) fn read(source: &str, text: &str) -> Result<Vec<Manifest>> {
+    let documents: Vec<Value> = serde_saphyr::from_multiple(text)
+        .with_context(|| format!("{source} is not YAML that can be read"))?;
+    let mut manifests = Vec::new();
+    for (i, object) in documents.into_iter().enumerate() {
+        if object.is_null() {
+            continue;
+        }
+        let manifest = Manifest { source: source.to_owned(), object };
+        for (field, value) in
+            [("apiVersion", manifest.api_version()), ("kind", manifest.kind()), ("metadata.name", manifest.name())]
+        {
+            if value.is_empty() {
+                bail!("{source}: document {} has no {field}", i + 1);
+            }
+        }
+        manifests.push(manifest);
+    }
+    Ok(manifests)
+}
+
+/// Applies an object to the API server, strictly: an unknown field is an error.
+///
+/// # Errors
+/// The API server's own words, with the source.
+pub(crate) async fn apply(client: &Client, manifest: &Manifest) -> Result<()> {
+    let api = manifest.api(client).await?;
+    let mut parameters = PatchParams::apply(MANAGER).force();
+    parameters.field_validation = Some(kube::api::ValidationDirective::Strict);
+    api.patch(manifest.name(), &parameters, &Patch::Apply(&manifest.object)).await.with_context(
+        || format!("{}: {} {}", manifest.source, manifest.kind(), manifest.name()),
+    )?;
+    Ok(())
+}
+
+/// Installs all CRDs that the binary carries and waits until they are served.
+///
+/// # Errors
+/// The API server refuses one, or does not serve it in time.
+pub(crate) async fn install_crds(client: &Client) -> Result<()> {
+    use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+    let definitions = Api::<CustomResourceDefinition>::all(client.clone());
+    let parameters = PatchParams::apply(MANAGER).force();
+    let all = api::crds();
+    for crd in &all {
+        let name = crd.metadata.name.as_deref().unwrap_or_default();
+        definitions
+            .patch(name, &parameters, &Patch::Apply(crd))
+            .await
+            .with_context(|| format!("CRD {name}"))?;
+    }
+    for crd in &all {
+        let name = crd.metadata.name.as_deref().unwrap_or_default();
+        let served = await_condition(definitions.clone(), name, conditions::is_crd_established());
+        tokio::time::timeout(ESTABLISHED_PATIENCE, served)
+            .await
+            .with_context(|| format!("CRD {name} is not served"))??;
+    }
+    Ok(())
+}
+
+/// A KubeFedConfig that says nothing: all settings are the product's own.
+pub(crate) fn default_config(system_namespace: &str) -> Manifest {
+    let mut manifest = Manifest::named(
+        "core.kubefed.io/v1beta1",
+        "KubeFedConfig",
+        system_namespace,
+        api::names::CONFIG_NAME,
+    );
+    manifest.object["spec"] = json!({});
+    manifest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_documents_of_a_file_are_read_and_empty_ones_passed_over() {
+        let text = "---\napiVersion: v1\nkind: A\nmetadata: {name: x}\n---\n---\napiVersion: v1\nkind: B\nmetadata: {name: y}\n";
+        let read = read("f.yaml", text).expect("fine");
+        let kinds: Vec<&str> = read.iter().map(Manifest::kind).collect();
+        assert_eq!(kinds, ["A", "B"]);
+    }
+
+    #[test]
+    fn what_is_missing_is_named_with_the_file_and_the_document() {
+        let text = "apiVersion: v1\nkind: A\nmetadata: {name: x}\n---\nkind: B\nmetadata: {name: y}\n";
+        let error = format!("{:#}", read("f.yaml", text).expect_err("incomplete"));
+        assert_eq!(error, "f.yaml: document 2 has no apiVersion");
+        let error = format!("{:#}", read("f.yaml", "a: [").expect_err("broken"));
+        assert!(error.starts_with("f.yaml is not YAML"), "{error}");
+    }
+}

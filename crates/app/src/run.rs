@@ -1,0 +1,274 @@
+//! `meridian run`: wires the roles of one process together and decides nothing.
+//!
+//! ```text
+//! role controller   lease → controller
+//! role dns          feed → steering loop → DNS sockets, prober, observer, checkpoint
+//! both              console: metrics, liveness, readiness, explanations
+//! ```
+
+use crate::checkpoint::CheckpointFile;
+use crate::cli::{self, Role};
+use crate::steering_loop::{EVENTS_MAX, Inputs, Outputs, SteeringLoop};
+use crate::{geography, kubeconfig};
+use anyhow::{Context, Result};
+use console::{Console, Listening, Part, QUESTIONS_MAX, Question, Readiness};
+use controller::{Controller, ControllerOptions, WallClock};
+use controller::dns_role::{Feed, FeedOptions, ObserverOptions, run_feed, run_observer};
+use dns_server::{DnsMetrics, DnsServer, Handle};
+use futures::FutureExt;
+use kube::Client;
+use model::ObserverName;
+use prober::{Prober, RESULTS_MAX};
+use prometheus_client::registry::Registry;
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use steering::{Checkpoint, Effect, Engine, EngineOptions, Event, Observer};
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// What a process is told.
+pub(crate) struct Options {
+    /// The host.
+    pub(crate) host: Client,
+    /// Namespace of meridian's own objects.
+    pub(crate) system_namespace: String,
+    /// What it does.
+    pub(crate) roles: Vec<Role>,
+    /// Its name.
+    pub(crate) identity: String,
+    /// Its failure domain.
+    pub(crate) failure_domain: String,
+    /// Addresses that answer DNS.
+    pub(crate) dns_listen: Vec<SocketAddr>,
+    /// Threads per address.
+    pub(crate) dns_threads: usize,
+    /// The console's address.
+    pub(crate) http_listen: SocketAddr,
+    /// Databases; the built-in one when empty.
+    pub(crate) geo_databases: Vec<PathBuf>,
+    /// Folder of the checkpoint.
+    pub(crate) state_dir: PathBuf,
+}
+
+/// A process that runs.
+pub(crate) struct Running {
+    /// Where DNS is answered, with the ports that the system chose.
+    pub(crate) dns: Vec<SocketAddr>,
+    /// Where the console is.
+    pub(crate) http: SocketAddr,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+    server: Option<Arc<Handle>>,
+}
+
+/// Runs the command until it is asked to stop.
+///
+/// # Errors
+/// A port that is taken, a database that does not read, a host that is not named.
+pub(crate) async fn run(args: cli::Run) -> Result<()> {
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let config = kubeconfig::host(&args.host).await?;
+    let options = Options {
+        host: Client::try_from(config)?,
+        system_namespace: args.host.system_namespace,
+        roles: args.roles,
+        identity: args.identity.unwrap_or_else(host_name),
+        failure_domain: args.failure_domain,
+        dns_listen: args.dns_listen,
+        dns_threads: args.dns_threads.unwrap_or(cores),
+        http_listen: args.http_listen,
+        geo_databases: args.geo_databases,
+        state_dir: args.state_dir,
+    };
+    let running = start(options).await?;
+    tracing::info!(dns = ?running.dns, http = %running.http, "running");
+    stop_signal().await;
+    tracing::info!("stopping");
+    running.stop().await;
+    Ok(())
+}
+
+/// Starts the roles; sockets are open and databases read when this returns.
+///
+/// # Errors
+/// As [`run`].
+pub(crate) async fn start(options: Options) -> Result<Running> {
+    let stop = CancellationToken::new();
+    let tasks = TaskTracker::new();
+    let mut metrics = Registry::default();
+    let http = Listening::on(options.http_listen).await?;
+    let http_address = http.address;
+    let serves_dns = options.roles.contains(&Role::Dns);
+    let parts: &[Part] = if serves_dns { &[Part::Snapshot, Part::Sockets] } else { &[] };
+    let (readiness, is_ready) = watch::channel(Readiness::waiting_for(parts));
+    let mut questions = None;
+    let mut server = None;
+    if serves_dns {
+        let (asked, received) = mpsc::channel(QUESTIONS_MAX);
+        questions = Some(asked);
+        let started = start_dns(&options, &mut metrics, received, readiness, &stop, &tasks).await?;
+        server = Some(started);
+    }
+    if options.roles.contains(&Role::Controller) {
+        start_controller(&options, &stop, &tasks).await?;
+    }
+    let console = Console { metrics: Arc::new(metrics), readiness: is_ready, questions };
+    let stopped = stop.clone().cancelled_owned();
+    tasks.spawn(http.serve(console, stopped));
+    tasks.close();
+    let dns = server.as_ref().map(|server| server.local_addrs().to_vec()).unwrap_or_default();
+    Ok(Running { dns, http: http_address, stop, tasks, server })
+}
+
+impl Running {
+    /// Stops every role; the Lease is released, the last checkpoint written.
+    pub(crate) async fn stop(self) {
+        self.stop.cancel();
+        self.tasks.wait().await;
+        // The steering loop, which held the other half, has ended.
+        if let Some(server) = self.server.and_then(Arc::into_inner) {
+            server.stop().await;
+        }
+    }
+}
+
+async fn start_controller(
+    options: &Options,
+    stop: &CancellationToken,
+    tasks: &TaskTracker,
+) -> Result<()> {
+    let controller = Controller::new(
+        ControllerOptions {
+            client: options.host.clone(),
+            system_namespace: options.system_namespace.clone(),
+            // A process that was restarted is another candidate than the one before.
+            identity: format!("{}_{:08x}", options.identity, rand::random::<u32>()),
+            in_process: BTreeMap::new(),
+            clock: WallClock::System,
+            lease_times: None,
+        },
+        stop.clone(),
+    )
+    .await
+    .context("the controller cannot start; are meridian's CRDs installed? 'kubectl apply --server-side -f crds/'")?;
+    tasks.spawn(controller.run());
+    Ok(())
+}
+
+async fn start_dns(
+    options: &Options,
+    metrics: &mut Registry,
+    questions: mpsc::Receiver<Question>,
+    readiness: watch::Sender<Readiness>,
+    stop: &CancellationToken,
+    tasks: &TaskTracker,
+) -> Result<Arc<Handle>> {
+    let (countries, regions) = geography::places()?;
+    let database = geography::database(&options.geo_databases, &countries)?;
+    let checkpoint = CheckpointFile::in_folder(&options.state_dir)?;
+    let observer = ObserverName::from(options.identity.as_str());
+    let engine_options = EngineOptions {
+        observer: Observer { name: observer.clone(), domain: options.failure_domain.clone() },
+        part: steering::Part::Observes,
+        regions,
+        max_stale_millis: EngineOptions::MAX_STALE_MILLIS,
+    };
+    let (engine, first) = engine(engine_options, &checkpoint);
+    let server = Arc::new(listen(options, metrics)?);
+    readiness.send_modify(|readiness| readiness.ready(Part::Sockets));
+    let (events, received) = mpsc::channel(EVENTS_MAX);
+    let (results, probed) = mpsc::channel(RESULTS_MAX);
+    let (report, reports) = watch::channel(None);
+    let inputs = Inputs { events: received, probed, questions };
+    let prober = Prober::start(seed(&options.identity), results);
+    let answers = Arc::clone(&server);
+    let outputs = Outputs { answers, prober, report, readiness, checkpoint };
+    // The database comes before everything else, so that the first snapshot knows geography.
+    events.try_send(Event::Database(database)).context("the first event has a place")?;
+    let owner = SteeringLoop::new(engine, inputs, outputs, first);
+    let runtime = tokio::runtime::Handle::current();
+    // Its own thread: compiling a table must not hold up the runtime.
+    tasks.spawn_blocking(move || runtime.block_on(owner.run()));
+    let feed = FeedOptions {
+        client: options.host.clone(),
+        system_namespace: options.system_namespace.clone(),
+        identity: observer.clone(),
+    };
+    let stopped = stop.clone();
+    tasks.spawn(async move {
+        tokio::select! {
+            () = run_feed(feed, Feed { events }).boxed() => {}
+            () = stopped.cancelled() => {}
+        }
+    });
+    let observing = ObserverOptions {
+        client: options.host.clone(),
+        system_namespace: options.system_namespace.clone(),
+        identity: observer,
+        domain: options.failure_domain.clone(),
+    };
+    tasks.spawn(run_observer(observing, reports, stop.clone()));
+    Ok(server)
+}
+
+/// Opens the DNS sockets; until the first snapshot every zone is refused.
+fn listen(options: &Options, metrics: &mut Registry) -> Result<Handle> {
+    // Cookies of this process; a client that meets another replica gets a new one (RFC 7873 § 5.2.3).
+    let secrets = dns::Secrets { current: rand::random(), other: None };
+    let mut listen = dns_server::Options::new(options.dns_listen.clone(), secrets);
+    listen.udp_threads = options.dns_threads;
+    let nothing = Arc::new(dns::Snapshot::empty());
+    DnsServer::start(&listen, nothing, &DnsMetrics::new(metrics))
+        .context("DNS is not answered; --dns-listen chooses other addresses")
+}
+
+/// The engine as it was when the last process wrote its checkpoint, or a new one.
+fn engine(options: EngineOptions, file: &CheckpointFile) -> (Engine, Vec<Effect>) {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    let now = u64::try_from(now.unwrap_or_default().as_millis()).unwrap_or(u64::MAX);
+    match file.read::<Checkpoint>() {
+        Ok(None) => (Engine::new(options), Vec::new()),
+        Ok(Some(checkpoint)) => match Engine::restore(options.clone(), checkpoint, now) {
+            Ok(restored) => restored,
+            Err(why) => {
+                tracing::warn!(%why, "starting without the checkpoint");
+                (Engine::new(options), Vec::new())
+            }
+        },
+        Err(why) => {
+            tracing::warn!("{why:#}: starting without the checkpoint");
+            (Engine::new(options), Vec::new())
+        }
+    }
+}
+
+/// Replicas probe at other moments than each other, and the same one as before at the same.
+fn seed(identity: &str) -> u64 {
+    identity.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    })
+}
+
+/// The machine's name as a DNS label.
+fn host_name() -> String {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let fine = |c: char| c.is_ascii_alphanumeric() || c == '-';
+    let name: String = name.trim().to_lowercase().chars().filter(|c| fine(*c)).take(63).collect();
+    if name.is_empty() { "meridian".to_owned() } else { name }
+}
+
+/// Resolves on SIGTERM, as a pod's end begins, or Ctrl-C.
+pub(crate) async fn stop_signal() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let Ok(mut terminate) = signal(SignalKind::terminate()) else {
+        // Without handlers the default action ends the process.
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = tokio::signal::ctrl_c() => {}
+    }
+}

@@ -1,0 +1,324 @@
+//! GlobalServices and Zones, for the leader: what members offer, and how names are served.
+//!
+//! ```text
+//! members' Services and EndpointSlices ─► offers ┐
+//! host's objects ─► feed ─► listening engine ────┴─► GlobalService.status, Zone.status
+//! ```
+//! The listening engine is the one that DNS replicas run, without probes of its own: it combines
+//! what observers report, so that a status says what the replicas do.
+//!
+//! # Guarantees
+//! A cluster whose API is away keeps what it offered last: only a complete list of a live member
+//! takes an endpoint out.
+//! # Assumptions
+//! This process holds the Lease whenever a status is written; `status` asks for it.
+//! # Caveats
+//! Services are watched per member and namespace that has a GlobalService, not one by one.
+
+mod endpoints;
+mod offers;
+mod zones;
+
+use crate::context::Context;
+use crate::dns_role::{Feed, FeedOptions, run_feed};
+use crate::queue::Queue;
+use crate::status::Written;
+use crate::wake::News;
+use api::{
+    BranchStatusEntry, ClusterEndpoints, Condition, EndpointHealthStatus, GlobalService,
+    GlobalServiceStatus,
+};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::jiff::Timestamp;
+use kube::runtime::reflector::ObjectRef;
+use model::{ObjectKey, ObserverName};
+use offers::Offers;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use steering::{Effect, Engine, EngineOptions, Event, ServiceStatus, ZoneStatus};
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until};
+
+/// Events that wait for the listening engine.
+const EVENTS_MAX: usize = 1_024;
+/// Events that it takes together.
+const BATCH_MAX: usize = 256;
+/// Wait after a status could not be written.
+const RETRY: Duration = Duration::from_secs(2);
+
+/// What has to be looked at.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+enum Key {
+    Service(ObjectKey),
+    Zone(ObjectKey),
+}
+
+/// What the parts share.
+pub(crate) struct Names {
+    queue: Queue<Key>,
+    offers: Offers,
+    told: Mutex<Told>,
+}
+
+/// What the listening engine said last.
+#[derive(Default)]
+struct Told {
+    services: BTreeMap<ObjectKey, ServiceStatus>,
+    zones: BTreeMap<ObjectKey, ZoneStatus>,
+}
+
+/// Keeps GlobalServices' and Zones' statuses while the process runs; only the leader writes.
+pub(crate) async fn run(context: Arc<Context>) {
+    let names = Arc::new(Names {
+        queue: Queue::new(),
+        offers: Offers::default(),
+        told: Mutex::default(),
+    });
+    let mut tasks = JoinSet::new();
+    tasks.spawn(listen(Arc::clone(&context), Arc::clone(&names)));
+    tasks.spawn(write(Arc::clone(&context), Arc::clone(&names)));
+    let mut news = context.wake.listen();
+    loop {
+        watch_members(&context, &names);
+        loop {
+            match news.recv().await {
+                Ok(News::GlobalService(key)) => {
+                    names.queue.add(Key::Service(key));
+                    break;
+                }
+                Ok(News::Zone(key)) => names.queue.add(Key::Zone(key)),
+                Ok(News::Fleet) => break,
+                Ok(_) => {}
+                Err(RecvError::Lagged(_)) => {
+                    look_at_all(&context, &names);
+                    break;
+                }
+                Err(RecvError::Closed) => return,
+            }
+        }
+    }
+}
+
+/// Watches in every member the namespaces that have a GlobalService from a Service.
+fn watch_members(context: &Arc<Context>, names: &Arc<Names>) {
+    let services = context.host.global_services.state();
+    let namespaces: BTreeSet<String> = services
+        .iter()
+        .filter(|service| service.spec.endpoints.service.is_some())
+        .filter_map(|service| service.metadata.namespace.clone())
+        .collect();
+    let wake = {
+        let (context, names) = (Arc::downgrade(context), Arc::downgrade(names));
+        move |namespace: &str| {
+            let (Some(context), Some(names)) = (context.upgrade(), names.upgrade()) else { return };
+            for service in context.host.global_services.state() {
+                if service.metadata.namespace.as_deref() == Some(namespace) {
+                    names.queue.add(Key::Service(key(&service)));
+                }
+            }
+        }
+    };
+    names.offers.watch(&context.members.all(), &namespaces, &Arc::new(wake));
+}
+
+fn look_at_all(context: &Context, names: &Names) {
+    for service in context.host.global_services.state() {
+        names.queue.add(Key::Service(key(&service)));
+    }
+    for zone in context.host.zones.state() {
+        names.queue.add(Key::Zone(zones::key(&zone)));
+    }
+}
+
+/// The listening engine.
+async fn listen(context: Arc<Context>, names: Arc<Names>) {
+    let name = ObserverName::from("leader");
+    let options = EngineOptions::listener(name.clone());
+    let mut engine = Engine::new(options);
+    let (events, mut received) = mpsc::channel::<Event>(EVENTS_MAX);
+    let feed = FeedOptions {
+        client: context.host.client.clone(),
+        system_namespace: context.host.system_namespace.clone(),
+        identity: name,
+    };
+    let _feeding = tokio_util::task::AbortOnDropHandle::new(tokio::spawn(run_feed(feed, Feed { events })));
+    let mut wake: Option<Instant> = None;
+    loop {
+        let mut batch = Vec::new();
+        tokio::select! {
+            count = received.recv_many(&mut batch, BATCH_MAX) => if count == 0 { return },
+            () = until(wake) => {
+                wake = None;
+                batch.push(Event::Tick);
+            }
+        }
+        let now = context.clock.millis();
+        for effect in engine.handle_all(batch, now) {
+            match effect {
+                Effect::Service(status) => {
+                    let key = status.service.clone();
+                    names.told().services.insert(key.clone(), status);
+                    names.queue.add(Key::Service(key));
+                }
+                Effect::Zone(status) => {
+                    let key = status.zone.clone();
+                    names.told().zones.insert(key.clone(), status);
+                    names.queue.add(Key::Zone(key));
+                }
+                Effect::WakeAt(at) => {
+                    wake = Some(Instant::now() + Duration::from_millis(at.saturating_sub(now)));
+                }
+                // A listener answers nobody, probes nothing and reports nothing.
+                Effect::Publish(_) | Effect::Probe(_) | Effect::Report(_) => {}
+            }
+        }
+    }
+}
+
+/// Writes statuses while this process leads.
+async fn write(context: Arc<Context>, names: Arc<Names>) {
+    let mut leadership = context.leadership.clone();
+    loop {
+        leadership.until_leading().await;
+        look_at_all(&context, &names);
+        loop {
+            let next = tokio::select! {
+                () = leadership.until_lost() => break,
+                next = names.queue.next() => next,
+            };
+            let written = match &next {
+                Key::Service(key) => write_service(&context, &names, key).await,
+                Key::Zone(key) => {
+                    let told = names.told().zones.get(key).cloned();
+                    zones::write(&context, key, told).await
+                }
+            };
+            names.queue.done(&next);
+            match written {
+                Ok(Written::Current) => {}
+                Ok(Written::Later(at)) => names.queue.add_at(next, at),
+                Err(why) => {
+                    tracing::debug!(%why, ?next, "status not written");
+                    names.queue.add_at(next, Instant::now() + RETRY);
+                }
+            }
+        }
+    }
+}
+
+async fn write_service(
+    context: &Context,
+    names: &Names,
+    key: &ObjectKey,
+) -> Result<Written, crate::Error> {
+    let reference = ObjectRef::new(&key.name).within(&key.namespace);
+    let Some(service) = context.host.global_services.get(&reference) else {
+        names.told().services.remove(key);
+        return Ok(Written::Current);
+    };
+    let before = service.status.clone().unwrap_or_default();
+    let endpoints = endpoints_of(context, names, &service, &before);
+    let told = names.told().services.get(key).cloned();
+    let status = summarize(&service, endpoints, told.as_ref(), &before);
+    context.statuses.write_typed(&*service, &status).await
+}
+
+/// What every member offers now; what one that is away offered last.
+fn endpoints_of(
+    context: &Context,
+    names: &Names,
+    service: &GlobalService,
+    before: &GlobalServiceStatus,
+) -> Vec<ClusterEndpoints> {
+    let Some(source) = &service.spec.endpoints.service else { return Vec::new() };
+    let namespace = service.metadata.namespace.as_deref().unwrap_or_default();
+    let mut endpoints = Vec::new();
+    for cluster in context.members.all().keys() {
+        match names.offers.offered(cluster, namespace, &source.name) {
+            offers::Offered::Known(offered) => endpoints.extend(offered),
+            offers::Offered::Unknown => {
+                let last = before.endpoints.iter().find(|last| last.cluster == cluster.as_str());
+                endpoints.extend(last.cloned());
+            }
+        }
+    }
+    endpoints
+}
+
+fn summarize(
+    service: &GlobalService,
+    endpoints: Vec<ClusterEndpoints>,
+    told: Option<&ServiceStatus>,
+    before: &GlobalServiceStatus,
+) -> GlobalServiceStatus {
+    let Some(told) = told else {
+        // The engine has not spoken yet: what it said before stands.
+        return GlobalServiceStatus { endpoints, ..before.clone() };
+    };
+    let health = told.endpoints.iter().map(|endpoint| EndpointHealthStatus {
+        cluster: endpoint.endpoint.cluster.to_string(),
+        target: endpoint.endpoint.target.to_string(),
+        standing: format!("{:?}", endpoint.standing),
+        since: time(endpoint.since_millis),
+        reason: endpoint.reason.clone(),
+    });
+    let branches = told.branches.iter().map(|branch| BranchStatusEntry {
+        name: branch.name.clone(),
+        state: format!("{:?}", branch.state),
+        since: time(branch.since_millis),
+        reason: branch.reason.clone(),
+    });
+    GlobalServiceStatus {
+        observed_generation: service.metadata.generation.unwrap_or_default(),
+        endpoints,
+        health: health.collect(),
+        branches: branches.collect(),
+        conditions: vec![served(told)],
+    }
+}
+
+fn served(told: &ServiceStatus) -> Condition {
+    let problems: Vec<String> = told
+        .hosts
+        .iter()
+        .filter_map(|host| host.problem.as_ref().map(|why| format!("{}: {why}", host.host)))
+        .collect();
+    let (status, reason) =
+        if problems.is_empty() { ("True", "HostsServed") } else { ("False", "HostRefused") };
+    Condition {
+        r#type: "Served".to_owned(),
+        status: status.to_owned(),
+        reason: Some(reason.to_owned()),
+        message: (!problems.is_empty()).then(|| problems.join("; ")),
+        ..Condition::default()
+    }
+}
+
+fn time(millis: u64) -> Time {
+    let millis = i64::try_from(millis).unwrap_or_default();
+    let seconds = Timestamp::from_second(millis / 1_000);
+    Time(seconds.unwrap_or(Timestamp::UNIX_EPOCH))
+}
+
+fn key(service: &GlobalService) -> ObjectKey {
+    ObjectKey::new(
+        service.metadata.namespace.as_deref().unwrap_or_default(),
+        service.metadata.name.as_deref().unwrap_or_default(),
+    )
+}
+
+async fn until(wake: Option<Instant>) {
+    match wake {
+        Some(wake) => sleep_until(wake).await,
+        None => std::future::pending().await,
+    }
+}
+
+impl Names {
+    fn told(&self) -> MutexGuard<'_, Told> {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
