@@ -19,7 +19,7 @@ struct World {
 
 impl World {
     async fn start(nodes: &[(&str, &str)]) -> Self {
-        let start: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
+        let start: Timestamp = "2026-01-01T00:00:00Z".parse().expect("a time");
         let nodes = nodes.iter().map(|(name, cpu)| {
             let mut node = NodeOptions::named(*name).in_zone("region", format!("zone-{name}"));
             (*cpu).clone_into(&mut node.cpu);
@@ -71,27 +71,27 @@ impl World {
     }
 
     fn edit(&self, object: &Object, edit: impl Fn(&mut Value)) {
-        let text = |field: &str| object[field].as_str().unwrap();
+        let text = |field: &str| object[field].as_str().expect("text");
         let resource = self.resource(text("apiVersion"), text("kind"));
-        let name = object["metadata"]["name"].as_str().unwrap();
+        let name = object["metadata"]["name"].as_str().expect("text");
         let namespace = object["metadata"]["namespace"].as_str().unwrap_or_default();
         let mut new = self
             .cluster
             .get(&resource, namespace, name)
-            .unwrap()
+            .expect("it is done")
             .value()
             .clone();
         edit(&mut new);
         let (caller, options) = (Caller::system("test"), WriteOptions::default());
         self.cluster
             .update(&caller, &resource, new, &options)
-            .unwrap();
+            .expect("it is done");
     }
 
     fn delete(&self, object: &Object, propagation: Propagation) {
-        let text = |field: &str| object[field].as_str().unwrap();
+        let text = |field: &str| object[field].as_str().expect("text");
         let resource = self.resource(text("apiVersion"), text("kind"));
-        let name = object["metadata"]["name"].as_str().unwrap();
+        let name = object["metadata"]["name"].as_str().expect("text");
         let namespace = object["metadata"]["namespace"].as_str().unwrap_or_default();
         let options = DeleteOptions {
             propagation: Some(propagation),
@@ -100,7 +100,7 @@ impl World {
         let caller = Caller::system("test");
         self.cluster
             .delete(&caller, &resource, namespace, name, &options)
-            .unwrap();
+            .expect("it is done");
     }
 
     fn get(&self, api_version: &str, kind: &str, name: &str) -> Option<Arc<Object>> {

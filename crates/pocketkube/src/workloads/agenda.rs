@@ -3,27 +3,28 @@
 use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// One thing to look at. The order is the order of work, so that a run replays.
+/// One thing to look at. The order is the order of work, so that a run replays: what changes
+/// single Pods comes first, so that those who count Pods look once at many changes.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Task {
-    /// Owners and dependents.
-    Garbage,
-    /// A Namespace, by name.
-    Namespace(String),
-    /// A Deployment, by key.
-    Deployment(String),
-    /// A ReplicaSet, by key.
-    ReplicaSet(String),
-    /// Pods that wait for a node.
-    Schedule,
     /// What the kubelet makes of a Pod, by key.
     Kubelet(String),
     /// What the kubelet says about its node, by name.
     Heartbeat(String),
+    /// Pods that wait for a node.
+    Schedule,
+    /// A ReplicaSet, by key.
+    ReplicaSet(String),
+    /// A Deployment, by key.
+    Deployment(String),
     /// What the node lifecycle controller makes of a node, by name.
     Node(String),
     /// A Service, by key.
     Service(String),
+    /// Owners and dependents.
+    Garbage,
+    /// A Namespace, by name.
+    Namespace(String),
     /// Events that are too old.
     Events,
 }
