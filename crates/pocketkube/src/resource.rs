@@ -65,6 +65,8 @@ pub enum Origin {
         definition: String,
         /// The version in which objects are kept.
         stored_version: String,
+        /// What clients of a deprecated version are warned with.
+        deprecation: Option<String>,
     },
 }
 
@@ -160,6 +162,14 @@ impl Resource {
         match self.group.as_str() {
             "" => self.version.clone(),
             group => format!("{group}/{}", self.version),
+        }
+    }
+
+    /// What its clients are warned with, where its version is deprecated.
+    pub fn deprecation(&self) -> Option<&str> {
+        match &self.origin {
+            Origin::Custom { deprecation, .. } => deprecation.as_deref(),
+            Origin::BuiltIn => None,
         }
     }
 

@@ -172,11 +172,6 @@ impl Store {
         })
     }
 
-    /// Drops a whole table without events: its definition is gone.
-    pub(crate) fn drop_table(&mut self, table: &str) {
-        self.tables.remove(table);
-    }
-
     /// Events of one table after `version`, oldest first.
     pub(crate) fn since(&self, table: &str, version: u64) -> Result<Vec<Arc<Event>>, Compacted> {
         self.check_kept(version)?;

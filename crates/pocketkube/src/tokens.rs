@@ -63,7 +63,12 @@ impl Tokens {
         self.signer(head, body).verify_slice(&signature).ok()?;
         let claims: Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(body).ok()?).ok()?;
         let has_expired = claims["exp"].as_i64().is_some_and(|expires| expires <= now);
-        (!has_expired).then_some(Claims { claims })
+        // Tokens of Secrets name no audience; others must be meant for this server.
+        let is_for_us = match claims["aud"].as_array() {
+            Some(audiences) => audiences.iter().any(|audience| audience == ISSUER),
+            None => true,
+        };
+        (!has_expired && is_for_us).then_some(Claims { claims })
     }
 
     fn signer(&self, head: &str, body: &str) -> Hmac<Sha256> {

@@ -8,11 +8,15 @@ use super::{Caller, Cluster};
 use crate::kinds;
 use crate::object::{self, Object};
 use crate::resource::{Origin, Resource};
+use crate::status::Status;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
 /// Holds a definition until its objects are gone.
 const CLEANUP: &str = "customresourcecleanup.apiextensions.k8s.io";
+
+/// Table of definitions.
+const TABLE: &str = "customresourcedefinitions.apiextensions.k8s.io";
 
 /// The group of definitions.
 const API_VERSION: &str = "apiextensions.k8s.io/v1";
@@ -29,7 +33,7 @@ impl Cluster {
             return;
         }
         let conflict = self.name_conflict(new);
-        let status = status_of(new, conflict.as_deref(), &self.clock().stamp());
+        let status = status_of(new, conflict.as_ref(), &self.clock().stamp());
         let is_accepted = conflict.is_none();
         if is_accepted || is_established(new) {
             self.serve_definition(new);
@@ -44,17 +48,10 @@ impl Cluster {
         });
     }
 
-    /// Forgets what a definition defined.
+    /// Serves no longer what a definition defined. Its events stay: open watches still have to
+    /// tell that the last objects went.
     pub(super) fn definition_gone(&self, definition: &Object) {
         self.change_registry(|registry| registry.remove_definition(object::name(definition)));
-        let table = format!(
-            "{}.{}",
-            definition["spec"]["names"]["plural"]
-                .as_str()
-                .unwrap_or_default(),
-            definition["spec"]["group"].as_str().unwrap_or_default()
-        );
-        self.store().drop_table(&table);
     }
 
     /// Ends a definition that waited for its last object.
@@ -62,13 +59,23 @@ impl Cluster {
         let Origin::Custom { definition, .. } = &resource.origin else {
             return;
         };
-        let kept = self.kept(
-            "customresourcedefinitions.apiextensions.k8s.io",
-            "",
-            definition,
-        );
+        let kept = self.kept(TABLE, "", definition);
         if let Some(definition) = kept.filter(|kept| object::is_deleting(kept)) {
             self.empty_definition(&definition);
+        }
+    }
+
+    /// Nothing is created of a kind whose definition is going.
+    pub(super) fn admit_definition(&self, resource: &Resource, name: &str) -> Result<(), Status> {
+        let Origin::Custom { definition, .. } = &resource.origin else {
+            return Ok(());
+        };
+        match self.kept(TABLE, "", definition) {
+            Some(kept) if object::is_deleting(&kept) => {
+                let why = "create not allowed while custom resource definition is terminating";
+                Err(Status::forbidden(resource, name, why))
+            }
+            _ => Ok(()),
         }
     }
 
@@ -122,33 +129,54 @@ impl Cluster {
         });
     }
 
-    /// Why a definition's names are not accepted.
-    fn name_conflict(&self, definition: &Object) -> Option<String> {
+    /// Why a definition's names are not accepted: the reason and the message of the condition.
+    fn name_conflict(&self, definition: &Object) -> Option<(&'static str, String)> {
         let (names, own) = (&definition["spec"]["names"], object::name(definition));
         let group = definition["spec"]["group"].as_str().unwrap_or_default();
         let registry = self.registry();
-        registry
+        let others: Vec<&Arc<Resource>> = registry
             .all()
             .filter(|resource| resource.group == group)
             .filter(|resource| {
                 !matches!(&resource.origin, Origin::Custom { definition, .. } if definition == own)
             })
-            .find_map(|resource| {
-                if names["kind"] == resource.kind.as_str() {
-                    return Some(format!("{:?} is already in use", resource.kind));
-                }
-                let is_taken = |name: &str| {
-                    name == resource.plural
-                        || name == resource.singular
-                        || resource.short_names.iter().any(|short| short == name)
-                };
-                let short = object::list(&names["shortNames"]).iter();
-                short
-                    .chain([&names["plural"], &names["singular"]])
-                    .filter_map(Value::as_str)
-                    .find(|name| is_taken(name))
-                    .map(|name| format!("{name:?} is already in use"))
+            .collect();
+        let has_kind = |kind: &str| {
+            others
+                .iter()
+                .any(|other| other.kind == kind || other.list_kind == kind)
+        };
+        let has_name = |name: &str| {
+            others.iter().any(|other| {
+                other.plural == name
+                    || other.singular == name
+                    || other.short_names.iter().any(|short| short == name)
             })
+        };
+        let text = |field: &str| names[field].as_str().unwrap_or_default();
+        let taken = |name: &str| format!("{name:?} is already in use");
+        let mut conflict = None;
+        // Later checks replace the words of earlier ones, as upstream's controller has it.
+        for (field, reason) in [
+            ("plural", "PluralConflict"),
+            ("singular", "SingularConflict"),
+        ] {
+            if has_name(text(field)) {
+                conflict = Some((reason, taken(text(field))));
+            }
+        }
+        let short = object::list(&names["shortNames"])
+            .iter()
+            .filter_map(Value::as_str);
+        if let Some(name) = short.into_iter().find(|name| has_name(name)) {
+            conflict = Some(("ShortNamesConflict", taken(name)));
+        }
+        for (field, reason) in [("kind", "KindConflict"), ("listKind", "ListKindConflict")] {
+            if has_kind(text(field)) {
+                conflict = Some((reason, taken(text(field))));
+            }
+        }
+        conflict
     }
 
     fn rewrite_definition(&self, name: &str, edit: impl Fn(&mut Value)) {
@@ -165,7 +193,7 @@ fn is_established(definition: &Value) -> bool {
         .any(|condition| condition["type"] == "Established" && condition["status"] == "True")
 }
 
-fn status_of(definition: &Value, conflict: Option<&str>, now: &str) -> Value {
+fn status_of(definition: &Value, conflict: Option<&(&'static str, String)>, now: &str) -> Value {
     let mut status = json!({
         "conditions": object::list(&definition["status"]["conditions"]),
         "acceptedNames": definition["spec"]["names"],
@@ -194,10 +222,10 @@ fn status_of(definition: &Value, conflict: Option<&str>, now: &str) -> Value {
                 condition("Established", "True", "InitialNamesAccepted", established),
             );
         }
-        Some(why) => {
+        Some((reason, why)) => {
             set_condition(
                 &mut holder,
-                condition("NamesAccepted", "False", "KindConflict", why),
+                condition("NamesAccepted", "False", reason, why),
             );
             if !is_established(definition) {
                 let not_yet = "not all names are accepted";

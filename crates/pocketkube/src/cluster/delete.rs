@@ -93,15 +93,7 @@ impl Cluster {
             });
         }
         if goes {
-            // The last state is what it was, without the mark, as the real server sends it.
-            let was_marked = object::is_deleting(old);
-            let mut last = if was_marked {
-                marked
-            } else {
-                old.value().clone()
-            };
-            metadata::set_version(&mut last, store.next_version());
-            let last = Object::new(last);
+            let last = metadata::last_state(old, store.next_version());
             store.remove(&table, &key, Arc::clone(&last));
             return Some(Deleted::Gone(last));
         }

@@ -5,6 +5,7 @@ use crate::object::{self, Object};
 use crate::resource::Resource;
 use crate::status::{Cause, Status};
 use serde_json::{Map, Value};
+use std::sync::Arc;
 
 /// Names of generated objects are cut so that the suffix fits.
 const GENERATED_PREFIX_MAX: usize = 58;
@@ -124,6 +125,8 @@ pub(super) fn keep_system_fields(old: &Object, new: &mut Value) {
     for field in SYSTEM_FIELDS {
         match old["metadata"].get(field) {
             Some(kept) => metadata.insert(field.to_owned(), kept.clone()),
+            // Who sets a deletion time is told that it is not theirs to set.
+            None if field == "deletionTimestamp" => None,
             None => metadata.shift_remove(field),
         };
     }
@@ -142,6 +145,11 @@ pub(super) fn check_patched(
         let message =
             format!("the name of the object ({given}) does not match the name on the URL ({name})");
         return Err(Status::bad_request(message));
+    }
+    let deletion = &new["metadata"]["deletionTimestamp"];
+    if !deletion.is_null() && *deletion != old["metadata"]["deletionTimestamp"] {
+        let cause = Cause::invalid("metadata.deletionTimestamp", deletion, "field is immutable");
+        return Err(Status::invalid(resource, name, vec![cause.clone(), cause]));
     }
     let uid = object::uid(new);
     if !uid.is_empty() && uid != object::uid(old) {
@@ -220,24 +228,24 @@ pub(super) fn check_name(object: &Value) -> Vec<Cause> {
     }
 }
 
-/// What metadata may not change.
-pub(super) fn check_update(old: &Object, new: &Value) -> Vec<Cause> {
-    let mut causes = Vec::new();
-    if object::is_deleting(old) {
-        let before: Vec<&str> = object::finalizers(old).collect();
-        let added: Vec<&str> = object::finalizers(new)
-            .filter(|f| !before.contains(f))
-            .collect();
-        if !added.is_empty() {
-            let why = format!(
-                "no new finalizers can be added if the object is being deleted, found new \
-                 finalizers {}",
-                go_strings(&added)
-            );
-            causes.push(Cause::forbidden("metadata.finalizers", &why));
-        }
+/// Only a deletion sets the deletion time.
+pub(super) fn check_deletion_time(old: &Object, new: &Value) -> Vec<Cause> {
+    let given = &new["metadata"]["deletionTimestamp"];
+    if given.is_null() || *given == old["metadata"]["deletionTimestamp"] {
+        return Vec::new();
     }
-    causes
+    vec![Cause::invalid(
+        "metadata.deletionTimestamp",
+        given,
+        "field is immutable",
+    )]
+}
+
+/// What watches are told of an object that went: as it was last kept, at the version of its end.
+pub(super) fn last_state(old: &Object, version: u64) -> Arc<Object> {
+    let mut last = old.value().clone();
+    set_version(&mut last, version);
+    Object::new(last)
 }
 
 /// Whether an object that is being deleted has nothing left to wait for.
@@ -360,10 +368,4 @@ fn generate_name(object: &Value) -> String {
         .as_str()
         .unwrap_or_default()
         .to_owned()
-}
-
-/// A list of strings as Go's `%#v` prints it.
-fn go_strings(texts: &[&str]) -> String {
-    let quoted: Vec<String> = texts.iter().map(|text| format!("{text:?}")).collect();
-    format!("[]string{{{}}}", quoted.join(", "))
 }

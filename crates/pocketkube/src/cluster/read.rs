@@ -182,14 +182,13 @@ impl Token {
         let bytes = TOKENS
             .decode(text.trim_end_matches('='))
             .map_err(|cause| broken(&cause.to_string()))?;
-        let value: Value =
-            serde_json::from_slice(&bytes).map_err(|_| match bytes.first() {
-                Some(byte) => broken(&format!(
-                    "invalid character '{}' looking for beginning of value",
-                    char::from(*byte)
-                )),
-                None => broken("unexpected end of JSON input"),
-            })?;
+        let value: Value = serde_json::from_slice(&bytes).map_err(|_| match bytes.first() {
+            Some(byte) => broken(&format!(
+                "invalid character '{}' looking for beginning of value",
+                char::from(*byte)
+            )),
+            None => broken("unexpected end of JSON input"),
+        })?;
         if value["v"] != "meta.k8s.io/v1" {
             return Err(broken("server does not recognize this encoded version"));
         }

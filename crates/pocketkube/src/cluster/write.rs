@@ -159,6 +159,7 @@ impl Cluster {
             rules::track(self, caller, &kind, Part::Main, None, &mut object)?;
         }
         self.admit_namespace(resource, namespace, object::name(&object))?;
+        self.admit_definition(resource, object::name(&object))?;
         self.allocate(resource, None, &mut object)?;
         kind.prepare_create(&mut object);
         let mut causes = metadata::check_name(&object);
@@ -292,7 +293,7 @@ impl Cluster {
                 warnings,
             });
         }
-        let mut causes = metadata::check_update(old, &new);
+        let mut causes = metadata::check_deletion_time(old, &new);
         causes.extend(kind.validate_update(part, &new, old));
         if !causes.is_empty() {
             return Err(Status::invalid(resource, name, causes));
@@ -361,7 +362,9 @@ impl Cluster {
         metadata::set_version(&mut new, store.next_version());
         let new = Object::new(new);
         if metadata::may_go(&new) {
-            store.remove(&table, &key, Arc::clone(&new));
+            // Watches see what was kept last: the change that let it go never was.
+            let last = metadata::last_state(old, object::resource_version(&new));
+            store.remove(&table, &key, last);
         } else {
             store.put(&table, &key, Arc::clone(&new));
         }

@@ -9,6 +9,19 @@ use crate::schema::{Rules, Schema, Shape, Unknown, from_open_api};
 use serde_json::{Value, json};
 use std::sync::{Arc, OnceLock};
 
+/// What can be done with custom objects, in the order in which the real server tells it.
+const VERBS: [Verb; 8] = [
+    Verb::Delete,
+    Verb::DeleteCollection,
+    Verb::Get,
+    Verb::List,
+    Verb::Patch,
+    Verb::Create,
+    Verb::Update,
+    Verb::Watch,
+];
+
+
 /// The kinds of all served versions of a valid CustomResourceDefinition.
 pub fn custom_kinds(definition: &Value) -> Vec<Arc<Kind>> {
     let versions = definition["spec"]["versions"].as_array().into_iter().flatten();
@@ -85,7 +98,7 @@ fn resource(definition: &Value, spec: &Value, version: &Value) -> Resource {
         scope: if is_namespaced { Scope::Namespaced } else { Scope::Cluster },
         short_names: texts(&names["shortNames"]),
         categories: texts(&names["categories"]),
-        verbs: Verb::ALL.to_vec(),
+        verbs: VERBS.to_vec(),
         status: if is_served { Subresource::Served } else { Subresource::Absent },
         scale: scale.is_object().then(|| ScalePaths {
             spec_replicas: text(&scale["specReplicasPath"]),
@@ -96,6 +109,7 @@ fn resource(definition: &Value, spec: &Value, version: &Value) -> Resource {
         origin: Origin::Custom {
             definition: text(&definition["metadata"]["name"]),
             stored_version: stored_version(spec),
+            deprecation: deprecation(spec, version),
         },
     }
 }
@@ -105,6 +119,19 @@ fn stored_version(spec: &Value) -> String {
     let versions = spec["versions"].as_array().into_iter().flatten();
     let stored = versions.into_iter().find(|version| version["storage"] == true);
     stored.and_then(|version| version["name"].as_str()).unwrap_or_default().to_owned()
+}
+
+/// What clients of a deprecated version are warned with.
+fn deprecation(spec: &Value, version: &Value) -> Option<String> {
+    if version["deprecated"] != true {
+        return None;
+    }
+    let told = version["deprecationWarning"].as_str().map(str::to_owned);
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    Some(told.unwrap_or_else(|| {
+        let (group, version) = (text(&spec["group"]), text(&version["name"]));
+        format!("{group}/{version} {} is deprecated", text(&spec["names"]["kind"]))
+    }))
 }
 
 fn columns(given: &Value) -> Vec<Column> {
@@ -134,6 +161,17 @@ fn columns(given: &Value) -> Vec<Column> {
         }
     };
     given.as_array().into_iter().flatten().map(column).collect()
+}
+
+/// Decodes the metadata of a custom object as that of every other; unknown fields are returned as
+/// `unknown field "metadata.foo"`.
+pub(super) fn decode_metadata(object: &mut Value) -> Result<Vec<String>, String> {
+    let Some(meta) = object.get_mut("metadata").filter(|meta| meta.is_object()) else {
+        return Ok(Vec::new());
+    };
+    let unknown = crate::schema::decode(&embedded_meta(), meta)?;
+    let named = |problem: String| problem.replacen("field \"", "field \"metadata.", 1);
+    Ok(unknown.into_iter().map(named).collect())
 }
 
 /// What is wrong with the numbers that the scale subresource reads.

@@ -57,10 +57,10 @@ impl Answer {
         answer
     }
 
-    /// The same answer with warnings.
+    /// The same answer with more warnings.
     #[must_use]
-    pub(crate) fn with_warnings(mut self, warnings: Vec<String>) -> Self {
-        self.warnings = warnings;
+    pub(crate) fn with_warnings(mut self, warnings: impl IntoIterator<Item = String>) -> Self {
+        self.warnings.extend(warnings);
         self
     }
 
@@ -85,15 +85,8 @@ impl Answer {
             .status(StatusCode::from_u16(self.code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR))
             .header(CONTENT_TYPE, self.media_type)
             .header(CACHE_CONTROL, "no-cache, private");
-        for warning in &self.warnings {
-            let quoted = warning
-                .replace('\\', "\\\\")
-                .replace('"', "\\\"")
-                .replace('\n', " ");
-            let text = format!("299 - \"{quoted}\"");
-            if let Ok(value) = HeaderValue::from_bytes(text.as_bytes()) {
-                response = response.header(WARNING, value);
-            }
+        for value in self.warnings.iter().filter_map(|text| warning(text)) {
+            response = response.header(WARNING, value);
         }
         if self.retry_after_secs > 0 {
             response = response.header(RETRY_AFTER, self.retry_after_secs);
@@ -126,6 +119,15 @@ impl From<Status> for Answer {
         answer.retry_after_secs = status.details.map_or(0, |details| details.retry_after_secs);
         answer
     }
+}
+
+/// The value of a `Warning` header (RFC 7234 section 5.5, code 299).
+pub(crate) fn warning(text: &str) -> Option<HeaderValue> {
+    let quoted = text
+        .replace('\\', "\\\\")
+        .replace('"', "\\\"")
+        .replace('\n', " ");
+    HeaderValue::from_bytes(format!("299 - \"{quoted}\"").as_bytes()).ok()
 }
 
 /// People who look with curl or a browser get lines.

@@ -354,7 +354,11 @@ fn aggregated(registry: &Registry, form: Form, wanted: impl Fn(&str) -> bool) ->
 
 fn aggregated_entry(registry: &Registry, resource: &Resource) -> Value {
     let kind = |group: &str, version: &str, kind: &str| json!({"group": group, "version": version, "kind": kind});
-    let own = || kind(&resource.group, &resource.version, &resource.kind);
+    // The real server names the group and version of custom kinds only.
+    let own = || match resource.is_custom() {
+        true => kind(&resource.group, &resource.version, &resource.kind),
+        false => kind("", "", &resource.kind),
+    };
     let mut entry = json!({
         "resource": resource.plural,
         "responseKind": own(),

@@ -29,7 +29,7 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::response::Response;
 use bytes::Bytes;
-use http::header::{ACCEPT, HOST};
+use http::header::{ACCEPT, HOST, WARNING};
 use http::request::Parts;
 use http::{HeaderMap, Method};
 use path::ResourcePath;
@@ -70,6 +70,24 @@ pub(crate) enum Reply {
     Whole(Answer),
     /// A response whose body goes on.
     Stream(Response),
+}
+
+impl Reply {
+    /// The same reply with one more warning.
+    fn with(self, warning: &str) -> Self {
+        match self {
+            Self::Whole(mut answer) => {
+                answer.warnings.push(warning.to_owned());
+                Self::Whole(answer)
+            }
+            Self::Stream(mut response) => {
+                if let Some(value) = answer::warning(warning) {
+                    response.headers_mut().append(WARNING, value);
+                }
+                Self::Stream(response)
+            }
+        }
+    }
 }
 
 async fn handle(State(server): State<Server>, request: axum::extract::Request) -> Response {

@@ -193,6 +193,10 @@ impl Query {
                 None
             }
         };
+        if !policy.is_empty() && orphans.is_some() {
+            let why = "orphanDependents and deletionPropagation cannot be both set";
+            causes.push(Cause::invalid("propagationPolicy", &policy.into(), why));
+        }
         let wanted = &body["preconditions"];
         options.preconditions = Preconditions {
             uid: wanted["uid"].as_str().map(str::to_owned),

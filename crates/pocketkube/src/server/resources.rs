@@ -27,6 +27,13 @@ const WATCH_SECS_MIN: u64 = 1_800;
 /// Objects deleted by one deletecollection before the next page is read.
 const DELETE_PAGE: u64 = 500;
 
+/// Patches that custom resources take.
+const CUSTOM_PATCHES: [&str; 3] = [
+    "application/json-patch+json",
+    "application/merge-patch+json",
+    "application/apply-patch+yaml",
+];
+
 /// Answers a request on a resource.
 pub(crate) fn answer(
     cluster: &Cluster,
@@ -57,12 +64,18 @@ pub(crate) fn answer(
         request,
         resource,
     };
-    match path.part.as_str() {
+    let reply = match path.part.as_str() {
         "" => call.main(),
         "status" if resource.serves_status() => call.part(Part::Status).map(Reply::Whole),
         "scale" if resource.scale.is_some() => call.part(Part::Scale).map(Reply::Whole),
         part => super::parts::answer(&call, part).map(Reply::Whole),
-    }
+    };
+    let Some(warning) = resource.deprecation() else {
+        return reply;
+    };
+    Ok(reply
+        .unwrap_or_else(|status| Reply::Whole(status.into()))
+        .with(warning))
 }
 
 /// One request on one resource.
@@ -338,6 +351,7 @@ impl Call<'_> {
         let query = &self.request.query;
         let bytes = &self.request.body;
         let json = || {
+            self.check_patch()?;
             decode::json(bytes).map(|body| body.value).map_err(|cause| {
                 let cause = decode::go_cause(bytes, &cause);
                 Status::bad_request(format!("error decoding patch: {cause}"))
@@ -359,7 +373,37 @@ impl Call<'_> {
                     force: query.force(),
                 })
             }
+            "application/strategic-merge-patch+json" => {
+                Err(Status::unsupported_media_type(&CUSTOM_PATCHES))
+            }
             _ => Err(unsupported_patch()),
+        }
+    }
+
+    /// Checks that a patch is of the JSON type that its media type needs.
+    fn check_patch(&self) -> Result<(), Status> {
+        let first = self
+            .request
+            .body
+            .iter()
+            .find(|byte| !byte.is_ascii_whitespace());
+        let refused = |found: &str, wanted: &str, start: &str| {
+            let message =
+                format!("{start}json: cannot unmarshal {found} into Go value of type {wanted}");
+            Err(Status::bad_request(message))
+        };
+        let start = "error decoding patch: ";
+        match (self.media_type(), first) {
+            ("application/json-patch+json", Some(b'{')) => {
+                refused("object", "[]handlers.jsonPatchOp", start)
+            }
+            ("application/merge-patch+json", Some(b'[')) => {
+                refused("array", "map[string]interface {}", start)
+            }
+            ("application/strategic-merge-patch+json", Some(b'[')) => {
+                refused("array", "map[string]interface {}", "")
+            }
+            _ => Ok(()),
         }
     }
 
@@ -401,7 +445,7 @@ impl Call<'_> {
     pub(crate) fn written(&self, done: &Written, form: Form) -> Answer {
         let code = if done.created { 201 } else { 200 };
         self.shown(code, &done.object, form)
-            .with_warnings(done.warnings.clone())
+            .with_warnings(done.warnings.iter().cloned())
     }
 }
 

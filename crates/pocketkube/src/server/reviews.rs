@@ -6,7 +6,7 @@ use super::answer::Answer;
 use super::path::ResourcePath;
 use super::{Request, decode, user_of_token};
 use crate::cluster::{Cluster, User};
-use crate::status::Status;
+use crate::status::{Cause, Details, Status};
 use http::Method;
 use http::header::CONTENT_TYPE;
 use serde_json::{Map, Value, json};
@@ -42,6 +42,9 @@ pub(crate) fn answer(
         Ok(body) => body.value,
         Err(status) => return Some(Err(status)),
     };
+    if let Err(status) = review.check(&body["spec"]) {
+        return Some(Err(status));
+    }
     let status = review.status(cluster, user, &body);
     let mut answer = Map::new();
     answer.insert("kind".to_owned(), review.kind().into());
@@ -75,6 +78,34 @@ impl Review {
         }
     }
 
+    /// What a question must say.
+    fn check(&self, spec: &Value) -> Result<(), Status> {
+        let cause = match self {
+            Self::Access(kind) => access_fault(kind, spec),
+            Self::Rules if spec["namespace"].as_str().unwrap_or_default().is_empty() => {
+                return Err(Status::bad_request("no namespace on request"));
+            }
+            _ => None,
+        };
+        let Some(cause) = cause else { return Ok(()) };
+        let message = format!(
+            ".authorization.k8s.io \"\" is invalid: {}: {}",
+            cause.field, cause.message
+        );
+        let details = Details {
+            group: "authorization.k8s.io".to_owned(),
+            causes: vec![cause],
+            ..Details::default()
+        };
+        let details = Some(Box::new(details));
+        Err(Status {
+            code: 422,
+            reason: "Invalid",
+            message,
+            details,
+        })
+    }
+
     fn status(&self, cluster: &Cluster, user: &User, body: &Value) -> Value {
         match self {
             Self::Access(_) => json!({"allowed": true}),
@@ -99,6 +130,31 @@ impl Review {
                 }
             }
         }
+    }
+}
+
+/// What is wrong with the attributes of an access review.
+fn access_fault(kind: &str, spec: &Value) -> Option<Cause> {
+    let (resource, other) = (&spec["resourceAttributes"], &spec["nonResourceAttributes"]);
+    let is_named = !spec["user"].as_str().unwrap_or_default().is_empty()
+        || spec["groups"]
+            .as_array()
+            .is_some_and(|groups| !groups.is_empty());
+    match (resource.is_null(), other.is_null()) {
+        (true, true) => {
+            let why =
+                "exactly one of nonResourceAttributes or resourceAttributes must be specified";
+            Some(Cause::invalid("spec.resourceAttributes", &Value::Null, why))
+        }
+        (false, false) => {
+            let why = "cannot be specified in combination with resourceAttributes";
+            Some(Cause::invalid("spec.nonResourceAttributes", other, why))
+        }
+        _ if kind != "SelfSubjectAccessReview" && !is_named => {
+            let why = "at least one of user or group must be specified";
+            Some(Cause::invalid("spec.user", &"".into(), why))
+        }
+        _ => None,
     }
 }
 

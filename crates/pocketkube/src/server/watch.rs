@@ -162,11 +162,14 @@ impl Watcher {
             if let Some(line) = self.ready.pop_front() {
                 return Some(Ok(line));
             }
-            if self.over || !self.cluster.registry().serves(&self.resource) {
+            if self.over {
                 return None;
             }
+            // The last events of a kind that is served no more still reach its watches.
+            let is_served = self.cluster.registry().serves(&self.resource);
             self.read();
-            if self.ready.is_empty() && self.wait().await.is_err() {
+            self.over |= !is_served;
+            if self.ready.is_empty() && !self.over && self.wait().await.is_err() {
                 return None;
             }
         }
