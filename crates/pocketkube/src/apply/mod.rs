@@ -9,6 +9,7 @@
 mod compare;
 mod conflicts;
 mod fields_v1;
+mod fit;
 mod managed;
 mod merge;
 mod path;

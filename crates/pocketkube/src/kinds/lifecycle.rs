@@ -51,7 +51,10 @@ pub(super) fn prepare_update(kind: &Kind, part: Part, new: &mut Value, old: &Val
             }
             put(&mut meta, "managedFields", managed);
             if !kind.is_custom() {
-                put(&mut meta, "labels", new["metadata"].get("labels").cloned());
+                // Upstream's strategy for Deployments alone keeps the labels.
+                if kind.resource.kind != "Deployment" {
+                    put(&mut meta, "labels", new["metadata"].get("labels").cloned());
+                }
                 put(&mut meta, "annotations", new["metadata"].get("annotations").cloned());
                 put(&mut meta, "finalizers", new["metadata"].get("finalizers").cloned());
             }

@@ -36,11 +36,12 @@ pub(super) fn validate(kind: &Kind, object: &Value) -> Vec<Cause> {
         causes.push(Cause::forbidden("metadata.namespace", "not allowed on this type"));
     }
     parts(meta, &mut causes);
+    finalizers(kind, &meta["finalizers"], &mut causes);
     causes
 }
 
 /// Checks the metadata of a change.
-pub(super) fn validate_update(new: &Value, old: &Value) -> Vec<Cause> {
+pub(super) fn validate_update(kind: &Kind, new: &Value, old: &Value) -> Vec<Cause> {
     let mut causes = Vec::new();
     let (meta, before) = (&new["metadata"], &old["metadata"]);
     for name in ["name", "namespace", "uid", "creationTimestamp"] {
@@ -50,6 +51,7 @@ pub(super) fn validate_update(new: &Value, old: &Value) -> Vec<Cause> {
         }
     }
     parts(meta, &mut causes);
+    finalizers(kind, &meta["finalizers"], &mut causes);
     let is_deleting = before["deletionTimestamp"].is_string();
     let had = before["finalizers"].as_array().map_or(&[][..], Vec::as_slice);
     let added = meta["finalizers"].as_array().into_iter().flatten().filter(|f| !had.contains(f));
@@ -70,7 +72,6 @@ fn parts(meta: &Value, causes: &mut Vec<Cause>) {
     names::labels(&meta["labels"], "metadata.labels", causes);
     annotations(&meta["annotations"], causes);
     owners(&meta["ownerReferences"], causes);
-    finalizers(&meta["finalizers"], causes);
 }
 
 fn annotations(annotations: &Value, causes: &mut Vec<Cause>) {
@@ -118,13 +119,16 @@ fn owners(owners: &Value, causes: &mut Vec<Cause>) {
     }
 }
 
-fn finalizers(finalizers: &Value, causes: &mut Vec<Cause>) {
+fn finalizers(kind: &Kind, finalizers: &Value, causes: &mut Vec<Cause>) {
     const STANDARD: [&str; 3] = ["kubernetes", "orphan", "foregroundDeletion"];
+    // Definitions and what they define are content with a name.
+    let is_strict = !kind.is_custom() && kind.resource.group != "apiextensions.k8s.io";
     let field = "metadata.finalizers";
     for (index, finalizer) in finalizers.as_array().into_iter().flatten().enumerate() {
         let name = finalizer.as_str().unwrap_or_default();
         let problems = names::qualified_name(name);
-        let is_unqualified = problems.is_empty() && !name.contains('/') && !STANDARD.contains(&name);
+        let is_known = name.contains('/') || STANDARD.contains(&name);
+        let is_unqualified = is_strict && problems.is_empty() && !is_known;
         for why in problems {
             causes.push(Cause::invalid(field, finalizer, &why));
         }

@@ -22,7 +22,7 @@ mod validate;
 
 pub use convert::convert;
 #[cfg(test)]
-mod recorded;
+pub(crate) mod recorded;
 
 pub(crate) use custom::embedded_meta;
 pub use custom::custom_kinds;
@@ -91,18 +91,13 @@ impl Kind {
     /// kinds only; custom kinds say so in [`Kind::validate_create`]).
     pub fn decode(&self, object: &mut Value) -> Result<Vec<String>, String> {
         if self.is_custom() {
-            let unknown = schema::unknown_fields(self.schema(), object);
+            let mut unknown = custom::decode_metadata(object).map_err(|why| self.unfit(&why))?;
+            unknown.extend(schema::unknown_fields(self.schema(), object));
             schema::prune(self.schema(), object);
             schema::drop_null_defaults(self.schema(), object);
             return Ok(unknown);
         }
-        schema::decode(self.schema(), object).map_err(|problem| {
-            let resource = &self.resource;
-            format!(
-                "{} in version {:?} cannot be handled as a {}: {problem}",
-                resource.kind, resource.version, resource.kind
-            )
-        })
+        schema::decode(self.schema(), object).map_err(|why| self.unfit(&why))
     }
 
     /// Fills in what the server defaults. Idempotent.
@@ -136,7 +131,7 @@ impl Kind {
 
     /// What is wrong with a change.
     pub fn validate_update(&self, part: Part, new: &Value, old: &Value) -> Vec<Cause> {
-        let mut causes = metadata::validate_update(new, old);
+        let mut causes = metadata::validate_update(self, new, old);
         match part {
             Part::Main => {
                 self.validate_body(new, Some(old), &mut causes);
@@ -167,6 +162,11 @@ impl Kind {
     /// Whether a CustomResourceDefinition defines it.
     pub fn is_custom(&self) -> bool {
         matches!(self.resource.origin, Origin::Custom { .. })
+    }
+
+    fn unfit(&self, why: &str) -> String {
+        let (kind, version) = (&self.resource.kind, &self.resource.version);
+        format!("{kind} in version {version:?} cannot be handled as a {kind}: {why}")
     }
 
     fn validate_body(&self, new: &Value, old: Option<&Value>, causes: &mut Vec<Cause>) {

@@ -24,7 +24,7 @@ const DIFFERENT: [(&str, &str); 3] = [
     ("\"pattern\":\"[\"", "the words about a broken pattern are those of the library that reads it"),
 ];
 
-fn kind_of(path: &str, custom: &[Arc<Kind>]) -> Arc<Kind> {
+pub(crate) fn kind_of(path: &str, custom: &[Arc<Kind>]) -> Arc<Kind> {
     let parts: Vec<&str> = path.trim_matches('/').split('/').collect();
     let plural = parts.last().copied().unwrap_or_default();
     let (group, version) = match parts.as_slice() {
@@ -72,7 +72,7 @@ fn create(kind: &Kind, sent: &Value, path: &str) -> Result<Value, Status> {
     Err(Status::invalid(&kind.resource, name, causes))
 }
 
-fn masked(mut object: Value) -> Value {
+pub(crate) fn masked(mut object: Value) -> Value {
     for path in GIVEN_ELSEWHERE {
         let (parent, name) = path.rsplit_once('/').expect("paths have a parent");
         if let Some(Value::Object(fields)) = object.pointer_mut(parent) {
@@ -82,7 +82,7 @@ fn masked(mut object: Value) -> Value {
     sorted(&object)
 }
 
-fn sorted(value: &Value) -> Value {
+pub(crate) fn sorted(value: &Value) -> Value {
     match value {
         Value::Object(fields) => {
             let mut names: Vec<&String> = fields.keys().collect();
@@ -97,7 +97,7 @@ fn sorted(value: &Value) -> Value {
 }
 
 /// Causes without their order: Go visits maps in any order.
-fn told(status: &Status) -> Vec<String> {
+pub(crate) fn told(status: &Status) -> Vec<String> {
     let causes = status.details.as_ref().map_or(&[][..], |details| &details.causes);
     let mut lines: Vec<String> =
         causes.iter().map(|cause| format!("{} {}", cause.field, cause.message)).collect();
@@ -105,7 +105,7 @@ fn told(status: &Status) -> Vec<String> {
     lines
 }
 
-fn told_by_server(record: &Value) -> Vec<String> {
+pub(crate) fn told_by_server(record: &Value) -> Vec<String> {
     let causes = record["causes"].as_array().into_iter().flatten();
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let line = |cause: &Value| format!("{} {}", text(&cause["field"]), text(&cause["message"]));
@@ -115,7 +115,7 @@ fn told_by_server(record: &Value) -> Vec<String> {
 }
 
 /// Where two values differ: ours, then the real one.
-fn differences(at: &str, ours: &Value, real: &Value, found: &mut Vec<String>) {
+pub(crate) fn differences(at: &str, ours: &Value, real: &Value, found: &mut Vec<String>) {
     match (ours, real) {
         (Value::Object(left), Value::Object(right)) => {
             let more = right.keys().filter(|name| !left.contains_key(*name));

@@ -4,4 +4,4 @@ mod json;
 mod strategic;
 
 pub use json::{json_patch, merge_patch};
-pub use strategic::{Refused, strategic_patch};
+pub use strategic::strategic_patch;

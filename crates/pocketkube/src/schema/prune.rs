@@ -1,7 +1,6 @@
 //! Pruning of custom objects (KEP-1111): fields that the schema does not know are dropped.
 
-use super::{Additional, Embedded, Schema, child_path, index_path};
-use crate::kinds::embedded_meta;
+use super::{Additional, Schema, child_path, index_path};
 use serde_json::Value;
 
 /// Drops every field that the schema does not specify.
@@ -46,16 +45,8 @@ fn walk(schema: &Schema, value: &mut Value, path: &str, found: &mut Option<Vec<S
     match value {
         Value::Object(fields) => {
             let keeps = schema.keeps_unknown();
-            let is_embedded = schema.embedded == Embedded::Yes;
             fields.retain(|name, child| {
                 let child_at = child_path(path, name);
-                if is_embedded && matches!(name.as_str(), "apiVersion" | "kind") {
-                    return true;
-                }
-                if is_embedded && name == "metadata" {
-                    walk(&embedded_meta(), child, &child_at, found);
-                    return true;
-                }
                 if let Some(property) = schema.properties.get(name) {
                     walk(property, child, &child_at, found);
                     return true;

@@ -41,6 +41,13 @@ pub fn from_open_api(json: &Value) -> Schema {
     if json["items"].is_object() {
         schema.items = Some(Arc::new(from_open_api(&json["items"])));
     }
+    if schema.embedded == Embedded::Yes {
+        for name in ["apiVersion", "kind"] {
+            let text = Arc::new(Schema::scalar(Shape::String));
+            schema.properties.entry(name.to_owned()).or_insert(text);
+        }
+        schema.properties.insert("metadata".to_owned(), crate::kinds::embedded_meta());
+    }
     schema.merge = merge(json, &schema);
     schema.checks = checks(json).map(Box::new);
     schema
