@@ -1,3 +1,5 @@
+//! Choices: shares by chance and by prefix, and what is refused.
+
 use super::*;
 
 fn set(choice: Choice) -> Set {

@@ -1,3 +1,5 @@
+//! The table of names: found, shared between snapshots, and gone when released.
+
 use super::*;
 use crate::snapshot::{Snapshot, SnapshotBuilder};
 use crate::view::ViewTable;

@@ -1,3 +1,5 @@
+//! Zone text: what is read, and what is refused with its line.
+
 use super::*;
 
 fn origin() -> Name {
