@@ -405,3 +405,30 @@ async fn the_same_seed_gives_the_same_cluster() {
     }
     assert_eq!(runs[0], runs[1]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_disruption_budget_follows_the_pods_of_its_workload() {
+    let world = World::start(&[("a", "4")]).await;
+    world.create(
+        "policy/v1",
+        "PodDisruptionBudget",
+        json!({
+            "metadata": {"name": "web"},
+            "spec": {"maxUnavailable": 1, "selector": {"matchLabels": {"app": "web"}}},
+        }),
+    );
+    world.deployment(3, "100m");
+    let allowed = || {
+        let budget = world
+            .get("policy/v1", "PodDisruptionBudget", "web")
+            .unwrap();
+        (
+            budget["status"]["expectedPods"].clone(),
+            budget["status"]["disruptionsAllowed"].clone(),
+        )
+    };
+    world.pass(100).await;
+    assert_eq!(allowed(), (json!(3), json!(0)));
+    world.pass(1_000).await;
+    assert_eq!(allowed(), (json!(3), json!(1)));
+}

@@ -7,6 +7,7 @@ use crate::cluster::{DeleteOptions, Part, WriteOptions};
 use crate::object;
 use crate::status::{Cause, Details, Status};
 use crate::tokens;
+use crate::workloads::eviction;
 use http::Method;
 use serde_json::{Value, json};
 
@@ -159,7 +160,7 @@ fn finalize(call: &Call<'_>) -> Result<Answer, Status> {
     Ok(call.written(&done, form))
 }
 
-/// Eviction without budgets is a deletion.
+/// A deletion that asks the disruption budgets first.
 fn evict(call: &Call<'_>) -> Result<Answer, Status> {
     let body = call.json_body()?.unwrap_or_else(|| json!({}));
     let options: DeleteOptions = match body.get("deleteOptions") {
@@ -171,6 +172,8 @@ fn evict(call: &Call<'_>) -> Result<Answer, Status> {
         let message = "name in URL does not match name in Eviction object";
         return Err(Status::bad_request(message));
     }
+    let pod = call.cluster.get(call.resource, &path.namespace, &path.name)?;
+    eviction::permit(call.cluster, &pod, options.dry_run)?;
     call.cluster.delete(
         &call.caller(),
         call.resource,

@@ -17,6 +17,8 @@ pub(crate) enum Task {
     ReplicaSet(String),
     /// A Deployment, by key.
     Deployment(String),
+    /// A PodDisruptionBudget, by key.
+    Budget(String),
     /// What the node lifecycle controller makes of a node, by name.
     Node(String),
     /// A Service, by key.

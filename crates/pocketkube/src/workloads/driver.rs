@@ -11,7 +11,7 @@ use super::addresses::Addresses;
 use super::agenda::{Agenda, Task};
 use super::look::Look;
 use super::world::{self, World, key};
-use super::{WorkloadOptions, deployment, endpoints, pod, replica_set, scheduler};
+use super::{WorkloadOptions, deployment, disruption, endpoints, pod, replica_set, scheduler};
 use crate::changes::{Change, Changes};
 use crate::cluster::Cluster;
 use crate::faults::{ApiState, DataPlaneState, Faults};
@@ -214,6 +214,7 @@ impl Driver {
             pod::TABLE => self.agenda.now(Task::Kubelet(key)),
             scheduler::NODES => self.agenda.now(Task::Node(key)),
             endpoints::SERVICES => self.agenda.now(Task::Service(key)),
+            disruption::TABLE => self.agenda.now(Task::Budget(key)),
             namespaces::TABLE => self.agenda.now(Task::Namespace(key)),
             _ => {}
         }
@@ -231,6 +232,7 @@ impl Driver {
             pod::TABLE => {
                 self.mark_controllers(object);
                 self.mark_services(object);
+                self.mark_budgets(object);
                 self.look.mark_loose(object, &mut self.agenda);
             }
             replica_set::TABLE => {
@@ -264,6 +266,14 @@ impl Driver {
                 Some("ReplicaSet") => self.agenda.now(Task::ReplicaSet(key)),
                 Some("Deployment") => self.agenda.now(Task::Deployment(key)),
                 _ => {}
+            }
+        }
+    }
+
+    fn mark_budgets(&mut self, pod: &Value) {
+        for budget in self.world.budgets_in(namespace(pod)) {
+            if super::selector::selects(&budget["spec"]["selector"], labels(pod)) {
+                self.agenda.now(Task::Budget(key(budget)));
             }
         }
     }

@@ -6,6 +6,7 @@
 //! | [`scheduler`] | kube-scheduler |
 //! | [`kubelet`], [`node`] | kubelets, and the node lifecycle controller |
 //! | [`endpoints`] | EndpointSlices and Endpoints |
+//! | [`disruption`] | the disruption controller, and what evictions ask |
 //! | [`addresses`] | cluster addresses and node ports, taken by the server itself |
 //! | [`driver`], [`look`], [`agenda`], [`world`], [`writes`], [`recorder`] | what wakes all of them, feeds them and writes for them |
 //!
@@ -16,8 +17,10 @@ pub mod addresses;
 mod agenda;
 mod claim;
 mod deployment;
+pub(crate) mod disruption;
 mod driver;
 mod endpoints;
+pub(crate) mod eviction;
 mod kubelet;
 mod look;
 mod node;

@@ -23,6 +23,7 @@ pub(crate) struct World {
     pods: BTreeMap<String, Arc<Object>>,
     replica_sets: BTreeMap<String, Arc<Object>>,
     services: BTreeMap<String, Arc<Object>>,
+    budgets: BTreeMap<String, Arc<Object>>,
     /// Slices of each Service, by the Service's key.
     slices: BTreeMap<String, BTreeMap<String, Arc<Object>>>,
     /// Children of controllers, by the controller's uid and the child's key.
@@ -45,6 +46,7 @@ impl World {
             pods: BTreeMap::new(),
             replica_sets: BTreeMap::new(),
             services: BTreeMap::new(),
+            budgets: BTreeMap::new(),
             slices: BTreeMap::new(),
             children: BTreeMap::new(),
             loose: BTreeMap::new(),
@@ -87,6 +89,10 @@ impl World {
             }
             super::endpoints::SERVICES => {
                 self.services.insert(key, Arc::clone(object));
+                false
+            }
+            super::disruption::TABLE => {
+                self.budgets.insert(key, Arc::clone(object));
                 false
             }
             _ => false,
@@ -133,6 +139,10 @@ impl World {
                 self.services.remove(&key);
                 false
             }
+            super::disruption::TABLE => {
+                self.budgets.remove(&key);
+                false
+            }
             _ => false,
         }
     }
@@ -160,6 +170,11 @@ impl World {
     /// Services of a namespace, by name.
     pub(crate) fn services_in(&self, namespace: &str) -> impl Iterator<Item = &Arc<Object>> {
         in_namespace(&self.services, namespace)
+    }
+
+    /// PodDisruptionBudgets of a namespace, by name.
+    pub(crate) fn budgets_in(&self, namespace: &str) -> impl Iterator<Item = &Arc<Object>> {
+        in_namespace(&self.budgets, namespace)
     }
 
     /// All Services, by key.

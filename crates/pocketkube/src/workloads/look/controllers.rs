@@ -1,14 +1,15 @@
 //! Looks of the controllers of `apps/v1` and of the scheduler.
 
 use super::{Look, PODS_PER_LOOK_MAX, RETRY_SECS, split};
-use crate::object::{Object, controller_uid, uid};
+use crate::object::{Object, controller_uid, owner_references, uid};
 use crate::workloads::agenda::{Agenda, Task};
 use crate::workloads::replica_set::Failure;
 use crate::workloads::step::{Write, after_secs};
 use crate::workloads::world::World;
 use crate::workloads::writes::{Component, is_conflict, is_namespace_going};
-use crate::workloads::{deployment, pod, replica_set, scheduler};
+use crate::workloads::{deployment, disruption, pod, replica_set, scheduler};
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 impl Look {
@@ -101,6 +102,46 @@ impl Look {
         }
     }
 
+    pub(super) fn budget(&mut self, key: &str, world: &World, agenda: &mut Agenda) {
+        let (place, name) = split(key);
+        let Some(object) = self.get("policy/v1", "PodDisruptionBudget", place, name) else {
+            return;
+        };
+        let pods: Vec<&Value> = world.pods_in(place).map(|pod| pod.value()).collect();
+        let mut scales = BTreeMap::new();
+        for controller in pods.iter().filter_map(|pod| controller_reference(pod)) {
+            let uid = controller["uid"].as_str().unwrap_or_default();
+            if !scales.contains_key(uid)
+                && let Some(top) = self.top_scale(place, controller)
+            {
+                scales.insert(uid.to_owned(), top);
+            }
+        }
+        let step = disruption::step(disruption::View {
+            budget: &object,
+            pods: &pods,
+            scales: &scales,
+            now: self.cluster.clock().now(),
+        });
+        self.carry_out(
+            Component::ControllerManager,
+            step,
+            Task::Budget(key.to_owned()),
+            agenda,
+        );
+    }
+
+    /// Uid and `spec.replicas` of the workload at the top of a controller.
+    fn top_scale(&self, place: &str, controller: &Value) -> Option<(String, i64)> {
+        let text = |field: &str| controller[field].as_str().unwrap_or_default();
+        let found = self.get(text("apiVersion"), text("kind"), place, text("name"))?;
+        let above = controller_reference(&found).map(|above| self.top_scale(place, above));
+        above.unwrap_or_else(|| {
+            let replicas = found["spec"]["replicas"].as_i64()?;
+            Some((uid(&found).to_owned(), replicas))
+        })
+    }
+
     pub(super) fn schedule(&mut self, world: &mut World, agenda: &mut Agenda) {
         let now = self.cluster.clock().now();
         for _ in 0..PODS_PER_LOOK_MAX {
@@ -131,4 +172,11 @@ impl Look {
         }
         agenda.now(Task::Schedule);
     }
+}
+
+/// The reference to an object's controller.
+fn controller_reference(object: &Value) -> Option<&Value> {
+    owner_references(object)
+        .iter()
+        .find(|owner| owner["controller"] == true)
 }

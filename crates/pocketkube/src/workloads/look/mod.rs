@@ -99,6 +99,7 @@ impl Look {
         match &task {
             Task::Garbage => self.garbage(world, agenda),
             Task::Namespace(name) => self.namespace(name, agenda),
+            Task::Budget(key) => self.budget(key, world, agenda),
             Task::Deployment(key) => self.deployment(key, world, agenda),
             Task::ReplicaSet(key) => self.replica_set(key, world, agenda),
             Task::Schedule => self.schedule(world, agenda),
