@@ -146,8 +146,11 @@ impl Cluster {
     ) -> Result<Written, Status> {
         let kind = self.kind(resource)?;
         metadata::set_namespace(resource, namespace, &mut sent.value)?;
+        // An apply that creates is an update to the real store, which looks at the version only of
+        // what is there.
         let given = &sent.value["metadata"]["resourceVersion"];
-        if given.as_str().is_some_and(|version| !version.is_empty()) {
+        let has_version = given.as_str().is_some_and(|version| !version.is_empty());
+        if has_version && sent.managers == Managers::Track {
             let message = "resourceVersion should not be set on objects to be created";
             return Err(Status::plain(500, "", message));
         }
