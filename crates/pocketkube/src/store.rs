@@ -159,6 +159,21 @@ impl Store {
         })
     }
 
+    /// Shows all objects of a table in another way from now on. Nothing is written: versions stay
+    /// and no event tells of it.
+    pub(crate) fn reshow(
+        &mut self,
+        table: &str,
+        show: impl Fn(&Arc<Object>) -> Option<Arc<Object>>,
+    ) {
+        let (_, rows) = self.table(table);
+        for object in rows.objects.values_mut() {
+            if let Some(shown) = show(object) {
+                *object = shown;
+            }
+        }
+    }
+
     /// Removes an object; `last` is its final state, carrying [`Store::next_version`].
     pub(crate) fn remove(&mut self, table: &str, key: &str, last: Arc<Object>) -> Arc<Event> {
         let (name, rows) = self.table(table);

@@ -5,7 +5,7 @@
 
 use super::options::DeleteOptions;
 use super::{Caller, Cluster};
-use crate::kinds;
+use crate::kinds::{self, Kind};
 use crate::object::{self, Object};
 use crate::resource::{Origin, Resource};
 use crate::status::Status;
@@ -86,6 +86,21 @@ impl Cluster {
             kinds
                 .iter()
                 .for_each(|kind| registry.insert(Arc::clone(kind)));
+        });
+        let is_stored =
+            |kind: &Kind| kind.resource.api_version() == kind.resource.stored_api_version();
+        if let Some(kind) = kinds.iter().find(|kind| is_stored(kind)) {
+            self.default_kept(kind);
+        }
+    }
+
+    /// The real server fills in defaults whenever it reads an object; here it is done once, when
+    /// the defaults change.
+    fn default_kept(&self, kind: &Kind) {
+        self.store().reshow(&kind.resource.table(), |kept| {
+            let mut shown = kept.value().clone();
+            kind.default(&mut shown);
+            (shown != *kept.value()).then(|| Object::new(shown))
         });
     }
 
