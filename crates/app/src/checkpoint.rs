@@ -29,9 +29,14 @@ impl CheckpointFile {
     /// Says which folder, and which flag names another.
     pub(crate) fn in_folder(folder: &Path) -> Result<Self> {
         fs::create_dir_all(folder).with_context(|| {
-            format!("cannot keep state in {}; choose another with --state-dir", folder.display())
+            format!(
+                "cannot keep state in {}; choose another with --state-dir",
+                folder.display()
+            )
         })?;
-        Ok(Self { folder: folder.to_owned() })
+        Ok(Self {
+            folder: folder.to_owned(),
+        })
     }
 
     /// The file.
@@ -56,7 +61,11 @@ impl CheckpointFile {
                 let aside = path.with_extension("json.broken");
                 let moved = fs::rename(&path, &aside);
                 Err(why).with_context(|| match moved {
-                    Ok(()) => format!("{} does not parse; kept as {}", path.display(), aside.display()),
+                    Ok(()) => format!(
+                        "{} does not parse; kept as {}",
+                        path.display(),
+                        aside.display()
+                    ),
                     Err(_) => format!("{} does not parse; remove it", path.display()),
                 })
             }
@@ -102,8 +111,15 @@ mod tests {
         let file = CheckpointFile::in_folder(folder.path()).expect("made");
         fs::write(file.path(), b"{\"half\":").expect("written");
         let error = format!("{:#}", file.read::<Vec<u32>>().expect_err("broken"));
-        assert!(error.contains("steering.json does not parse; kept as"), "{error}");
-        assert_eq!(file.read::<Vec<u32>>().expect("no error"), None, "the next start is clean");
+        assert!(
+            error.contains("steering.json does not parse; kept as"),
+            "{error}"
+        );
+        assert_eq!(
+            file.read::<Vec<u32>>().expect("no error"),
+            None,
+            "the next start is clean"
+        );
     }
 
     #[test]
@@ -111,7 +127,10 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("file");
         fs::write(&file, b"").expect("written");
-        let error = format!("{:#}", CheckpointFile::in_folder(&file.join("x")).expect_err("a file"));
+        let error = format!(
+            "{:#}",
+            CheckpointFile::in_folder(&file.join("x")).expect_err("a file")
+        );
         assert!(error.contains("--state-dir"), "{error}");
     }
 }

@@ -6,7 +6,12 @@ use std::path::PathBuf;
 
 /// Kubernetes federation with an embedded, geo-aware, authoritative DNS server.
 #[derive(Debug, Parser)]
-#[command(name = "meridian", version, arg_required_else_help = true, max_term_width = 100)]
+#[command(
+    name = "meridian",
+    version,
+    arg_required_else_help = true,
+    max_term_width = 100
+)]
 pub(crate) struct Cli {
     /// What to do.
     #[command(subcommand)]

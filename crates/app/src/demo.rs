@@ -47,66 +47,120 @@ fn viewers() -> Vec<Viewer> {
 /// The demo could not be set up or driven.
 pub(crate) async fn run(args: cli::Demo) -> Result<ExitCode> {
     let began = Instant::now();
-    let data_only = if args.json { DataOnly::Yes } else { DataOnly::No };
+    let data_only = if args.json {
+        DataOnly::Yes
+    } else {
+        DataOnly::No
+    };
     let viewers = viewers();
     let mut view = View::new(began, data_only, &viewers);
-    let pace = if args.no_fast { Pace::product() } else { Pace::fast() };
+    let pace = if args.no_fast {
+        Pace::product()
+    } else {
+        Pace::fast()
+    };
     let namespace = api::names::SYSTEM_NAMESPACE;
     let dns = dns_address(args.dns_port)?;
 
     view.heading("meridian: a host and three members, in this process");
-    let mut world = World::start().await?;
+    let world = World::start().await?;
     view.members(&world.members().keys().cloned().collect::<Vec<_>>());
     view.doing("installing the CRDs and joining the members");
     world.install(namespace).await?;
     let state = tempfile::tempdir().context("no folder for the demo's state")?;
     let running = start(&world, dns, state.path()).await?;
-    view.doing("applying deploy/demo");
-    world.apply(namespace, &pace.patches).await?;
-
-    let samples = Samples::new(began);
-    let mut samplers = JoinSet::new();
-    for (cluster, client) in world.members() {
-        let client = client.clone();
-        let config = world.deleted_config;
-        let tasks = &mut samplers;
-        samples::sample_member(tasks, &samples, cluster, client, NAMESPACE, APPLICATION, config);
-    }
-    world.learn_addresses(ADDRESS_PATIENCE).await?;
-    samples::sample_answers(&mut samplers, &samples, running.dns[0], NAME, &viewers);
-
-    let patches = pace.patches.iter().map(pace::Patch::line).collect();
-    let timeline = Timeline { patches, ..Timeline::default() };
-    let mut story = Story {
-        world: &world,
-        samples: &samples,
-        view: &mut view,
-        viewers: &viewers,
-        pace: &pace,
+    let mut demo = Demo {
+        args,
+        world,
+        running,
+        view,
+        viewers,
+        pace,
         began,
-        timeline,
     };
-    let told = tokio::select! {
-        told = story.tell() => told,
-        () = run::stop_signal() => Err(anyhow::anyhow!("stopped before the story's end")),
-    };
-    let mut timeline = std::mem::take(&mut story.timeline);
-    if let Err(why) = told {
-        running.stop().await;
-        return Err(why.context(timeline.text()));
+    let outcome = demo.play().await;
+    demo.running.stop().await;
+    outcome
+}
+
+/// Everything that runs.
+struct Demo {
+    args: cli::Demo,
+    world: World,
+    running: Running,
+    view: View,
+    viewers: Vec<Viewer>,
+    pace: Pace,
+    began: Instant,
+}
+
+impl Demo {
+    /// Applies the manifests, tells the story, and stays up when that is asked for.
+    async fn play(&mut self) -> Result<ExitCode> {
+        self.view.doing("applying deploy/demo");
+        self.world
+            .apply(api::names::SYSTEM_NAMESPACE, &self.pace.patches)
+            .await?;
+        let samples = Samples::new(self.began);
+        let mut samplers = JoinSet::new();
+        for (cluster, client) in self.world.members() {
+            let client = client.clone();
+            let config = self.world.deleted_config;
+            let tasks = &mut samplers;
+            samples::sample_member(
+                tasks,
+                &samples,
+                cluster,
+                client,
+                NAMESPACE,
+                APPLICATION,
+                config,
+            );
+        }
+        self.world.learn_addresses(ADDRESS_PATIENCE).await?;
+        let dns = self.running.dns[0];
+        samples::sample_answers(&mut samplers, &samples, dns, NAME, &self.viewers);
+        let timeline = self.tell(&samples).await?;
+        self.view.text(&timeline.text());
+        if self.args.json {
+            crate::output::print(&(serde_json::to_string(&timeline)? + "\n"));
+        }
+        if !self.args.exit {
+            let text = what_to_try(&self.world, &self.running, &self.viewers);
+            self.view.text(&text);
+            run::stop_signal().await;
+        }
+        samplers.shutdown().await;
+        Ok(if timeline.met() {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::FAILURE
+        })
     }
-    timeline.samples = samples.all();
-    view.text(&timeline.text());
-    if args.json {
-        crate::output::print(&(serde_json::to_string(&timeline)? + "\n"));
+
+    async fn tell(&mut self, samples: &Samples) -> Result<Timeline> {
+        let patches = self.pace.patches.iter().map(pace::Patch::line).collect();
+        let mut story = Story {
+            world: &self.world,
+            samples,
+            view: &mut self.view,
+            viewers: &self.viewers,
+            pace: &self.pace,
+            began: self.began,
+            timeline: Timeline {
+                patches,
+                ..Timeline::default()
+            },
+        };
+        let told = tokio::select! {
+            told = story.tell() => told,
+            () = run::stop_signal() => Err(anyhow::anyhow!("stopped before the story's end")),
+        };
+        let mut timeline = std::mem::take(&mut story.timeline);
+        timeline.samples = samples.all();
+        told.with_context(|| timeline.text())?;
+        Ok(timeline)
     }
-    if !args.exit {
-        view.text(&what_to_try(&world, &running, &viewers));
-        run::stop_signal().await;
-    }
-    samplers.shutdown().await;
-    running.stop().await;
-    Ok(if timeline.met() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 async fn start(world: &World, dns: SocketAddr, state: &std::path::Path) -> Result<Running> {
@@ -132,7 +186,10 @@ fn dns_address(port: Option<u16>) -> Result<SocketAddr> {
     match port {
         Some(port) => {
             UdpSocket::bind(address(port)).with_context(|| {
-                format!("cannot answer DNS on {}; choose another with --dns-port", address(port))
+                format!(
+                    "cannot answer DNS on {}; choose another with --dns-port",
+                    address(port)
+                )
             })?;
             Ok(address(port))
         }
@@ -155,7 +212,10 @@ fn what_to_try(world: &World, running: &Running, viewers: &[Viewer]) -> String {
         ));
     }
     let host = world.kubeconfig(HOST);
-    text.push_str(&format!("  kubectl --kubeconfig {} get kfc -A\n", host.display()));
+    text.push_str(&format!(
+        "  kubectl --kubeconfig {} get kfc -A\n",
+        host.display()
+    ));
     text.push_str(&format!(
         "  kubectl --kubeconfig {} -n {NAMESPACE} get federateddeployments,rsp,globalservices\n",
         host.display()
@@ -166,7 +226,10 @@ fn what_to_try(world: &World, running: &Running, viewers: &[Viewer]) -> String {
             "  kubectl --kubeconfig {} -n {NAMESPACE} get deploy,pods,svc -o wide\n",
             file.display()
         ));
-        text.push_str(&format!("  curl http://{}:{PORT}/\n", world.address_of(member)));
+        text.push_str(&format!(
+            "  curl http://{}:{PORT}/\n",
+            world.address_of(member)
+        ));
     }
     text.push_str(&format!(
         "  meridian explain {NAME} --from {} --at {}\n",

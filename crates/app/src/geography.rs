@@ -40,13 +40,19 @@ pub(crate) fn database(files: &[PathBuf], countries: &Countries) -> Result<Arc<D
         return Ok(Arc::new(Database::read(&BUILT_IN, countries)?));
     }
     let read = |path: &PathBuf| -> Result<(String, Vec<u8>)> {
-        let bytes = std::fs::read(path)
-            .with_context(|| format!("cannot read the database {} of --geo-database", path.display()))?;
+        let bytes = std::fs::read(path).with_context(|| {
+            format!(
+                "cannot read the database {} of --geo-database",
+                path.display()
+            )
+        })?;
         Ok((name(path), bytes))
     };
     let contents = files.iter().map(read).collect::<Result<Vec<_>>>()?;
-    let files: Vec<DatabaseFile<'_>> =
-        contents.iter().map(|(name, bytes)| DatabaseFile { name, bytes }).collect();
+    let files: Vec<DatabaseFile<'_>> = contents
+        .iter()
+        .map(|(name, bytes)| DatabaseFile { name, bytes })
+        .collect();
     Ok(Arc::new(Database::read(&files, countries)?))
 }
 
@@ -62,9 +68,11 @@ mod tests {
     fn the_binary_carries_data_that_knows_beijing_berlin_and_sao_paulo() {
         let (countries, _) = places().expect("the tables are whole");
         let database = database(&[], &countries).expect("the database is whole");
-        for (address, country) in
-            [("202.96.0.1", "CN"), ("141.20.1.1", "DE"), ("200.144.248.1", "BR")]
-        {
+        for (address, country) in [
+            ("202.96.0.1", "CN"),
+            ("141.20.1.1", "DE"),
+            ("200.144.248.1", "BR"),
+        ] {
             let found = database.lookup(address.parse().expect("an address"));
             let code = found.place.country.expect("a country");
             assert_eq!(code.as_str(), country, "{address}");
@@ -78,10 +86,19 @@ mod tests {
         let file = folder.path().join("cut.mmdb");
         let whole = BUILT_IN[0].bytes;
         std::fs::write(&file, &whole[..whole.len() / 2]).expect("written");
-        let error = format!("{:#}", database(std::slice::from_ref(&file), &countries).expect_err("cut"));
+        let error = format!(
+            "{:#}",
+            database(std::slice::from_ref(&file), &countries).expect_err("cut")
+        );
         assert!(error.contains("cut.mmdb"), "{error}");
         let missing = folder.path().join("none.mmdb");
-        let error = format!("{:#}", database(&[missing], &countries).expect_err("missing"));
-        assert!(error.contains("none.mmdb") && error.contains("--geo-database"), "{error}");
+        let error = format!(
+            "{:#}",
+            database(&[missing], &countries).expect_err("missing")
+        );
+        assert!(
+            error.contains("none.mmdb") && error.contains("--geo-database"),
+            "{error}"
+        );
     }
 }

@@ -42,7 +42,10 @@ pub(crate) async fn member(
             (Kubeconfig::read().context(what)?, what.to_owned())
         }
     };
-    let named = kubeconfig.contexts.iter().any(|context| context.name == name);
+    let named = kubeconfig
+        .contexts
+        .iter()
+        .any(|context| context.name == name);
     let context = context.or(named.then_some(name));
     with_context(kubeconfig, context, &what).await
 }
@@ -50,9 +53,15 @@ pub(crate) async fn member(
 /// A certificate as PEM (RFC 7468).
 pub(crate) fn pem_of(der: &[u8]) -> String {
     let text = base64::engine::general_purpose::STANDARD.encode(der);
-    let lines: Vec<&str> =
-        text.as_bytes().chunks(64).filter_map(|line| std::str::from_utf8(line).ok()).collect();
-    format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", lines.join("\n"))
+    let lines: Vec<&str> = text
+        .as_bytes()
+        .chunks(64)
+        .filter_map(|line| std::str::from_utf8(line).ok())
+        .collect();
+    format!(
+        "-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n",
+        lines.join("\n")
+    )
 }
 
 async fn from_file(file: &Path, context: Option<&str>) -> Result<Config> {
@@ -61,23 +70,34 @@ async fn from_file(file: &Path, context: Option<&str>) -> Result<Config> {
 
 fn read(file: &Path) -> Result<Kubeconfig> {
     Kubeconfig::read_from(file).with_context(|| {
-        format!("{} is not a kubeconfig that can be used; kubectl --kubeconfig shows the same", file.display())
+        format!(
+            "{} is not a kubeconfig that can be used; kubectl --kubeconfig shows the same",
+            file.display()
+        )
     })
 }
 
 async fn with_context(kubeconfig: Kubeconfig, context: Option<&str>, what: &str) -> Result<Config> {
-    let known: Vec<String> =
-        kubeconfig.contexts.iter().map(|context| context.name.clone()).collect();
+    let known: Vec<String> = kubeconfig
+        .contexts
+        .iter()
+        .map(|context| context.name.clone())
+        .collect();
     let options = KubeConfigOptions {
         context: context.map(str::to_owned),
         ..KubeConfigOptions::default()
     };
-    Config::from_custom_kubeconfig(kubeconfig, &options).await.with_context(|| match context {
-        Some(context) => {
-            format!("{what}: context {context:?} cannot be used; its contexts are {}", known.join(", "))
-        }
-        None => format!("{what}: its current context cannot be used"),
-    })
+    Config::from_custom_kubeconfig(kubeconfig, &options)
+        .await
+        .with_context(|| match context {
+            Some(context) => {
+                format!(
+                    "{what}: context {context:?} cannot be used; its contexts are {}",
+                    known.join(", ")
+                )
+            }
+            None => format!("{what}: its current context cannot be used"),
+        })
 }
 
 #[cfg(test)]
@@ -88,8 +108,16 @@ mod tests {
     async fn a_kubeconfig_that_does_not_parse_is_named() {
         let file = tempfile::NamedTempFile::new().expect("a file");
         std::fs::write(file.path(), "apiVersion: v1\nkind: [").expect("written");
-        let error = format!("{:#}", member(Some(file.path()), None, "a").await.expect_err("broken"));
-        assert!(error.contains(&file.path().display().to_string()), "{error}");
+        let error = format!(
+            "{:#}",
+            member(Some(file.path()), None, "a")
+                .await
+                .expect_err("broken")
+        );
+        assert!(
+            error.contains(&file.path().display().to_string()),
+            "{error}"
+        );
     }
 
     #[tokio::test]
@@ -98,9 +126,16 @@ mod tests {
         let text = "apiVersion: v1\nkind: Config\nclusters: []\nusers: []\n\
                     contexts: [{name: eu, context: {cluster: c, user: u}}]\n";
         std::fs::write(file.path(), text).expect("written");
-        let error =
-            format!("{:#}", member(Some(file.path()), Some("us"), "a").await.expect_err("unknown"));
-        assert!(error.contains("\"us\"") && error.contains("contexts are eu"), "{error}");
+        let error = format!(
+            "{:#}",
+            member(Some(file.path()), Some("us"), "a")
+                .await
+                .expect_err("unknown")
+        );
+        assert!(
+            error.contains("\"us\"") && error.contains("contexts are eu"),
+            "{error}"
+        );
     }
 
     #[test]

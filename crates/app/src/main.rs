@@ -19,8 +19,16 @@ use tracing_subscriber::EnvFilter;
 fn main() -> ExitCode {
     let cli = cli::Cli::parse();
     let quiet = matches!(cli.command, cli::Command::Demo(_));
-    log(if quiet { "error" } else { "info" });
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    // kube logs every connection that fails; what follows from it is told by who asked.
+    log(if quiet {
+        "error,kube_client=off"
+    } else {
+        "info,kube_client::client::builder=off"
+    });
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
         Ok(runtime) => runtime,
         Err(why) => {
             eprintln!("error: no runtime: {why}");

@@ -31,7 +31,10 @@ impl Manifest {
             "kind": kind,
             "metadata": {"namespace": namespace, "name": name},
         });
-        Self { source: "here".to_owned(), object }
+        Self {
+            source: "here".to_owned(),
+            object,
+        }
     }
 
     /// `apiVersion`.
@@ -51,7 +54,9 @@ impl Manifest {
 
     /// `metadata.namespace`, empty when it is not given.
     pub(crate) fn namespace(&self) -> &str {
-        self.object["metadata"]["namespace"].as_str().unwrap_or_default()
+        self.object["metadata"]["namespace"]
+            .as_str()
+            .unwrap_or_default()
     }
 
     /// Where objects of this kind are read and written.
@@ -59,12 +64,20 @@ impl Manifest {
     /// # Errors
     /// The API server does not serve the kind.
     pub(crate) async fn api(&self, client: &Client) -> Result<Api<DynamicObject>> {
-        let (group, version) =
-            self.api_version().rsplit_once('/').unwrap_or(("", self.api_version()));
+        let (group, version) = self
+            .api_version()
+            .rsplit_once('/')
+            .unwrap_or(("", self.api_version()));
         let kind = GroupVersionKind::gvk(group, version, self.kind());
-        let (resource, capabilities): (ApiResource, _) =
-            discovery::pinned_kind(client, &kind).await.with_context(|| {
-                format!("{}: this API server has no {} {}", self.source, self.api_version(), self.kind())
+        let (resource, capabilities): (ApiResource, _) = discovery::pinned_kind(client, &kind)
+            .await
+            .with_context(|| {
+                format!(
+                    "{}: this API server has no {} {}",
+                    self.source,
+                    self.api_version(),
+                    self.kind()
+                )
             })?;
         Ok(match (capabilities.scope, self.namespace()) {
             (Scope::Cluster, _) => Api::all_with(client.clone(), &resource),
@@ -88,10 +101,15 @@ pub(crate) fn read(source: &str, text: &str) -> Result<Vec<Manifest>> {
         if object.is_null() {
             continue;
         }
-        let manifest = Manifest { source: source.to_owned(), object };
-        for (field, value) in
-            [("apiVersion", manifest.api_version()), ("kind", manifest.kind()), ("metadata.name", manifest.name())]
-        {
+        let manifest = Manifest {
+            source: source.to_owned(),
+            object,
+        };
+        for (field, value) in [
+            ("apiVersion", manifest.api_version()),
+            ("kind", manifest.kind()),
+            ("metadata.name", manifest.name()),
+        ] {
             if value.is_empty() {
                 bail!("{source}: document {} has no {field}", i + 1);
             }
@@ -109,9 +127,20 @@ pub(crate) async fn apply(client: &Client, manifest: &Manifest) -> Result<()> {
     let api = manifest.api(client).await?;
     let mut parameters = PatchParams::apply(MANAGER).force();
     parameters.field_validation = Some(kube::api::ValidationDirective::Strict);
-    api.patch(manifest.name(), &parameters, &Patch::Apply(&manifest.object)).await.with_context(
-        || format!("{}: {} {}", manifest.source, manifest.kind(), manifest.name()),
-    )?;
+    api.patch(
+        manifest.name(),
+        &parameters,
+        &Patch::Apply(&manifest.object),
+    )
+    .await
+    .with_context(|| {
+        format!(
+            "{}: {} {}",
+            manifest.source,
+            manifest.kind(),
+            manifest.name()
+        )
+    })?;
     Ok(())
 }
 
@@ -137,6 +166,19 @@ pub(crate) async fn install_crds(client: &Client) -> Result<()> {
         tokio::time::timeout(ESTABLISHED_PATIENCE, served)
             .await
             .with_context(|| format!("CRD {name} is not served"))??;
+    }
+    Ok(())
+}
+
+/// Federates the types that are shipped.
+///
+/// # Errors
+/// The API server refuses one.
+pub(crate) async fn install_types(client: &Client, system_namespace: &str) -> Result<()> {
+    for config in api::federated_type_configs(system_namespace) {
+        let object = serde_json::to_value(&config)?;
+        let source = "the shipped FederatedTypeConfigs".to_owned();
+        apply(client, &Manifest { source, object }).await?;
     }
     Ok(())
 }
@@ -167,7 +209,8 @@ mod tests {
 
     #[test]
     fn what_is_missing_is_named_with_the_file_and_the_document() {
-        let text = "apiVersion: v1\nkind: A\nmetadata: {name: x}\n---\nkind: B\nmetadata: {name: y}\n";
+        let text =
+            "apiVersion: v1\nkind: A\nmetadata: {name: x}\n---\nkind: B\nmetadata: {name: y}\n";
         let error = format!("{:#}", read("f.yaml", text).expect_err("incomplete"));
         assert_eq!(error, "f.yaml: document 2 has no apiVersion");
         let error = format!("{:#}", read("f.yaml", "a: [").expect_err("broken"));

@@ -12,8 +12,8 @@ use crate::steering_loop::{EVENTS_MAX, Inputs, Outputs, SteeringLoop};
 use crate::{geography, kubeconfig};
 use anyhow::{Context, Result};
 use console::{Console, Listening, Part, QUESTIONS_MAX, Question, Readiness};
-use controller::{Controller, ControllerOptions, WallClock};
 use controller::dns_role::{Feed, FeedOptions, ObserverOptions, run_feed, run_observer};
+use controller::{Controller, ControllerOptions, WallClock};
 use dns_server::{DnsMetrics, DnsServer, Handle};
 use futures::FutureExt;
 use kube::Client;
@@ -102,7 +102,11 @@ pub(crate) async fn start(options: Options) -> Result<Running> {
     let http = Listening::on(options.http_listen).await?;
     let http_address = http.address;
     let serves_dns = options.roles.contains(&Role::Dns);
-    let parts: &[Part] = if serves_dns { &[Part::Snapshot, Part::Sockets] } else { &[] };
+    let parts: &[Part] = if serves_dns {
+        &[Part::Snapshot, Part::Sockets]
+    } else {
+        &[]
+    };
     let (readiness, is_ready) = watch::channel(Readiness::waiting_for(parts));
     let mut questions = None;
     let mut server = None;
@@ -115,12 +119,25 @@ pub(crate) async fn start(options: Options) -> Result<Running> {
     if options.roles.contains(&Role::Controller) {
         start_controller(&options, &stop, &tasks).await?;
     }
-    let console = Console { metrics: Arc::new(metrics), readiness: is_ready, questions };
+    let console = Console {
+        metrics: Arc::new(metrics),
+        readiness: is_ready,
+        questions,
+    };
     let stopped = stop.clone().cancelled_owned();
     tasks.spawn(http.serve(console, stopped));
     tasks.close();
-    let dns = server.as_ref().map(|server| server.local_addrs().to_vec()).unwrap_or_default();
-    Ok(Running { dns, http: http_address, stop, tasks, server })
+    let dns = server
+        .as_ref()
+        .map(|server| server.local_addrs().to_vec())
+        .unwrap_or_default();
+    Ok(Running {
+        dns,
+        http: http_address,
+        stop,
+        tasks,
+        server,
+    })
 }
 
 impl Running {
@@ -171,7 +188,10 @@ async fn start_dns(
     let checkpoint = CheckpointFile::in_folder(&options.state_dir)?;
     let observer = ObserverName::from(options.identity.as_str());
     let engine_options = EngineOptions {
-        observer: Observer { name: observer.clone(), domain: options.failure_domain.clone() },
+        observer: Observer {
+            name: observer.clone(),
+            domain: options.failure_domain.clone(),
+        },
         part: steering::Part::Observes,
         regions,
         max_stale_millis: EngineOptions::MAX_STALE_MILLIS,
@@ -182,12 +202,24 @@ async fn start_dns(
     let (events, received) = mpsc::channel(EVENTS_MAX);
     let (results, probed) = mpsc::channel(RESULTS_MAX);
     let (report, reports) = watch::channel(None);
-    let inputs = Inputs { events: received, probed, questions };
+    let inputs = Inputs {
+        events: received,
+        probed,
+        questions,
+    };
     let prober = Prober::start(seed(&options.identity), results);
     let answers = Arc::clone(&server);
-    let outputs = Outputs { answers, prober, report, readiness, checkpoint };
+    let outputs = Outputs {
+        answers,
+        prober,
+        report,
+        readiness,
+        checkpoint,
+    };
     // The database comes before everything else, so that the first snapshot knows geography.
-    events.try_send(Event::Database(database)).context("the first event has a place")?;
+    events
+        .try_send(Event::Database(database))
+        .context("the first event has a place")?;
     let owner = SteeringLoop::new(engine, inputs, outputs, first);
     let runtime = tokio::runtime::Handle::current();
     // Its own thread: compiling a table must not hold up the runtime.
@@ -217,7 +249,10 @@ async fn start_dns(
 /// Opens the DNS sockets; until the first snapshot every zone is refused.
 fn listen(options: &Options, metrics: &mut Registry) -> Result<Handle> {
     // Cookies of this process; a client that meets another replica gets a new one (RFC 7873 § 5.2.3).
-    let secrets = dns::Secrets { current: rand::random(), other: None };
+    let secrets = dns::Secrets {
+        current: rand::random(),
+        other: None,
+    };
     let mut listen = dns_server::Options::new(options.dns_listen.clone(), secrets);
     listen.udp_threads = options.dns_threads;
     let nothing = Arc::new(dns::Snapshot::empty());
@@ -256,8 +291,18 @@ fn seed(identity: &str) -> u64 {
 fn host_name() -> String {
     let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let fine = |c: char| c.is_ascii_alphanumeric() || c == '-';
-    let name: String = name.trim().to_lowercase().chars().filter(|c| fine(*c)).take(63).collect();
-    if name.is_empty() { "meridian".to_owned() } else { name }
+    let name: String = name
+        .trim()
+        .to_lowercase()
+        .chars()
+        .filter(|c| fine(*c))
+        .take(63)
+        .collect();
+    if name.is_empty() {
+        "meridian".to_owned()
+    } else {
+        name
+    }
 }
 
 /// Resolves on SIGTERM, as a pod's end begins, or Ctrl-C.

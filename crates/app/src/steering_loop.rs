@@ -163,7 +163,9 @@ impl SteeringLoop {
             Ok(explanation) => {
                 let text = explanation.to_string();
                 serde_json::to_value(&explanation)
-                    .map(|explanation| serde_json::json!({"text": text, "explanation": explanation}))
+                    .map(
+                        |explanation| serde_json::json!({"text": text, "explanation": explanation}),
+                    )
                     .map_err(|why| why.to_string())
             }
             Err(why) => Err(why.to_string()),
@@ -192,7 +194,9 @@ impl SteeringLoop {
 
     /// Milliseconds since 1970, never less than the last time.
     fn now(&mut self) -> u64 {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let since = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
         let now = u64::try_from(since.as_millis()).unwrap_or(u64::MAX);
         self.last_millis = self.last_millis.max(now);
         self.last_millis

@@ -17,23 +17,35 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 /// # Errors
 /// The replica cannot be reached, or does not serve the name.
 pub(crate) async fn run(args: cli::Explain) -> Result<()> {
-    let down = args.when_down.map(|cluster| format!("&when-down={cluster}")).unwrap_or_default();
+    let down = args
+        .when_down
+        .map(|cluster| format!("&when-down={cluster}"))
+        .unwrap_or_default();
     let name = args.name.trim_end_matches('.');
-    let url = format!("http://{}/explain?name={name}&from={}{down}", args.at, args.from);
+    let url = format!(
+        "http://{}/explain?name={name}&from={}{down}",
+        args.at, args.from
+    );
     let client = Client::builder(TokioExecutor::new()).build_http::<Empty<Bytes>>();
-    let address = url.parse().with_context(|| format!("{:?} is not a host name", args.name))?;
+    let address = url
+        .parse()
+        .with_context(|| format!("{:?} is not a host name", args.name))?;
     let response = tokio::time::timeout(TIMEOUT, client.get(address))
         .await
         .with_context(|| format!("{} does not answer; --at names another replica", args.at))?
         .with_context(|| {
-            format!("no replica at {}; --at takes the address of its --http-listen", args.at)
+            format!(
+                "no replica at {}; --at takes the address of its --http-listen",
+                args.at
+            )
         })?;
     let status = response.status();
     let body = response.into_body().collect().await?.to_bytes();
     if !status.is_success() {
         bail!("{}", String::from_utf8_lossy(&body));
     }
-    let answer: Value = serde_json::from_slice(&body).context("the replica's answer is not JSON")?;
+    let answer: Value =
+        serde_json::from_slice(&body).context("the replica's answer is not JSON")?;
     crate::output::print(&match args.output {
         Output::Table => answer["text"].as_str().unwrap_or_default().to_owned(),
         Output::Json => format!("{:#}\n", answer["explanation"]),

@@ -43,7 +43,10 @@ pub(crate) struct Member {
 pub(crate) async fn run(args: cli::Join) -> Result<()> {
     let name = ClusterName::parse(&args.name)?;
     let host = Client::try_from(kubeconfig::host(&args.host).await?)?;
-    let file = args.cluster_kubeconfig.as_deref().or(args.host.kubeconfig.as_deref());
+    let file = args
+        .cluster_kubeconfig
+        .as_deref()
+        .or(args.host.kubeconfig.as_deref());
     let context = args.cluster_context.as_deref();
     let config = kubeconfig::member(file, context, name.as_str()).await?;
     let mut place = serde_json::Map::new();
@@ -56,8 +59,17 @@ pub(crate) async fn run(args: cli::Join) -> Result<()> {
     if let Some(location) = &args.location {
         place.insert("location".into(), coordinates(location)?);
     }
-    let labels = args.label.iter().map(|label| key_value(label)).collect::<Result<_>>()?;
-    let member = Member { name, config, labels, place };
+    let labels = args
+        .label
+        .iter()
+        .map(|label| key_value(label))
+        .collect::<Result<_>>()?;
+    let member = Member {
+        name,
+        config,
+        labels,
+        place,
+    };
     join(&host, &args.host.system_namespace, &member).await?;
     eprintln!(
         "{} joined: see it with 'kubectl -n {} get kubefedcluster {}'",
@@ -110,7 +122,12 @@ async fn grant(member: &Client, namespace: &str, host_uid: &str) -> Result<Crede
         "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": account},
         "subjects": [{"kind": "ServiceAccount", "name": account, "namespace": namespace}],
     });
-    apply(&Api::<ClusterRoleBinding>::all(member.clone()), &account, binding).await?;
+    apply(
+        &Api::<ClusterRoleBinding>::all(member.clone()),
+        &account,
+        binding,
+    )
+    .await?;
     let secret = format!("{account}-token");
     let secrets = Api::<Secret>::namespaced(member.clone(), namespace);
     let wanted = json!({
@@ -118,7 +135,8 @@ async fn grant(member: &Client, namespace: &str, host_uid: &str) -> Result<Crede
         "metadata": {"annotations": {"kubernetes.io/service-account.name": account}},
     });
     apply(&secrets, &secret, wanted).await?;
-    let filled = |secret: Option<&Secret>| secret.is_some_and(|secret| field(secret, "token").is_some());
+    let filled =
+        |secret: Option<&Secret>| secret.is_some_and(|secret| field(secret, "token").is_some());
     let waiting = await_condition(secrets, &secret, filled);
     let Ok(found) = tokio::time::timeout(TOKEN_PATIENCE, waiting).await else {
         bail!(
@@ -128,7 +146,10 @@ async fn grant(member: &Client, namespace: &str, host_uid: &str) -> Result<Crede
     };
     let found = found?.context("the Secret went away while its token was awaited")?;
     let token = field(&found, "token").unwrap_or_default();
-    Ok(Credentials { token, ca: field(&found, "ca.crt").unwrap_or_default() })
+    Ok(Credentials {
+        token,
+        ca: field(&found, "ca.crt").unwrap_or_default(),
+    })
 }
 
 /// On the host: namespace, Secret, KubeFedCluster.
@@ -141,15 +162,26 @@ async fn register(
     apply(&Api::<Namespace>::all(host.clone()), namespace, json!({})).await?;
     let secret = format!("{}-token", member.name);
     let data = json!({"stringData": {"token": credentials.token, "ca.crt": credentials.ca}});
-    apply(&Api::<Secret>::namespaced(host.clone(), namespace), &secret, data).await?;
+    apply(
+        &Api::<Secret>::namespaced(host.clone(), namespace),
+        &secret,
+        data,
+    )
+    .await?;
     let mut spec = member.place.clone();
     let endpoint = member.config.cluster_url.to_string();
     spec.insert("apiEndpoint".into(), endpoint.trim_end_matches('/').into());
     spec.insert("secretRef".into(), json!({"name": secret}));
     let ca = pem(&member.config, credentials);
-    spec.insert("caBundle".into(), serde_json::to_value(k8s_openapi::ByteString(ca.into_bytes()))?);
-    let labels: serde_json::Map<String, Value> =
-        member.labels.iter().map(|(key, value)| (key.clone(), value.clone().into())).collect();
+    spec.insert(
+        "caBundle".into(),
+        serde_json::to_value(k8s_openapi::ByteString(ca.into_bytes()))?,
+    );
+    let labels: serde_json::Map<String, Value> = member
+        .labels
+        .iter()
+        .map(|(key, value)| (key.clone(), value.clone().into()))
+        .collect();
     let cluster = json!({"metadata": {"labels": labels}, "spec": spec});
     let clusters = Api::<api::KubeFedCluster>::namespaced(host.clone(), namespace);
     apply(&clusters, member.name.as_str(), cluster)
@@ -160,16 +192,19 @@ async fn register(
 /// The certificates that the joiner itself trusted; else those that the member hands its pods.
 fn pem(config: &Config, credentials: &Credentials) -> String {
     match &config.root_cert {
-        Some(certificates) if !certificates.is_empty() => {
-            certificates.iter().map(|der| kubeconfig::pem_of(der)).collect()
-        }
+        Some(certificates) if !certificates.is_empty() => certificates
+            .iter()
+            .map(|der| kubeconfig::pem_of(der))
+            .collect(),
         _ => credentials.ca.clone(),
     }
 }
 
 fn field(secret: &Secret, name: &str) -> Option<String> {
     let bytes = secret.data.as_ref()?.get(name)?;
-    String::from_utf8(bytes.0.clone()).ok().filter(|text| !text.is_empty())
+    String::from_utf8(bytes.0.clone())
+        .ok()
+        .filter(|text| !text.is_empty())
 }
 
 /// Applies `body` with its type and name filled in.
@@ -180,16 +215,29 @@ where
     body["apiVersion"] = K::api_version(&()).into_owned().into();
     body["kind"] = K::kind(&()).into_owned().into();
     body["metadata"]["name"] = name.into();
-    api.patch(name, &PatchParams::apply(MANAGER).force(), &Patch::Apply(&body))
-        .await
-        .with_context(|| format!("{} {name}", K::kind(&())))?;
+    api.patch(
+        name,
+        &PatchParams::apply(MANAGER).force(),
+        &Patch::Apply(&body),
+    )
+    .await
+    .with_context(|| format!("{} {name}", K::kind(&())))?;
     Ok(())
 }
 
 fn coordinates(text: &str) -> Result<Value> {
-    let parts: Vec<f64> = text.split(',').filter_map(|part| part.trim().parse().ok()).collect();
-    ensure!(parts.len() == 2, "--location {text:?}: give LATITUDE,LONGITUDE, such as 50.11,8.68");
-    let location = model::Location { latitude: parts[0], longitude: parts[1] };
+    let parts: Vec<f64> = text
+        .split(',')
+        .filter_map(|part| part.trim().parse().ok())
+        .collect();
+    ensure!(
+        parts.len() == 2,
+        "--location {text:?}: give LATITUDE,LONGITUDE, such as 50.11,8.68"
+    );
+    let location = model::Location {
+        latitude: parts[0],
+        longitude: parts[1],
+    };
     ensure!(
         location.is_valid(),
         "--location {text:?}: latitude is within -90 and 90, longitude within -180 and 180"
@@ -198,10 +246,14 @@ fn coordinates(text: &str) -> Result<Value> {
 }
 
 fn key_value(text: &str) -> Result<(String, String)> {
-    let (key, value) =
-        text.split_once('=').with_context(|| format!("--label {text:?}: give KEY=VALUE"))?;
+    let (key, value) = text
+        .split_once('=')
+        .with_context(|| format!("--label {text:?}: give KEY=VALUE"))?;
     ensure!(!key.is_empty(), "--label {text:?}: the key is empty");
-    ensure!(key != federation::LABEL_MANAGED, "--label {text:?}: this label is meridian's own");
+    ensure!(
+        key != federation::LABEL_MANAGED,
+        "--label {text:?}: this label is meridian's own"
+    );
     Ok((key.to_owned(), value.to_owned()))
 }
 
@@ -221,7 +273,10 @@ mod tests {
 
     #[test]
     fn a_label_is_a_key_and_a_value() {
-        assert_eq!(key_value("tier=edge").expect("fine"), ("tier".into(), "edge".into()));
+        assert_eq!(
+            key_value("tier=edge").expect("fine"),
+            ("tier".into(), "edge".into())
+        );
         assert!(key_value("tier").is_err());
         assert!(key_value("=x").is_err());
         assert!(key_value("kubefed.io/managed=true").is_err());

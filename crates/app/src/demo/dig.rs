@@ -46,9 +46,14 @@ impl Answer {
 /// # Errors
 /// No answer within half a second, or one that does not parse.
 pub(crate) async fn ask(server: SocketAddr, name: &str, client: IpAddr, id: u16) -> Result<Answer> {
-    let local: SocketAddr =
-        if server.is_ipv4() { ([0, 0, 0, 0], 0).into() } else { ([0u16; 8], 0).into() };
-    let socket = UdpSocket::bind(local).await.context("no UDP socket for the client")?;
+    let local: SocketAddr = if server.is_ipv4() {
+        ([0, 0, 0, 0], 0).into()
+    } else {
+        ([0u16; 8], 0).into()
+    };
+    let socket = UdpSocket::bind(local)
+        .await
+        .context("no UDP socket for the client")?;
     socket.connect(server).await?;
     socket.send(&question(name, client, id)?).await?;
     let mut reply = [0u8; 1232];
@@ -73,7 +78,10 @@ fn question(name: &str, client: IpAddr, id: u16) -> Result<Vec<u8>> {
 
 fn read(bytes: &[u8], id: u16) -> Result<Answer> {
     let message = Message::from_vec(bytes).context("the answer does not parse")?;
-    ensure!(message.metadata.id == id, "the answer belongs to another question");
+    ensure!(
+        message.metadata.id == id,
+        "the answer belongs to another question"
+    );
     let mut addresses = Vec::new();
     for record in &message.answers {
         match record.data {
@@ -107,5 +115,11 @@ fn read(bytes: &[u8], id: u16) -> Result<Answer> {
         other => other.to_string(),
     };
     let ttl_secs = message.answers.first().map(|record| record.ttl);
-    Ok(Answer { rcode, addresses, ttl_secs, scope, extended_errors })
+    Ok(Answer {
+        rcode,
+        addresses,
+        ttl_secs,
+        scope,
+        extended_errors,
+    })
 }

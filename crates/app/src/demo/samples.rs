@@ -104,12 +104,20 @@ impl Now {
 
     /// Ready replicas in a member; 0 when it does not answer.
     pub(crate) fn ready(&self, cluster: &str) -> i32 {
-        self.replicas.get(cluster).copied().flatten().unwrap_or_default().ready
+        self.replicas
+            .get(cluster)
+            .copied()
+            .flatten()
+            .unwrap_or_default()
+            .ready
     }
 
     /// Ready replicas in all members that answer.
     pub(crate) fn ready_in_all(&self) -> i32 {
-        self.replicas.keys().map(|cluster| self.ready(cluster)).sum()
+        self.replicas
+            .keys()
+            .map(|cluster| self.ready(cluster))
+            .sum()
     }
 }
 
@@ -126,7 +134,12 @@ impl Samples {
     /// Nothing yet.
     pub(crate) fn new(began: Instant) -> Self {
         let now = Arc::new(watch::channel(Now::default()).0);
-        Self { began, seen: Arc::default(), now, named: Arc::default() }
+        Self {
+            began,
+            seen: Arc::default(),
+            now,
+            named: Arc::default(),
+        }
     }
 
     /// The newest sight of everything.
@@ -144,8 +157,15 @@ impl Samples {
     /// When an answer for any city named an address last. Weighted answers change with every
     /// query, so that an address has left is known only by its last sight.
     pub(crate) fn last_named(&self, address: IpAddr) -> Option<Instant> {
-        let named = self.named.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        named.iter().filter(|((_, seen), _)| *seen == address).map(|(_, when)| *when).max()
+        let named = self
+            .named
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        named
+            .iter()
+            .filter(|((_, seen), _)| *seen == address)
+            .map(|(_, when)| *when)
+            .max()
     }
 
     /// Waits until a condition holds; how long after `since` it did, or nothing after `patience`.
@@ -194,8 +214,15 @@ impl Samples {
     }
 
     fn record(&self, sight: Sight) {
-        if let Sight::Answer { city, answer: Some(answer) } = &sight {
-            let mut named = self.named.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if let Sight::Answer {
+            city,
+            answer: Some(answer),
+        } = &sight
+        {
+            let mut named = self
+                .named
+                .lock()
+                .unwrap_or_else(std::sync::PoisonError::into_inner);
             for address in &answer.addresses {
                 named.insert((city.clone(), *address), Instant::now());
             }
@@ -203,7 +230,10 @@ impl Samples {
         let millis = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
         {
             let mut seen = self.lock();
-            let last = seen.iter_mut().rev().find(|sample| same_thing(&sample.sight, &sight));
+            let last = seen
+                .iter_mut()
+                .rev()
+                .find(|sample| same_thing(&sample.sight, &sight));
             match last {
                 Some(last) if last.sight == sight => {
                     last.last_millis = millis;
@@ -224,7 +254,9 @@ impl Samples {
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Sample>> {
-        self.seen.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.seen
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
 
@@ -271,7 +303,10 @@ pub(crate) fn sample_answers(
             for id in (1..=u16::MAX).cycle() {
                 tick.tick().await;
                 let answer = dig::ask(server, name, viewer.address, id).await.ok();
-                samples.record(Sight::Answer { city: viewer.city.to_owned(), answer });
+                samples.record(Sight::Answer {
+                    city: viewer.city.to_owned(),
+                    answer,
+                });
             }
         });
     }
@@ -298,20 +333,34 @@ pub(crate) fn sample_member(
             let replicas = within(deployments.get_opt(deployment)).await.map(|live| {
                 live.map(|live| Replicas {
                     desired: live.spec.and_then(|spec| spec.replicas).unwrap_or_default(),
-                    ready: live.status.and_then(|status| status.ready_replicas).unwrap_or_default(),
+                    ready: live
+                        .status
+                        .and_then(|status| status.ready_replicas)
+                        .unwrap_or_default(),
                 })
                 .unwrap_or_default()
             });
-            samples.record(Sight::Replicas { cluster: cluster.clone(), replicas });
-            let present = within(configs.get_metadata_opt(config)).await.map(|live| live.is_some());
-            samples.record(Sight::Config { cluster: cluster.clone(), present });
+            samples.record(Sight::Replicas {
+                cluster: cluster.clone(),
+                replicas,
+            });
+            let present = within(configs.get_metadata_opt(config))
+                .await
+                .map(|live| live.is_some());
+            samples.record(Sight::Config {
+                cluster: cluster.clone(),
+                present,
+            });
         }
     });
 }
 
 /// The answer to a request, or nothing when the API does not give one in time.
 async fn within<T>(request: impl Future<Output = kube::Result<T>>) -> Option<T> {
-    tokio::time::timeout(REQUEST_TIMEOUT, request).await.ok()?.ok()
+    tokio::time::timeout(REQUEST_TIMEOUT, request)
+        .await
+        .ok()?
+        .ok()
 }
 
 #[cfg(test)]
@@ -342,9 +391,29 @@ mod tests {
         samples.record(replicas(1));
         let began = Instant::now();
         let patience = Duration::from_secs(5);
-        assert!(samples.until(began, patience, |now| now.ready("a") == 1).await.is_some());
-        assert!(samples.until(began, patience, |now| now.ready("a") == 9).await.is_none());
-        assert!(samples.throughout(patience, |now| now.ready("a") == 1).await.is_ok());
-        assert!(samples.throughout(patience, |now| now.ready("a") == 9).await.is_err());
+        assert!(
+            samples
+                .until(began, patience, |now| now.ready("a") == 1)
+                .await
+                .is_some()
+        );
+        assert!(
+            samples
+                .until(began, patience, |now| now.ready("a") == 9)
+                .await
+                .is_none()
+        );
+        assert!(
+            samples
+                .throughout(patience, |now| now.ready("a") == 1)
+                .await
+                .is_ok()
+        );
+        assert!(
+            samples
+                .throughout(patience, |now| now.ready("a") == 9)
+                .await
+                .is_err()
+        );
     }
 }

@@ -59,7 +59,12 @@ impl Check {
 
     /// Something that must simply hold.
     pub(crate) fn holds(what: &str, met: bool) -> Self {
-        Self { what: what.to_owned(), took_secs: None, bound_secs: None, met }
+        Self {
+            what: what.to_owned(),
+            took_secs: None,
+            bound_secs: None,
+            met,
+        }
     }
 
     /// One line for people.
@@ -78,17 +83,24 @@ impl Check {
 impl Timeline {
     /// Whether every step met its bound.
     pub(crate) fn met(&self) -> bool {
-        self.steps.iter().flat_map(|step| &step.checks).all(|check| check.met)
+        self.steps
+            .iter()
+            .flat_map(|step| &step.checks)
+            .all(|check| check.met)
     }
 
     /// The timeline as text.
     pub(crate) fn text(&self) -> String {
-        let mut text = String::from("\nTimeline (measured from outside: UDP queries and API reads)\n");
+        let mut text =
+            String::from("\nTimeline (measured from outside: UDP queries and API reads)\n");
         for patch in &self.patches {
             text.push_str(&format!("  setting  {patch}\n"));
         }
         for step in &self.steps {
-            text.push_str(&format!("{:>7.1} s  {}. {}\n", step.at_secs, step.number, step.title));
+            text.push_str(&format!(
+                "{:>7.1} s  {}. {}\n",
+                step.at_secs, step.number, step.title
+            ));
             for line in &step.lines {
                 text.push_str(&format!("             {line}\n"));
             }

@@ -51,7 +51,11 @@ impl View {
 
     /// A heading.
     pub(crate) fn heading(&mut self, text: &str) {
-        let bold = if self.live { text.bold().to_string() } else { text.to_owned() };
+        let bold = if self.live {
+            text.bold().to_string()
+        } else {
+            text.to_owned()
+        };
         self.line("");
         self.line(&bold);
     }
@@ -91,7 +95,13 @@ impl View {
                     let full = "■".repeat(usize::try_from(replicas.ready).unwrap_or_default());
                     let missing = (replicas.desired - replicas.ready).max(0);
                     let empty = "□".repeat(usize::try_from(missing).unwrap_or_default());
-                    format!("{}{}  {}/{}", full.green(), empty, replicas.ready, replicas.desired)
+                    format!(
+                        "{}{}  {}/{}",
+                        full.green(),
+                        empty,
+                        replicas.ready,
+                        replicas.desired
+                    )
                 }
                 _ => "no answer".red().to_string(),
             };

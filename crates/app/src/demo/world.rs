@@ -35,13 +35,34 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The manifests of `deploy/demo`, as they are.
 const MANIFESTS: [(&str, &str); 7] = [
-    ("1-namespace.yaml", include_str!("../../../../deploy/demo/1-namespace.yaml")),
-    ("2-config.yaml", include_str!("../../../../deploy/demo/2-config.yaml")),
-    ("3-deployment.yaml", include_str!("../../../../deploy/demo/3-deployment.yaml")),
-    ("4-service.yaml", include_str!("../../../../deploy/demo/4-service.yaml")),
-    ("5-preference.yaml", include_str!("../../../../deploy/demo/5-preference.yaml")),
-    ("6-zone.yaml", include_str!("../../../../deploy/demo/6-zone.yaml")),
-    ("7-global-service.yaml", include_str!("../../../../deploy/demo/7-global-service.yaml")),
+    (
+        "1-namespace.yaml",
+        include_str!("../../../../deploy/demo/1-namespace.yaml"),
+    ),
+    (
+        "2-config.yaml",
+        include_str!("../../../../deploy/demo/2-config.yaml"),
+    ),
+    (
+        "3-deployment.yaml",
+        include_str!("../../../../deploy/demo/3-deployment.yaml"),
+    ),
+    (
+        "4-service.yaml",
+        include_str!("../../../../deploy/demo/4-service.yaml"),
+    ),
+    (
+        "5-preference.yaml",
+        include_str!("../../../../deploy/demo/5-preference.yaml"),
+    ),
+    (
+        "6-zone.yaml",
+        include_str!("../../../../deploy/demo/6-zone.yaml"),
+    ),
+    (
+        "7-global-service.yaml",
+        include_str!("../../../../deploy/demo/7-global-service.yaml"),
+    ),
 ];
 
 /// A member of the demo, and where it stands.
@@ -122,21 +143,36 @@ impl World {
         for site in &SITES {
             let mut options = ClusterOptions::named(site.name);
             let node = |number: u32| {
-                NodeOptions::named(format!("{}-{number}", site.name)).in_zone(site.region, site.zone)
+                NodeOptions::named(format!("{}-{number}", site.name))
+                    .in_zone(site.region, site.zone)
             };
             let nodes = (1..=2).map(node).collect();
-            options.workloads = Some(WorkloadOptions { nodes, ..WorkloadOptions::default() });
+            options.workloads = Some(WorkloadOptions {
+                nodes,
+                ..WorkloadOptions::default()
+            });
             clusters.push(options);
         }
-        let options = FleetOptions { clusters, ..FleetOptions::default() };
-        let fleet = Fleet::start(options).await.context("the demo's clusters cannot start")?;
+        let options = FleetOptions {
+            clusters,
+            ..FleetOptions::default()
+        };
+        let fleet = Fleet::start(options)
+            .await
+            .context("the demo's clusters cannot start")?;
         let host = client(&fleet, HOST).await?;
         let mut members = BTreeMap::new();
         for site in &SITES {
             members.insert(site.name.to_owned(), client(&fleet, site.name).await?);
         }
         let addresses = BTreeMap::new();
-        Ok(Self { fleet, host, members, addresses, deleted_config: DELETED_CONFIG })
+        Ok(Self {
+            fleet,
+            host,
+            members,
+            addresses,
+            deleted_config: DELETED_CONFIG,
+        })
     }
 
     /// A client of the host.
@@ -174,11 +210,18 @@ impl World {
                 "city": site.city,
                 "location": {"latitude": latitude, "longitude": longitude},
             });
-            let Value::Object(place) = place else { bail!("a place is an object") };
-            let member = Member { name: site.name.into(), config, labels: Vec::new(), place };
+            let Value::Object(place) = place else {
+                bail!("a place is an object")
+            };
+            let member = Member {
+                name: site.name.into(),
+                config,
+                labels: Vec::new(),
+                place,
+            };
             join::join(&self.host, system_namespace, &member).await?;
         }
-        Ok(())
+        manifests::install_types(&self.host, system_namespace).await
     }
 
     /// Applies the manifests of `deploy/demo`, then the patches.
@@ -200,7 +243,8 @@ impl World {
             let target = target.with_context(|| format!("no manifest for {}", patch.line()))?;
             let api = target.api(&self.host).await?;
             let body = kube::api::Patch::Merge(&patch.patch);
-            api.patch(patch.name, &PatchParams::default(), &body).await?;
+            api.patch(patch.name, &PatchParams::default(), &body)
+                .await?;
         }
         Ok(())
     }
@@ -214,11 +258,14 @@ impl World {
         use kube::runtime::wait::await_condition;
         for (name, client) in &self.members {
             let services = Api::<Service>::namespaced(client.clone(), NAMESPACE);
-            let has_address = |service: Option<&Service>| service.is_some_and(|s| address(s).is_some());
+            let has_address =
+                |service: Option<&Service>| service.is_some_and(|s| address(s).is_some());
             let waiting = await_condition(services, APPLICATION, has_address);
             let found = tokio::time::timeout(patience, waiting)
                 .await
-                .with_context(|| format!("Service {NAMESPACE}/{APPLICATION} in {name} got no address"))?;
+                .with_context(|| {
+                    format!("Service {NAMESPACE}/{APPLICATION} in {name} got no address")
+                })?;
             if let Some(address) = found?.as_ref().and_then(address) {
                 self.addresses.insert(name.clone(), address);
             }
@@ -234,7 +281,10 @@ impl World {
 
     /// The load balancer's address of a member.
     pub(crate) fn address_of(&self, member: &str) -> IpAddr {
-        self.addresses.get(member).copied().unwrap_or(IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED))
+        self.addresses
+            .get(member)
+            .copied()
+            .unwrap_or(IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED))
     }
 
     /// Puts a fault into a member, through the fleet's HTTP.
@@ -242,11 +292,19 @@ impl World {
     /// # Errors
     /// The control address does not take it.
     pub(crate) async fn fault(&self, cluster: &str, fault: Fault) -> Result<()> {
-        let url = format!("{}/pocketkube/clusters/{cluster}/faults", self.fleet.control_url());
-        let request = hyper::Request::put(url).body(Full::new(Bytes::from(fault.body().to_string())))?;
+        let url = format!(
+            "{}/pocketkube/clusters/{cluster}/faults",
+            self.fleet.control_url()
+        );
+        let request =
+            hyper::Request::put(url).body(Full::new(Bytes::from(fault.body().to_string())))?;
         let client = hyper_util::client::legacy::Client::builder(TokioExecutor::new()).build_http();
         let response = tokio::time::timeout(REQUEST_TIMEOUT, client.request(request)).await??;
-        ensure!(response.status().is_success(), "the fault was refused: {}", response.status());
+        ensure!(
+            response.status().is_success(),
+            "the fault was refused: {}",
+            response.status()
+        );
         Ok(())
     }
 
@@ -263,7 +321,10 @@ impl World {
     /// # Errors
     /// The host refuses.
     pub(crate) async fn delete_config(&self) -> Result<()> {
-        self.configs().await?.delete(DELETED_CONFIG, &DeleteParams::default()).await?;
+        self.configs()
+            .await?
+            .delete(DELETED_CONFIG, &DeleteParams::default())
+            .await?;
         Ok(())
     }
 
@@ -281,7 +342,12 @@ impl World {
     }
 
     async fn configs(&self) -> Result<Api<DynamicObject>> {
-        let manifest = Manifest::named("types.kubefed.io/v1beta1", "FederatedConfigMap", NAMESPACE, DELETED_CONFIG);
+        let manifest = Manifest::named(
+            "types.kubefed.io/v1beta1",
+            "FederatedConfigMap",
+            NAMESPACE,
+            DELETED_CONFIG,
+        );
         manifest.api(&self.host).await
     }
 }
@@ -289,13 +355,19 @@ impl World {
 async fn client(fleet: &Fleet, cluster: &str) -> Result<Client> {
     let file = fleet.folder().join(format!("{cluster}.kubeconfig"));
     let mut config = kubeconfig::member(Some(&file), None, cluster).await?;
-    // A hung API must show as a gap in the samples, not hold a connection for minutes.
-    config.read_timeout = Some(REQUEST_TIMEOUT);
+    // A hung API must show as a gap in the samples: whoever asks has a deadline, and asks again.
     config.default_retry = false;
     Ok(Client::try_from(config)?)
 }
 
 fn address(service: &k8s_openapi::api::core::v1::Service) -> Option<IpAddr> {
     let balancer = service.status.as_ref()?.load_balancer.as_ref()?;
-    balancer.ingress.as_ref()?.first()?.ip.as_ref()?.parse().ok()
+    balancer
+        .ingress
+        .as_ref()?
+        .first()?
+        .ip
+        .as_ref()?
+        .parse()
+        .ok()
 }

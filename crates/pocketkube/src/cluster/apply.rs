@@ -74,6 +74,11 @@ impl Cluster {
         }
         let mut merged = rules::applied(self, caller, kind, part, None, (wanted, force))?;
         super::metadata::set_name(name, &mut merged)?;
+        // The generic store compares versions only when it updates: an apply that creates may
+        // carry any, and whoever wants to create and never to overwrite relies on that.
+        if let Some(metadata) = merged["metadata"].as_object_mut() {
+            metadata.remove("resourceVersion");
+        }
         let sent = Sent {
             managers: Managers::Done,
             ..Sent::from(merged)
