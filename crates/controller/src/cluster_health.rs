@@ -1,6 +1,11 @@
 //! Whether members' APIs are healthy: probes, thresholds, conditions.
 
 mod conditions;
+mod health;
+mod nodes;
+mod probing;
 mod thresholds;
 
+pub(crate) use health::Health;
+pub(crate) use probing::probe_members;
 pub use thresholds::HealthCheckSettings;

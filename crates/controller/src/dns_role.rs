@@ -1,6 +1,6 @@
 //! What a DNS replica reads from the host and writes to it: objects only, no member credentials.
 
-mod contact;
+pub(crate) mod contact;
 mod feed;
 mod observer;
 

@@ -113,7 +113,9 @@ fn watch_members(context: &Arc<Context>, names: &Arc<Names>) {
     let wake = {
         let (context, names) = (Arc::downgrade(context), Arc::downgrade(names));
         move |namespace: &str| {
-            let (Some(context), Some(names)) = (context.upgrade(), names.upgrade()) else { return };
+            let (Some(context), Some(names)) = (context.upgrade(), names.upgrade()) else {
+                return;
+            };
             for service in context.host.global_services.state() {
                 if service.metadata.namespace.as_deref() == Some(namespace) {
                     names.queue.add(Key::Service(key(&service)));
@@ -121,7 +123,9 @@ fn watch_members(context: &Arc<Context>, names: &Arc<Names>) {
             }
         }
     };
-    names.offers.watch(&context.members.all(), &namespaces, &Arc::new(wake));
+    names
+        .offers
+        .watch(&context.members.all(), &namespaces, &Arc::new(wake));
 }
 
 fn look_at_all(context: &Context, names: &Names) {
@@ -144,7 +148,8 @@ async fn listen(context: Arc<Context>, names: Arc<Names>) {
         system_namespace: context.host.system_namespace.clone(),
         identity: name,
     };
-    let _feeding = tokio_util::task::AbortOnDropHandle::new(tokio::spawn(run_feed(feed, Feed { events })));
+    let _feeding =
+        tokio_util::task::AbortOnDropHandle::new(tokio::spawn(run_feed(feed, Feed { events })));
     let mut wake: Option<Instant> = None;
     loop {
         let mut batch = Vec::new();
@@ -233,14 +238,19 @@ fn endpoints_of(
     service: &GlobalService,
     before: &GlobalServiceStatus,
 ) -> Vec<ClusterEndpoints> {
-    let Some(source) = &service.spec.endpoints.service else { return Vec::new() };
+    let Some(source) = &service.spec.endpoints.service else {
+        return Vec::new();
+    };
     let namespace = service.metadata.namespace.as_deref().unwrap_or_default();
     let mut endpoints = Vec::new();
     for cluster in context.members.all().keys() {
         match names.offers.offered(cluster, namespace, &source.name) {
             offers::Offered::Known(offered) => endpoints.extend(offered),
             offers::Offered::Unknown => {
-                let last = before.endpoints.iter().find(|last| last.cluster == cluster.as_str());
+                let last = before
+                    .endpoints
+                    .iter()
+                    .find(|last| last.cluster == cluster.as_str());
                 endpoints.extend(last.cloned());
             }
         }
@@ -256,7 +266,10 @@ fn summarize(
 ) -> GlobalServiceStatus {
     let Some(told) = told else {
         // The engine has not spoken yet: what it said before stands.
-        return GlobalServiceStatus { endpoints, ..before.clone() };
+        return GlobalServiceStatus {
+            endpoints,
+            ..before.clone()
+        };
     };
     let health = told.endpoints.iter().map(|endpoint| EndpointHealthStatus {
         cluster: endpoint.endpoint.cluster.to_string(),
@@ -284,10 +297,17 @@ fn served(told: &ServiceStatus) -> Condition {
     let problems: Vec<String> = told
         .hosts
         .iter()
-        .filter_map(|host| host.problem.as_ref().map(|why| format!("{}: {why}", host.host)))
+        .filter_map(|host| {
+            host.problem
+                .as_ref()
+                .map(|why| format!("{}: {why}", host.host))
+        })
         .collect();
-    let (status, reason) =
-        if problems.is_empty() { ("True", "HostsServed") } else { ("False", "HostRefused") };
+    let (status, reason) = if problems.is_empty() {
+        ("True", "HostsServed")
+    } else {
+        ("False", "HostRefused")
+    };
     Condition {
         r#type: "Served".to_owned(),
         status: status.to_owned(),

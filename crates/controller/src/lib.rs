@@ -1,9 +1,51 @@
 //! The host controller: watches, member connections, reconcilers, leases.
+//!
+//! # Map
+//!
+//! | module | what it does |
+//! |---|---|
+//! | [`controller`] | what a controller is given, and its tasks |
+//! | `host`, `read` | caches of the host; a plan's input from caches only |
+//! | `federated_object` | the road: read → plan → apply → summarize → status |
+//! | `flights`, [`members`] | steps on their way; the members, each apart: clients, lanes, caches |
+//! | `members/apply` | the only file that writes members |
+//! | `status` | the only file that writes statuses on the host |
+//! | `fleet`, `type_configs` | members, lanes and types brought to what the host says |
+//! | `global_service` | what members offer to global names, and how those are served |
+//! | `cluster_health`, [`replica_preference`] | members probed; replicas divided and moved |
+//! | [`settings`], `settings_status` | the KubeFedConfig, and what it costs |
+//! | `tombstones` | deletions owed to members that were away |
+//! | [`lease`] | who leads, and for how long a write may be started |
+//! | `queue`, `wake` | who looks again when something changed |
 
+mod clock;
 mod cluster_health;
+mod context;
+pub mod controller;
+mod divisions;
 pub mod dns_role;
+mod error;
+mod events;
+mod federated_object;
+mod fights;
+mod fleet;
+mod flights;
+mod global_service;
+mod host;
 pub mod lease;
+pub mod members;
+mod queue;
+mod read;
 pub mod replica_preference;
 pub mod settings;
+mod settings_status;
+mod status;
+mod tombstones;
+mod type_configs;
+mod wake;
 
+pub use clock::WallClock;
 pub use cluster_health::HealthCheckSettings;
+pub use controller::{Controller, ControllerOptions};
+pub use error::Error;
+pub use members::connect::{Access, Connection, InProcess, connect};

@@ -6,11 +6,13 @@
 //! it gives is taken into the plan of the federated object, whose spec is never rewritten.
 
 mod data_plane;
+mod reconcile;
 mod signals;
 mod status;
 
 pub use data_plane::{HeardReport, SteeredService, steered_by};
-pub use signals::{ClusterView, PreferenceFacts, TargetView, WorkloadSeen};
+pub(crate) use reconcile::run_preferences;
+pub use signals::{ClusterView, PreferenceFacts, TargetView};
 
 use crate::settings::Settings;
 use api::ReplicaSchedulingPreferenceStatus;
@@ -102,7 +104,7 @@ fn restored(facts: &PreferenceFacts<'_>) -> FailoverState {
 mod tests {
     use super::*;
     use api::{ReplicaSchedulingPreference, find_condition};
-    use federation::{ApiSignal, ClusterFacts, Intent, NamespacePlacement};
+    use federation::{ApiSignal, ClusterFacts, Intent, NamespacePlacement, Running};
     use serde_json::{Value, json};
 
     /// A preference `shop/web` of nine replicas, its FederatedDeployment, and two members.
@@ -124,7 +126,11 @@ mod tests {
                 facts: ClusterFacts::default(),
                 failure_domain: domain.to_owned(),
                 api: ApiSignal::Up { since_millis: 0 },
-                workload: WorkloadSeen::Absent,
+                running: Running::Known {
+                    replicas: 0,
+                    ready: 0,
+                },
+                capacity: None,
             };
             Self {
                 preference: preference(json!({"targetKind": "FederatedDeployment",
@@ -167,14 +173,17 @@ mod tests {
 
         fn shares(&mut self, second: u64) -> Vec<(String, i64)> {
             let status = self.plan(second).status;
-            status.clusters.into_iter().map(|cluster| (cluster.name, cluster.replicas)).collect()
+            status
+                .clusters
+                .into_iter()
+                .map(|cluster| (cluster.name, cluster.replicas))
+                .collect()
         }
 
         fn running(&mut self, name: &str, replicas: i64) {
-            self.view(name).workload = WorkloadSeen::Present {
+            self.view(name).running = Running::Known {
                 replicas,
                 ready: replicas,
-                unschedulable: 0,
             };
         }
 
@@ -193,7 +202,9 @@ mod tests {
     }
 
     fn shares(of: &[(&str, i64)]) -> Vec<(String, i64)> {
-        of.iter().map(|(name, replicas)| ((*name).to_owned(), *replicas)).collect()
+        of.iter()
+            .map(|(name, replicas)| ((*name).to_owned(), *replicas))
+            .collect()
     }
 
     #[test]
@@ -203,12 +214,34 @@ mod tests {
         assert_eq!(planned.status.observed_generation, 4);
         let scheduled = find_condition(&planned.status.conditions, "Scheduled").expect("told");
         assert_eq!(scheduled.status, "True");
-        assert!(planned.status.clusters.iter().all(|cluster| !cluster.reason.is_empty()));
-        assert_eq!(planned.status.clusters.iter().map(|c| c.replicas).sum::<i64>(), 9);
-        let division = world.book.division(&ObjectKey::new("shop", "web")).expect("planned");
+        assert!(
+            planned
+                .status
+                .clusters
+                .iter()
+                .all(|cluster| !cluster.reason.is_empty())
+        );
+        assert_eq!(
+            planned
+                .status
+                .clusters
+                .iter()
+                .map(|c| c.replicas)
+                .sum::<i64>(),
+            9
+        );
+        let division = world
+            .book
+            .division(&ObjectKey::new("shop", "web"))
+            .expect("planned");
         assert_eq!(division.len(), 2);
         world.book.forget(&ObjectKey::new("shop", "web"));
-        assert!(world.book.division(&ObjectKey::new("shop", "web")).is_none());
+        assert!(
+            world
+                .book
+                .division(&ObjectKey::new("shop", "web"))
+                .is_none()
+        );
     }
 
     #[test]
@@ -224,11 +257,14 @@ mod tests {
     #[test]
     fn the_selector_counts_only_where_the_preference_says_so() {
         let mut world = World::new();
-        world.view("b").facts.labels.insert("tier".to_owned(), "edge".to_owned());
-        world.intent.placement = serde_json::from_value(
-            json!({"clusterSelector": {"matchLabels": {"tier": "edge"}}}),
-        )
-        .expect("a placement");
+        world
+            .view("b")
+            .facts
+            .labels
+            .insert("tier".to_owned(), "edge".to_owned());
+        world.intent.placement =
+            serde_json::from_value(json!({"clusterSelector": {"matchLabels": {"tier": "edge"}}}))
+                .expect("a placement");
         assert_eq!(world.plan(1).plan.clusters.len(), 2);
         world.preference.spec.intersect_with_cluster_selector = true;
         assert_eq!(world.shares(2), shares(&[("b", 9)]));
@@ -240,7 +276,10 @@ mod tests {
         world.intent.placement =
             serde_json::from_value(json!({"clusters": [{"name": "a"}]})).expect("a placement");
         assert_eq!(world.plan(1).plan.clusters.len(), 2);
-        world.annotations.insert(api::names::ANNOTATION_PLACEMENT.to_owned(), "user".to_owned());
+        world.annotations.insert(
+            api::names::ANNOTATION_PLACEMENT.to_owned(),
+            "user".to_owned(),
+        );
         assert_eq!(world.shares(2), shares(&[("a", 9)]));
     }
 
@@ -253,10 +292,20 @@ mod tests {
             key: ObjectKey::new("shop", "web"),
             selector: [("app".to_owned(), "web".to_owned())].into(),
         }];
-        world.reports = vec![data_plane::tests::report("city/x", 0, &[("web", "a", true)])];
+        world.reports = vec![data_plane::tests::report(
+            "city/x",
+            0,
+            &[("web", "a", true)],
+        )];
         assert_eq!(world.shares(1), shares(&[("a", 4), ("b", 5)]));
-        world.view("a").api = ApiSignal::Down { since_millis: 2_000 };
-        world.reports = vec![data_plane::tests::report("city/x", 5, &[("web", "a", false)])];
+        world.view("a").api = ApiSignal::Down {
+            since_millis: 2_000,
+        };
+        world.reports = vec![data_plane::tests::report(
+            "city/x",
+            5,
+            &[("web", "a", false)],
+        )];
         assert_eq!(world.shares(5), shares(&[("a", 4), ("b", 5)]));
         assert_eq!(world.plan(6).plan.wake_at_millis, Some(15_000));
         assert_eq!(world.shares(15), shares(&[("a", 0), ("b", 9)]));
@@ -281,11 +330,8 @@ mod tests {
         let mut world = World::new();
         world.preference.spec.rebalance = true;
         world.running("b", 5);
-        world.view("a").workload = WorkloadSeen::Present {
-            replicas: 4,
-            ready: 1,
-            unschedulable: 3,
-        };
+        world.running("a", 4);
+        world.view("a").capacity = Some(1);
         assert_eq!(world.shares(1), shares(&[("a", 1), ("b", 8)]));
     }
 

@@ -11,7 +11,6 @@
 //! | NotReady ↔ Offline | the other failure | – | changes at once: it is down either way |
 
 use std::time::Duration;
-use tokio::time::Instant;
 
 /// While in doubt, a member is probed this often.
 pub(crate) const DOUBT_PERIOD: Duration = Duration::from_secs(1);
@@ -79,18 +78,20 @@ pub(crate) struct Run {
     settled: Option<Standing>,
     /// Results in a row that speak against `settled`.
     against: u32,
-    /// When the first of them came.
-    doubted_since: Option<Instant>,
 }
 
 impl Run {
+    /// The run of a member that the status calls ready: one bad answer to a new process must not
+    /// change what many to an earlier one would not have changed.
+    pub(crate) fn of_ready_member() -> Self {
+        Self {
+            settled: Some(Standing::Ready),
+            against: 0,
+        }
+    }
+
     /// Takes a result in; how the member stands now.
-    pub(crate) fn take(
-        &mut self,
-        finding: &Finding,
-        settings: &HealthCheckSettings,
-        now: Instant,
-    ) -> Standing {
+    pub(crate) fn take(&mut self, finding: &Finding, settings: &HealthCheckSettings) -> Standing {
         let found = finding.standing();
         let Some(settled) = self.settled else {
             return self.settle(found);
@@ -100,7 +101,6 @@ impl Run {
             return self.settle(found);
         }
         self.against += 1;
-        self.doubted_since.get_or_insert(now);
         let needed = if was_ready {
             settings.failure_threshold
         } else {
@@ -122,16 +122,10 @@ impl Run {
         }
     }
 
-    /// Since when results speak against the settled state.
-    pub(crate) fn doubted_since(&self) -> Option<Instant> {
-        self.doubted_since
-    }
-
     fn settle(&mut self, standing: Standing) -> Standing {
         *self = Self {
             settled: Some(standing),
             against: 0,
-            doubted_since: None,
         };
         standing
     }
@@ -149,7 +143,6 @@ mod tests {
     fn play(results: &str) -> String {
         let settings = HealthCheckSettings::default();
         let mut run = Run::default();
-        let now = Instant::now();
         results
             .chars()
             .map(|result| {
@@ -158,7 +151,7 @@ mod tests {
                 } else {
                     unreachable()
                 };
-                match run.take(&finding, &settings, now) {
+                match run.take(&finding, &settings) {
                     Standing::Ready => 'R',
                     Standing::NotReady => 'N',
                     Standing::Offline => 'O',
@@ -167,8 +160,8 @@ mod tests {
             .collect()
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn thresholds_count_consecutive_results_of_the_new_state() {
+    #[test]
+    fn thresholds_count_consecutive_results_of_the_new_state() {
         for (results, expected) in [
             ("+", "R"),
             ("-", "O"),
@@ -187,27 +180,34 @@ mod tests {
         }
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn a_member_in_doubt_is_probed_every_second() {
+    #[test]
+    fn a_member_that_the_status_calls_ready_is_not_lost_to_one_bad_answer() {
+        let settings = HealthCheckSettings::default();
+        let mut run = Run::of_ready_member();
+        for _ in 0..2 {
+            assert_eq!(run.take(&unreachable(), &settings), Standing::Ready);
+        }
+        assert_eq!(run.take(&unreachable(), &settings), Standing::Offline);
+    }
+
+    #[test]
+    fn a_member_in_doubt_is_probed_every_second() {
         let settings = HealthCheckSettings::default();
         let mut run = Run::default();
-        let now = Instant::now();
-        run.take(&Finding::Healthy, &settings, now);
+        run.take(&Finding::Healthy, &settings);
         assert_eq!(run.next_probe(&settings), settings.period);
-        run.take(&unreachable(), &settings, now);
+        run.take(&unreachable(), &settings);
         assert_eq!(run.next_probe(&settings), DOUBT_PERIOD);
-        assert_eq!(run.doubted_since(), Some(now));
-        run.take(&Finding::Healthy, &settings, now);
+        run.take(&Finding::Healthy, &settings);
         assert_eq!(run.next_probe(&settings), settings.period);
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn a_member_that_is_down_changes_its_reason_at_once() {
+    #[test]
+    fn a_member_that_is_down_changes_its_reason_at_once() {
         let settings = HealthCheckSettings::default();
         let mut run = Run::default();
-        let now = Instant::now();
-        assert_eq!(run.take(&unreachable(), &settings, now), Standing::Offline);
+        assert_eq!(run.take(&unreachable(), &settings), Standing::Offline);
         let not_ok = Finding::NotOk("etcd failed".into());
-        assert_eq!(run.take(&not_ok, &settings, now), Standing::NotReady);
+        assert_eq!(run.take(&not_ok, &settings), Standing::NotReady);
     }
 }

@@ -24,10 +24,14 @@ pub(crate) fn offered(
         .and_then(|status| status.load_balancer.as_ref())
         .and_then(|balancer| balancer.ingress.as_deref())
         .unwrap_or_default();
-    let mut addresses: Vec<String> =
-        ingress.iter().filter_map(|ingress| ingress.ip.clone()).collect();
-    let mut hostnames: Vec<String> =
-        ingress.iter().filter_map(|ingress| ingress.hostname.clone()).collect();
+    let mut addresses: Vec<String> = ingress
+        .iter()
+        .filter_map(|ingress| ingress.ip.clone())
+        .collect();
+    let mut hostnames: Vec<String> = ingress
+        .iter()
+        .filter_map(|ingress| ingress.hostname.clone())
+        .collect();
     for list in [&mut addresses, &mut hostnames] {
         list.sort();
         list.dedup();
@@ -52,11 +56,16 @@ fn ready_addresses(slices: &[&EndpointSlice]) -> usize {
     for endpoint in slices.iter().flat_map(|slice| &slice.endpoints) {
         // Absent means ready (EndpointConditions: "nil should be interpreted as true").
         let conditions = endpoint.conditions.as_ref();
-        let is_ready = conditions.and_then(|conditions| conditions.ready).unwrap_or(true);
+        let is_ready = conditions
+            .and_then(|conditions| conditions.ready)
+            .unwrap_or(true);
         if !is_ready {
             continue;
         }
-        let target = endpoint.target_ref.as_ref().and_then(|target| target.uid.clone());
+        let target = endpoint
+            .target_ref
+            .as_ref()
+            .and_then(|target| target.uid.clone());
         match target {
             Some(uid) => {
                 ready.insert(uid);
@@ -74,7 +83,8 @@ mod tests {
 
     fn check(ingress: Value, slices: Value) -> Option<(Vec<String>, Vec<String>, Option<i32>)> {
         let service: Service =
-            from_value(json!({"status": {"loadBalancer": {"ingress": ingress}}})).expect("a service");
+            from_value(json!({"status": {"loadBalancer": {"ingress": ingress}}}))
+                .expect("a service");
         let slices: Vec<EndpointSlice> = from_value(slices).expect("slices");
         let slices: Vec<&EndpointSlice> = slices.iter().collect();
         offered(&"a".into(), &service, &slices)
@@ -106,7 +116,10 @@ mod tests {
                    "targetRef": {"kind": "Pod", "uid": uid}})
         };
         let slices = json!([
-            slice(json!([pod("1", true, "10.0.0.1"), pod("2", false, "10.0.0.2")])),
+            slice(json!([
+                pod("1", true, "10.0.0.1"),
+                pod("2", false, "10.0.0.2")
+            ])),
             slice(json!([pod("1", true, "fd00::1"), {"addresses": ["10.0.0.9"]}])),
         ]);
         let (_, _, ready) = check(json!([{"ip": "192.0.2.1"}]), slices).expect("offered");

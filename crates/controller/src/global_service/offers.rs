@@ -69,7 +69,11 @@ struct Listed<K> {
 
 impl<K> Default for Listed<K> {
     fn default() -> Self {
-        Self { objects: BTreeMap::new(), listing: BTreeMap::new(), complete: false }
+        Self {
+            objects: BTreeMap::new(),
+            listing: BTreeMap::new(),
+            complete: false,
+        }
     }
 }
 
@@ -106,9 +110,14 @@ impl Offers {
         if !held.services.complete || !held.slices.complete {
             return Offered::Unknown;
         }
-        let Some(service) = held.services.objects.get(name) else { return Offered::Known(None) };
+        let Some(service) = held.services.objects.get(name) else {
+            return Offered::Known(None);
+        };
         let of_service = |slice: &&EndpointSlice| {
-            slice.labels().get(SERVICE_NAME_LABEL).is_some_and(|label| label == name)
+            slice
+                .labels()
+                .get(SERVICE_NAME_LABEL)
+                .is_some_and(|label| label == name)
         };
         let slices: Vec<_> = held.slices.objects.values().filter(of_service).collect();
         Offered::Known(endpoints::offered(cluster, service, &slices))
@@ -124,7 +133,10 @@ impl Lane {
         let held = Arc::new(Mutex::new(Held::default()));
         let (clients, restart) = member.watching();
         let running = tokio::spawn(run(clients, restart, namespace, Arc::clone(&held), wake));
-        Self { held, _running: AbortOnDropHandle::new(running) }
+        Self {
+            held,
+            _running: AbortOnDropHandle::new(running),
+        }
     }
 }
 
@@ -168,7 +180,8 @@ enum Seen {
 
 /// Watches until something fails.
 async fn watch_once(client: Client, namespace: &str, held: &Mutex<Held>, wake: &Arc<Wake>) {
-    let services = objects::<Service>(client.clone(), namespace).map(|event| event.map(Seen::Service));
+    let services =
+        objects::<Service>(client.clone(), namespace).map(|event| event.map(Seen::Service));
     let slices = objects::<EndpointSlice>(client, namespace).map(|event| event.map(Seen::Slice));
     let mut events = Box::pin(stream::select(services, slices));
     while let Some(event) = events.next().await {
@@ -246,7 +259,10 @@ mod tests {
 
     fn service(name: &str) -> Service {
         Service {
-            metadata: ObjectMeta { name: Some(name.into()), ..ObjectMeta::default() },
+            metadata: ObjectMeta {
+                name: Some(name.into()),
+                ..ObjectMeta::default()
+            },
             ..Service::default()
         }
     }

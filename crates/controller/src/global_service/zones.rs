@@ -35,8 +35,11 @@ fn summarize(zone: &Zone, told: &steering::ZoneStatus, now_secs: u64) -> ZoneSta
         Some(serial) if before.digest.as_deref() == Some(digest.as_str()) => serial,
         last => next_serial(last, now_secs),
     };
-    let (status, reason) =
-        if told.served { ("True", "ZoneServed") } else { ("False", "ZoneRefused") };
+    let (status, reason) = if told.served {
+        ("True", "ZoneServed")
+    } else {
+        ("False", "ZoneRefused")
+    };
     ZoneStatus {
         observed_generation: zone.metadata.generation.unwrap_or_default(),
         serial: Some(serial),
@@ -81,8 +84,16 @@ mod tests {
         let first = summarize(&zone, &told(1), 1_000);
         assert_eq!(first.serial, Some(1_000));
         zone.status = Some(first);
-        assert_eq!(summarize(&zone, &told(1), 2_000).serial, Some(1_000), "nothing changed");
+        assert_eq!(
+            summarize(&zone, &told(1), 2_000).serial,
+            Some(1_000),
+            "nothing changed"
+        );
         assert_eq!(summarize(&zone, &told(2), 2_000).serial, Some(2_000));
-        assert_eq!(summarize(&zone, &told(2), 500).serial, Some(1_001), "the clock went back");
+        assert_eq!(
+            summarize(&zone, &told(2), 500).serial,
+            Some(1_001),
+            "the clock went back"
+        );
     }
 }

@@ -6,14 +6,14 @@
 //! | any other that is probed | when there are none of the first kind |
 //! | none | the data plane is unknown |
 //!
-//! An endpoint is up while a third (rounded up) of the observers that are heard say so, else down.
-//! The data plane is up while one of its endpoints is. Changes are dated by when this process saw
-//! them: what another clock says is no evidence.
+//! What observers say together is steering's rule ([`Traffic`]): the data plane is up while one of
+//! its endpoints is. Changes are dated by when this process saw them: what another clock says is no
+//! evidence.
 
 use federation::{DataPlane, SeenFrom};
-use model::{ClusterName, EndpointId, ObjectKey, Verdict};
+use model::{ClusterName, ObjectKey, Verdict};
 use std::collections::{BTreeMap, BTreeSet};
-use steering::{ProbeReportValue, REPORT_LIFE_MILLIS};
+use steering::{Observer, ProbeReportValue, REPORT_LIFE_MILLIS, Traffic};
 
 /// A report, and when this process received it.
 #[derive(Clone, Debug, PartialEq)]
@@ -97,86 +97,90 @@ pub(crate) enum Seen {
     Down(SeenFrom),
 }
 
-/// What observers see of a workload in one cluster.
-pub(crate) fn seen(
-    reports: &[HeardReport],
-    steered: &BTreeSet<&ObjectKey>,
-    cluster: &ClusterName,
-    host_domain: Option<&str>,
-    now_millis: u64,
-) -> Seen {
-    let heard = reports.iter().filter(|heard| {
-        !heard.report.abstains
-            && now_millis.saturating_sub(heard.heard_at_millis) <= REPORT_LIFE_MILLIS
-    });
-    let mut own: BTreeMap<&EndpointId, Tally> = BTreeMap::new();
-    let mut any: BTreeMap<&EndpointId, Tally> = BTreeMap::new();
-    for heard in heard {
-        let outside = host_domain.is_some_and(|host| host != heard.report.domain);
-        for verdict in heard
-            .report
-            .verdicts
+/// The observers that are heard, and what they say.
+pub(crate) struct Observers {
+    registered: Vec<Observer>,
+    reports: Vec<ProbeReportValue>,
+}
+
+impl Observers {
+    /// Those whose report is fresh by this process's clock.
+    pub(crate) fn heard(reports: &[HeardReport], now_millis: u64) -> Self {
+        let fresh = reports
             .iter()
-            .filter(|v| v.endpoint.cluster == *cluster)
-        {
-            any.entry(&verdict.endpoint)
-                .or_default()
-                .count(verdict.verdict, outside);
-            if steered.contains(&verdict.endpoint.service) {
-                own.entry(&verdict.endpoint)
-                    .or_default()
-                    .count(verdict.verdict, outside);
-            }
+            .filter(|heard| now_millis.saturating_sub(heard.heard_at_millis) <= REPORT_LIFE_MILLIS);
+        let reports: Vec<ProbeReportValue> = fresh.map(|heard| heard.report.clone()).collect();
+        let registered = reports
+            .iter()
+            .map(|report| Observer {
+                name: report.observer.clone(),
+                domain: report.domain.clone(),
+            })
+            .collect();
+        Self {
+            registered,
+            reports,
         }
     }
-    let endpoints = if own.is_empty() { any } else { own };
-    let known: Vec<Tally> = endpoints
-        .into_values()
-        .filter(|tally| tally.known() > 0)
-        .collect();
-    if known.is_empty() {
-        Seen::Unknown
-    } else if known.iter().any(|tally| tally.is_up()) {
-        Seen::Up
-    } else if known.iter().any(|tally| tally.down_outside > 0) {
-        Seen::Down(SeenFrom::Outside)
-    } else {
-        Seen::Down(SeenFrom::Host)
+
+    /// What they say, read together. Freshness was judged already, so that no clock is compared.
+    pub(crate) fn read(&self) -> Traffic<'_> {
+        Traffic::read(&self.registered, &self.reports, 0)
     }
-}
 
-/// What observers say of one endpoint.
-#[derive(Clone, Copy, Default)]
-struct Tally {
-    up: usize,
-    down: usize,
-    down_outside: usize,
-}
-
-impl Tally {
-    fn count(&mut self, verdict: Verdict, outside: bool) {
+    /// What they see of a workload in one cluster.
+    pub(crate) fn seen(
+        &self,
+        traffic: &Traffic<'_>,
+        steered: &BTreeSet<&ObjectKey>,
+        cluster: &ClusterName,
+        host_domain: Option<&str>,
+    ) -> Seen {
+        let own: Vec<Verdict> = steered
+            .iter()
+            .map(|service| traffic.service(service, cluster))
+            .filter(|plane| plane.observers > 0)
+            .map(|plane| plane.verdict)
+            .collect();
+        let (verdict, asked) = match own.is_empty() {
+            true => (traffic.cluster(cluster).verdict, None),
+            false if own.contains(&Verdict::Up) => (Verdict::Up, Some(steered)),
+            false if own.contains(&Verdict::Down) => (Verdict::Down, Some(steered)),
+            false => (Verdict::Unknown, Some(steered)),
+        };
         match verdict {
-            Verdict::Up => self.up += 1,
-            Verdict::Down => {
-                self.down += 1;
-                self.down_outside += usize::from(outside);
+            Verdict::Up => Seen::Up,
+            Verdict::Unknown => Seen::Unknown,
+            Verdict::Down if self.seen_outside(cluster, asked, host_domain) => {
+                Seen::Down(SeenFrom::Outside)
             }
-            Verdict::Unknown => {}
+            Verdict::Down => Seen::Down(SeenFrom::Host),
         }
     }
 
-    fn known(self) -> usize {
-        self.up + self.down
-    }
-
-    fn is_up(self) -> bool {
-        self.up >= self.known().div_ceil(3)
+    /// Whether an observer in another domain than the host's says down.
+    fn seen_outside(
+        &self,
+        cluster: &ClusterName,
+        asked: Option<&BTreeSet<&ObjectKey>>,
+        host_domain: Option<&str>,
+    ) -> bool {
+        let Some(host_domain) = host_domain else {
+            return false;
+        };
+        self.reports
+            .iter()
+            .filter(|report| report.domain != host_domain && !report.abstains)
+            .flat_map(|report| &report.verdicts)
+            .filter(|said| said.endpoint.cluster == *cluster && said.verdict == Verdict::Down)
+            .any(|said| asked.is_none_or(|asked| asked.contains(&said.endpoint.service)))
     }
 }
 
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use model::EndpointId;
     use steering::ReportedVerdict;
 
     /// A report from a domain, heard at a second, of endpoints as service, cluster, up.
@@ -211,11 +215,15 @@ pub(crate) mod tests {
         }
     }
 
+    fn look(reports: &[HeardReport], steered: &BTreeSet<&ObjectKey>, now_millis: u64) -> Seen {
+        let observers = Observers::heard(reports, now_millis);
+        observers.seen(&observers.read(), steered, &"a".into(), Some("city/host"))
+    }
+
     fn check(reports: &[HeardReport], expected: Seen) {
         let own = ObjectKey::new("shop", "web");
         let steered = BTreeSet::from([&own]);
-        let found = seen(reports, &steered, &"a".into(), Some("city/host"), 20_000);
-        assert_eq!(found, expected);
+        assert_eq!(look(reports, &steered, 20_000), expected);
     }
 
     #[test]
@@ -243,7 +251,7 @@ pub(crate) mod tests {
     const DOWN_OUTSIDE: Seen = Seen::Down(SeenFrom::Outside);
 
     #[test]
-    fn a_third_of_those_heard_keeps_an_endpoint_up() {
+    fn observers_are_read_together() {
         let up = |domain| report(domain, 20, &[("web", "a", true)]);
         let down = |domain| report(domain, 20, &[("web", "a", false)]);
         check(&[up("1"), down("2"), down("3")], Seen::Up);
@@ -265,16 +273,9 @@ pub(crate) mod tests {
             ..report("d", 0, &[("web", "a", false)])
         };
         let own = ObjectKey::new("shop", "web");
-        let at = |millis| {
-            seen(
-                &[late.clone()],
-                &BTreeSet::from([&own]),
-                &"a".into(),
-                None,
-                millis,
-            )
-        };
-        assert_eq!(at(REPORT_LIFE_MILLIS), Seen::Down(SeenFrom::Host));
+        let late = [late];
+        let at = |millis| look(&late, &BTreeSet::from([&own]), millis);
+        assert_eq!(at(REPORT_LIFE_MILLIS), DOWN_OUTSIDE);
         assert_eq!(at(REPORT_LIFE_MILLIS + 1), Seen::Unknown);
         let mut abstaining = report("d", 20, &[("web", "a", false)]);
         abstaining.report.abstains = true;

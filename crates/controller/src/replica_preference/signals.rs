@@ -2,7 +2,7 @@
 
 use super::{
     Clocks,
-    data_plane::{DataPlaneTrack, HeardReport, SteeredService, seen, steered_by},
+    data_plane::{DataPlaneTrack, HeardReport, Observers, SteeredService, steered_by},
 };
 use crate::settings::{Settings, failback_of, failover_of};
 use api::{ReplicaSchedulingPreference, names};
@@ -61,27 +61,10 @@ pub struct ClusterView {
     pub failure_domain: String,
     /// Its API, as this process saw it.
     pub api: ApiSignal,
-    /// The workload there.
-    pub workload: WorkloadSeen,
-}
-
-/// The workload in one member, from that member's cache.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum WorkloadSeen {
-    /// The cache never synced.
-    #[default]
-    Unknown,
-    /// It is not there.
-    Absent,
-    /// It is there; what a stale cache knew last counts.
-    Present {
-        /// `spec.replicas`.
-        replicas: i64,
-        /// `status.readyReplicas`.
-        ready: i64,
-        /// Pods that have been unschedulable for a minute (KubeFed's rule).
-        unschedulable: i64,
-    },
+    /// What it runs of the workload; what a stale cache knew last counts.
+    pub running: Running,
+    /// What it can run at most, where Pods were found unschedulable.
+    pub capacity: Option<i64>,
 }
 
 impl PreferenceFacts<'_> {
@@ -107,14 +90,15 @@ pub(crate) fn input(
     let labels = pod_labels(facts.target.as_ref());
     let steered = steered_by(facts.services, &key.namespace, &labels);
     data_planes.keep(|name| facts.clusters.contains_key(name));
+    let now = clocks.monotonic_millis;
+    let observers = Observers::heard(facts.reports, now);
+    let traffic = observers.read();
     let returning = request(failback_annotation(facts), clocks.wall_secs);
     let members = facts
         .clusters
         .iter()
         .map(|(name, view)| {
-            let now = clocks.monotonic_millis;
-            let seen = seen(facts.reports, &steered, name, facts.host_domain, now);
-            let (running, capacity) = running(view.workload);
+            let seen = observers.seen(&traffic, &steered, name, facts.host_domain);
             let signals = MemberSignals {
                 role: if candidates.contains(name) {
                     Role::Candidate
@@ -125,8 +109,8 @@ pub(crate) fn input(
                 api: view.api,
                 data_plane: data_planes.see(name, seen, now),
                 drain: Drain::No,
-                running,
-                capacity,
+                running: view.running,
+                capacity: view.capacity,
                 failback: if names_cluster(returning, name) {
                     FailbackRequest::Requested
                 } else {
@@ -244,27 +228,6 @@ fn pod_labels(target: Option<&TargetView<'_>>) -> BTreeMap<String, String> {
         .flatten()
         .filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned())))
         .collect()
-}
-
-fn running(seen: WorkloadSeen) -> (Running, Option<i64>) {
-    match seen {
-        WorkloadSeen::Unknown => (Running::Unknown, None),
-        WorkloadSeen::Absent => (
-            Running::Known {
-                replicas: 0,
-                ready: 0,
-            },
-            None,
-        ),
-        WorkloadSeen::Present {
-            replicas,
-            ready,
-            unschedulable,
-        } => {
-            let capacity = (unschedulable > 0).then_some((replicas - unschedulable).max(0));
-            (Running::Known { replicas, ready }, capacity)
-        }
-    }
 }
 
 fn failback_annotation<'a>(facts: &PreferenceFacts<'a>) -> Option<&'a str> {

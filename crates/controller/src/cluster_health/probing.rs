@@ -1,0 +1,263 @@
+//! Probing every member, each by itself, and telling what was found.
+//!
+//! # Guarantees
+//! A member is probed whatever happens to any other; a probe ends within its timeout. Its status is
+//! written when what it says changes, and never for a probe alone.
+//! # Assumptions
+//! Standbys probe too, so that a new leader knows at once; only the leader writes.
+//! # Caveats
+//! A member that answers `/readyz` may still refuse single requests; that is for who sends them.
+
+use super::conditions::{conditions, malformed};
+use super::health::Health;
+use super::nodes::{Whereabouts, whereabouts};
+use super::thresholds::{Finding, HealthCheckSettings, Run, Standing};
+use crate::context::Context;
+use crate::members::Member;
+use crate::wake::News;
+use api::{KubeFedCluster, KubeFedClusterStatus};
+use http::{Request, StatusCode};
+use kube::Client;
+use kube::runtime::reflector::ObjectRef;
+use model::ClusterName;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::time::{Instant, sleep, timeout};
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+/// How often a healthy member's version, region and zones are read again.
+const WHEREABOUTS_PERIOD: Duration = Duration::from_secs(600);
+/// How soon after a failed attempt.
+const WHEREABOUTS_RETRY: Duration = Duration::from_secs(30);
+
+/// Probes every registered member until `stop`.
+pub(crate) async fn probe_members(
+    context: Arc<Context>,
+    health: Arc<Health>,
+    stop: CancellationToken,
+) {
+    let mut news = context.wake.listen();
+    let mut probing: BTreeMap<ClusterName, DropGuard> = BTreeMap::new();
+    loop {
+        let members = context.members.all();
+        probing.retain(|name, _| {
+            let stays = members.contains_key(name);
+            if !stays {
+                health.forget(name);
+            }
+            stays
+        });
+        for name in members.into_keys() {
+            probing.entry(name.clone()).or_insert_with(|| {
+                let stop = stop.child_token();
+                let probe = Probe::new(Arc::clone(&context), Arc::clone(&health), name);
+                let stopped = stop.clone();
+                tokio::spawn(async move {
+                    tokio::select! {
+                        () = stopped.cancelled() => {}
+                        () = probe.run() => {}
+                    }
+                });
+                stop.drop_guard()
+            });
+        }
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = members_may_have_changed(&mut news) => {}
+        }
+    }
+}
+
+/// Waits for news of the fleet. Members follow a moment after the news: a look every second costs
+/// nothing and needs no order between the two.
+async fn members_may_have_changed(news: &mut tokio::sync::broadcast::Receiver<News>) {
+    let told = async {
+        loop {
+            match news.recv().await {
+                Ok(News::Fleet) | Err(RecvError::Lagged(_)) => return,
+                Ok(_) => {}
+                Err(RecvError::Closed) => std::future::pending().await,
+            }
+        }
+    };
+    tokio::select! {
+        () = told => {}
+        () = sleep(Duration::from_secs(1)) => {}
+    }
+}
+
+/// The probing of one member.
+struct Probe {
+    context: Arc<Context>,
+    health: Arc<Health>,
+    name: ClusterName,
+    run: Run,
+    /// What the member last settled to, and the result that did it.
+    settled: Option<(Standing, Finding)>,
+    whereabouts: Option<Whereabouts>,
+    whereabouts_due: Option<Instant>,
+}
+
+impl Probe {
+    fn new(context: Arc<Context>, health: Arc<Health>, name: ClusterName) -> Self {
+        Self {
+            context,
+            health,
+            name,
+            run: Run::default(),
+            settled: None,
+            whereabouts: None,
+            whereabouts_due: None,
+        }
+    }
+
+    async fn run(mut self) {
+        if self.cluster().is_some_and(|cluster| cluster.is_ready()) {
+            self.run = Run::of_ready_member();
+        }
+        loop {
+            let settings = self.context.settings().health;
+            let Some(member) = self.context.members.get(&self.name) else {
+                return;
+            };
+            let began = Instant::now();
+            self.probe(&member, &settings).await;
+            // From the beginning of one probe to that of the next; one that timed out has waited.
+            let next = began + self.run.next_probe(&settings);
+            tokio::time::sleep_until(next.max(Instant::now())).await;
+        }
+    }
+
+    /// The KubeFedCluster, as the host's cache has it.
+    fn cluster(&self) -> Option<Arc<KubeFedCluster>> {
+        let namespace = &self.context.host.system_namespace;
+        self.context
+            .host
+            .clusters
+            .get(&ObjectRef::new(self.name.as_str()).within(namespace))
+    }
+
+    async fn probe(&mut self, member: &Member, settings: &HealthCheckSettings) {
+        let finding = match member.requests() {
+            Some(client) => match timeout(settings.timeout, ask(&client)).await {
+                Ok(finding) => finding,
+                Err(_) => Finding::Unreachable(format!(
+                    "no answer within {} ms",
+                    settings.timeout.as_millis()
+                )),
+            },
+            None => Finding::Unreachable(member.malformed().unwrap_or_default()),
+        };
+        let standing = self.run.take(&finding, settings);
+        self.health.take(&self.name, &finding, standing, settings);
+        let before = self.settled.as_ref().map(|(standing, _)| *standing);
+        if before != Some(standing) {
+            tracing::info!(cluster = %self.name, ?standing, "a member's API");
+            self.settled = Some((standing, finding));
+            self.whereabouts_due = None;
+        }
+        if standing == Standing::Ready {
+            self.look_around(member, settings).await;
+        }
+        self.tell(member).await;
+    }
+
+    /// Reads version, region and zones, now and then.
+    async fn look_around(&mut self, member: &Member, settings: &HealthCheckSettings) {
+        let now = Instant::now();
+        if self.whereabouts_due.is_some_and(|due| now < due) {
+            return;
+        }
+        let Some(client) = member.requests() else {
+            return;
+        };
+        let found = timeout(settings.timeout, whereabouts(&client))
+            .await
+            .unwrap_or_default();
+        let wait = match found.is_complete() {
+            true => WHEREABOUTS_PERIOD,
+            false => WHEREABOUTS_RETRY,
+        };
+        self.whereabouts_due = Some(now + wait);
+        self.whereabouts = Some(found);
+    }
+
+    /// Makes the status say what is known; a status that says it already is not written.
+    async fn tell(&self, member: &Member) {
+        let Some((standing, finding)) = &self.settled else {
+            return;
+        };
+        let Some(cluster) = self.cluster() else {
+            return;
+        };
+        let status = self.status(&cluster, member.malformed(), *standing, finding);
+        if let Err(error) = self
+            .context
+            .statuses
+            .write_typed(cluster.as_ref(), &status)
+            .await
+        {
+            // A standby, or a host that is away: the next probe tries again.
+            tracing::debug!(cluster = %self.name, %error, "a member's status was not written");
+        }
+    }
+
+    fn status(
+        &self,
+        cluster: &KubeFedCluster,
+        malformed_because: Option<String>,
+        standing: Standing,
+        finding: &Finding,
+    ) -> KubeFedClusterStatus {
+        let before = cluster.status.clone().unwrap_or_default();
+        let now = self.context.clock.time();
+        let conditions = match malformed_because {
+            Some(why) => malformed(&why, &before.conditions, &now),
+            None => conditions(standing, finding, &before.conditions, &now),
+        };
+        let found = self.whereabouts.clone().unwrap_or_default();
+        KubeFedClusterStatus {
+            conditions,
+            kubernetes_version: found.version.or(before.kubernetes_version),
+            region: cluster
+                .spec
+                .region
+                .clone()
+                .or(found.region)
+                .or(before.region),
+            zones: match (cluster.spec.zones.is_empty(), found.zones.is_empty()) {
+                (false, _) => cluster.spec.zones.clone(),
+                (true, false) => found.zones,
+                (true, true) => before.zones,
+            },
+        }
+    }
+}
+
+/// `/readyz`, and `/healthz` where an API server does not know that.
+async fn ask(client: &Client) -> Finding {
+    match get(client, "/readyz").await {
+        Err(kube::Error::Api(status)) if status.code == StatusCode::NOT_FOUND.as_u16() => {
+            finding(get(client, "/healthz").await)
+        }
+        answer => finding(answer),
+    }
+}
+
+async fn get(client: &Client, path: &str) -> kube::Result<String> {
+    let request = Request::get(path)
+        .body(Vec::new())
+        .map_err(kube::Error::HttpError)?;
+    client.request_text(request).await
+}
+
+fn finding(answer: kube::Result<String>) -> Finding {
+    match answer {
+        Ok(said) if said.trim() == "ok" => Finding::Healthy,
+        Ok(said) => Finding::NotOk(said),
+        Err(kube::Error::Api(status)) => Finding::NotOk(status.to_string()),
+        Err(error) => Finding::Unreachable(error.to_string()),
+    }
+}

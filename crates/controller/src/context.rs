@@ -1,0 +1,76 @@
+//! What every reconciler is given: caches, members, the clock, and whether this process leads.
+
+use crate::clock::WallClock;
+use crate::divisions::Divisions;
+use crate::events::Events;
+use crate::fights::Fights;
+use crate::flights::Flights;
+use crate::host::{Host, TypeCache};
+use crate::lease::Leadership;
+use crate::members::Members;
+use crate::settings::{Settings, read_settings};
+use crate::status::Statuses;
+use crate::tombstones::Owing;
+use crate::wake::Wake;
+use std::collections::BTreeMap;
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use tokio::time::Instant;
+
+/// See the module.
+pub(crate) struct Context {
+    pub(crate) host: Host,
+    pub(crate) members: Members,
+    pub(crate) wake: Arc<Wake>,
+    pub(crate) divisions: Divisions,
+    pub(crate) leadership: Leadership,
+    pub(crate) clock: WallClock,
+    pub(crate) statuses: Statuses,
+    pub(crate) events: Events,
+    pub(crate) owing: Owing,
+    pub(crate) flights: Flights,
+    pub(crate) fights: Fights,
+    /// When this process began.
+    pub(crate) started: Instant,
+    /// Uid of the host's `kube-system`.
+    pub(crate) host_uid: OnceLock<String>,
+    /// Caches of federated types, by the name of their FederatedTypeConfig.
+    pub(crate) types: RwLock<BTreeMap<String, Arc<TypeCache>>>,
+}
+
+impl Context {
+    /// What the KubeFedConfig says now.
+    pub(crate) fn settings(&self) -> Settings {
+        read_settings(self.host.config().as_deref()).settings
+    }
+
+    /// The cache of a federated type.
+    pub(crate) fn type_cache(&self, name: &str) -> Option<Arc<TypeCache>> {
+        self.all_types().get(name).cloned()
+    }
+
+    /// Every federated type.
+    pub(crate) fn all_types(&self) -> BTreeMap<String, Arc<TypeCache>> {
+        self.types
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// The type whose targets are Namespaces.
+    pub(crate) fn namespaces(&self) -> Option<Arc<TypeCache>> {
+        let types = self.types.read().unwrap_or_else(PoisonError::into_inner);
+        types
+            .values()
+            .find(|cache| cache.named.federated.is_namespace())
+            .cloned()
+    }
+
+    /// The type with that federated kind, such as `FederatedDeployment`.
+    pub(crate) fn type_of_kind(&self, kind: &str) -> Option<Arc<TypeCache>> {
+        let types = self.types.read().unwrap_or_else(PoisonError::into_inner);
+        types
+            .values()
+            .find(|cache| cache.named.federated.federated.kind == kind)
+            .cloned()
+    }
+}

@@ -1,0 +1,356 @@
+//! A federated object's road: read → plan → apply → summarize → status, and nothing else.
+//!
+//! Deletion is an empty placement. Drift, failover and cleanup travel the same road.
+
+use crate::Error;
+use crate::context::Context;
+use crate::events::{About, Tone};
+use crate::fights::Bout;
+use crate::flights::fly;
+use crate::members::MET_FOR;
+use crate::members::apply::{Target, look};
+use crate::read::{Read, Reading, observed, plan_input, status};
+use crate::status::{Subject, Written};
+use crate::wake::FederatedKey;
+use federation::{
+    Action, ClusterOutcome, Condition, FINALIZER, Failure, FinalizerStep, Observed, Outcome, Plan,
+    PropagationStatus, Readiness, Retry, Status, plan, summarize,
+};
+use kube::api::{Api, DynamicObject, Patch, PatchParams};
+use serde_json::{Value, json};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::{Instant, timeout};
+
+/// How often one reconciliation plans again after a stale read or a deletion.
+const ROUNDS_MAX: usize = 3;
+/// How long the host may take.
+const DEADLINE: Duration = Duration::from_secs(5);
+/// What is not known yet wakes the object when it is; this is for wakes that were missed.
+const LOOK_AGAIN: Duration = Duration::from_secs(5);
+/// A lane that has no list after this time is asked for single objects.
+const LANE_PATIENCE: Duration = Duration::from_secs(5);
+
+/// When the object is looked at next, unless something wakes it earlier.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// When something changes.
+    OnChange,
+    /// At this time.
+    At(Instant),
+    /// After a wait that grows.
+    Backoff,
+}
+
+/// Brings members and status to what the federated object says.
+pub(crate) async fn reconcile(context: &Arc<Context>, key: &FederatedKey) -> Next {
+    let mut read = match plan_input(context, key).await {
+        Reading::Gone => return Next::OnChange,
+        Reading::NotYet(why) => {
+            tracing::debug!(object = %key.object, why, "not yet");
+            return Next::At(Instant::now() + LOOK_AGAIN);
+        }
+        Reading::Malformed(malformed) => return refuse(context, key, *malformed).await,
+        Reading::Input(read) => *read,
+    };
+    ask_slow_lanes(context, key, &mut read).await;
+    let (plan, outcome) = match carry_out(context, key, &mut read).await {
+        Ok(done) => done,
+        Err(error) => return failed(key, &error),
+    };
+    if plan.finalizer == FinalizerStep::Remove {
+        return match let_it_go(context, key, &read, &plan).await {
+            Ok(()) => Next::OnChange,
+            Err(error) => failed(key, &error),
+        };
+    }
+    tell(context, &read, &plan, &outcome);
+    let summary = summarize(&read.input, &plan, &outcome);
+    match write_status(context, key, &read.object, &summary).await {
+        Ok(written) => next(&read, &plan, &outcome, written),
+        Err(error) => failed(key, &error),
+    }
+}
+
+/// Plans and applies, again where a member had moved on; the last plan and what came of it.
+async fn carry_out(
+    context: &Arc<Context>,
+    key: &FederatedKey,
+    read: &mut Read,
+) -> Result<(Plan, Outcome), Error> {
+    let mut round = 1;
+    loop {
+        let plan = plan(&read.input);
+        if plan.finalizer == FinalizerStep::Add {
+            set_finalizers(context, key, &read.object, Finalizer::Add).await?;
+        }
+        let outcome = fly(context, key, &read.input, &plan).await;
+        if round == ROUNDS_MAX || !is_stale(&plan, &outcome) {
+            return Ok((plan, outcome));
+        }
+        round += 1;
+        let input = &mut read.input;
+        input.observed = observed(context, &key.type_name, &input.target.key, &input.clusters);
+        if plan.finalizer == FinalizerStep::Add {
+            input.object.finalizer = federation::FinalizerState::Present;
+        }
+    }
+}
+
+/// Whether the plan was of something that is no longer so.
+fn is_stale(plan: &Plan, outcome: &Outcome) -> bool {
+    outcome
+        .clusters
+        .iter()
+        .any(|(name, outcome)| match outcome {
+            ClusterOutcome::Failed(error) => {
+                matches!(error.failure, Failure::Conflict | Failure::AlreadyExists)
+            }
+            ClusterOutcome::Done => plan
+                .steps
+                .get(name)
+                .is_some_and(|step| matches!(step.action, Action::Delete(_) | Action::Release(_))),
+            ClusterOutcome::Skipped(_) => false,
+        })
+}
+
+/// Asks members directly whose lanes cannot list what they hold.
+async fn ask_slow_lanes(context: &Context, key: &FederatedKey, read: &mut Read) {
+    if context.started.elapsed() < LANE_PATIENCE {
+        return;
+    }
+    let Some(cache) = context.type_cache(&key.type_name) else {
+        return;
+    };
+    let input = &mut read.input;
+    for (name, facts) in &input.clusters {
+        let known = !matches!(input.observed.get(name), None | Some(Observed::Unknown));
+        let (Some(member), Readiness::Ready, false) =
+            (context.members.get(name), &facts.readiness, known)
+        else {
+            continue;
+        };
+        let Some(lane) = member.lane(&key.type_name) else {
+            continue;
+        };
+        let target = Target {
+            member: &member,
+            cache: &lane.cache,
+            federated: &cache.named.federated,
+            key: &input.target.key,
+        };
+        let seen = look(target).await;
+        input.observed.insert(name.clone(), seen);
+    }
+}
+
+/// Writes what is owed, then takes the finalizer off.
+async fn let_it_go(
+    context: &Context,
+    key: &FederatedKey,
+    read: &Read,
+    plan: &Plan,
+) -> Result<(), Error> {
+    if !plan.tombstones.is_empty() {
+        context.owing.owe(plan.tombstones.clone()).await?;
+    }
+    set_finalizers(context, key, &read.object, Finalizer::Remove).await
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Finalizer {
+    Add,
+    Remove,
+}
+
+/// Under the cached version: whoever changed the finalizers meanwhile is not overwritten.
+async fn set_finalizers(
+    context: &Context,
+    key: &FederatedKey,
+    object: &DynamicObject,
+    change: Finalizer,
+) -> Result<(), Error> {
+    if !context.leadership.may_write(DEADLINE) {
+        return Err(Error::NotLeading);
+    }
+    let metadata = &object.metadata;
+    let mut finalizers = metadata.finalizers.clone().unwrap_or_default();
+    finalizers.retain(|finalizer| finalizer != FINALIZER);
+    if change == Finalizer::Add {
+        finalizers.push(FINALIZER.to_owned());
+    }
+    let patch = json!({"metadata": {
+        "uid": metadata.uid,
+        "resourceVersion": metadata.resource_version,
+        "finalizers": finalizers,
+    }});
+    let Some(api) = host_api(context, key) else {
+        return Ok(());
+    };
+    let parameters = PatchParams {
+        field_manager: Some(federation::FIELD_MANAGER.to_owned()),
+        ..PatchParams::default()
+    };
+    let patch = Patch::Merge(&patch);
+    let patched = timeout(DEADLINE, api.patch(&key.object.name, &parameters, &patch)).await;
+    match patched.map_err(|_| Error::HostTimedOut)? {
+        Ok(_) => Ok(()),
+        Err(kube::Error::Api(status)) if change == Finalizer::Remove && status.code == 404 => {
+            Ok(())
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn host_api(context: &Context, key: &FederatedKey) -> Option<Api<DynamicObject>> {
+    let cache = context.type_cache(&key.type_name)?;
+    let federated = &cache.named.federated;
+    let client = context.host.client.clone();
+    Some(match federated.federated_namespaced {
+        true => Api::namespaced_with(client, &key.object.namespace, &federated.federated),
+        false => Api::all_with(client, &federated.federated),
+    })
+}
+
+async fn write_status(
+    context: &Context,
+    key: &FederatedKey,
+    object: &DynamicObject,
+    summary: &Status,
+) -> Result<Written, Error> {
+    let Some(cache) = context.type_cache(&key.type_name) else {
+        return Ok(Written::Current);
+    };
+    let mut wanted = serde_json::to_value(summary).unwrap_or_default();
+    if !cache.named.federated.collects_status {
+        let clusters = wanted["clusters"].as_array_mut();
+        for cluster in clusters
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_object_mut)
+        {
+            cluster.remove("remoteStatus");
+        }
+    }
+    let namespace = Some(&*key.object.namespace).filter(|namespace| !namespace.is_empty());
+    let metadata = &object.metadata;
+    let subject = Subject {
+        resource: &cache.named.federated.federated,
+        namespace,
+        name: &key.object.name,
+        uid: metadata.uid.as_deref().unwrap_or_default(),
+        version: metadata.resource_version.as_deref().unwrap_or_default(),
+        current: status(object),
+    };
+    context.statuses.write(subject, wanted).await
+}
+
+/// A spec that does not read: nothing is done, and the status says why.
+async fn refuse(context: &Context, key: &FederatedKey, (read, error): (Read, api::Error)) -> Next {
+    let message = error.to_string();
+    context
+        .events
+        .tell(&about(&read), Tone::Warning, "InvalidSpec", &message);
+    let summary = Status {
+        observed_generation: read.input.object.generation,
+        conditions: vec![Condition {
+            kind: "Propagation".to_owned(),
+            status: "False".to_owned(),
+            reason: "ComputePlacementFailed".to_owned(),
+            message,
+        }],
+        clusters: serde_json::from_value(status(&read.object)["clusters"].clone())
+            .unwrap_or_default(),
+    };
+    match write_status(context, key, &read.object, &summary).await {
+        Ok(Written::Current) => Next::OnChange,
+        Ok(Written::Later(at)) => Next::At(at),
+        Err(error) => failed(key, &error),
+    }
+}
+
+fn failed(key: &FederatedKey, error: &Error) -> Next {
+    tracing::debug!(object = %key.object, kind = error.kind(), %error, "not reconciled");
+    Next::Backoff
+}
+
+/// Events of what stands in the way.
+fn tell(context: &Context, read: &Read, plan: &Plan, outcome: &Outcome) {
+    let about = about(read);
+    for problem in &plan.report {
+        let note = match &problem.cluster {
+            Some(cluster) => format!("{cluster}: {}", problem.message),
+            None => problem.message.clone(),
+        };
+        context
+            .events
+            .tell(&about, Tone::Warning, &format!("{:?}", problem.kind), &note);
+    }
+    for (cluster, outcome) in &outcome.clusters {
+        if let ClusterOutcome::Failed(error) = outcome
+            && error.failure != Failure::Conflict
+        {
+            let note = format!("{cluster}: {}", error.message);
+            context.events.tell(
+                &about,
+                Tone::Warning,
+                &format!("{:?}", error.failure),
+                &note,
+            );
+        }
+    }
+}
+
+pub(crate) fn about(read: &Read) -> About {
+    let metadata = &read.object.metadata;
+    About {
+        api_version: read.object.types.clone().unwrap_or_default().api_version,
+        kind: read.input.object.kind.clone(),
+        namespace: metadata.namespace.clone().unwrap_or_default(),
+        name: metadata.name.clone().unwrap_or_default(),
+        uid: metadata.uid.clone().unwrap_or_default(),
+    }
+}
+
+/// When to look again without being woken: the earliest of all that is pending.
+fn next(read: &Read, plan: &Plan, outcome: &Outcome, written: Written) -> Next {
+    let now = Instant::now();
+    let mut times: Vec<Instant> = Vec::new();
+    for outcome in outcome.clusters.values() {
+        match outcome {
+            ClusterOutcome::Done => {}
+            ClusterOutcome::Skipped(_) => return Next::Backoff,
+            ClusterOutcome::Failed(error) => match error.failure.retry() {
+                Retry::Fresh | Retry::Backoff => return Next::Backoff,
+                Retry::OnChange => times.push(now + MET_FOR),
+            },
+        }
+    }
+    times.extend(
+        plan.again_in_secs
+            .map(|secs| now + Duration::from_secs(secs)),
+    );
+    if let Written::Later(at) = written {
+        times.push(at);
+    }
+    for (name, step) in &plan.steps {
+        let ready = read.input.clusters.get(name).map(|facts| &facts.readiness);
+        match step.status {
+            // No watch tells when somebody else's object goes.
+            PropagationStatus::AlreadyExists => times.push(now + MET_FOR),
+            PropagationStatus::CachedRetrievalFailed if ready == Some(&Readiness::Ready) => {
+                times.push(now + LOOK_AGAIN);
+            }
+            _ => {}
+        }
+    }
+    times.into_iter().min().map_or(Next::OnChange, Next::At)
+}
+
+/// What somebody keeps changing back is held for a while.
+pub(crate) fn held_back(bout: &Bout, reason: &str) -> ClusterOutcome {
+    ClusterOutcome::Skipped(format!(
+        "the same was applied {} times within a minute, and somebody changes it back: {reason}",
+        bout.applied
+    ))
+}

@@ -1,0 +1,156 @@
+//! The fleet: members, clients, lanes and types brought to what the host says, and who is woken.
+
+use crate::context::Context;
+use crate::read::standing;
+use crate::type_configs;
+use crate::wake::{FederatedKey, News};
+use federation::{ClusterFacts, Readiness};
+use futures::{StreamExt, stream};
+use k8s_openapi::api::core::v1::Namespace;
+use kube::{Api, ResourceExt};
+use model::{ClusterName, ObjectKey};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::time::{sleep, timeout};
+
+/// Members that are asked who they are at once.
+const IDENTIFY_MAX: usize = 32;
+/// Between two looks, when nothing wakes the fleet: whoever could not be asked is asked again.
+const PERIOD: Duration = Duration::from_secs(10);
+/// How long the host may take.
+const DEADLINE: Duration = Duration::from_secs(5);
+
+/// Keeps the fleet for as long as the process runs.
+pub(crate) async fn run(context: Arc<Context>) {
+    let mut known: BTreeMap<ClusterName, ClusterFacts> = BTreeMap::new();
+    loop {
+        learn_host_uid(&context).await;
+        let types = type_configs::update(&context);
+        let clusters = context.host.clusters.state();
+        let with_secrets: Vec<_> = clusters
+            .iter()
+            .map(|cluster| {
+                let secret = context.host.secret(&cluster.spec.secret_ref.name);
+                (Arc::clone(cluster), secret)
+            })
+            .collect();
+        context
+            .members
+            .update(&with_secrets, &types, &context.wake)
+            .await;
+        let now: BTreeMap<ClusterName, ClusterFacts> = clusters
+            .iter()
+            .map(|cluster| (cluster.name_any().into(), standing(cluster)))
+            .collect();
+        if now != known {
+            welcome_back(&context, &known, &now).await;
+            wake_all(&context);
+            known = now;
+        }
+        if context.leadership.leads() {
+            type_configs::write_statuses(&context).await;
+        }
+        tokio::select! {
+            () = context.wake.fleet.notified() => {}
+            () = sleep(PERIOD) => {}
+        }
+    }
+}
+
+/// The host's identity: the uid of its `kube-system`, which nobody can make anew.
+async fn learn_host_uid(context: &Context) {
+    if context.host_uid.get().is_some() {
+        return;
+    }
+    let namespaces: Api<Namespace> = Api::all(context.host.client.clone());
+    match timeout(DEADLINE, namespaces.get("kube-system")).await {
+        Ok(Ok(namespace)) => {
+            if let Some(uid) = namespace.metadata.uid {
+                // Only this task sets it.
+                drop(context.host_uid.set(uid));
+                wake_all(context);
+            }
+        }
+        Ok(Err(error)) => tracing::warn!(%error, "the host's namespace kube-system"),
+        Err(_) => tracing::warn!("the host's namespace kube-system was not read in time"),
+    }
+}
+
+/// Members that became ready: their watches begin anew, and who they are is asked.
+async fn welcome_back(
+    context: &Context,
+    before: &BTreeMap<ClusterName, ClusterFacts>,
+    now: &BTreeMap<ClusterName, ClusterFacts>,
+) {
+    let ready = |facts: Option<&ClusterFacts>| {
+        facts.is_some_and(|facts| facts.readiness == Readiness::Ready)
+    };
+    let back: Vec<_> = now
+        .iter()
+        .filter(|(name, facts)| ready(Some(*facts)) && !ready(before.get(*name)))
+        .filter_map(|(name, _)| context.members.get(name))
+        .collect();
+    for member in &back {
+        member.breaker.answered();
+        // A member that was never away has fresh watches.
+        if before.contains_key(&member.name) {
+            member.restart_watches();
+        }
+    }
+    stream::iter(back)
+        .for_each_concurrent(
+            IDENTIFY_MAX,
+            |member| async move { member.identify().await },
+        )
+        .await;
+}
+
+/// Every federated object is looked at.
+pub(crate) fn wake_all(context: &Context) {
+    for name in context.all_types().keys() {
+        wake_type(context, name, None);
+    }
+}
+
+/// The objects of one type, in one namespace or in all.
+fn wake_type(context: &Context, name: &str, namespace: Option<&str>) {
+    let Some(cache) = context.type_cache(name) else {
+        return;
+    };
+    for object in cache.keys(namespace) {
+        let type_name = Arc::clone(&cache.named.name);
+        context.wake.objects.add(FederatedKey { type_name, object });
+    }
+}
+
+/// Wakes federated objects for what they depend on besides themselves.
+pub(crate) async fn spread_news(context: Arc<Context>) {
+    let mut news = context.wake.listen();
+    loop {
+        match news.recv().await {
+            Ok(News::LaneSynced(type_name)) => wake_type(&context, &type_name, None),
+            Ok(News::FederatedNamespace(key) | News::MemberNamespace(key)) => {
+                for name in context.all_types().keys() {
+                    wake_type(&context, name, Some(&key.name));
+                }
+            }
+            Ok(News::Preference(key)) => wake_target(&context, &key),
+            Ok(_) => {}
+            Err(RecvError::Lagged(_)) => wake_all(&context),
+            Err(RecvError::Closed) => return,
+        }
+    }
+}
+
+/// The object that a preference divides.
+pub(crate) fn wake_target(context: &Context, preference: &ObjectKey) {
+    for cache in context.all_types().values() {
+        if cache.get(preference).is_some() {
+            let type_name = Arc::clone(&cache.named.name);
+            let object = preference.clone();
+            context.wake.objects.add(FederatedKey { type_name, object });
+        }
+    }
+}

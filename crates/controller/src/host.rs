@@ -1,0 +1,324 @@
+//! Caches of the host: what reconcilers read, without any request.
+//!
+//! # Guarantees
+//! A cache holds what one list and the watch after it said. Its first list is complete before
+//! anything is decided by what is *not* in it ([`Host::is_ready`], [`TypeCache::is_ready`]).
+//! # Assumptions
+//! Writers carry resourceVersion or uid, since a cache may be behind.
+//! # Caveats
+//! When the host was lost and is reached again all watches begin anew, as a connection that hangs
+//! would otherwise be believed until the system gives it up.
+
+use crate::dns_role::contact::watch_host;
+use crate::members::key_of;
+use crate::wake::{NamedType, News, Wake};
+use api::{
+    FederatedTypeConfig, GlobalService, KubeFedCluster, KubeFedConfig, MemberTombstone,
+    ProbeReport, ReplicaSchedulingPreference, Zone,
+};
+use futures::{StreamExt, TryStreamExt};
+use k8s_openapi::api::core::v1::Secret;
+use kube::api::DynamicObject;
+use kube::runtime::WatchStreamExt;
+use kube::runtime::reflector::{ObjectRef, Store, store::Writer};
+use kube::runtime::watcher::{Config, Event, watcher};
+use kube::{Api, Client, Resource};
+use model::ObjectKey;
+use serde::de::DeserializeOwned;
+use std::fmt::Debug;
+use std::hash::Hash;
+use std::sync::Arc;
+use std::time::Duration;
+use steering::HostContact;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+/// Waits after a watch failed: the first, doubled up to the last, so that a host that returns is
+/// noticed soon.
+const RETRY_FIRST: Duration = Duration::from_millis(200);
+const RETRY_LAST: Duration = Duration::from_secs(5);
+
+/// The kinds that are read whatever is federated.
+pub(crate) struct Host {
+    pub(crate) client: Client,
+    pub(crate) system_namespace: String,
+    pub(crate) clusters: Store<KubeFedCluster>,
+    pub(crate) configs: Store<KubeFedConfig>,
+    pub(crate) type_configs: Store<FederatedTypeConfig>,
+    pub(crate) preferences: Store<ReplicaSchedulingPreference>,
+    pub(crate) tombstones: Store<MemberTombstone>,
+    pub(crate) secrets: Store<Secret>,
+    pub(crate) global_services: Store<GlobalService>,
+    pub(crate) zones: Store<Zone>,
+    pub(crate) reports: Store<ProbeReport>,
+    restart: watch::Receiver<u64>,
+    stop: CancellationToken,
+}
+
+/// Objects of one federated type.
+pub(crate) struct TypeCache {
+    pub(crate) named: NamedType,
+    objects: Store<DynamicObject>,
+    stop: CancellationToken,
+}
+
+impl Host {
+    /// Starts every cache; they fill in the background until `stop`.
+    pub(crate) fn start(
+        client: &Client,
+        system_namespace: &str,
+        wake: &Arc<Wake>,
+        stop: &CancellationToken,
+    ) -> Self {
+        let restart = restarts(client.clone());
+        let start = Start {
+            client,
+            system_namespace,
+            wake,
+            restart: &restart,
+            stop,
+        };
+        Self {
+            client: client.clone(),
+            system_namespace: system_namespace.to_owned(),
+            clusters: start.system(|_| News::Fleet),
+            configs: start.system(|_| News::Fleet),
+            type_configs: start.system(|_| News::Fleet),
+            secrets: start.system(|_| News::Fleet),
+            tombstones: start.system(|_| News::Tombstone),
+            reports: start.system(|_| News::Report),
+            zones: start.system(News::Zone),
+            preferences: start.everywhere(News::Preference),
+            global_services: start.everywhere(News::GlobalService),
+            restart,
+            stop: stop.clone(),
+        }
+    }
+
+    /// Resolves when every cache but those of federated types has its first list.
+    pub(crate) async fn ready(&self) {
+        // A writer lives as long as its cache's task; when that ends, so does the controller.
+        let _ = tokio::join!(
+            self.clusters.wait_until_ready(),
+            self.configs.wait_until_ready(),
+            self.type_configs.wait_until_ready(),
+            self.secrets.wait_until_ready(),
+            self.tombstones.wait_until_ready(),
+            self.preferences.wait_until_ready(),
+        );
+    }
+
+    /// Starts the cache of a federated type.
+    pub(crate) fn start_type(&self, named: NamedType, wake: &Arc<Wake>) -> TypeCache {
+        let resource = named.federated.federated.clone();
+        let writer = Writer::new(resource.clone());
+        let objects = writer.as_reader();
+        let stop = self.stop.child_token();
+        let api: Api<DynamicObject> = Api::all_with(self.client.clone(), &resource);
+        let (wake, told) = (Arc::clone(wake), named.clone());
+        let tell = move |key| wake.federated_object(&told, key);
+        tokio::spawn(fill(api, writer, tell, self.restart.clone(), stop.clone()));
+        TypeCache {
+            named,
+            objects,
+            stop,
+        }
+    }
+
+    /// The KubeFedConfig that is in force.
+    pub(crate) fn config(&self) -> Option<Arc<KubeFedConfig>> {
+        let reference = ObjectRef::new(api::names::CONFIG_NAME).within(&self.system_namespace);
+        self.configs.get(&reference)
+    }
+
+    /// A Secret of the system namespace.
+    pub(crate) fn secret(&self, name: &str) -> Option<Arc<Secret>> {
+        self.secrets
+            .get(&ObjectRef::new(name).within(&self.system_namespace))
+    }
+
+    /// A preference.
+    pub(crate) fn preference(&self, key: &ObjectKey) -> Option<Arc<ReplicaSchedulingPreference>> {
+        self.preferences
+            .get(&ObjectRef::new(&key.name).within(&key.namespace))
+    }
+}
+
+impl TypeCache {
+    /// Whether the first list is complete.
+    pub(crate) async fn is_ready(&self) -> bool {
+        let ready = self.objects.wait_until_ready();
+        tokio::time::timeout(Duration::ZERO, ready)
+            .await
+            .is_ok_and(|ready| ready.is_ok())
+    }
+
+    /// One object.
+    pub(crate) fn get(&self, key: &ObjectKey) -> Option<Arc<DynamicObject>> {
+        let resource = self.named.federated.federated.clone();
+        let reference = ObjectRef::new_with(&key.name, resource);
+        self.objects.get(&match key.namespace.is_empty() {
+            true => reference,
+            false => reference.within(&key.namespace),
+        })
+    }
+
+    /// The keys of all objects, or of those in one namespace.
+    pub(crate) fn keys(&self, namespace: Option<&str>) -> Vec<ObjectKey> {
+        let objects = self.objects.state();
+        let within = |object: &&Arc<DynamicObject>| {
+            namespace
+                .is_none_or(|namespace| object.metadata.namespace.as_deref() == Some(namespace))
+        };
+        objects
+            .iter()
+            .filter(within)
+            .map(|object| key_of(&object.metadata))
+            .collect()
+    }
+}
+
+impl Drop for TypeCache {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+/// What every cache is started with.
+struct Start<'a> {
+    client: &'a Client,
+    system_namespace: &'a str,
+    wake: &'a Arc<Wake>,
+    restart: &'a watch::Receiver<u64>,
+    stop: &'a CancellationToken,
+}
+
+impl Start<'_> {
+    /// Of the system namespace.
+    fn system<K>(&self, news: fn(ObjectKey) -> News) -> Store<K>
+    where
+        K: Resource<DynamicType = (), Scope = kube::core::NamespaceResourceScope> + Cached,
+    {
+        self.cache(
+            Api::namespaced(self.client.clone(), self.system_namespace),
+            news,
+        )
+    }
+
+    /// Of all namespaces.
+    fn everywhere<K>(&self, news: fn(ObjectKey) -> News) -> Store<K>
+    where
+        K: Resource<DynamicType = ()> + Cached,
+    {
+        self.cache(Api::all(self.client.clone()), news)
+    }
+
+    fn cache<K>(&self, api: Api<K>, news: fn(ObjectKey) -> News) -> Store<K>
+    where
+        K: Resource<DynamicType = ()> + Cached,
+    {
+        let writer = Writer::default();
+        let objects = writer.as_reader();
+        let wake = Arc::clone(self.wake);
+        let tell = move |key| wake.tell(news(key));
+        tokio::spawn(fill(
+            api,
+            writer,
+            tell,
+            self.restart.clone(),
+            self.stop.clone(),
+        ));
+        objects
+    }
+}
+
+/// What a kind must be to be cached.
+trait Cached: Clone + Debug + DeserializeOwned + Send + Sync + 'static {}
+
+impl<K: Clone + Debug + DeserializeOwned + Send + Sync + 'static> Cached for K {}
+
+/// Keeps a cache until `stop`, telling of every object that changed.
+async fn fill<K>(
+    api: Api<K>,
+    mut writer: Writer<K>,
+    tell: impl Fn(ObjectKey),
+    mut restart: watch::Receiver<u64>,
+    stop: CancellationToken,
+) where
+    K: Resource + Cached,
+    K::DynamicType: Clone + Eq + Hash,
+{
+    let mut wait = RETRY_FIRST;
+    loop {
+        restart.mark_unchanged();
+        let events = watcher(api.clone(), Config::default()).modify(|object| {
+            object.meta_mut().managed_fields = None;
+        });
+        let mut events = events.boxed();
+        loop {
+            let event = tokio::select! {
+                () = stop.cancelled() => return,
+                _ = restart.changed() => break,
+                event = events.try_next() => event,
+            };
+            match event {
+                Ok(Some(event)) => {
+                    wait = RETRY_FIRST;
+                    take(&mut writer, &event, &tell);
+                }
+                Ok(None) => break,
+                Err(error) => {
+                    tracing::debug!(kind = std::any::type_name::<K>(), %error, "watch of the host");
+                    tokio::select! {
+                        () = stop.cancelled() => return,
+                        _ = restart.changed() => {}
+                        () = tokio::time::sleep(wait) => wait = (wait * 2).min(RETRY_LAST),
+                    }
+                    break;
+                }
+            }
+        }
+    }
+}
+
+fn take<K>(writer: &mut Writer<K>, event: &Event<K>, tell: &impl Fn(ObjectKey))
+where
+    K: Resource + Cached,
+    K::DynamicType: Clone + Eq + Hash,
+{
+    let before = match event {
+        Event::InitDone => writer.as_reader().state(),
+        _ => Vec::new(),
+    };
+    writer.apply_watcher_event(event);
+    match event {
+        Event::Apply(object) | Event::Delete(object) => tell(key_of(object.meta())),
+        Event::InitDone => {
+            // What vanished while nothing was watched is told as well.
+            let after = writer.as_reader().state();
+            before
+                .iter()
+                .chain(&after)
+                .for_each(|object| tell(key_of(object.meta())));
+        }
+        Event::Init | Event::InitApply(_) => {}
+    }
+}
+
+/// A number that grows each time the host is reached again.
+fn restarts(client: Client) -> watch::Receiver<u64> {
+    let (contact, mut reached) = watch::channel(None);
+    let (sender, restarts) = watch::channel(0);
+    tokio::spawn(watch_host(client, contact));
+    tokio::spawn(async move {
+        let mut lost = false;
+        while reached.changed().await.is_ok() && !sender.is_closed() {
+            let now = *reached.borrow_and_update();
+            if lost && now == Some(HostContact::Reached) {
+                sender.send_modify(|generation| *generation += 1);
+            }
+            lost = now == Some(HostContact::Lost);
+        }
+    });
+    restarts
+}

@@ -1,0 +1,305 @@
+//! The members: connections, caches and writes, each member apart from every other.
+//!
+//! A member has its own clients, its own bound on writes under way, its own circuit breaker, and a
+//! lane for each federated type. Nothing here is shared between two members.
+
+mod access;
+pub(crate) mod apply;
+mod breaker;
+mod cache;
+pub mod connect;
+mod lane;
+mod sighting;
+mod takeover;
+
+pub(crate) use cache::{Cache, Change, MET_FOR};
+pub(crate) use lane::{Depth, Lane, key_of};
+
+use crate::Error;
+use crate::clock::WallClock;
+use crate::wake::{NamedType, Wake};
+use access::{Fingerprint, access};
+use api::{FederatedType, KubeFedCluster};
+use breaker::Breaker;
+use connect::{Connection, InProcess, connect};
+use federation::{DeletionBrake, DeletionLedger};
+use k8s_openapi::api::core::v1::{Namespace, Secret};
+use kube::{Api, Client};
+use lane::LaneOptions;
+use model::ClusterName;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use tokio::sync::{Semaphore, SemaphorePermit, watch};
+
+/// Writes under way in one member: enough to fill a connection, few enough to leave its API server
+/// room for others (its priority and fairness gives a workload some 40 seats).
+const WRITES_MAX: usize = 32;
+
+/// One member.
+pub(crate) struct Member {
+    pub(crate) name: ClusterName,
+    pub(crate) breaker: Breaker,
+    connected: RwLock<Connected>,
+    watches: watch::Sender<Option<Client>>,
+    restart: watch::Sender<u64>,
+    turns: Semaphore,
+    lanes: RwLock<BTreeMap<String, Arc<Lane>>>,
+    ledger: Mutex<DeletionLedger>,
+    clock: WallClock,
+}
+
+#[derive(Default)]
+struct Connected {
+    fingerprint: Option<Fingerprint>,
+    requests: Option<Client>,
+    /// Why there is no connection.
+    malformed: Option<String>,
+    /// Uid of its `kube-system`, once it was asked.
+    identity: Option<String>,
+}
+
+impl Member {
+    fn new(name: ClusterName, clock: WallClock) -> Self {
+        Self {
+            name,
+            breaker: Breaker::default(),
+            connected: RwLock::default(),
+            watches: watch::Sender::new(None),
+            restart: watch::Sender::new(0),
+            turns: Semaphore::new(WRITES_MAX),
+            lanes: RwLock::default(),
+            ledger: Mutex::default(),
+            clock,
+        }
+    }
+
+    /// The client for reads and writes.
+    pub(crate) fn requests(&self) -> Option<Client> {
+        self.read().requests.clone()
+    }
+
+    /// Why the member cannot be connected to, when its KubeFedCluster or Secret is at fault.
+    pub(crate) fn malformed(&self) -> Option<String> {
+        self.read().malformed.clone()
+    }
+
+    /// Uid of its `kube-system`, once it was asked.
+    pub(crate) fn identity(&self) -> Option<String> {
+        self.read().identity.clone()
+    }
+
+    /// A turn among the writes to this member.
+    pub(crate) async fn turn(&self) -> SemaphorePermit<'_> {
+        self.turns.acquire().await.expect("turns are never closed")
+    }
+
+    /// The lane of a federated type, by the name of its FederatedTypeConfig.
+    pub(crate) fn lane(&self, type_name: &str) -> Option<Arc<Lane>> {
+        let lanes = self.lanes.read().unwrap_or_else(PoisonError::into_inner);
+        lanes.get(type_name).cloned()
+    }
+
+    /// What a watch of its own needs: the client for watches, and when to begin anew.
+    pub(crate) fn watching(&self) -> (watch::Receiver<Option<Client>>, watch::Receiver<u64>) {
+        (self.watches.subscribe(), self.restart.subscribe())
+    }
+
+    /// The member is back: its watches begin anew.
+    pub(crate) fn restart_watches(&self) {
+        self.restart.send_modify(|generation| *generation += 1);
+    }
+
+    /// Whether deletions may go on there.
+    pub(crate) fn brake(&self) -> DeletionBrake {
+        let held = {
+            let lanes = self.lanes.read().unwrap_or_else(PoisonError::into_inner);
+            lanes.values().map(|lane| lane.cache.held()).sum()
+        };
+        let now = self.clock.millis();
+        let mut ledger = self.ledger();
+        ledger.hold(held, now);
+        ledger.brake(now)
+    }
+
+    /// A deletion was sent.
+    pub(crate) fn note_deletion(&self) {
+        let now = self.clock.millis();
+        self.ledger().note(now);
+    }
+
+    fn ledger(&self) -> MutexGuard<'_, DeletionLedger> {
+        self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn read(&self) -> std::sync::RwLockReadGuard<'_, Connected> {
+        self.connected
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> std::sync::RwLockWriteGuard<'_, Connected> {
+        self.connected
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes the clients anew when what decides them has changed.
+    async fn reconnect(
+        self: &Arc<Self>,
+        cluster: &KubeFedCluster,
+        secret: Option<&Secret>,
+        in_process: Option<&InProcess>,
+    ) {
+        let fingerprint = Fingerprint::of(cluster, secret);
+        if self.read().fingerprint.as_ref() == Some(&fingerprint) {
+            return;
+        }
+        let connection = match access(cluster, secret, in_process).await {
+            Ok(access) => connect(access),
+            Err(error) => Err(error),
+        };
+        self.adopt(fingerprint, connection);
+        self.restart_watches();
+    }
+
+    fn adopt(self: &Arc<Self>, fingerprint: Fingerprint, connection: Result<Connection, Error>) {
+        let mut connected = self.write();
+        connected.fingerprint = Some(fingerprint);
+        match connection {
+            Ok(connection) => {
+                connected.malformed = None;
+                connected.requests = Some(connection.requests);
+                self.watches.send_replace(Some(connection.watches));
+            }
+            Err(error) => {
+                tracing::warn!(cluster = %self.name, %error, "no connection to a member");
+                connected.malformed = Some(error.to_string());
+                connected.requests = None;
+                self.watches.send_replace(None);
+            }
+        }
+    }
+
+    /// Asks once who the member is, so that a host that joined itself is known.
+    pub(crate) async fn identify(&self) {
+        if self.identity().is_some() {
+            return;
+        }
+        let Some(client) = self.requests() else {
+            return;
+        };
+        let namespaces: Api<Namespace> = Api::all(client);
+        let asked = tokio::time::timeout(apply::DEADLINE, namespaces.get("kube-system")).await;
+        if let Ok(Ok(namespace)) = asked {
+            self.write().identity = namespace.metadata.uid;
+        }
+    }
+
+    /// Starts lanes for types that have none and stops those of types that are gone.
+    fn set_lanes(&self, types: &BTreeMap<String, Arc<NamedType>>, wake: &Arc<Wake>) {
+        let mut lanes = self.lanes.write().unwrap_or_else(PoisonError::into_inner);
+        lanes.retain(|name, lane| {
+            let stays = types.contains_key(name);
+            if !stays {
+                lane.stop();
+            }
+            stays
+        });
+        for (name, federated) in types {
+            lanes.entry(name.clone()).or_insert_with(|| {
+                Lane::start(LaneOptions {
+                    federated: Arc::clone(federated),
+                    depth: depth(&federated.federated),
+                    client: self.watches.subscribe(),
+                    restart: self.restart.subscribe(),
+                    wake: Arc::clone(wake),
+                })
+            });
+        }
+    }
+}
+
+impl Drop for Member {
+    fn drop(&mut self) {
+        let lanes = self.lanes.get_mut().unwrap_or_else(PoisonError::into_inner);
+        lanes.values().for_each(|lane| lane.stop());
+    }
+}
+
+/// Kinds with replicas are watched whole, since divisions depend on what runs.
+fn depth(federated: &FederatedType) -> Depth {
+    let target = &federated.target;
+    let counted = ["Deployment", "ReplicaSet", "StatefulSet"].contains(&target.kind.as_str());
+    match federated.collects_status || (target.group == "apps" && counted) {
+        true => Depth::Whole,
+        false => Depth::Metadata,
+    }
+}
+
+/// All members, by name.
+pub(crate) struct Members {
+    members: RwLock<BTreeMap<ClusterName, Arc<Member>>>,
+    in_process: BTreeMap<ClusterName, InProcess>,
+    clock: WallClock,
+}
+
+impl Members {
+    pub(crate) fn new(in_process: BTreeMap<ClusterName, InProcess>, clock: WallClock) -> Self {
+        Self {
+            members: RwLock::default(),
+            in_process,
+            clock,
+        }
+    }
+
+    /// One member.
+    pub(crate) fn get(&self, name: &ClusterName) -> Option<Arc<Member>> {
+        self.lock().get(name).cloned()
+    }
+
+    /// Every member.
+    pub(crate) fn all(&self) -> BTreeMap<ClusterName, Arc<Member>> {
+        self.lock().clone()
+    }
+
+    /// Brings members, their clients and lanes to what the host says.
+    pub(crate) async fn update(
+        &self,
+        clusters: &[(Arc<KubeFedCluster>, Option<Arc<Secret>>)],
+        types: &BTreeMap<String, Arc<NamedType>>,
+        wake: &Arc<Wake>,
+    ) {
+        let named: BTreeMap<ClusterName, _> = clusters
+            .iter()
+            .map(|pair| {
+                (
+                    pair.0.metadata.name.clone().unwrap_or_default().into(),
+                    pair,
+                )
+            })
+            .collect();
+        {
+            let mut members = self.members.write().unwrap_or_else(PoisonError::into_inner);
+            members.retain(|name, _| named.contains_key(name));
+            for name in named.keys() {
+                members
+                    .entry(name.clone())
+                    .or_insert_with(|| Arc::new(Member::new(name.clone(), self.clock)));
+            }
+        }
+        for (name, (cluster, secret)) in named {
+            let Some(member) = self.get(&name) else {
+                continue;
+            };
+            let in_process = self.in_process.get(&name);
+            member
+                .reconnect(cluster, secret.as_deref(), in_process)
+                .await;
+            member.set_lanes(types, wake);
+        }
+    }
+
+    fn lock(&self) -> std::sync::RwLockReadGuard<'_, BTreeMap<ClusterName, Arc<Member>>> {
+        self.members.read().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,370 @@
+//! The only file that writes members: one step of a plan, in one member.
+//!
+//! # Guarantees
+//! A write starts only if this process holds the Lease for longer than the write may take. Deletes
+//! and releases carry uid and resourceVersion, applies over something carry its uid. What a member
+//! answers is in its cache before the outcome is told.
+//! # Assumptions
+//! The plan is of this member's cache.
+//! # Caveats
+//! A write that was not answered may have been done; the watch tells.
+//!
+//! # Creating without overwriting
+//! A server-side apply with a `resourceVersion` that no object can have creates what is not there,
+//! and is refused with 409 when something is: the generic store compares versions only when it
+//! updates. etcd's first revision is 1 and is the empty store's, so no object ever has version 1.
+
+use super::Member;
+use super::cache::Cache;
+use super::lane::key_of;
+use super::sighting::Sighting;
+use super::takeover::{handed_over, takeover_patch};
+use crate::lease::Leadership;
+use api::FederatedType;
+use federation::{
+    Action, ClusterOutcome, Delete, FIELD_MANAGER, Failure, LABEL_MANAGED, ManagedLabel,
+    MemberError, Observed, Release, Write,
+};
+use kube::api::{
+    DeleteParams, DynamicObject, Patch, PatchParams, Preconditions, PropagationPolicy,
+};
+use kube::{Api, Client};
+use model::ObjectKey;
+use serde_json::{Value, json};
+use std::future::Future;
+use std::time::Duration;
+use tokio::time::timeout;
+
+/// How long a member may take to answer, queueing apart.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(5);
+/// How long a write waits for its turn among the writes to one member.
+const TURN_MAX: Duration = Duration::from_secs(30);
+/// A version that no object has.
+const NO_VERSION: &str = "1";
+
+/// Where a step goes.
+#[derive(Clone, Copy)]
+pub(crate) struct Target<'a> {
+    pub(crate) member: &'a Member,
+    /// What is known of the member's objects of that type.
+    pub(crate) cache: &'a Cache,
+    pub(crate) federated: &'a FederatedType,
+    /// Namespace and name in the member.
+    pub(crate) key: &'a ObjectKey,
+}
+
+/// What a request came to.
+type Answer = Result<(), MemberError>;
+
+/// Does one step. The cache is told when our fields are exact: after a plan's `Nothing`, and after
+/// a write, so that a member's webhook that changes what we wrote makes no endless fight.
+pub(crate) async fn apply(
+    target: Target<'_>,
+    action: &Action,
+    leadership: &Leadership,
+) -> ClusterOutcome {
+    let writing = match action {
+        Action::Nothing => {
+            target.cache.settle(target.key);
+            return ClusterOutcome::Done;
+        }
+        Action::Hold | Action::Tombstone => return ClusterOutcome::Done,
+        writing => writing,
+    };
+    let turn = timeout(TURN_MAX, target.member.turn()).await;
+    let Ok(_turn) = turn else {
+        return ClusterOutcome::Skipped("too many writes to the member are waiting".to_owned());
+    };
+    let Some(client) = target.member.requests() else {
+        return ClusterOutcome::Skipped("there is no connection to the member".to_owned());
+    };
+    if !target.member.breaker.may_ask() {
+        return ClusterOutcome::Skipped(
+            "the member does not answer; it is asked rarely".to_owned(),
+        );
+    }
+    if !leadership.may_write(DEADLINE) {
+        return ClusterOutcome::Skipped("this process is not the leader".to_owned());
+    }
+    let answered = match writing {
+        Action::Create(write) => within(create(target, client, write)).await,
+        Action::Apply(write) => within(apply_over(target, client, write)).await,
+        Action::Delete(delete) => within(remove(target, client, delete)).await,
+        Action::Release(release) => within(let_go(target, client, release)).await,
+        Action::Nothing | Action::Hold | Action::Tombstone => Ok(()),
+    };
+    match &answered {
+        Err(error) if matches!(error.failure, Failure::TimedOut | Failure::Unreachable) => {
+            target.member.breaker.silent();
+        }
+        _ => target.member.breaker.answered(),
+    }
+    match answered {
+        Ok(()) => ClusterOutcome::Done,
+        Err(error) => ClusterOutcome::Failed(error),
+    }
+}
+
+/// Reads one object, whatever the cache says, and tells the cache.
+pub(crate) async fn look(target: Target<'_>) -> Observed {
+    let Some(client) = target.member.requests() else {
+        return Observed::Unknown;
+    };
+    match timeout(DEADLINE, refresh(target, &client)).await {
+        Ok(Ok(())) => target.cache.observe(target.key),
+        _ => Observed::Unknown,
+    }
+}
+
+async fn within(write: impl Future<Output = Answer>) -> Answer {
+    timeout(DEADLINE, write).await.unwrap_or_else(|_| {
+        Err(MemberError {
+            failure: Failure::TimedOut,
+            message: format!("no answer within {} s", DEADLINE.as_secs()),
+        })
+    })
+}
+
+/// Applies an object that must not be there yet.
+async fn create(target: Target<'_>, client: Client, write: &Write) -> Answer {
+    let object = with_preconditions(&write.object, None, Some(NO_VERSION));
+    let parameters = PatchParams::apply(FIELD_MANAGER);
+    match send_apply(target, &client, &parameters, &object).await {
+        Err(error) if error.failure == Failure::Conflict => {
+            // Somebody was first: what is there decides what is planned next.
+            refresh(target, &client).await?;
+            Err(MemberError {
+                failure: Failure::AlreadyExists,
+                message: "an object of that name is there already".to_owned(),
+            })
+        }
+        answer => answer,
+    }
+}
+
+/// Applies over the object that was seen, with force.
+async fn apply_over(target: Target<'_>, client: Client, write: &Write) -> Answer {
+    let mut version = write.precondition.resource_version.clone();
+    if !write.takeover.is_empty() {
+        version = Some(take_over(target, &client, write).await?);
+    }
+    let uid = write.precondition.uid.as_deref();
+    let object = with_preconditions(&write.object, uid, version.as_deref());
+    let parameters = PatchParams::apply(FIELD_MANAGER).force();
+    let answer = send_apply(target, &client, &parameters, &object).await;
+    stale_is_read_again(target, &client, answer).await
+}
+
+/// Makes old managers' Update entries ours; the version that this gave the object.
+async fn take_over(
+    target: Target<'_>,
+    client: &Client,
+    write: &Write,
+) -> Result<String, MemberError> {
+    let api = api(target, client);
+    let name = &target.key.name;
+    let refused = |error: kube::Error| refused(target.federated, &error);
+    let live = api.get(name).await.map_err(refused)?;
+    let wanted = write.precondition.resource_version.as_deref();
+    if wanted.is_some_and(|wanted| live.metadata.resource_version.as_deref() != Some(wanted)) {
+        refresh(target, client).await?;
+        return Err(conflict("the object has changed since it was planned"));
+    }
+    let entries = live.metadata.managed_fields.as_deref().unwrap_or_default();
+    let entries = handed_over(entries, &write.takeover);
+    let version = live.metadata.resource_version.clone().unwrap_or_default();
+    let patch = Patch::Json::<()>(takeover_patch(&entries, &version));
+    let patched = api
+        .patch(name, &PatchParams::default(), &patch)
+        .await
+        .map_err(refused)?;
+    Ok(patched.metadata.resource_version.unwrap_or_default())
+}
+
+async fn remove(target: Target<'_>, client: Client, delete: &Delete) -> Answer {
+    let mut parameters = delete_parameters(delete.options.as_ref())?;
+    parameters.preconditions = Some(Preconditions {
+        uid: Some(delete.uid.clone()),
+        resource_version: Some(delete.resource_version.clone()),
+    });
+    let deleted = api(target, &client)
+        .delete(&target.key.name, &parameters)
+        .await;
+    target.member.note_deletion();
+    let answer = match deleted {
+        // The object, still there with a deletionTimestamp, or a Status: it is gone.
+        Ok(either) => {
+            match either.left() {
+                Some(object) => tell(target, &object),
+                None => drop(target.cache.remove(target.key, 0)),
+            }
+            Ok(())
+        }
+        Err(error) => match refused(target.federated, &error) {
+            gone if gone.failure == Failure::NotFound => {
+                target.cache.remove(target.key, 0);
+                Ok(())
+            }
+            error => Err(error),
+        },
+    };
+    stale_is_read_again(target, &client, answer).await
+}
+
+/// The user's DeleteOptions. Preconditions are ours.
+fn delete_parameters(options: Option<&Value>) -> Result<DeleteParams, MemberError> {
+    let Some(options) = options else {
+        return Ok(DeleteParams::default());
+    };
+    let policy = match options["propagationPolicy"].as_str() {
+        None => None,
+        Some("Background") => Some(PropagationPolicy::Background),
+        Some("Foreground") => Some(PropagationPolicy::Foreground),
+        Some("Orphan") => Some(PropagationPolicy::Orphan),
+        Some(other) => {
+            return Err(MemberError {
+                failure: Failure::Rejected,
+                message: format!(
+                    "propagationPolicy {other:?} of the annotation kubefed.io/deleteoption is not \
+                     Background, Foreground or Orphan"
+                ),
+            });
+        }
+    };
+    let grace = options["gracePeriodSeconds"].as_u64();
+    Ok(DeleteParams {
+        propagation_policy: policy,
+        grace_period_seconds: grace.and_then(|grace| u32::try_from(grace).ok()),
+        ..DeleteParams::default()
+    })
+}
+
+/// Takes our marks off; the patch carries its own preconditions.
+async fn let_go(target: Target<'_>, client: Client, release: &Release) -> Answer {
+    let parameters = PatchParams {
+        field_manager: Some(FIELD_MANAGER.to_owned()),
+        ..PatchParams::default()
+    };
+    let patch = Patch::Merge(&release.patch);
+    let patched = api(target, &client)
+        .patch(&target.key.name, &parameters, &patch)
+        .await;
+    let answer = match patched {
+        Ok(object) => {
+            tell(target, &object);
+            Ok(())
+        }
+        Err(error) => match refused(target.federated, &error) {
+            gone if gone.failure == Failure::NotFound => {
+                target.cache.remove(target.key, 0);
+                Ok(())
+            }
+            error => Err(error),
+        },
+    };
+    stale_is_read_again(target, &client, answer).await
+}
+
+async fn send_apply(
+    target: Target<'_>,
+    client: &Client,
+    parameters: &PatchParams,
+    object: &Value,
+) -> Answer {
+    let api = api(target, client);
+    match api
+        .patch(&target.key.name, parameters, &Patch::Apply(object))
+        .await
+    {
+        Ok(object) => {
+            tell(target, &object);
+            target.cache.settle(target.key);
+            Ok(())
+        }
+        Err(error) => Err(refused(target.federated, &error)),
+    }
+}
+
+/// After a conflict the cache is behind: it is told what is there, so that the next plan is not.
+async fn stale_is_read_again(target: Target<'_>, client: &Client, answer: Answer) -> Answer {
+    if matches!(&answer, Err(error) if error.failure == Failure::Conflict) {
+        refresh(target, client).await?;
+    }
+    answer
+}
+
+async fn refresh(target: Target<'_>, client: &Client) -> Answer {
+    match api(target, client).get_opt(&target.key.name).await {
+        Ok(Some(object)) => tell(target, &object),
+        Ok(None) => drop(target.cache.remove(target.key, 0)),
+        Err(error) => return Err(refused(target.federated, &error)),
+    }
+    Ok(())
+}
+
+fn tell(target: Target<'_>, object: &DynamicObject) {
+    let sighting = Sighting::of(&object.metadata, Some(&object.data));
+    let labels = object.metadata.labels.as_ref();
+    let label = labels
+        .and_then(|labels| labels.get(LABEL_MANAGED))
+        .map(String::as_str);
+    let key = key_of(&object.metadata);
+    match ManagedLabel::from_value(label) {
+        ManagedLabel::True => drop(target.cache.take(&key, sighting)),
+        ManagedLabel::False | ManagedLabel::Absent => target.cache.meet(&key, sighting),
+    }
+}
+
+fn with_preconditions(object: &Value, uid: Option<&str>, version: Option<&str>) -> Value {
+    let mut object = object.clone();
+    for (name, value) in [("uid", uid), ("resourceVersion", version)] {
+        if let Some(value) = value {
+            object["metadata"][name] = json!(value);
+        }
+    }
+    object
+}
+
+fn api(target: Target<'_>, client: &Client) -> Api<DynamicObject> {
+    let resource = &target.federated.target;
+    match target.federated.target_namespaced {
+        true => Api::namespaced_with(client.clone(), &target.key.namespace, resource),
+        false => Api::all_with(client.clone(), resource),
+    }
+}
+
+fn conflict(message: &str) -> MemberError {
+    MemberError {
+        failure: Failure::Conflict,
+        message: message.to_owned(),
+    }
+}
+
+/// What a member said, in our kinds.
+fn refused(federated: &FederatedType, error: &kube::Error) -> MemberError {
+    let kube::Error::Api(status) = error else {
+        return MemberError {
+            failure: Failure::Unreachable,
+            message: error.to_string(),
+        };
+    };
+    let failure = match status.code {
+        400 | 413 | 422 => Failure::Rejected,
+        401 | 403 => Failure::Forbidden,
+        404 => Failure::NotFound,
+        409 => Failure::Conflict,
+        504 => Failure::TimedOut,
+        _ => Failure::Throttled,
+    };
+    // A refusal may quote what it refuses; of a Secret only the fields are told.
+    let is_secret = federated.target.group.is_empty() && federated.target.kind == "Secret";
+    let message = match is_secret {
+        false => status.message.clone(),
+        true => {
+            let causes = status.details.iter().flat_map(|details| &details.causes);
+            let fields: Vec<&str> = causes.map(|cause| cause.field.as_str()).collect();
+            format!("{} {}", status.reason, fields.join(", "))
+        }
+    };
+    MemberError { failure, message }
+}

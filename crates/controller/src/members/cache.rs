@@ -1,0 +1,234 @@
+//! What one member holds of one type, as far as it carries our label.
+//!
+//! # Guarantees
+//! An answer of the member to our own write is known at once, and an older event of the watch does
+//! not take it back: versions are compared as numbers (KEP-5504).
+//! # Assumptions
+//! One lane fills it; writers add what they were answered.
+//! # Caveats
+//! An object without our label is known only if a write met it, and for [`MET_FOR`] only: no watch
+//! tells when it goes.
+
+use super::sighting::Sighting;
+use federation::{Observed, Running};
+use model::ObjectKey;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// How long an object that somebody else made is believed to be there.
+pub(crate) const MET_FOR: Duration = Duration::from_secs(30);
+
+/// See the module.
+#[derive(Default)]
+pub(crate) struct Cache {
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// Whether a first list is complete, so that what is not here is not there.
+    synced: bool,
+    /// Whether the member does not serve the type at all.
+    not_served: bool,
+    objects: HashMap<ObjectKey, Sighting>,
+    /// Objects without our label, met by a write, and until when they are believed.
+    met: HashMap<ObjectKey, (Sighting, Instant)>,
+    /// Keys of the list that is under way.
+    listed: Option<BTreeSet<ObjectKey>>,
+}
+
+/// What an event changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Change {
+    /// Nothing that was not known.
+    None,
+    /// An object that was there.
+    Changed,
+    /// An object that was not.
+    Appeared,
+}
+
+impl Cache {
+    /// What the member holds under a key.
+    pub(crate) fn observe(&self, key: &ObjectKey) -> Observed {
+        let state = self.lock();
+        if let Some(sighting) = state.objects.get(key) {
+            return Observed::Present(Box::new(sighting.live()));
+        }
+        match state.met.get(key) {
+            Some((sighting, until)) if Instant::now() < *until => {
+                Observed::Present(Box::new(sighting.live()))
+            }
+            _ if state.synced => Observed::Absent,
+            _ => Observed::Unknown,
+        }
+    }
+
+    /// What the member runs under a key; an object that is not there runs none.
+    pub(crate) fn running(&self, key: &ObjectKey) -> Running {
+        let state = self.lock();
+        match state.objects.get(key) {
+            Some(sighting) => sighting.running(),
+            None if state.synced => Running::Known {
+                replicas: 0,
+                ready: 0,
+            },
+            None => Running::Unknown,
+        }
+    }
+
+    /// How many objects with our label there are.
+    pub(crate) fn held(&self) -> usize {
+        self.lock().objects.len()
+    }
+
+    /// Whether the member was found not to serve the type.
+    pub(crate) fn is_not_served(&self) -> bool {
+        self.lock().not_served
+    }
+
+    /// A plan found the object to be exactly what was rendered.
+    pub(crate) fn settle(&self, key: &ObjectKey) {
+        if let Some(sighting) = self.lock().objects.get_mut(key) {
+            sighting.settle();
+        }
+    }
+
+    /// The watch, or an answer, shows an object with our label.
+    pub(crate) fn take(&self, key: &ObjectKey, mut seen: Sighting) -> Change {
+        let mut state = self.lock();
+        if let Some(listed) = &mut state.listed {
+            listed.insert(key.clone());
+        }
+        state.met.remove(key);
+        match state.objects.get(key) {
+            None => {
+                state.objects.insert(key.clone(), seen);
+                Change::Appeared
+            }
+            Some(known) if known.uid() == seen.uid() && known.version() >= seen.version() => {
+                Change::None
+            }
+            Some(known) => {
+                seen.learn_from(known);
+                state.objects.insert(key.clone(), seen);
+                Change::Changed
+            }
+        }
+    }
+
+    /// A write met an object without our label.
+    pub(crate) fn meet(&self, key: &ObjectKey, seen: Sighting) {
+        let mut state = self.lock();
+        state.objects.remove(key);
+        state
+            .met
+            .insert(key.clone(), (seen, Instant::now() + MET_FOR));
+    }
+
+    /// The object is gone, or has lost our label. An event that is older than what is known of a
+    /// new object of that name takes nothing away.
+    pub(crate) fn remove(&self, key: &ObjectKey, version: u64) -> Change {
+        let mut state = self.lock();
+        state.met.remove(key);
+        match state.objects.get(key) {
+            Some(known) if known.version() <= version || version == 0 => {
+                state.objects.remove(key);
+                Change::Changed
+            }
+            _ => Change::None,
+        }
+    }
+
+    /// A list begins.
+    pub(crate) fn begin_list(&self) {
+        self.lock().listed = Some(BTreeSet::new());
+    }
+
+    /// A list is complete: what was not in it is gone. The keys of what went.
+    pub(crate) fn end_list(&self) -> Vec<ObjectKey> {
+        let mut state = self.lock();
+        state.synced = true;
+        state.not_served = false;
+        let listed = state.listed.take().unwrap_or_default();
+        let gone: Vec<ObjectKey> = state
+            .objects
+            .keys()
+            .filter(|key| !listed.contains(*key))
+            .cloned()
+            .collect();
+        for key in &gone {
+            state.objects.remove(key);
+        }
+        gone
+    }
+
+    /// The member does not serve the type: nothing of it is there.
+    pub(crate) fn not_served(&self) {
+        let mut state = self.lock();
+        state.not_served = true;
+        state.synced = true;
+        state.objects.clear();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn sighting(uid: &str, version: u64) -> Sighting {
+        let metadata = json!({"uid": uid, "resourceVersion": version.to_string()});
+        Sighting::of(&serde_json::from_value(metadata).unwrap(), None)
+    }
+
+    fn version(cache: &Cache, key: &ObjectKey) -> Option<String> {
+        match cache.observe(key) {
+            Observed::Present(live) => Some(live.resource_version),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn an_older_event_does_not_take_an_answer_back() {
+        let (cache, key) = (Cache::default(), ObjectKey::new("ns", "n"));
+        assert_eq!(cache.observe(&key), Observed::Unknown);
+        assert_eq!(cache.take(&key, sighting("u", 9)), Change::Appeared);
+        assert_eq!(cache.take(&key, sighting("u", 7)), Change::None);
+        assert_eq!(version(&cache, &key).as_deref(), Some("9"));
+        assert_eq!(cache.take(&key, sighting("u", 10)), Change::Changed);
+        assert_eq!(cache.remove(&key, 8), Change::None);
+        assert_eq!(cache.remove(&key, 11), Change::Changed);
+    }
+
+    #[test]
+    fn what_a_list_does_not_name_is_gone() {
+        let cache = Cache::default();
+        let (stays, goes) = (ObjectKey::new("ns", "stays"), ObjectKey::new("ns", "goes"));
+        for key in [&stays, &goes] {
+            cache.take(key, sighting("u", 1));
+        }
+        cache.begin_list();
+        cache.take(&stays, sighting("u", 1));
+        assert_eq!(cache.end_list(), [goes.clone()]);
+        assert_eq!(cache.observe(&goes), Observed::Absent);
+        assert!(version(&cache, &stays).is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_object_of_somebody_else_is_believed_for_a_while() {
+        let (cache, key) = (Cache::default(), ObjectKey::new("ns", "n"));
+        cache.begin_list();
+        cache.end_list();
+        cache.meet(&key, sighting("u", 1));
+        assert!(version(&cache, &key).is_some());
+        tokio::time::advance(MET_FOR).await;
+        assert_eq!(cache.observe(&key), Observed::Absent);
+    }
+}

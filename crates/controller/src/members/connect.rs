@@ -1,0 +1,139 @@
+//! A member's clients: one for writes and reads, one for watches, each with connections of its own.
+//!
+//! An API server allows about a hundred streams a connection (HTTP/2), so that watches and writes
+//! do not share one. kube's own retries are off: they would wait for minutes inside of a request.
+//! Every request has a deadline where it is made; a watch lives on keep-alives instead.
+
+use crate::Error;
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::{BodyExt, combinators::UnsyncBoxBody};
+use hyper_util::client::legacy::{Client as HyperClient, connect::HttpConnector};
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use kube::client::{Body, ConfigExt};
+use kube::{Client, Config};
+use std::time::Duration;
+use tower::util::BoxCloneSyncService;
+use tower::{BoxError, Service, ServiceBuilder, ServiceExt};
+
+/// Until a connection is made or given up.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+/// Between two pings of an HTTP/2 connection, and how long an answer may take: a connection to a
+/// member that vanished is noticed within the sum.
+const KEEP_ALIVE: Duration = Duration::from_secs(5);
+/// Requests in a second that a member is sent at most; API servers answer more with 429.
+const REQUESTS_PER_SECOND: u64 = 2000;
+
+type Answers = BoxCloneSyncService<Request<Body>, Response<AnswerBody>, BoxError>;
+type AnswerBody = UnsyncBoxBody<Bytes, BoxError>;
+
+/// How a member is reached.
+pub enum Access {
+    /// Over the network, with what the KubeFedCluster and its Secret say.
+    Kubeconfig(Box<Config>),
+    /// Inside of this process.
+    InProcess(InProcess),
+}
+
+/// A member's API as a service in this process, such as a router.
+#[derive(Clone)]
+pub struct InProcess {
+    service: Answers,
+}
+
+impl InProcess {
+    /// Takes any service that answers as an API server does.
+    pub fn new<S, B>(service: S) -> Self
+    where
+        S: Service<Request<Body>, Response = Response<B>> + Clone + Send + Sync + 'static,
+        S::Future: Send + 'static,
+        S::Error: Into<BoxError>,
+        B: http_body::Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        Self {
+            service: boxed(service),
+        }
+    }
+}
+
+impl std::fmt::Debug for InProcess {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("InProcess")
+    }
+}
+
+/// A member's clients.
+#[derive(Clone)]
+pub struct Connection {
+    /// For reads and writes.
+    pub requests: Client,
+    /// For watches.
+    pub watches: Client,
+}
+
+/// Makes a member's clients. Nothing is sent yet.
+///
+/// # Errors
+/// [`Error::Malformed`] when certificates or keys do not parse.
+pub fn connect(access: Access) -> Result<Connection, Error> {
+    match access {
+        Access::Kubeconfig(config) => Ok(Connection {
+            requests: limited(remote(&config)?),
+            watches: Client::new(remote(&config)?, config.default_namespace.clone()),
+        }),
+        Access::InProcess(InProcess { service }) => Ok(Connection {
+            requests: limited(service.clone()),
+            watches: Client::new(service, "default"),
+        }),
+    }
+}
+
+fn boxed<S, B>(service: S) -> Answers
+where
+    S: Service<Request<Body>, Response = Response<B>> + Clone + Send + Sync + 'static,
+    S::Future: Send + 'static,
+    S::Error: Into<BoxError>,
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    let unsync =
+        |response: Response<B>| response.map(|body| body.map_err(Into::into).boxed_unsync());
+    BoxCloneSyncService::new(service.map_response(unsync).map_err(Into::into))
+}
+
+fn limited(service: Answers) -> Client {
+    let service = ServiceBuilder::new()
+        .rate_limit(REQUESTS_PER_SECOND, Duration::from_secs(1))
+        .service(service);
+    Client::new(service, "default")
+}
+
+/// HTTP/2 where the member speaks it, else HTTP/1.1.
+fn remote(config: &Config) -> Result<Answers, Error> {
+    let malformed = |error: kube::Error| Error::malformed("spec", error.to_string());
+    let mut connector = HttpConnector::new();
+    connector.enforce_http(false);
+    connector.set_nodelay(true);
+    connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
+    let connector = hyper_rustls::HttpsConnectorBuilder::new()
+        .with_tls_config(config.rustls_client_config().map_err(malformed)?)
+        .https_or_http()
+        .enable_all_versions()
+        .wrap_connector(connector);
+    let client: HyperClient<_, Body> = HyperClient::builder(TokioExecutor::new())
+        .timer(TokioTimer::new())
+        .pool_timer(TokioTimer::new())
+        .http2_adaptive_window(true)
+        .http2_keep_alive_interval(KEEP_ALIVE)
+        .http2_keep_alive_timeout(KEEP_ALIVE)
+        .http2_keep_alive_while_idle(true)
+        .build(connector);
+    let service = ServiceBuilder::new()
+        .layer(config.base_uri_layer())
+        .option_layer(config.auth_layer().map_err(malformed)?)
+        .layer(config.extra_headers_layer().map_err(malformed)?)
+        .map_err(BoxError::from)
+        .service(client);
+    Ok(boxed(service))
+}

@@ -1,0 +1,216 @@
+//! A lane: the watch of one type in one member, filling that pair's cache.
+//!
+//! # Guarantees
+//! A lane that hangs or fails delays no other. It never gives up; waits between attempts are
+//! bounded. Every change of an object wakes the federated object that it belongs to.
+//! # Assumptions
+//! `restart` moves when the member's clients were made anew, and when a member that was away is
+//! back: a watch over a dead connection would otherwise be believed until the system gives it up.
+//! # Caveats
+//! What a member that is away holds may have changed since; every write carries preconditions.
+
+use super::cache::{Cache, Change};
+use super::sighting::Sighting;
+use crate::wake::{NamedType, News, Wake};
+use federation::LABEL_MANAGED;
+use futures::{Stream, StreamExt};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::api::{DynamicObject, PartialObjectMeta};
+use kube::runtime::watcher::{Config, Error as WatchError, Event, watcher};
+use kube::{Api, Client};
+use model::ObjectKey;
+use serde_json::Value;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+/// Waits after a watch failed: the first, doubled up to the last.
+const RETRY_FIRST: Duration = Duration::from_millis(250);
+const RETRY_LAST: Duration = Duration::from_secs(15);
+
+/// How much of an object is watched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Depth {
+    /// Metadata.
+    Metadata,
+    /// All of it, where replicas or the status matter.
+    Whole,
+}
+
+/// See the module.
+pub(crate) struct Lane {
+    pub(crate) cache: Cache,
+    stop: CancellationToken,
+}
+
+/// What a lane needs to run.
+pub(crate) struct LaneOptions {
+    pub(crate) federated: Arc<NamedType>,
+    pub(crate) depth: Depth,
+    /// The member's client for watches; nothing while it cannot be reached at all.
+    pub(crate) client: watch::Receiver<Option<Client>>,
+    pub(crate) restart: watch::Receiver<u64>,
+    pub(crate) wake: Arc<Wake>,
+}
+
+impl Lane {
+    pub(crate) fn start(options: LaneOptions) -> Arc<Self> {
+        let lane = Arc::new(Self {
+            cache: Cache::default(),
+            stop: CancellationToken::new(),
+        });
+        let running = Arc::clone(&lane);
+        tokio::spawn(async move {
+            let stop = running.stop.clone();
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = running.run(options) => {}
+            }
+        });
+        lane
+    }
+
+    pub(crate) fn stop(&self) {
+        self.stop.cancel();
+    }
+
+    async fn run(&self, mut options: LaneOptions) {
+        let mut wait = RETRY_FIRST;
+        loop {
+            options.restart.mark_unchanged();
+            let Some(client) = options.client.borrow_and_update().clone() else {
+                if options.client.changed().await.is_err() {
+                    return;
+                }
+                continue;
+            };
+            let watched = self.watch(client, &options);
+            let mut restart = options.restart.clone();
+            tokio::select! {
+                listed = watched => {
+                    wait = if listed { RETRY_FIRST } else { (wait * 2).min(RETRY_LAST) };
+                    tokio::select! {
+                        () = sleep(wait) => {}
+                        _ = restart.changed() => wait = RETRY_FIRST,
+                    }
+                }
+                changed = restart.changed() => {
+                    if changed.is_err() {
+                        return;
+                    }
+                    wait = RETRY_FIRST;
+                }
+            }
+        }
+    }
+
+    /// Watches until something fails; whether a list was completed before.
+    async fn watch(&self, client: Client, options: &LaneOptions) -> bool {
+        let mut events = events(client, options);
+        let mut listed = false;
+        while let Some(event) = events.next().await {
+            match event {
+                Ok(event) => listed |= self.take(event, options),
+                Err(error) => {
+                    if is_not_found(&error) {
+                        self.cache.not_served();
+                    }
+                    let kind = &options.federated.federated.target.kind;
+                    tracing::debug!(%kind, %error, "watch of a member failed");
+                    return listed;
+                }
+            }
+        }
+        listed
+    }
+
+    fn take(&self, event: Event<Seen>, options: &LaneOptions) -> bool {
+        let wake = |key: &ObjectKey, change: Change| {
+            options.wake.member_object(&options.federated, key, change);
+        };
+        match event {
+            Event::Init => self.cache.begin_list(),
+            Event::InitApply(seen) | Event::Apply(seen) => {
+                let change = self.cache.take(&seen.key, seen.sighting);
+                wake(&seen.key, change);
+            }
+            Event::Delete(seen) => {
+                let change = self.cache.remove(&seen.key, seen.sighting.version());
+                wake(&seen.key, change);
+            }
+            Event::InitDone => {
+                for key in self.cache.end_list() {
+                    wake(&key, Change::Changed);
+                }
+                options
+                    .wake
+                    .tell(News::LaneSynced(options.federated.name.to_string()));
+                return true;
+            }
+        }
+        false
+    }
+}
+
+/// An object of an event.
+struct Seen {
+    key: ObjectKey,
+    sighting: Sighting,
+}
+
+impl Seen {
+    fn of(metadata: &ObjectMeta, rest: Option<&Value>) -> Self {
+        Self {
+            key: key_of(metadata),
+            sighting: Sighting::of(metadata, rest),
+        }
+    }
+}
+
+/// Namespace and name.
+pub(crate) fn key_of(metadata: &ObjectMeta) -> ObjectKey {
+    ObjectKey::new(
+        metadata.namespace.as_deref().unwrap_or_default(),
+        metadata.name.as_deref().unwrap_or_default(),
+    )
+}
+
+type Events = Pin<Box<dyn Stream<Item = Result<Event<Seen>, WatchError>> + Send>>;
+
+fn events(client: Client, options: &LaneOptions) -> Events {
+    let resource = &options.federated.federated.target;
+    let config = Config::default().labels(&format!("{LABEL_MANAGED}=true"));
+    match options.depth {
+        Depth::Metadata => {
+            let read = |object: PartialObjectMeta<DynamicObject>| Seen::of(&object.metadata, None);
+            let api = Api::<PartialObjectMeta<DynamicObject>>::all_with(client, resource);
+            Box::pin(watcher(api, config).map(move |event| Ok(map(event?, read))))
+        }
+        Depth::Whole => {
+            let read = |object: DynamicObject| Seen::of(&object.metadata, Some(&object.data));
+            let api = Api::<DynamicObject>::all_with(client, resource);
+            Box::pin(watcher(api, config).map(move |event| Ok(map(event?, read))))
+        }
+    }
+}
+
+fn map<K>(event: Event<K>, read: impl Fn(K) -> Seen) -> Event<Seen> {
+    match event {
+        Event::Apply(object) => Event::Apply(read(object)),
+        Event::Delete(object) => Event::Delete(read(object)),
+        Event::Init => Event::Init,
+        Event::InitApply(object) => Event::InitApply(read(object)),
+        Event::InitDone => Event::InitDone,
+    }
+}
+
+/// Whether the API server does not know the type.
+fn is_not_found(error: &WatchError) -> bool {
+    let (WatchError::InitialListFailed(error) | WatchError::WatchStartFailed(error)) = error else {
+        return false;
+    };
+    matches!(error, kube::Error::Api(status) if status.code == 404)
+}

@@ -1,0 +1,265 @@
+//! The first room: a plan's input, from caches only.
+
+use crate::context::Context;
+use crate::host::TypeCache;
+use crate::settings::Settings;
+use crate::wake::{FederatedKey, target_key};
+use api::{ConfigScope, FederatedSpec, FederatedType, KubeFedCluster, read_spec};
+use federation::{
+    ClusterFacts, DividedReplicas, FINALIZER, FederatedObject, FinalizerState, Host,
+    NamespacePlacement, Observed, Options, PlanInput, Readiness, Scope, TargetType, TypeServed,
+};
+use kube::ResourceExt;
+use kube::api::DynamicObject;
+use model::{ClusterName, ObjectKey};
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// What the caches say of a federated object.
+pub(crate) enum Reading {
+    /// It is not there.
+    Gone,
+    /// Something that the plan depends on is not known yet; it wakes the object when it is.
+    NotYet(&'static str),
+    /// Its spec does not read.
+    Malformed(Box<(Read, api::Error)>),
+    /// All that a plan needs.
+    Input(Box<Read>),
+}
+
+/// A federated object and the input of its plan.
+pub(crate) struct Read {
+    pub(crate) object: Arc<DynamicObject>,
+    pub(crate) input: PlanInput,
+}
+
+/// Reads a federated object and everything that its plan depends on.
+pub(crate) async fn plan_input(context: &Context, key: &FederatedKey) -> Reading {
+    let Some(cache) = context.type_cache(&key.type_name) else {
+        return Reading::Gone;
+    };
+    let Some(object) = cache.get(&key.object) else {
+        return Reading::Gone;
+    };
+    let Some(host_uid) = context.host_uid.get() else {
+        return Reading::NotYet("the host's uid is not known");
+    };
+    let settings = context.settings();
+    let namespace = match namespace(context, &settings, &cache, &key.object).await {
+        Ok(namespace) => namespace,
+        Err(why) => return Reading::NotYet(why),
+    };
+    let deleted = object.metadata.deletion_timestamp.is_some();
+    let (spec, error) = match read_spec(&object.data["spec"]) {
+        Ok(spec) => (spec, None),
+        // What is deleted goes, whatever its spec says.
+        Err(error) => (FederatedSpec::default(), Some(error).filter(|_| !deleted)),
+    };
+    let federated = &cache.named.federated;
+    let division = match division(context, federated, &key.object) {
+        Ok(division) => division,
+        Err(why) if !deleted => return Reading::NotYet(why),
+        Err(_) => None,
+    };
+    let clusters = clusters(context, &key.type_name, host_uid);
+    let target = target_key(federated, &key.object);
+    let input = PlanInput {
+        object: identity(context, federated, &object),
+        target: target_type(federated, target.clone()),
+        intent: spec.intent,
+        options: Options {
+            retain_replicas: spec.retain_replicas,
+            adoption: settings.adoption,
+            deletion_grace_secs: settings.deletion_grace_secs,
+        },
+        host: Host {
+            uid: host_uid.clone(),
+            ..Host::default()
+        },
+        namespace,
+        division,
+        observed: observed(context, &key.type_name, &target, &clusters),
+        recorded: recorded(&object),
+        brake: clusters
+            .keys()
+            .filter_map(|name| Some((name.clone(), context.members.get(name)?.brake())))
+            .collect(),
+        clusters,
+    };
+    let read = Read { object, input };
+    match error {
+        None => Reading::Input(Box::new(read)),
+        Some(error) => Reading::Malformed(Box::new((read, error))),
+    }
+}
+
+/// What each member holds of the target, from its cache.
+pub(crate) fn observed(
+    context: &Context,
+    type_name: &str,
+    target: &ObjectKey,
+    clusters: &BTreeMap<ClusterName, ClusterFacts>,
+) -> BTreeMap<ClusterName, Observed> {
+    let lanes = clusters.keys().filter_map(|name| {
+        let lane = context.members.get(name)?.lane(type_name)?;
+        Some((name.clone(), lane.cache.observe(target)))
+    });
+    lanes.collect()
+}
+
+/// Every registered member, as far as planning cares.
+pub(crate) fn clusters(
+    context: &Context,
+    type_name: &str,
+    host_uid: &str,
+) -> BTreeMap<ClusterName, ClusterFacts> {
+    let clusters = context.host.clusters.state();
+    let facts = clusters.iter().map(|cluster| {
+        let name: ClusterName = cluster.name_any().into();
+        let member = context.members.get(&name);
+        let lane = member.as_ref().and_then(|member| member.lane(type_name));
+        let not_served = lane.is_some_and(|lane| lane.cache.is_not_served());
+        let identity = member.as_ref().and_then(|member| member.identity());
+        let facts = ClusterFacts {
+            is_host: identity.as_deref() == Some(host_uid),
+            serves_type: match not_served {
+                true => TypeServed::No,
+                false => TypeServed::Yes,
+            },
+            ..standing(cluster)
+        };
+        (name, facts)
+    });
+    facts.collect()
+}
+
+/// What a KubeFedCluster says of its member.
+pub(crate) fn standing(cluster: &KubeFedCluster) -> ClusterFacts {
+    let place = cluster.place().ok();
+    let conditions = cluster
+        .status
+        .as_ref()
+        .map(|status| status.conditions.as_slice());
+    let conditions = conditions.unwrap_or_default();
+    let unwell = conditions.iter().find(|condition| {
+        matches!(condition.r#type.as_str(), "Offline" | "ConfigMalformed")
+            && condition.status == "True"
+    });
+    let not_ready = api::find_condition(conditions, "Ready").filter(|ready| ready.status != "True");
+    let readiness = match unwell.or(not_ready) {
+        _ if cluster.is_ready() => Readiness::Ready,
+        None => Readiness::Unknown,
+        Some(condition) => Readiness::NotReady(condition.message.clone().unwrap_or_default()),
+    };
+    ClusterFacts {
+        labels: cluster.metadata.labels.clone().unwrap_or_default(),
+        region: place.as_ref().and_then(|place| place.region.clone()),
+        city: place.as_ref().and_then(|place| place.city.clone()),
+        zones: place.map(|place| place.zones).unwrap_or_default(),
+        readiness,
+        ..ClusterFacts::default()
+    }
+}
+
+/// Where the namespace of an object is federated to.
+pub(crate) async fn namespace(
+    context: &Context,
+    settings: &Settings,
+    cache: &TypeCache,
+    object: &ObjectKey,
+) -> Result<NamespacePlacement, &'static str> {
+    if !cache.named.federated.target_namespaced || settings.scope == ConfigScope::Namespaced {
+        return Ok(NamespacePlacement::NotNeeded);
+    }
+    let Some(namespaces) = context.namespaces() else {
+        return Ok(NamespacePlacement::NotFederated);
+    };
+    if !namespaces.is_ready().await {
+        return Err("the FederatedNamespaces are not listed yet");
+    }
+    let key = ObjectKey::new(&object.namespace, &object.namespace);
+    let federated = namespaces.get(&key);
+    let living = federated.filter(|object| object.metadata.deletion_timestamp.is_none());
+    let spec = living.and_then(|object| read_spec(&object.data["spec"]).ok());
+    Ok(match spec {
+        None => NamespacePlacement::NotFederated,
+        Some(spec) => NamespacePlacement::Placed(spec.intent.placement),
+    })
+}
+
+/// The division, when a preference targets the object.
+fn division(
+    context: &Context,
+    federated: &FederatedType,
+    object: &ObjectKey,
+) -> Result<Option<BTreeMap<ClusterName, DividedReplicas>>, &'static str> {
+    let preference = context.host.preference(object);
+    let targets = preference.is_some_and(|preference| {
+        preference.spec.target_kind == federated.federated.kind
+            && preference.metadata.deletion_timestamp.is_none()
+    });
+    if !targets {
+        return Ok(None);
+    }
+    let division = context.divisions.get(object);
+    division
+        .map(Some)
+        .ok_or("the scheduling preference is not planned yet")
+}
+
+fn identity(
+    context: &Context,
+    federated: &FederatedType,
+    object: &DynamicObject,
+) -> FederatedObject {
+    let metadata = &object.metadata;
+    let has_finalizer = object
+        .finalizers()
+        .iter()
+        .any(|finalizer| finalizer == FINALIZER);
+    let deleted = metadata.deletion_timestamp.as_ref();
+    FederatedObject {
+        kind: federated.federated.kind.clone(),
+        uid: metadata.uid.clone().unwrap_or_default(),
+        generation: metadata.generation.unwrap_or(0),
+        annotations: metadata.annotations.clone().unwrap_or_default(),
+        finalizer: match has_finalizer {
+            true => FinalizerState::Present,
+            false => FinalizerState::Absent,
+        },
+        deleted_for_secs: deleted.map(|at| {
+            let secs = context.clock.now().as_second() - at.0.as_second();
+            u64::try_from(secs).unwrap_or(0)
+        }),
+    }
+}
+
+fn target_type(federated: &FederatedType, key: ObjectKey) -> TargetType {
+    TargetType {
+        group: federated.target.group.clone(),
+        version: federated.target.version.clone(),
+        kind: federated.target.kind.clone(),
+        plural: federated.target.plural.clone(),
+        scope: match federated.target_namespaced {
+            true => Scope::Namespaced,
+            false => Scope::Cluster,
+        },
+        key,
+    }
+}
+
+/// The clusters of the status: what may still hold the object.
+fn recorded(object: &DynamicObject) -> BTreeSet<ClusterName> {
+    let clusters = object.data["status"]["clusters"].as_array();
+    let names = clusters
+        .into_iter()
+        .flatten()
+        .filter_map(|cluster| cluster["name"].as_str());
+    names.map(ClusterName::from).collect()
+}
+
+/// `status` of a federated object as it is on the host.
+pub(crate) fn status(object: &DynamicObject) -> &Value {
+    &object.data["status"]
+}

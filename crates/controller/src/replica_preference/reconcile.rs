@@ -1,0 +1,436 @@
+//! The reconciler of scheduling preferences: read → plan → division, events, status.
+//!
+//! # Guarantees
+//! One task owns the [`PreferenceBook`] and plans; a preference is planned again whenever something
+//! that it depends on changes, and when its plan said that time alone would change it. Statuses are
+//! written by others, so that a slow host delays no plan.
+//! # Assumptions
+//! Standbys plan too: their divisions are warm, and nothing of theirs is written.
+//! # Caveats
+//! Health, reports and the fleet concern every preference: then all are planned, once each.
+
+use super::{
+    Clocks, ClusterView, HeardReport, PlannedPreference, PreferenceBook, PreferenceFacts,
+    SteeredService, TargetView,
+};
+use crate::cluster_health::Health;
+use crate::context::Context;
+use crate::divisions::{Changed, Division};
+use crate::events::{About, Tone};
+use crate::fleet;
+use crate::host::TypeCache;
+use crate::queue::Queue;
+use crate::read;
+use crate::status::Written;
+use crate::wake::{News, target_key};
+use api::{ReplicaSchedulingPreference, ReplicaSchedulingPreferenceStatus, read_spec};
+use federation::{
+    ANNOTATION_FAILOVER_RELEASED, Intent, NamespacePlacement, PreferenceEvent, PreferenceEventKind,
+    Running,
+};
+use kube::ResourceExt;
+use model::{ClusterName, ObjectKey};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use steering::REPORT_LIFE_MILLIS;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+/// Statuses that are written at once.
+const STATUS_WRITERS: usize = 8;
+/// Until something that could not be read, or a status that was not written, is tried again.
+const RETRY: Duration = Duration::from_secs(2);
+
+/// Plans every preference until `stop`.
+pub(crate) async fn run_preferences(
+    context: Arc<Context>,
+    health: Arc<Health>,
+    stop: CancellationToken,
+) {
+    let reconciler = Arc::new(Reconciler {
+        context,
+        health,
+        keys: Queue::new(),
+        statuses: Queue::new(),
+        wanted: Mutex::default(),
+    });
+    for _ in 0..STATUS_WRITERS {
+        let (reconciler, stop) = (Arc::clone(&reconciler), stop.clone());
+        tokio::spawn(async move {
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = reconciler.write_statuses() => {}
+            }
+        });
+    }
+    tokio::select! {
+        () = stop.cancelled() => {}
+        () = reconciler.listen() => {}
+        () = reconciler.plan_all() => {}
+    }
+}
+
+struct Reconciler {
+    context: Arc<Context>,
+    health: Arc<Health>,
+    keys: Queue<ObjectKey>,
+    statuses: Queue<ObjectKey>,
+    /// The newest status of each preference that is to be written.
+    wanted: Mutex<HashMap<ObjectKey, ReplicaSchedulingPreferenceStatus>>,
+}
+
+impl Reconciler {
+    /// Turns news into keys.
+    async fn listen(&self) {
+        let mut news = self.context.wake.listen();
+        let mut health = self.health.changes();
+        self.look_at_all();
+        loop {
+            let told = tokio::select! {
+                told = news.recv() => told,
+                changed = health.changed() => match changed {
+                    Ok(()) => Ok(News::Report),
+                    Err(_) => return,
+                },
+            };
+            match told {
+                Ok(News::Preference(key)) => self.keys.add(key),
+                Ok(News::Federated(key) | News::MemberObject(key)) => {
+                    if self.context.host.preference(&key.object).is_some() {
+                        self.keys.add(key.object);
+                    }
+                }
+                Ok(
+                    News::Fleet
+                    | News::Report
+                    | News::GlobalService(_)
+                    | News::LaneSynced(_)
+                    | News::FederatedNamespace(_),
+                )
+                | Err(RecvError::Lagged(_)) => self.look_at_all(),
+                Ok(News::MemberNamespace(_) | News::Zone(_) | News::Tombstone) => {}
+                Err(RecvError::Closed) => return,
+            }
+        }
+    }
+
+    fn look_at_all(&self) {
+        for preference in self.context.host.preferences.state() {
+            self.keys.add(crate::members::key_of(&preference.metadata));
+        }
+    }
+
+    async fn plan_all(&self) {
+        let mut desk = Desk::default();
+        loop {
+            let key = self.keys.next().await;
+            let again = self.plan(&mut desk, &key).await;
+            self.keys.done(&key);
+            if let Some(again) = again {
+                self.keys.add_at(key, again);
+            }
+        }
+    }
+
+    /// Plans one preference; when to do so again.
+    async fn plan(&self, desk: &mut Desk, key: &ObjectKey) -> Option<Instant> {
+        let context = &self.context;
+        let preference = context
+            .host
+            .preference(key)
+            .filter(|preference| preference.metadata.deletion_timestamp.is_none());
+        let Some(preference) = preference else {
+            desk.book.forget(key);
+            self.set_division(key, None);
+            return None;
+        };
+        let target = match self.target(&preference, key).await {
+            Ok(target) => target,
+            Err(why) => {
+                tracing::debug!(preference = %key, why, "not planned yet");
+                return Some(Instant::now() + RETRY);
+            }
+        };
+        let planned = self.plan_now(desk, &preference, target.as_ref());
+        let division = target.is_some().then(|| planned.plan.division());
+        self.set_division(key, division);
+        for event in &planned.plan.events {
+            self.tell(&preference, event);
+        }
+        self.want(key, planned.status);
+        let wake = planned.plan.wake_at_millis?;
+        let wait = wake.saturating_sub(self.health.now_millis());
+        Some(Instant::now() + Duration::from_millis(wait))
+    }
+
+    fn plan_now(
+        &self,
+        desk: &mut Desk,
+        preference: &ReplicaSchedulingPreference,
+        target: Option<&Target>,
+    ) -> PlannedPreference {
+        let context = &self.context;
+        let now = self.health.now_millis();
+        let settings = context.settings();
+        let config = context.host.config();
+        let clusters = self.clusters(target);
+        let facts = PreferenceFacts {
+            preference,
+            target: target.map(Target::view),
+            clusters: &clusters,
+            reports: &desk.heard(context, now),
+            services: &self.services(),
+            host_domain: host_domain(&clusters),
+            released: config
+                .as_ref()
+                .and_then(|config| config.annotations().get(ANNOTATION_FAILOVER_RELEASED))
+                .map(String::as_str),
+        };
+        let clocks = Clocks {
+            monotonic_millis: now,
+            wall_secs: context.clock.now().as_second(),
+        };
+        desk.book.plan(&facts, &settings, clocks)
+    }
+
+    /// The federated object whose replicas are divided, unless there is none.
+    async fn target(
+        &self,
+        preference: &ReplicaSchedulingPreference,
+        key: &ObjectKey,
+    ) -> Result<Option<Target>, &'static str> {
+        let context = &self.context;
+        let Some(cache) = context.type_of_kind(&preference.spec.target_kind) else {
+            return Ok(None);
+        };
+        if !cache.is_ready().await {
+            return Err("its target's kind is not listed yet");
+        }
+        let Some(object) = cache.get(key) else {
+            return Ok(None);
+        };
+        let Ok(spec) = read_spec(&object.data["spec"]) else {
+            return Ok(None);
+        };
+        let settings = context.settings();
+        let namespace = read::namespace(context, &settings, &cache, key).await?;
+        Ok(Some(Target {
+            annotations: object.annotations().clone(),
+            intent: spec.intent,
+            namespace,
+            key: target_key(&cache.named.federated, key),
+            cache,
+        }))
+    }
+
+    /// Every member, with what it runs of the target.
+    fn clusters(&self, target: Option<&Target>) -> BTreeMap<ClusterName, ClusterView> {
+        let context = &self.context;
+        let type_name = target.map(|target| Arc::clone(&target.cache.named.name));
+        let host_uid = context
+            .host_uid
+            .get()
+            .map(String::as_str)
+            .unwrap_or_default();
+        let facts = read::clusters(context, type_name.as_deref().unwrap_or_default(), host_uid);
+        facts
+            .into_iter()
+            .map(|(name, facts)| {
+                let running = target
+                    .and_then(|target| {
+                        let lane = context.members.get(&name)?.lane(&target.cache.named.name)?;
+                        Some(lane.cache.running(&target.key))
+                    })
+                    .unwrap_or(Running::Unknown);
+                let view = ClusterView {
+                    failure_domain: failure_domain(&name, &facts),
+                    api: self.health.api(&name),
+                    running,
+                    capacity: None,
+                    facts,
+                };
+                (name, view)
+            })
+            .collect()
+    }
+
+    /// GlobalServices with the selector of the FederatedService that they steer.
+    fn services(&self) -> Vec<SteeredService> {
+        let Some(cache) = self.context.type_of_kind("FederatedService") else {
+            return Vec::new();
+        };
+        let services = self.context.host.global_services.state();
+        let steered = services.iter().filter_map(|service| {
+            let key = crate::members::key_of(&service.metadata);
+            let source = service.spec.endpoints.service.as_ref()?;
+            let federated = cache.get(&ObjectKey::new(&key.namespace, &source.name))?;
+            let selector = federated.data.pointer("/spec/template/spec/selector")?;
+            let selector = serde_json::from_value(selector.clone()).ok()?;
+            Some(SteeredService { key, selector })
+        });
+        steered.collect()
+    }
+
+    /// Gives a division to who applies it; the federated object is planned anew when it changed.
+    fn set_division(&self, key: &ObjectKey, division: Option<Division>) {
+        if self.context.divisions.set(key, division) == Changed::Yes {
+            fleet::wake_target(&self.context, key);
+        }
+    }
+
+    fn tell(&self, preference: &ReplicaSchedulingPreference, event: &PreferenceEvent) {
+        let about = About {
+            api_version: "scheduling.kubefed.io/v1alpha1".to_owned(),
+            kind: "ReplicaSchedulingPreference".to_owned(),
+            namespace: preference.namespace().unwrap_or_default(),
+            name: preference.name_any(),
+            uid: preference.uid().unwrap_or_default(),
+        };
+        let tone = match event.kind {
+            PreferenceEventKind::FailbackStarted
+            | PreferenceEventKind::FailbackDone
+            | PreferenceEventKind::FailoverReleased => Tone::Normal,
+            PreferenceEventKind::Failover
+            | PreferenceEventKind::FailoverWithheld
+            | PreferenceEventKind::FailoverBraked => Tone::Warning,
+        };
+        tracing::info!(preference = %preference.name_any(), kind = ?event.kind, "{}", event.message);
+        self.context
+            .events
+            .tell(&about, tone, &format!("{:?}", event.kind), &event.message);
+    }
+
+    fn want(&self, key: &ObjectKey, status: ReplicaSchedulingPreferenceStatus) {
+        let mut wanted = self.wanted.lock().unwrap_or_else(PoisonError::into_inner);
+        wanted.insert(key.clone(), status);
+        self.statuses.add(key.clone());
+    }
+
+    async fn write_statuses(&self) {
+        loop {
+            let key = self.statuses.next().await;
+            let again = self.write_status(&key).await;
+            self.statuses.done(&key);
+            if let Some(again) = again {
+                self.statuses.add_at(key, again);
+            }
+        }
+    }
+
+    /// Writes the newest status of a preference; when to try again.
+    async fn write_status(&self, key: &ObjectKey) -> Option<Instant> {
+        let newest = {
+            let wanted = self.wanted.lock().unwrap_or_else(PoisonError::into_inner);
+            wanted.get(key).cloned()
+        };
+        let (status, preference) = (newest?, self.context.host.preference(key));
+        let Some(preference) = preference else {
+            self.wanted
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .remove(key);
+            return None;
+        };
+        match self
+            .context
+            .statuses
+            .write_typed(preference.as_ref(), &status)
+            .await
+        {
+            Ok(Written::Current) => None,
+            Ok(Written::Later(at)) => Some(at),
+            Err(error) => {
+                tracing::debug!(preference = %key, %error, "status not written");
+                Some(Instant::now() + RETRY)
+            }
+        }
+    }
+}
+
+/// The federated object, read.
+struct Target {
+    cache: Arc<TypeCache>,
+    /// Namespace and name in the members.
+    key: ObjectKey,
+    intent: Intent,
+    annotations: BTreeMap<String, String>,
+    namespace: NamespacePlacement,
+}
+
+impl Target {
+    fn view(&self) -> TargetView<'_> {
+        let target = &self.cache.named.federated.target;
+        TargetView {
+            group: &target.group,
+            kind: &target.kind,
+            intent: &self.intent,
+            annotations: &self.annotations,
+            namespace: &self.namespace,
+        }
+    }
+}
+
+/// What the planning task keeps.
+#[derive(Default)]
+struct Desk {
+    book: PreferenceBook,
+    /// Per observer, the report's own time when it last changed, and when that was noticed.
+    heard: BTreeMap<String, (i64, u64)>,
+}
+
+impl Desk {
+    /// The reports, each with when this process noticed that it was written. One that is old when
+    /// it is first seen is not taken for fresh.
+    fn heard(&mut self, context: &Context, now_millis: u64) -> Vec<HeardReport> {
+        let reports = context.host.reports.state();
+        let present: Vec<String> = reports.iter().map(|report| report.name_any()).collect();
+        self.heard.retain(|name, _| present.contains(name));
+        let wall = i64::try_from(context.clock.millis()).unwrap_or(i64::MAX);
+        let mut all = Vec::new();
+        for report in reports {
+            let at = report.spec.at_millis;
+            let heard = self.heard.get(&report.name_any()).copied();
+            let noticed = match heard {
+                Some((before, noticed)) if before == at => Some(noticed),
+                Some(_) => Some(now_millis),
+                None => is_fresh(at, wall).then_some(now_millis),
+            };
+            let Some(noticed) = noticed else {
+                continue;
+            };
+            self.heard.insert(report.name_any(), (at, noticed));
+            if let Ok(value) = report.read() {
+                all.push(HeardReport {
+                    report: value,
+                    heard_at_millis: noticed,
+                });
+            }
+        }
+        all
+    }
+}
+
+fn is_fresh(at_millis: i64, wall_millis: i64) -> bool {
+    wall_millis.abs_diff(at_millis) <= REPORT_LIFE_MILLIS
+}
+
+/// The domain of the member that is the host itself, where there is one.
+fn host_domain(clusters: &BTreeMap<ClusterName, ClusterView>) -> Option<&str> {
+    let host = clusters.values().find(|view| view.facts.is_host)?;
+    Some(&host.failure_domain)
+}
+
+/// City, else region, else the member by itself.
+fn failure_domain(name: &ClusterName, facts: &federation::ClusterFacts) -> String {
+    let place = model::ClusterPlace {
+        name: name.clone(),
+        labels: BTreeMap::new(),
+        region: facts.region.clone(),
+        city: facts.city.clone(),
+        zones: Vec::new(),
+        location: None,
+    };
+    place.failure_domain()
+}

@@ -1,0 +1,44 @@
+//! The status of the KubeFedConfig: what is in force, what it costs, what is not obeyed.
+
+use crate::context::Context;
+use crate::settings::read_settings;
+use crate::wake::News;
+use api::KubeFedConfigStatus;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::time::sleep;
+
+/// Until a status that was not written is tried again.
+const RETRY: Duration = Duration::from_secs(10);
+
+/// Keeps the status of the settings for as long as the process runs.
+pub(crate) async fn tell_settings(context: Arc<Context>) {
+    let mut news = context.wake.listen();
+    loop {
+        if context.leadership.leads() {
+            write(&context).await;
+        }
+        tokio::select! {
+            () = sleep(RETRY) => {}
+            told = news.recv() => match told {
+                Ok(News::Fleet) | Err(RecvError::Lagged(_)) => {}
+                Ok(_) => continue,
+                Err(RecvError::Closed) => return,
+            },
+        }
+    }
+}
+
+async fn write(context: &Context) {
+    let Some(config) = context.host.config() else {
+        return;
+    };
+    let status = KubeFedConfigStatus {
+        observed_generation: config.metadata.generation.unwrap_or_default(),
+        conditions: read_settings(Some(&config)).conditions,
+    };
+    if let Err(error) = context.statuses.write_typed(config.as_ref(), &status).await {
+        tracing::debug!(%error, "the status of the settings was not written");
+    }
+}

@@ -1,0 +1,310 @@
+//! The only file that writes statuses on the host.
+//!
+//! # Guarantees
+//! Nothing is written that says the same as what is there, times apart. One object's status is
+//! written at most once in [`BETWEEN_WRITES`]. A write starts only while this process leads.
+//! # Assumptions
+//! One reconciler per object and kind of status.
+//! # Caveats
+//! What another process wrote in between is overwritten: there is one leader.
+
+use crate::Error;
+use crate::clock::WallClock;
+use crate::lease::Leadership;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kube::api::{Api, DynamicObject, Patch, PatchParams};
+use kube::core::ApiResource;
+use kube::{Client, Resource};
+use serde::Serialize;
+use serde_json::{Value, json};
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::time::{Instant, timeout};
+
+/// Between two writes of one object's status.
+pub(crate) const BETWEEN_WRITES: Duration = Duration::from_secs(1);
+/// How long the host may take.
+const DEADLINE: Duration = Duration::from_secs(5);
+/// Objects whose last write is remembered; those written longest ago are forgotten first.
+const REMEMBERED_MAX: usize = 200_000;
+/// The field manager of statuses.
+const STATUS_MANAGER: &str = "meridian-status";
+
+/// What became of a status.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Written {
+    /// It says what it should.
+    Current,
+    /// It was written too lately; again at that time.
+    Later(Instant),
+}
+
+/// See the module.
+pub(crate) struct Statuses {
+    client: Client,
+    leadership: Leadership,
+    clock: WallClock,
+    last: Mutex<HashMap<String, Last>>,
+}
+
+struct Last {
+    at: Instant,
+    /// What was written, times apart.
+    says: Value,
+    /// The version that the write gave the object: a cache that is older does not know of it.
+    version: u64,
+}
+
+/// An object whose status is written.
+pub(crate) struct Subject<'a> {
+    pub(crate) resource: &'a ApiResource,
+    pub(crate) namespace: Option<&'a str>,
+    pub(crate) name: &'a str,
+    pub(crate) uid: &'a str,
+    /// The version that the cache holds.
+    pub(crate) version: &'a str,
+    /// The status that the cache holds.
+    pub(crate) current: &'a Value,
+}
+
+impl Statuses {
+    pub(crate) fn new(client: Client, leadership: Leadership, clock: WallClock) -> Self {
+        Self {
+            client,
+            leadership,
+            clock,
+            last: Mutex::default(),
+        }
+    }
+
+    /// Makes the status of a typed object say this.
+    pub(crate) async fn write_typed<K>(
+        &self,
+        object: &K,
+        status: &impl Serialize,
+    ) -> Result<Written, Error>
+    where
+        K: Resource<DynamicType = ()> + Serialize,
+    {
+        let resource = ApiResource::erase::<K>(&());
+        let value = serde_json::to_value(object).unwrap_or_default();
+        let metadata = object.meta();
+        let subject = Subject {
+            resource: &resource,
+            namespace: metadata.namespace.as_deref(),
+            name: metadata.name.as_deref().unwrap_or_default(),
+            uid: metadata.uid.as_deref().unwrap_or_default(),
+            version: metadata.resource_version.as_deref().unwrap_or_default(),
+            current: &value["status"],
+        };
+        let wanted = serde_json::to_value(status).unwrap_or_default();
+        self.write(subject, wanted).await
+    }
+
+    /// Makes a status say this. Conditions get their times here: a transition when the status
+    /// changed, and an update where KubeFed has one.
+    pub(crate) async fn write(
+        &self,
+        subject: Subject<'_>,
+        mut wanted: Value,
+    ) -> Result<Written, Error> {
+        let says = without_times(&wanted);
+        if let Some(written) = self.known(&subject, &says) {
+            return Ok(written);
+        }
+        if !self.leadership.may_write(DEADLINE) {
+            return Err(Error::NotLeading);
+        }
+        date_conditions(&mut wanted, subject.current, &self.clock.time());
+        forget_absent(&mut wanted, subject.current);
+        let patch = json!({"metadata": {"uid": subject.uid}, "status": wanted});
+        let api: Api<DynamicObject> = match subject.namespace {
+            Some(namespace) => {
+                Api::namespaced_with(self.client.clone(), namespace, subject.resource)
+            }
+            None => Api::all_with(self.client.clone(), subject.resource),
+        };
+        let parameters = PatchParams {
+            field_manager: Some(STATUS_MANAGER.to_owned()),
+            ..PatchParams::default()
+        };
+        let patch = Patch::Merge(&patch);
+        let write = api.patch_status(subject.name, &parameters, &patch);
+        let object = timeout(DEADLINE, write)
+            .await
+            .map_err(|_| Error::HostTimedOut)??;
+        let version = number(
+            object
+                .metadata
+                .resource_version
+                .as_deref()
+                .unwrap_or_default(),
+        );
+        self.remember(
+            subject.uid,
+            Last {
+                at: Instant::now(),
+                says,
+                version,
+            },
+        );
+        Ok(Written::Current)
+    }
+
+    /// What can be told without a write.
+    fn known(&self, subject: &Subject<'_>, says: &Value) -> Option<Written> {
+        let last = self.lock();
+        let last = last.get(subject.uid);
+        let behind = last.is_some_and(|last| number(subject.version) < last.version);
+        let same = match last.filter(|_| behind) {
+            Some(last) => last.says == *says,
+            None => without_times(subject.current) == *says,
+        };
+        if same {
+            return Some(Written::Current);
+        }
+        let next = last.map(|last| last.at + BETWEEN_WRITES)?;
+        (Instant::now() < next).then_some(Written::Later(next))
+    }
+
+    fn remember(&self, uid: &str, written: Last) {
+        let mut last = self.lock();
+        if last.len() >= REMEMBERED_MAX {
+            let old = written.at - BETWEEN_WRITES;
+            last.retain(|_, last| last.at >= old);
+        }
+        last.insert(uid.to_owned(), written);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Last>> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn number(version: &str) -> u64 {
+    version.parse().unwrap_or(0)
+}
+
+const TIMES: [&str; 3] = ["lastTransitionTime", "lastUpdateTime", "lastProbeTime"];
+
+/// What a status says: without times, empty texts, empty lists and nulls, which are all nothing.
+fn without_times(status: &Value) -> Value {
+    match status {
+        Value::Object(fields) => {
+            let told = fields
+                .iter()
+                .filter(|(name, _)| !TIMES.contains(&name.as_str()))
+                .map(|(name, value)| (name.clone(), without_times(value)))
+                .filter(|(_, value)| !is_nothing(value));
+            // Sorted, since the host's order of fields is its own.
+            let sorted: std::collections::BTreeMap<_, _> = told.collect();
+            sorted.into_iter().collect()
+        }
+        Value::Array(items) => items.iter().map(without_times).collect(),
+        other => other.clone(),
+    }
+}
+
+fn is_nothing(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::String(text) => text.is_empty(),
+        Value::Array(items) => items.is_empty(),
+        Value::Object(fields) => fields.is_empty(),
+        Value::Bool(_) | Value::Number(_) => false,
+    }
+}
+
+/// A merge patch keeps what it does not name: what is no longer said is named as null.
+fn forget_absent(wanted: &mut Value, current: &Value) {
+    let (Some(wanted), Some(current)) = (wanted.as_object_mut(), current.as_object()) else {
+        return;
+    };
+    for name in current.keys() {
+        if !wanted.contains_key(name) {
+            wanted.insert(name.clone(), Value::Null);
+        }
+    }
+}
+
+/// Dates conditions that have no times of their own.
+fn date_conditions(wanted: &mut Value, current: &Value, now: &Time) {
+    let now = serde_json::to_value(now).unwrap_or_default();
+    let changed = without_times(&wanted["clusters"]) != without_times(&current["clusters"]);
+    let before = current["conditions"]
+        .as_array()
+        .cloned()
+        .unwrap_or_default();
+    for condition in wanted["conditions"].as_array_mut().into_iter().flatten() {
+        let before = before
+            .iter()
+            .find(|before| before["type"] == condition["type"]);
+        let same = before.filter(|before| {
+            before["status"] == condition["status"]
+                && text(&before["reason"]) == text(&condition["reason"])
+        });
+        if condition["lastTransitionTime"].is_null() {
+            let since = same.map(|same| same["lastTransitionTime"].clone());
+            condition["lastTransitionTime"] = since
+                .filter(|since| !since.is_null())
+                .unwrap_or_else(|| now.clone());
+        }
+        // KubeFed: when something was last propagated, or failed to be.
+        if condition["type"] == "Propagation" {
+            let since = same
+                .filter(|_| !changed)
+                .map(|same| same["lastUpdateTime"].clone());
+            condition["lastUpdateTime"] = since
+                .filter(|since| !since.is_null())
+                .unwrap_or_else(|| now.clone());
+        }
+    }
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn time(second: i64) -> Time {
+        Time(k8s_openapi::jiff::Timestamp::from_second(second).unwrap())
+    }
+
+    #[test]
+    fn times_and_nothings_say_nothing() {
+        let written = json!({"conditions": [{"type": "Propagation", "status": "True", "reason": "",
+            "lastUpdateTime": "2026-01-01T00:00:00Z"}], "clusters": []});
+        let plain = json!({"conditions": [{"status": "True", "type": "Propagation"}]});
+        assert_eq!(without_times(&written), without_times(&plain));
+    }
+
+    #[test]
+    fn a_transition_is_dated_when_the_status_changes_and_an_update_when_clusters_do() {
+        let condition = json!({"type": "Propagation", "status": "True"});
+        let mut first = json!({"conditions": [condition], "clusters": [{"name": "a"}]});
+        date_conditions(&mut first, &Value::Null, &time(1));
+        let mut second = json!({"conditions": [condition], "clusters": [{"name": "b"}]});
+        date_conditions(&mut second, &first, &time(2));
+        let dated = &second["conditions"][0];
+        assert_eq!(dated["lastTransitionTime"], "1970-01-01T00:00:01Z");
+        assert_eq!(dated["lastUpdateTime"], "1970-01-01T00:00:02Z");
+        let mut failed = json!({"conditions": [{"type": "Propagation", "status": "False",
+            "reason": "CheckClusters"}]});
+        date_conditions(&mut failed, &second, &time(3));
+        assert_eq!(
+            failed["conditions"][0]["lastTransitionTime"],
+            "1970-01-01T00:00:03Z"
+        );
+    }
+
+    #[test]
+    fn what_is_no_longer_said_is_taken_back() {
+        let mut wanted = json!({"conditions": []});
+        forget_absent(&mut wanted, &json!({"clusters": [1], "conditions": [1]}));
+        assert_eq!(wanted, json!({"conditions": [], "clusters": null}));
+    }
+}

@@ -1,0 +1,84 @@
+//! FederatedTypeConfigs: which types are watched, on the host and in members, from now on.
+//!
+//! A type that is disabled, or whose FederatedTypeConfig or CRD vanished, is watched no more and
+//! reconciled no more: what it propagated stays. Absence is never a reason to delete.
+
+use crate::context::Context;
+use crate::host::TypeCache;
+use crate::wake::NamedType;
+use api::{ControllerStatus, FederatedTypeConfig, FederatedTypeConfigStatus, Switch};
+use kube::ResourceExt;
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError};
+
+/// Starts and stops caches as the FederatedTypeConfigs say; the types that run.
+pub(crate) fn update(context: &Context) -> BTreeMap<String, Arc<NamedType>> {
+    let wanted = wanted(context);
+    let mut types = context
+        .types
+        .write()
+        .unwrap_or_else(PoisonError::into_inner);
+    types.retain(|name, cache| wanted.get(name) == Some(&cache.named));
+    for (name, named) in &wanted {
+        types.entry(name.clone()).or_insert_with(|| {
+            tracing::info!(%name, "federating a type");
+            Arc::new(context.host.start_type(named.clone(), &context.wake))
+        });
+    }
+    running(&types)
+}
+
+fn running(types: &BTreeMap<String, Arc<TypeCache>>) -> BTreeMap<String, Arc<NamedType>> {
+    types
+        .iter()
+        .map(|(name, cache)| (name.clone(), Arc::new(cache.named.clone())))
+        .collect()
+}
+
+fn wanted(context: &Context) -> BTreeMap<String, NamedType> {
+    let configs = context.host.type_configs.state();
+    let enabled = configs.iter().filter(|config| is_enabled(config));
+    let named = enabled.filter_map(|config| {
+        let name = config.name_any();
+        match config.read() {
+            Ok(federated) => {
+                let named = NamedType {
+                    name: name.as_str().into(),
+                    federated,
+                };
+                Some((name, named))
+            }
+            Err(error) => {
+                tracing::warn!(%name, %error, "a FederatedTypeConfig does not read");
+                None
+            }
+        }
+    });
+    named.collect()
+}
+
+fn is_enabled(config: &FederatedTypeConfig) -> bool {
+    config.spec.propagation == Switch::Enabled && config.metadata.deletion_timestamp.is_none()
+}
+
+/// Makes each FederatedTypeConfig's status say whether its type runs.
+pub(crate) async fn write_statuses(context: &Context) {
+    for config in context.host.type_configs.state() {
+        let cache = context.type_cache(&config.name_any());
+        let word = |runs: bool| match runs {
+            true => ControllerStatus::Running,
+            false => ControllerStatus::NotRunning,
+        };
+        let collects = cache
+            .as_ref()
+            .is_some_and(|cache| cache.named.federated.collects_status);
+        let status = FederatedTypeConfigStatus {
+            observed_generation: config.metadata.generation.unwrap_or(0),
+            propagation_controller: word(cache.is_some()),
+            status_controller: config.spec.status_collection.map(|_| word(collects)),
+        };
+        if let Err(error) = context.statuses.write_typed(config.as_ref(), &status).await {
+            tracing::debug!(name = config.name_any(), %error, "status of a FederatedTypeConfig");
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! Who has to look again when something changed: the queues, and what feeds them.
+
+use crate::members::Change;
+use crate::queue::Queue;
+use api::FederatedType;
+use model::ObjectKey;
+use std::sync::Arc;
+use tokio::sync::{Notify, broadcast};
+
+/// A federated object: the name of its FederatedTypeConfig, and its own.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct FederatedKey {
+    /// `deployments.apps`.
+    pub(crate) type_name: Arc<str>,
+    /// Namespace and name on the host.
+    pub(crate) object: ObjectKey,
+}
+
+/// How many news a slow listener may be behind; who is further behind is told so and looks at all.
+const NEWS_MAX: usize = 4096;
+
+/// Something that more than one listener wants to know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum News {
+    /// An object of a type appeared, changed or went, in some member.
+    MemberObject(FederatedKey),
+    /// A namespace appeared in a member: what waited for it can go on.
+    MemberNamespace(ObjectKey),
+    /// A lane has a complete list of a type, by the name of its FederatedTypeConfig.
+    LaneSynced(String),
+    /// A federated object on the host changed.
+    Federated(FederatedKey),
+    /// A FederatedNamespace changed.
+    FederatedNamespace(ObjectKey),
+    /// A KubeFedCluster, a Secret, a FederatedTypeConfig or the settings changed.
+    Fleet,
+    /// A ReplicaSchedulingPreference changed.
+    Preference(ObjectKey),
+    /// A GlobalService changed.
+    GlobalService(ObjectKey),
+    /// A Zone changed.
+    Zone(ObjectKey),
+    /// A ProbeReport changed.
+    Report,
+    /// A MemberTombstone changed.
+    Tombstone,
+}
+
+/// See the module.
+pub(crate) struct Wake {
+    /// Federated objects to reconcile.
+    pub(crate) objects: Queue<FederatedKey>,
+    /// The set of members, clients or lanes may have to change.
+    pub(crate) fleet: Notify,
+    news: broadcast::Sender<News>,
+}
+
+impl Wake {
+    pub(crate) fn new() -> Self {
+        Self {
+            objects: Queue::new(),
+            fleet: Notify::new(),
+            news: broadcast::channel(NEWS_MAX).0,
+        }
+    }
+
+    /// Everything that happens from now on.
+    pub(crate) fn listen(&self) -> broadcast::Receiver<News> {
+        self.news.subscribe()
+    }
+
+    /// Tells all listeners.
+    pub(crate) fn tell(&self, news: News) {
+        if news == News::Fleet {
+            self.fleet.notify_one();
+        }
+        // Nobody listens before the reconcilers run; then everything is looked at anyway.
+        drop(self.news.send(news));
+    }
+
+    /// A federated object on the host changed.
+    pub(crate) fn federated_object(&self, federated: &NamedType, object: ObjectKey) {
+        if federated.federated.is_namespace() {
+            self.tell(News::FederatedNamespace(object.clone()));
+        }
+        let key = FederatedKey {
+            type_name: Arc::clone(&federated.name),
+            object,
+        };
+        self.objects.add(key.clone());
+        self.tell(News::Federated(key));
+    }
+
+    /// An object in a member changed.
+    pub(crate) fn member_object(&self, federated: &NamedType, key: &ObjectKey, change: Change) {
+        if change == Change::None {
+            return;
+        }
+        let is_namespace = federated.federated.is_namespace();
+        if is_namespace && change == Change::Appeared {
+            self.tell(News::MemberNamespace(key.clone()));
+        }
+        let key = FederatedKey {
+            type_name: Arc::clone(&federated.name),
+            object: federated_key(&federated.federated, key),
+        };
+        self.objects.add(key.clone());
+        self.tell(News::MemberObject(key));
+    }
+}
+
+/// A federated type with the name of its FederatedTypeConfig.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct NamedType {
+    pub(crate) name: Arc<str>,
+    pub(crate) federated: FederatedType,
+}
+
+/// The federated object's key for a target's: a FederatedNamespace lives in its own namespace.
+pub(crate) fn federated_key(federated: &FederatedType, target: &ObjectKey) -> ObjectKey {
+    match federated.is_namespace() {
+        true => ObjectKey::new(&target.name, &target.name),
+        false => target.clone(),
+    }
+}
+
+/// The target's key for a federated object's.
+pub(crate) fn target_key(federated: &FederatedType, object: &ObjectKey) -> ObjectKey {
+    match federated.target_namespaced {
+        true => object.clone(),
+        false => ObjectKey::new("", &object.name),
+    }
+}

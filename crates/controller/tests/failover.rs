@@ -1,0 +1,297 @@
+//! A federated Deployment with a scheduling preference over members in this process, under
+//! tokio's paused clock: what a member's failure and return do to replicas.
+
+use kube::api::{Api, DynamicObject, PostParams};
+use kube::core::{ApiResource, GroupVersionKind};
+use kube::{Client, ResourceExt};
+use meridian_controller::{Controller, ControllerOptions, InProcess, WallClock};
+use pocketkube::cluster::ClusterOptions;
+use pocketkube::workloads::Workloads;
+use pocketkube::{ApiState, Clock, Cluster, DataPlaneState};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+
+const SYSTEM: &str = "kube-federation-system";
+/// Members with their cities.
+const MEMBERS: [(&str, &str); 3] = [
+    ("beijing-a", "beijing"),
+    ("beijing-b", "beijing"),
+    ("frankfurt", "frankfurt"),
+];
+
+struct World {
+    host: Client,
+    members: BTreeMap<&'static str, (Cluster, Workloads)>,
+    stop: CancellationToken,
+}
+
+impl World {
+    /// Three ready members that run nine replicas, three each.
+    async fn start(settings: Value) -> Self {
+        let began = "2026-01-01T00:00:00Z".parse().expect("a time");
+        let clock = Clock::following_tokio(began);
+        let cluster = |name: &str, seed| {
+            Cluster::in_process(ClusterOptions {
+                clock,
+                seed: Some(seed),
+                ..ClusterOptions::named(name)
+            })
+        };
+        let host = cluster("host", 1);
+        let members: BTreeMap<&str, (Cluster, Workloads)> = MEMBERS
+            .iter()
+            .zip(2..)
+            .map(|((name, _), seed)| {
+                let member = cluster(name, seed);
+                let workloads = member.start_workloads().expect("members have workloads");
+                (*name, (member, workloads))
+            })
+            .collect();
+        let world = Self {
+            host: Client::new(host.router(), "default"),
+            members,
+            stop: CancellationToken::new(),
+        };
+        world.furnish(settings).await;
+        world.begin().await;
+        world.pass(15_000).await;
+        world
+    }
+
+    /// The host's objects.
+    async fn furnish(&self, settings: Value) {
+        for crd in api::crds() {
+            self.create(
+                "apiextensions.k8s.io/v1",
+                "CustomResourceDefinition",
+                json!(crd),
+            )
+            .await;
+        }
+        for namespace in [SYSTEM, "shop"] {
+            self.create("v1", "Namespace", json!({"metadata": {"name": namespace}}))
+                .await;
+        }
+        for config in api::federated_type_configs(SYSTEM) {
+            self.create(
+                "core.kubefed.io/v1beta1",
+                "FederatedTypeConfig",
+                json!(config),
+            )
+            .await;
+        }
+        self.create(
+            "core.kubefed.io/v1beta1",
+            "KubeFedConfig",
+            json!({"metadata": {"name": "kubefed", "namespace": SYSTEM}, "spec": settings}),
+        )
+        .await;
+        for (name, city) in MEMBERS {
+            let secret = json!({"metadata": {"name": name, "namespace": SYSTEM}});
+            self.create("v1", "Secret", secret).await;
+            let member = json!({"metadata": {"name": name, "namespace": SYSTEM}, "spec": {
+                "apiEndpoint": format!("https://{name}.invalid"), "secretRef": {"name": name},
+                "city": city}});
+            self.create("core.kubefed.io/v1beta1", "KubeFedCluster", member)
+                .await;
+        }
+        let shop = |name: &str| json!({"name": name, "namespace": "shop"});
+        let types = "types.kubefed.io/v1beta1";
+        let everywhere = json!({"clusterSelector": {}});
+        self.create(
+            types,
+            "FederatedNamespace",
+            json!({"metadata": shop("shop"), "spec": {"placement": everywhere}}),
+        )
+        .await;
+        let labels = json!({"app": "web"});
+        let template = json!({"spec": {"selector": {"matchLabels": labels}, "template": {
+            "metadata": {"labels": labels},
+            "spec": {"containers": [{"name": "web", "image": "web:1"}]}}}});
+        self.create(
+            types,
+            "FederatedDeployment",
+            json!({"metadata": shop("web"),
+                "spec": {"template": template, "placement": everywhere}}),
+        )
+        .await;
+        self.create(
+            "scheduling.kubefed.io/v1alpha1",
+            "ReplicaSchedulingPreference",
+            json!({"metadata": shop("web"),
+                "spec": {"targetKind": "FederatedDeployment", "totalReplicas": 9}}),
+        )
+        .await;
+    }
+
+    async fn begin(&self) {
+        let began = "2026-01-01T00:00:00Z".parse().expect("a time");
+        let in_process = self
+            .members
+            .iter()
+            .map(|(name, (member, _))| ((*name).into(), InProcess::new(member.router())))
+            .collect();
+        let options = ControllerOptions {
+            client: self.host.clone(),
+            system_namespace: SYSTEM.to_owned(),
+            identity: "test".to_owned(),
+            in_process,
+            clock: WallClock::following_tokio(began),
+            lease_times: None,
+        };
+        let controller = Controller::new(options, self.stop.clone())
+            .await
+            .expect("a host");
+        tokio::spawn(controller.run());
+    }
+
+    fn api(&self, api_version: &str, kind: &str, namespace: Option<&str>) -> Api<DynamicObject> {
+        let (group, version) = api_version.rsplit_once('/').unwrap_or(("", api_version));
+        let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, kind));
+        match namespace {
+            Some(namespace) => Api::namespaced_with(self.host.clone(), namespace, &resource),
+            None => Api::all_with(self.host.clone(), &resource),
+        }
+    }
+
+    async fn create(&self, api_version: &str, kind: &str, mut object: Value) {
+        object["apiVersion"] = json!(api_version);
+        object["kind"] = json!(kind);
+        let object: DynamicObject = serde_json::from_value(object).expect("an object");
+        let namespace = object.namespace();
+        let api = self.api(api_version, kind, namespace.as_deref());
+        let made = api.create(&PostParams::default(), &object).await;
+        made.unwrap_or_else(|error| panic!("{kind} {}: {error}", object.name_any()));
+    }
+
+    /// Lets time pass; all that is due in it happens.
+    async fn pass(&self, millis: u64) {
+        tokio::time::sleep(Duration::from_millis(millis)).await;
+    }
+
+    /// `spec.replicas` and `status.readyReplicas` of the Deployment in a member, whatever its
+    /// faults.
+    fn running(&self, member: &str) -> (i64, i64) {
+        let (cluster, _) = &self.members[member];
+        let resource = cluster.resource("apps/v1", "Deployment").expect("served");
+        let deployments = cluster.list(&resource, Some("shop"));
+        let number = |field: &str| deployments.first()?.value().pointer(field)?.as_i64();
+        let replicas = number("/spec/replicas").unwrap_or(-1);
+        (replicas, number("/status/readyReplicas").unwrap_or(0))
+    }
+
+    fn all_running(&self) -> Vec<(i64, i64)> {
+        MEMBERS.iter().map(|(name, _)| self.running(name)).collect()
+    }
+
+    fn faults(&self, member: &str, api: ApiState, data_plane: DataPlaneState) {
+        let faults = self.members[member].0.faults();
+        faults.set_api(api);
+        faults.set_data_plane(data_plane);
+    }
+
+    /// The preference's status: replicas and phase per cluster.
+    async fn status(&self) -> Vec<(String, i64, String)> {
+        let api = self.api(
+            "scheduling.kubefed.io/v1alpha1",
+            "ReplicaSchedulingPreference",
+            Some("shop"),
+        );
+        let preference = api.get("web").await.expect("the preference");
+        let clusters = preference.data["status"]["clusters"].as_array().cloned();
+        clusters
+            .unwrap_or_default()
+            .iter()
+            .map(|cluster| {
+                let text = |field: &str| cluster[field].as_str().unwrap_or_default().to_owned();
+                (
+                    text("name"),
+                    cluster["replicas"].as_i64().unwrap_or(-1),
+                    text("phase"),
+                )
+            })
+            .collect()
+    }
+
+    async fn ready_condition(&self, member: &str) -> Vec<(String, String)> {
+        let api = self.api("core.kubefed.io/v1beta1", "KubeFedCluster", Some(SYSTEM));
+        let cluster = api.get(member).await.expect("the member");
+        let conditions = cluster.data["status"]["conditions"].as_array().cloned();
+        conditions
+            .unwrap_or_default()
+            .iter()
+            .map(|condition| {
+                let text = |field: &str| condition[field].as_str().unwrap_or_default().to_owned();
+                (text("type"), text("status"))
+            })
+            .collect()
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+/// Nobody probes endpoints in this world, so that data planes are unknown.
+fn fast() -> Value {
+    json!({"failover": {"unknownAfterSeconds": 5}, "failback": {"stableSeconds": 5}})
+}
+
+#[tokio::test(start_paused = true)]
+async fn replicas_are_divided_over_ready_members() {
+    let world = World::start(json!({})).await;
+    assert_eq!(world.all_running(), [(3, 3), (3, 3), (3, 3)]);
+    let status = world.status().await;
+    assert_eq!(
+        status.iter().map(|(_, replicas, _)| *replicas).sum::<i64>(),
+        9
+    );
+    let ready = ("Ready".to_owned(), "True".to_owned());
+    assert_eq!(world.ready_condition("frankfurt").await, [ready]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hang_is_noticed_and_moves_nothing_before_its_time() {
+    let world = World::start(json!({})).await;
+    world.faults("frankfurt", ApiState::Hung, DataPlaneState::Up);
+    world.pass(15_000).await;
+    let offline = ("Offline".to_owned(), "True".to_owned());
+    assert_eq!(world.ready_condition("frankfurt").await, [offline]);
+    world.pass(30_000).await;
+    world.faults("frankfurt", ApiState::Up, DataPlaneState::Up);
+    world.pass(20_000).await;
+    assert_eq!(world.all_running(), [(3, 3), (3, 3), (3, 3)]);
+    let ready = ("Ready".to_owned(), "True".to_owned());
+    assert_eq!(world.ready_condition("frankfurt").await, [ready]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dead_members_replicas_move_and_return() {
+    let world = World::start(fast()).await;
+    world.faults("beijing-a", ApiState::Down, DataPlaneState::Down);
+    world.pass(8_000 + 5_000 + 3_000).await;
+    let (others, lost) = (world.all_running(), world.status().await[0].clone());
+    assert_eq!(others[1].1 + others[2].1, 9, "{others:?}");
+    assert_eq!((lost.1, lost.2.as_str()), (0, "Evacuated"));
+
+    world.faults("beijing-a", ApiState::Up, DataPlaneState::Up);
+    let mut least = i64::MAX;
+    for _ in 0..400 {
+        world.pass(100).await;
+        let ready: i64 = world.all_running().iter().map(|(_, ready)| ready).sum();
+        least = least.min(ready);
+    }
+    assert_eq!(world.all_running(), [(3, 3), (3, 3), (3, 3)]);
+    assert!(least >= 9, "at one time only {least} were ready");
+    assert!(
+        world
+            .status()
+            .await
+            .iter()
+            .all(|(_, _, phase)| phase.is_empty())
+    );
+}
