@@ -19,7 +19,10 @@ pub(super) struct Difference {
 
 /// Compares two objects of one schema.
 pub(super) fn compare(schema: &Schema, old: &Value, new: &Value) -> Difference {
-    let mut walk = Walk { at: Vec::new(), found: Difference::default() };
+    let mut walk = Walk {
+        at: Vec::new(),
+        found: Difference::default(),
+    };
     walk.both(Some(schema), Some(old), Some(new));
     walk.found
 }
@@ -48,7 +51,10 @@ struct Walk {
 impl Walk {
     fn both(&mut self, schema: Option<&Schema>, old: Option<&Value>, new: Option<&Value>) {
         let nothing = Value::Null;
-        let shaped = new.filter(|value| !value.is_null()).or(old).unwrap_or(&nothing);
+        let shaped = new
+            .filter(|value| !value.is_null())
+            .or(old)
+            .unwrap_or(&nothing);
         let how = match (old, new) {
             // A value that changed from one form to another is a leaf that was modified.
             (Some(before), Some(after)) if !before.is_null() && !after.is_null() => {
@@ -89,13 +95,23 @@ impl Walk {
     }
 
     fn maps(&mut self, schema: Option<&Schema>, old: Option<&Value>, new: Option<&Value>) {
-        let (before, after) = (old.and_then(Value::as_object), new.and_then(Value::as_object));
+        let (before, after) = (
+            old.and_then(Value::as_object),
+            new.and_then(Value::as_object),
+        );
         let first = before.into_iter().flatten().map(|(name, _)| name);
         let is_new = |name: &&String| before.is_none_or(|fields| !fields.contains_key(*name));
-        let second = after.into_iter().flatten().map(|(name, _)| name).filter(is_new);
+        let second = after
+            .into_iter()
+            .flatten()
+            .map(|(name, _)| name)
+            .filter(is_new);
         for name in first.chain(second) {
             self.at.push(Element::Field(name.clone()));
-            let (was, is) = (before.and_then(|f| f.get(name)), after.and_then(|f| f.get(name)));
+            let (was, is) = (
+                before.and_then(|f| f.get(name)),
+                after.and_then(|f| f.get(name)),
+            );
             self.both(field(schema, name), was, is);
             self.at.pop();
         }
@@ -145,7 +161,9 @@ impl Walk {
 fn grouped<'a>(merge: &Merge, value: Option<&'a Value>) -> Vec<(Element, Vec<&'a Value>)> {
     let mut groups: Vec<(Element, Vec<&Value>)> = Vec::new();
     for value in value.and_then(Value::as_array).into_iter().flatten() {
-        let Some(element) = identity(merge, value) else { continue };
+        let Some(element) = identity(merge, value) else {
+            continue;
+        };
         match groups.iter_mut().find(|(other, _)| *other == element) {
             Some((_, same)) => same.push(value),
             None => groups.push((element, vec![value])),

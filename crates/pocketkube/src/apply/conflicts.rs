@@ -6,7 +6,7 @@ use crate::status::{Cause, Details, Status};
 
 /// 409: which fields of which managers would be taken. Entries come with the fields in question.
 pub(super) fn conflict(mut taken: Vec<(Entry, FieldSet)>) -> Status {
-    taken.sort_by(|(left, _), (right, _)| shown(left).cmp(&shown(right)));
+    taken.sort_by_key(|(entry, _)| shown(entry));
     let mut causes = Vec::new();
     for (entry, fields) in &taken {
         for path in fields.paths() {
@@ -16,11 +16,26 @@ pub(super) fn conflict(mut taken: Vec<(Entry, FieldSet)>) -> Status {
         }
     }
     let message = match causes.as_slice() {
-        [only] => format!("Apply failed with 1 conflict: {}: {}", only.message, only.field),
-        many => format!("Apply failed with {} conflicts: {}", many.len(), listed(&taken)),
+        [only] => format!(
+            "Apply failed with 1 conflict: {}: {}",
+            only.message, only.field
+        ),
+        many => format!(
+            "Apply failed with {} conflicts: {}",
+            many.len(),
+            listed(&taken)
+        ),
     };
-    let details = Details { causes, ..Details::default() };
-    Status { code: 409, reason: "Conflict", message, details: Some(Box::new(details)) }
+    let details = Details {
+        causes,
+        ..Details::default()
+    };
+    Status {
+        code: 409,
+        reason: "Conflict",
+        message,
+        details: Some(Box::new(details)),
+    }
 }
 
 /// Each manager on a line of its own, with its fields below.

@@ -97,7 +97,10 @@ pub(super) fn entries(object: &Value) -> Option<Vec<Entry>> {
 
 /// Whether a client asks to forget all managers: `[]` or `[{}]`.
 pub(super) fn is_reset(object: &Value) -> bool {
-    match object["metadata"]["managedFields"].as_array().map(Vec::as_slice) {
+    match object["metadata"]["managedFields"]
+        .as_array()
+        .map(Vec::as_slice)
+    {
         Some([]) => true,
         Some([only]) => only.as_object().is_some_and(Map::is_empty),
         _ => false,
@@ -120,7 +123,9 @@ pub(super) fn write(object: &mut Value, mut entries: Vec<Entry>) {
         };
         key(left).cmp(&key(right))
     });
-    let Some(meta) = object.get_mut("metadata").and_then(Value::as_object_mut) else { return };
+    let Some(meta) = object.get_mut("metadata").and_then(Value::as_object_mut) else {
+        return;
+    };
     if entries.is_empty() {
         meta.shift_remove("managedFields");
         return;
@@ -143,13 +148,13 @@ fn cap(entries: &mut Vec<Entry>) {
         }
         !is_updater(entry)
     });
-    updaters.sort_by(|left, right| {
-        (&left.time, &left.manager).cmp(&(&right.time, &right.manager))
-    });
+    updaters.sort_by(|left, right| (&left.time, &left.manager).cmp(&(&right.time, &right.manager)));
     let mut length = updaters.len();
     let mut kept: Vec<Entry> = Vec::new();
     for entry in updaters {
-        let same = kept.iter_mut().find(|first| first.api_version == entry.api_version);
+        let same = kept
+            .iter_mut()
+            .find(|first| first.api_version == entry.api_version);
         match same {
             Some(first) if length > UPDATERS_MAX => {
                 first.manager = ANCIENT.to_owned();

@@ -22,11 +22,17 @@ fn both(
     wanted: Option<&Value>,
     at: &str,
 ) -> Result<Option<Value>, String> {
-    let Some(after) = wanted else { return Ok(live.cloned()) };
+    let Some(after) = wanted else {
+        return Ok(live.cloned());
+    };
     if is_hollow(live) && is_hollow(wanted) {
         return Ok(Some(after.clone()));
     }
-    let shaped = if after.is_null() { live.unwrap_or(after) } else { after };
+    let shaped = if after.is_null() {
+        live.unwrap_or(after)
+    } else {
+        after
+    };
     match form(schema, shaped) {
         Form::Leaf => Ok(Some(after.clone())),
         Form::Map => {
@@ -42,7 +48,9 @@ fn both(
             Ok((!result.is_empty()).then_some(Value::Object(result)))
         }
         Form::List(merge) => {
-            let before = live.and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+            let before = live
+                .and_then(Value::as_array)
+                .map_or(&[][..], Vec::as_slice);
             let after = after.as_array().map_or(&[][..], Vec::as_slice);
             let merged = lists(schema, merge, before, after, at)?;
             Ok((!merged.is_empty()).then_some(Value::Array(merged)))
@@ -68,7 +76,12 @@ fn lists(
     while l < left.len() || r < right.len() {
         let take = |element: &Element, index: usize| {
             let was = position(element).map(|place| &live[place]);
-            both(items(schema), was, Some(&wanted[index]), &format!("{at}{element}"))
+            both(
+                items(schema),
+                was,
+                Some(&wanted[index]),
+                &format!("{at}{element}"),
+            )
         };
         if let (Some(here), true) = (left.get(l).and_then(Option::as_ref), r < right.len()) {
             if *here == right[r] {

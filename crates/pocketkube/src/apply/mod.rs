@@ -19,6 +19,8 @@ mod update;
 mod walk;
 
 #[cfg(test)]
+mod laws;
+#[cfg(test)]
 mod tests;
 
 pub use managed::Operation;

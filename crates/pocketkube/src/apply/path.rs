@@ -42,7 +42,9 @@ impl Element {
         match kind {
             "f" => Some(Self::Field(rest.to_owned())),
             "k" => {
-                let Value::Object(keys) = serde_json::from_str(rest).ok()? else { return None };
+                let Value::Object(keys) = serde_json::from_str(rest).ok()? else {
+                    return None;
+                };
                 let mut keys: Vec<(String, Value)> = keys.into_iter().collect();
                 keys.sort_by(|left, right| left.0.cmp(&right.0));
                 Some(Self::Key(keys))
@@ -69,8 +71,10 @@ impl fmt::Display for Element {
         match self {
             Self::Field(name) => write!(out, ".{name}"),
             Self::Key(keys) => {
-                let shown: Vec<String> =
-                    keys.iter().map(|(name, value)| format!("{name}={value}")).collect();
+                let shown: Vec<String> = keys
+                    .iter()
+                    .map(|(name, value)| format!("{name}={value}"))
+                    .collect();
                 write!(out, "[{}]", shown.join(","))
             }
             Self::Value(value) => write!(out, "[={value}]"),
@@ -120,13 +124,18 @@ fn compare_values(left: &Value, right: &Value) -> Ordering {
     match (left, right) {
         (Value::Number(a), Value::Number(b)) => match (a.as_i64(), b.as_i64()) {
             (Some(a), Some(b)) => a.cmp(&b),
-            _ => a.as_f64().unwrap_or(0.0).total_cmp(&b.as_f64().unwrap_or(0.0)),
+            _ => a
+                .as_f64()
+                .unwrap_or(0.0)
+                .total_cmp(&b.as_f64().unwrap_or(0.0)),
         },
         (Value::String(a), Value::String(b)) => a.cmp(b),
         (Value::Bool(a), Value::Bool(b)) => a.cmp(b),
         (Value::Array(a), Value::Array(b)) => {
             let pairs = a.iter().zip(b).map(|(x, y)| compare_values(x, y));
-            pairs.fold(Ordering::Equal, Ordering::then).then(a.len().cmp(&b.len()))
+            pairs
+                .fold(Ordering::Equal, Ordering::then)
+                .then(a.len().cmp(&b.len()))
         }
         (Value::Object(_), Value::Object(_)) => left.to_string().cmp(&right.to_string()),
         _ => rank(left).cmp(&rank(right)),

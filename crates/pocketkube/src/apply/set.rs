@@ -33,7 +33,10 @@ impl FieldSet {
         match path {
             [] => false,
             [last] => self.members.contains(last),
-            [first, rest @ ..] => self.children.get(first).is_some_and(|set| set.contains(rest)),
+            [first, rest @ ..] => self
+                .children
+                .get(first)
+                .is_some_and(|set| set.contains(rest)),
         }
     }
 
@@ -60,7 +63,10 @@ impl FieldSet {
             let both = set.intersection(other.children.get(element)?);
             (!both.is_empty()).then(|| (element.clone(), both))
         });
-        Self { members, children: common.collect() }
+        Self {
+            members,
+            children: common.collect(),
+        }
     }
 
     /// Paths of this one that the other does not have.
@@ -74,7 +80,10 @@ impl FieldSet {
             };
             (!left.is_empty()).then(|| (element.clone(), left))
         });
-        Self { members, children: rest.collect() }
+        Self {
+            members,
+            children: rest.collect(),
+        }
     }
 
     /// Paths of this one that are not below, or equal to, a path of the other.
@@ -91,7 +100,10 @@ impl FieldSet {
             };
             (!left.is_empty()).then(|| (element.clone(), left))
         });
-        Self { members, children: rest.collect() }
+        Self {
+            members,
+            children: rest.collect(),
+        }
     }
 
     /// All paths, in order.
@@ -109,7 +121,10 @@ impl FieldSet {
     /// structures come and go with their content.
     #[must_use]
     pub(super) fn with_named_fields(&self, schema: Option<&Schema>) -> Self {
-        let mut result = Self { members: self.members.clone(), ..Self::default() };
+        let mut result = Self {
+            members: self.members.clone(),
+            ..Self::default()
+        };
         for (element, set) in &self.children {
             let below = match element {
                 Element::Field(name) => {
@@ -128,7 +143,8 @@ impl FieldSet {
     }
 
     fn collect(&self, at: &mut Vec<Element>, found: &mut Vec<Vec<Element>>) {
-        let elements: BTreeSet<&Element> = self.members.iter().chain(self.children.keys()).collect();
+        let elements: BTreeSet<&Element> =
+            self.members.iter().chain(self.children.keys()).collect();
         for element in elements {
             at.push(element.clone());
             if self.members.contains(element) {

@@ -26,17 +26,34 @@ impl Write<'_> {
 
     fn after(&self, live: Option<&Value>) -> Result<Value, Status> {
         let api_version = self.kind.resource.api_version();
-        let subresource = if self.part == Part::Status { "status" } else { "" };
+        let subresource = if self.part == Part::Status {
+            "status"
+        } else {
+            ""
+        };
         let (operation, ignored) = (Operation::Update, self.kind.ignored(self.part));
         let manager = self.manager();
         let api_version = api_version.as_str();
-        let writer = Writer { manager, operation, api_version, subresource, now: self.now };
+        let writer = Writer {
+            manager,
+            operation,
+            api_version,
+            subresource,
+            now: self.now,
+        };
         let body = &self.step["body"];
         let is_apply = self.step["verb"] == "apply";
         let mut new = match (self.step["verb"].as_str(), live) {
             (Some("apply"), live) => {
-                let force = if self.step["force"] == true { Force::On } else { Force::Off };
-                let writer = Writer { operation: Operation::Apply, ..writer };
+                let force = if self.step["force"] == true {
+                    Force::On
+                } else {
+                    Force::Off
+                };
+                let writer = Writer {
+                    operation: Operation::Apply,
+                    ..writer
+                };
                 apply(self.kind.schema(), &writer, &ignored, live, body, force)?
             }
             (Some("smp"), Some(live)) => strategic_patch(self.kind.schema(), live, body)?,
@@ -57,7 +74,10 @@ impl Write<'_> {
     }
 
     fn checked(&self, mut new: Value, live: Option<&Value>) -> Result<Value, Status> {
-        let name = new["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+        let name = new["metadata"]["name"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned();
         let causes = match live {
             None => {
                 new["metadata"]["uid"] = json!(UID);
@@ -84,10 +104,16 @@ fn comparable(object: &Value) -> Value {
     let mut object = masked(object.clone());
     if let Some(entries) = object["metadata"]["managedFields"].as_array_mut() {
         for entry in entries.iter_mut() {
-            entry.as_object_mut().expect("an entry").shift_remove("time");
+            entry
+                .as_object_mut()
+                .expect("an entry")
+                .shift_remove("time");
         }
         entries.sort_by_key(|entry| {
-            format!("{}{}{}", entry["operation"], entry["manager"], entry["subresource"])
+            format!(
+                "{}{}{}",
+                entry["operation"], entry["manager"], entry["subresource"]
+            )
         });
     }
     object
@@ -103,8 +129,17 @@ fn stories_of_several_managers_end_as_on_a_real_server() {
         let kind = kind_of(story["path"].as_str().expect("a path"), &custom);
         let mut live: Option<Value> = None;
         for (index, step) in story["steps"].as_array().expect("steps").iter().enumerate() {
-            let part = if step["sub"] == "status" { Part::Status } else { Part::Main };
-            let write = Write { kind: &kind, step, part, now: "2026-01-01T00:00:00Z" };
+            let part = if step["sub"] == "status" {
+                Part::Status
+            } else {
+                Part::Main
+            };
+            let write = Write {
+                kind: &kind,
+                step,
+                part,
+                now: "2026-01-01T00:00:00Z",
+            };
             let problem = match (write.after(live.as_ref()), step.get("object")) {
                 (Ok(object), Some(real)) => {
                     let mut found = Vec::new();
@@ -115,7 +150,7 @@ fn stories_of_several_managers_end_as_on_a_real_server() {
                 (Err(status), None) => {
                     let real = step["message"].as_str().unwrap_or_default();
                     let is_same = status.message == real
-                        || (!status.details.is_none() && told(&status) == told_by_server(step));
+                        || (status.details.is_some() && told(&status) == told_by_server(step));
                     (!is_same).then(|| format!("said {}\n    real {real}", status.message))
                 }
                 (Ok(_), None) => Some(format!("wrote it\n    real {}", step["message"])),
@@ -131,5 +166,10 @@ fn stories_of_several_managers_end_as_on_a_real_server() {
             }
         }
     }
-    assert!(wrong.is_empty(), "{} stories:\n{}", wrong.len(), wrong.join("\n"));
+    assert!(
+        wrong.is_empty(),
+        "{} stories:\n{}",
+        wrong.len(),
+        wrong.join("\n")
+    );
 }

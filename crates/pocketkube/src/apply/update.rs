@@ -2,8 +2,8 @@
 
 use super::compare::{Difference, compare};
 use super::conflicts::conflict;
-use super::managed::{self, Entry, Operation};
 use super::fit::check;
+use super::managed::{self, Entry, Operation};
 use super::merge::merge;
 use super::path::Element;
 use super::remove::remove;
@@ -37,7 +37,11 @@ pub struct Writer<'a> {
 
 impl Writer<'_> {
     fn entry(&self, operation: Operation) -> Entry {
-        let manager = if self.manager.is_empty() { "unknown" } else { self.manager };
+        let manager = if self.manager.is_empty() {
+            "unknown"
+        } else {
+            self.manager
+        };
         Entry {
             manager: manager.to_owned(),
             operation,
@@ -102,7 +106,11 @@ pub fn apply(
     let mut entries = live.and_then(managed::entries).unwrap_or_default();
     if entries.is_empty() && live.is_some() {
         // Who wrote the object so far is not known; those fields get a manager of their own.
-        let unknown = Writer { manager: BEFORE, subresource: "", ..*writer };
+        let unknown = Writer {
+            manager: BEFORE,
+            subresource: "",
+            ..*writer
+        };
         let own = unknown.entry(Operation::Update);
         entries = tracked(schema, own, ignored, entries, &empty, &before);
     }
@@ -156,12 +164,19 @@ fn tracked(
 ) -> Vec<Entry> {
     let whole = compare(schema, before, after);
     let difference = whole.clone().without(ignored);
-    let (mine, others): (Vec<Entry>, Vec<Entry>) =
-        entries.into_iter().partition(|entry| entry.is_same_manager(&own));
+    let (mine, others): (Vec<Entry>, Vec<Entry>) = entries
+        .into_iter()
+        .partition(|entry| entry.is_same_manager(&own));
     let mut entries = taken(others, &difference);
     let last = mine.into_iter().next();
-    let had = last.as_ref().map(|last| last.fields.clone()).unwrap_or_default();
-    let now = had.difference(&whole.removed).union(&whole.modified).union(&whole.added);
+    let had = last
+        .as_ref()
+        .map(|last| last.fields.clone())
+        .unwrap_or_default();
+    let now = had
+        .difference(&whole.removed)
+        .union(&whole.modified)
+        .union(&whole.added);
     own.fields = now.without_below(ignored).difference(&stripped());
     if let Some(last) = last
         && last.fields == own.fields
@@ -179,7 +194,10 @@ fn yielded(
     allowed: &FieldSet,
     force: Force,
 ) -> Result<Vec<Entry>, Status> {
-    let touched = difference.modified.union(&difference.added).difference(allowed);
+    let touched = difference
+        .modified
+        .union(&difference.added)
+        .difference(allowed);
     if force == Force::Off {
         let conflicts: Vec<(Entry, FieldSet)> = entries
             .iter()
@@ -195,7 +213,10 @@ fn yielded(
 
 /// Other managers lose what someone else changed or removed.
 fn taken(mut entries: Vec<Entry>, difference: &Difference) -> Vec<Entry> {
-    let touched = difference.modified.union(&difference.added).union(&difference.removed);
+    let touched = difference
+        .modified
+        .union(&difference.added)
+        .union(&difference.removed);
     for entry in &mut entries {
         entry.fields = entry.fields.difference(&touched);
     }
@@ -208,13 +229,17 @@ fn prune(schema: &Schema, merged: &Value, others: &[Entry], own: &Entry, last: &
     let whole = field_set(schema, merged);
     let bare = remove(schema, merged, &named(&last.fields));
     // What others, or the new configuration, own comes back.
-    let owned = others.iter().fold(own.fields.clone(), |set, entry| set.union(&entry.fields));
+    let owned = others
+        .iter()
+        .fold(own.fields.clone(), |set, entry| set.union(&entry.fields));
     let bare_set = field_set(schema, &bare);
     let gone = named(&whole).difference(&named(&bare_set).union(&named(&owned)));
     let kept = remove(schema, merged, &gone);
     // What nobody owned comes back too.
     let kept_set = field_set(schema, &kept);
-    let gone = named(&whole).difference(&named(&kept_set)).intersection(&named(&last.fields));
+    let gone = named(&whole)
+        .difference(&named(&kept_set))
+        .intersection(&named(&last.fields));
     remove(schema, merged, &gone)
 }
 
@@ -266,7 +291,9 @@ fn applied_before(schema: &Schema, writer: &Writer<'_>, live: &Value) -> FieldSe
     let Some(text) = text.filter(|_| writer.manager == "kubectl") else {
         return FieldSet::default();
     };
-    let Ok(last) = serde_json::from_str::<Value>(text) else { return FieldSet::default() };
+    let Ok(last) = serde_json::from_str::<Value>(text) else {
+        return FieldSet::default();
+    };
     let changed = compare(schema, &last, live).modified;
     field_set(schema, &last).difference(&changed)
 }
@@ -277,14 +304,23 @@ fn sync_last_applied(writer: &Writer<'_>, wanted: &Value, result: &mut Value) {
     if writer.manager != "kubectl" {
         return;
     }
-    let annotations = result["metadata"].get_mut("annotations").and_then(Value::as_object_mut);
-    let Some(annotations) = annotations.filter(|a| a.contains_key(LAST_APPLIED)) else { return };
+    let annotations = result["metadata"]
+        .get_mut("annotations")
+        .and_then(Value::as_object_mut);
+    let Some(annotations) = annotations.filter(|a| a.contains_key(LAST_APPLIED)) else {
+        return;
+    };
     let mut applied = wanted.clone();
-    let own = applied["metadata"].get_mut("annotations").and_then(Value::as_object_mut);
+    let own = applied["metadata"]
+        .get_mut("annotations")
+        .and_then(Value::as_object_mut);
     if let Some(own) = own {
         own.shift_remove(LAST_APPLIED);
     }
-    annotations.insert(LAST_APPLIED.to_owned(), json!(format!("{}\n", sorted(&applied))));
+    annotations.insert(
+        LAST_APPLIED.to_owned(),
+        json!(format!("{}\n", sorted(&applied))),
+    );
 }
 
 /// Go writes maps in the order of their keys.
@@ -293,8 +329,10 @@ fn sorted(value: &Value) -> Value {
         Value::Object(fields) => {
             let mut names: Vec<&String> = fields.keys().collect();
             names.sort();
-            let inner: Map<String, Value> =
-                names.into_iter().map(|name| (name.clone(), sorted(&fields[name]))).collect();
+            let inner: Map<String, Value> = names
+                .into_iter()
+                .map(|name| (name.clone(), sorted(&fields[name])))
+                .collect();
             Value::Object(inner)
         }
         Value::Array(elements) => Value::Array(elements.iter().map(sorted).collect()),

@@ -20,7 +20,11 @@ pub(super) enum Form<'a> {
 /// The form of a value under a schema; without a schema, objects merge and lists do not.
 pub(super) fn form<'a>(schema: Option<&'a Schema>, value: &Value) -> Form<'a> {
     let Some(schema) = schema else {
-        return if value.is_object() { Form::Map } else { Form::Leaf };
+        return if value.is_object() {
+            Form::Map
+        } else {
+            Form::Leaf
+        };
     };
     if schema.merge == Merge::Atomic {
         return Form::Leaf;
@@ -40,12 +44,16 @@ pub(super) fn form<'a>(schema: Option<&'a Schema>, value: &Value) -> Form<'a> {
 
 /// The schema of a field.
 pub(super) fn field<'a>(schema: Option<&'a Schema>, name: &str) -> Option<&'a Schema> {
-    schema.and_then(|schema| schema.field(name)).map(Arc::as_ref)
+    schema
+        .and_then(|schema| schema.field(name))
+        .map(Arc::as_ref)
 }
 
 /// The schema of elements.
 pub(super) fn items(schema: Option<&Schema>) -> Option<&Schema> {
-    schema.and_then(|schema| schema.items.as_ref()).map(Arc::as_ref)
+    schema
+        .and_then(|schema| schema.items.as_ref())
+        .map(Arc::as_ref)
 }
 
 /// The identity of a list element; `None` when it has none.
@@ -101,7 +109,9 @@ fn insert(schema: Option<&Schema>, value: &Value, at: &mut Vec<Element>, set: &m
         }
         Form::List(merge) => {
             for element in value.as_array().into_iter().flatten() {
-                let Some(identity) = identity(merge, element) else { continue };
+                let Some(identity) = identity(merge, element) else {
+                    continue;
+                };
                 at.push(identity);
                 insert(items(schema), element, at, set);
                 set.insert(at);

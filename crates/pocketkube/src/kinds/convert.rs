@@ -34,7 +34,9 @@ const EVENT: [(&str, &str); 7] = [
 ];
 
 fn rename(object: &mut Value, names: &[(&str, &str)]) {
-    let Some(fields) = object.as_object_mut() else { return };
+    let Some(fields) = object.as_object_mut() else {
+        return;
+    };
     for (from, to) in names {
         if let Some(value) = fields.shift_remove(*from) {
             fields.insert((*to).to_owned(), value);
@@ -43,7 +45,9 @@ fn rename(object: &mut Value, names: &[(&str, &str)]) {
 }
 
 fn metrics_from_target(object: &mut Value) {
-    let Some(spec) = object.get_mut("spec").and_then(Value::as_object_mut) else { return };
+    let Some(spec) = object.get_mut("spec").and_then(Value::as_object_mut) else {
+        return;
+    };
     if let Some(target) = spec.shift_remove("targetCPUUtilizationPercentage") {
         let target = json!({ "type": "Utilization", "averageUtilization": target });
         let metric = json!({ "type": "Resource", "resource": { "name": "cpu", "target": target } });
@@ -62,7 +66,10 @@ fn metrics_from_target(object: &mut Value) {
 fn target_from_metrics(object: &mut Value) {
     let cpu = |metrics: Option<Value>, path: &[&str]| -> Option<Value> {
         let metrics = metrics?;
-        let metric = metrics.as_array()?.iter().find(|m| m["resource"]["name"] == "cpu")?;
+        let metric = metrics
+            .as_array()?
+            .iter()
+            .find(|m| m["resource"]["name"] == "cpu")?;
         let mut value = &metric["resource"];
         for step in path {
             value = value.get(step)?;

@@ -6,41 +6,53 @@ use crate::status::Cause;
 use serde_json::{Value, json};
 
 pub(super) fn default(object: &mut Value) {
-    let Some(spec) = object.get_mut("spec").and_then(Value::as_object_mut) else { return };
+    let Some(spec) = object.get_mut("spec").and_then(Value::as_object_mut) else {
+        return;
+    };
     let names = spec.entry("names").or_insert_with(|| json!({}));
     let kind = names["kind"].as_str().unwrap_or_default().to_owned();
     if let Some(fields) = names.as_object_mut()
         && !kind.is_empty()
     {
-        fields.entry("singular").or_insert_with(|| json!(kind.to_lowercase()));
-        fields.entry("listKind").or_insert_with(|| json!(format!("{kind}List")));
+        fields
+            .entry("singular")
+            .or_insert_with(|| json!(kind.to_lowercase()));
+        fields
+            .entry("listKind")
+            .or_insert_with(|| json!(format!("{kind}List")));
     }
-    spec.entry("conversion").or_insert_with(|| json!({ "strategy": "None" }));
+    spec.entry("conversion")
+        .or_insert_with(|| json!({ "strategy": "None" }));
     let stored = list(&spec["versions"])
         .iter()
         .find(|version| version["storage"] == true)
         .map(|version| version["name"].clone());
-    let Some(fields) = object.as_object_mut() else { return };
+    let Some(fields) = object.as_object_mut() else {
+        return;
+    };
     let status = fields.entry("status").or_insert_with(|| json!({}));
-    let Some(status) = status.as_object_mut() else { return };
+    let Some(status) = status.as_object_mut() else {
+        return;
+    };
     let known = status.entry("storedVersions").or_insert_with(|| json!([]));
     if known.is_null() {
         *known = json!([]);
     }
-    if let Some(known) = known.as_array_mut() {
-        for version in stored {
-            if !known.contains(&version) {
-                known.push(version);
-            }
-        }
+    if let (Some(known), Some(version)) = (known.as_array_mut(), stored)
+        && !known.contains(&version)
+    {
+        known.push(version);
     }
 }
 
 pub(super) fn validate(object: &Value, causes: &mut Vec<Cause>) {
     let spec = &object["spec"];
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    let (name, group, plural) =
-        (text(&object["metadata"]["name"]), text(&spec["group"]), text(&spec["names"]["plural"]));
+    let (name, group, plural) = (
+        text(&object["metadata"]["name"]),
+        text(&spec["group"]),
+        text(&spec["names"]["plural"]),
+    );
     if name != format!("{plural}.{group}") {
         let why = "must be spec.names.plural+\".\"+spec.group";
         causes.push(Cause::invalid("metadata.name", &name.into(), why));
@@ -59,7 +71,11 @@ pub(super) fn validate(object: &Value, causes: &mut Vec<Cause>) {
     match text(&spec["scope"]).as_str() {
         "" => causes.push(Cause::required("spec.scope", "")),
         "Cluster" | "Namespaced" => {}
-        _ => causes.push(Cause::unsupported("spec.scope", &spec["scope"], &["Cluster", "Namespaced"])),
+        _ => causes.push(Cause::unsupported(
+            "spec.scope",
+            &spec["scope"],
+            &["Cluster", "Namespaced"],
+        )),
     }
     for field in ["plural", "singular", "kind", "listKind"] {
         let value = text(&spec["names"][field]).to_lowercase();
@@ -79,8 +95,16 @@ pub(super) fn validate_update(new: &Value, old: &Value, causes: &mut Vec<Cause>)
     for (path, now, was) in [
         ("spec.group", &new["spec"]["group"], &old["spec"]["group"]),
         ("spec.scope", &new["spec"]["scope"], &old["spec"]["scope"]),
-        ("spec.names.kind", &new["spec"]["names"]["kind"], &old["spec"]["names"]["kind"]),
-        ("spec.names.plural", &new["spec"]["names"]["plural"], &old["spec"]["names"]["plural"]),
+        (
+            "spec.names.kind",
+            &new["spec"]["names"]["kind"],
+            &old["spec"]["names"]["kind"],
+        ),
+        (
+            "spec.names.plural",
+            &new["spec"]["names"]["plural"],
+            &old["spec"]["names"]["plural"],
+        ),
     ] {
         if now != was {
             causes.push(Cause::invalid(path, now, "field is immutable"));
@@ -103,10 +127,17 @@ fn versions(object: &Value, causes: &mut Vec<Cause>) {
         }
         seen.push(&version["name"]);
     }
-    let stored = versions.iter().filter(|version| version["storage"] == true).count();
+    let stored = versions
+        .iter()
+        .filter(|version| version["storage"] == true)
+        .count();
     if stored != 1 {
         let why = "must have exactly one version marked as storage version";
-        causes.push(Cause::invalid("spec.versions", &json!(shown(versions)), why));
+        causes.push(Cause::invalid(
+            "spec.versions",
+            &json!(shown(versions)),
+            why,
+        ));
         if stored == 0 {
             let why = "must have at least one stored version";
             causes.push(Cause::invalid("status.storedVersions", &Value::Null, why));
@@ -122,7 +153,9 @@ fn versions(object: &Value, causes: &mut Vec<Cause>) {
     }
     // The server moves what all versions share to the top before it checks.
     let schema = |version: &Value| version["schema"]["openAPIV3Schema"].clone();
-    let is_shared = versions.windows(2).all(|pair| schema(&pair[0]) == schema(&pair[1]));
+    let is_shared = versions
+        .windows(2)
+        .all(|pair| schema(&pair[0]) == schema(&pair[1]));
     for (index, version) in versions.iter().enumerate() {
         let path = match is_shared {
             true => "spec.validation.openAPIV3Schema".to_owned(),

@@ -1,11 +1,11 @@
 //! Custom kinds, from their CustomResourceDefinition.
 
+use super::Kind;
 use super::hooks;
 use super::openapi;
-use super::Kind;
 use crate::resource::{Cell, Column, Origin, Resource, ScalePaths, Scope, Subresource, Verb};
-use crate::status::Cause;
 use crate::schema::{Rules, Schema, Shape, Unknown, from_open_api};
+use crate::status::Cause;
 use serde_json::{Value, json};
 use std::sync::{Arc, OnceLock};
 
@@ -21,12 +21,16 @@ const VERBS: [Verb; 8] = [
     Verb::Watch,
 ];
 
-
 /// The kinds of all served versions of a valid CustomResourceDefinition.
 pub fn custom_kinds(definition: &Value) -> Vec<Arc<Kind>> {
-    let versions = definition["spec"]["versions"].as_array().into_iter().flatten();
+    let versions = definition["spec"]["versions"]
+        .as_array()
+        .into_iter()
+        .flatten();
     let served = versions.filter(|version| version["served"].as_bool() == Some(true));
-    served.map(|version| Arc::new(custom_kind(definition, version))).collect()
+    served
+        .map(|version| Arc::new(custom_kind(definition, version)))
+        .collect()
 }
 
 fn custom_kind(definition: &Value, version: &Value) -> Kind {
@@ -37,7 +41,11 @@ fn custom_kind(definition: &Value, version: &Value) -> Kind {
     let made = OnceLock::new();
     made.set(schema).expect("a fresh cell is empty");
     let selectable = version["selectableFields"].as_array().into_iter().flatten();
-    let path = |field: &Value| field["jsonPath"].as_str().map(|p| p.trim_start_matches('.').to_owned());
+    let path = |field: &Value| {
+        field["jsonPath"]
+            .as_str()
+            .map(|p| p.trim_start_matches('.').to_owned())
+    };
     Kind {
         resource: Arc::new(resource(definition, spec, version)),
         extra_subresources: Vec::new(),
@@ -58,16 +66,23 @@ fn root(open_api: &Value) -> Schema {
     }
     let mut meta = (*embedded_meta()).clone();
     if let Some(told) = schema.properties.get("metadata") {
-        meta.properties.extend(told.properties.iter().filter_map(|(name, property)| {
-            let mut limited = (*meta.properties.get(name)?.as_ref()).clone();
-            limited.checks.clone_from(&property.checks);
-            Some((name.clone(), Arc::new(limited)))
-        }).collect::<Vec<_>>());
+        meta.properties.extend(
+            told.properties
+                .iter()
+                .filter_map(|(name, property)| {
+                    let mut limited = (*meta.properties.get(name)?.as_ref()).clone();
+                    limited.checks.clone_from(&property.checks);
+                    Some((name.clone(), Arc::new(limited)))
+                })
+                .collect::<Vec<_>>(),
+        );
     }
     let text = || Arc::new(Schema::scalar(Shape::String));
     schema.properties.insert("apiVersion".to_owned(), text());
     schema.properties.insert("kind".to_owned(), text());
-    schema.properties.insert("metadata".to_owned(), Arc::new(meta));
+    schema
+        .properties
+        .insert("metadata".to_owned(), Arc::new(meta));
     schema
 }
 
@@ -95,11 +110,19 @@ fn resource(definition: &Value, spec: &Value, version: &Value) -> Resource {
         plural: text(&names["plural"]),
         singular: or(text(&names["singular"]), kind.to_lowercase()),
         kind,
-        scope: if is_namespaced { Scope::Namespaced } else { Scope::Cluster },
+        scope: if is_namespaced {
+            Scope::Namespaced
+        } else {
+            Scope::Cluster
+        },
         short_names: texts(&names["shortNames"]),
         categories: texts(&names["categories"]),
         verbs: VERBS.to_vec(),
-        status: if is_served { Subresource::Served } else { Subresource::Absent },
+        status: if is_served {
+            Subresource::Served
+        } else {
+            Subresource::Absent
+        },
         scale: scale.is_object().then(|| ScalePaths {
             spec_replicas: text(&scale["specReplicasPath"]),
             status_replicas: text(&scale["statusReplicasPath"]),
@@ -117,8 +140,13 @@ fn resource(definition: &Value, spec: &Value, version: &Value) -> Resource {
 /// The version in which objects are kept.
 fn stored_version(spec: &Value) -> String {
     let versions = spec["versions"].as_array().into_iter().flatten();
-    let stored = versions.into_iter().find(|version| version["storage"] == true);
-    stored.and_then(|version| version["name"].as_str()).unwrap_or_default().to_owned()
+    let stored = versions
+        .into_iter()
+        .find(|version| version["storage"] == true);
+    stored
+        .and_then(|version| version["name"].as_str())
+        .unwrap_or_default()
+        .to_owned()
 }
 
 /// What clients of a deprecated version are warned with.
@@ -130,7 +158,10 @@ fn deprecation(spec: &Value, version: &Value) -> Option<String> {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     Some(told.unwrap_or_else(|| {
         let (group, version) = (text(&spec["group"]), text(&version["name"]));
-        format!("{group}/{version} {} is deprecated", text(&spec["names"]["kind"]))
+        format!(
+            "{group}/{version} {} is deprecated",
+            text(&spec["names"]["kind"])
+        )
     }))
 }
 
@@ -148,7 +179,10 @@ fn columns(given: &Value) -> Vec<Column> {
                 crate::table::CREATION_TIMESTAMP.to_owned()
             }
             None => {
-                format!("Custom resource definition column (in JSONPath format): {}", text(&value["jsonPath"]))
+                format!(
+                    "Custom resource definition column (in JSONPath format): {}",
+                    text(&value["jsonPath"])
+                )
             }
         };
         Column {
@@ -176,7 +210,9 @@ pub(super) fn decode_metadata(object: &mut Value) -> Result<Vec<String>, String>
 
 /// What is wrong with the numbers that the scale subresource reads.
 pub(super) fn scale_faults(resource: &Resource, object: &Value) -> Vec<Cause> {
-    let Some(scale) = &resource.scale else { return Vec::new() };
+    let Some(scale) = &resource.scale else {
+        return Vec::new();
+    };
     let mut faults = Vec::new();
     for path in [&scale.spec_replicas, &scale.status_replicas] {
         let mut value = object;

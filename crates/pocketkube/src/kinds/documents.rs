@@ -9,10 +9,16 @@ use std::sync::Arc;
 /// The definitions of some kinds, of their lists, and of everything that they refer to, by name.
 pub fn definitions<'a>(kinds: impl IntoIterator<Item = &'a Arc<Kind>>) -> Map<String, Value> {
     const META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.";
-    let mut wanted: BTreeSet<String> =
-        ["DeleteOptions", "ListMeta", "ObjectMeta", "Patch", "Status", "WatchEvent"]
-            .map(|name| format!("{META}{name}"))
-            .into();
+    let mut wanted: BTreeSet<String> = [
+        "DeleteOptions",
+        "ListMeta",
+        "ObjectMeta",
+        "Patch",
+        "Status",
+        "WatchEvent",
+    ]
+    .map(|name| format!("{META}{name}"))
+    .into();
     let mut found = Map::new();
     found.insert(format!("{META}Patch"), patch());
     for kind in kinds {
@@ -35,7 +41,9 @@ pub fn definitions<'a>(kinds: impl IntoIterator<Item = &'a Arc<Kind>>) -> Map<St
         if found.contains_key(&name) {
             continue;
         }
-        let Some(definition) = all.get(&name) else { continue };
+        let Some(definition) = all.get(&name) else {
+            continue;
+        };
         references(definition, &mut wanted);
         found.insert(name, definition.clone());
     }

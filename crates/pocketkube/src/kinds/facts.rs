@@ -22,7 +22,10 @@ pub(super) fn lists() -> &'static HashMap<&'static str, ListFact> {
     static FACTS: OnceLock<HashMap<&'static str, ListFact>> = OnceLock::new();
     FACTS.get_or_init(|| {
         let lines = include_str!("lists.txt").lines();
-        lines.filter_map(|line| line.split_once(' ')).map(|(n, w)| (n, list_fact(w))).collect()
+        lines
+            .filter_map(|line| line.split_once(' '))
+            .map(|(n, w)| (n, list_fact(w)))
+            .collect()
     })
 }
 
@@ -31,7 +34,10 @@ pub(super) fn zeros() -> &'static HashMap<&'static str, HashMap<&'static str, Ze
     static FACTS: OnceLock<HashMap<&'static str, HashMap<&'static str, Zero>>> = OnceLock::new();
     FACTS.get_or_init(|| {
         let lines = include_str!("zeros.txt").lines();
-        lines.filter_map(|line| line.split_once(' ')).map(|(n, w)| (n, zero_fact(w))).collect()
+        lines
+            .filter_map(|line| line.split_once(' '))
+            .map(|(n, w)| (n, zero_fact(w)))
+            .collect()
     })
 }
 
@@ -43,7 +49,10 @@ pub(super) fn short_name(definition: &str) -> &str {
         "io.k8s.apiextensions-apiserver.pkg.apis.",
         "io.k8s.kube-aggregator.pkg.apis.",
     ];
-    PREFIXES.iter().find_map(|prefix| definition.strip_prefix(prefix)).unwrap_or(definition)
+    PREFIXES
+        .iter()
+        .find_map(|prefix| definition.strip_prefix(prefix))
+        .unwrap_or(definition)
 }
 
 fn list_fact(words: &str) -> ListFact {
@@ -65,10 +74,14 @@ fn list_fact(words: &str) -> ListFact {
 
 fn list_key(word: &str) -> ListKey {
     match word.split_once(':') {
-        None => ListKey { name: word.to_owned(), default: None },
-        Some((name, default)) => {
-            ListKey { name: name.to_owned(), default: Some(default.into()) }
-        }
+        None => ListKey {
+            name: word.to_owned(),
+            default: None,
+        },
+        Some((name, default)) => ListKey {
+            name: name.to_owned(),
+            default: Some(default.into()),
+        },
     }
 }
 

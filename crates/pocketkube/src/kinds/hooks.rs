@@ -57,9 +57,15 @@ pub(super) const PLAIN: Hooks = Hooks {
     generation: Generation::None,
 };
 
-const SPEC: Hooks = Hooks { generation: Generation::Spec, ..PLAIN };
+const SPEC: Hooks = Hooks {
+    generation: Generation::Spec,
+    ..PLAIN
+};
 
-pub(super) const CUSTOM: Hooks = Hooks { generation: Generation::Everything, ..PLAIN };
+pub(super) const CUSTOM: Hooks = Hooks {
+    generation: Generation::Everything,
+    ..PLAIN
+};
 pub(super) const CONFIG_MAP: Hooks = Hooks {
     validate: validate::config_map,
     validate_update: immutable::config_map,
@@ -71,21 +77,43 @@ pub(super) const SECRET: Hooks = Hooks {
     validate_update: immutable::secret,
     ..PLAIN
 };
-pub(super) const ENDPOINTS: Hooks = Hooks { default: defaults::endpoints, ..PLAIN };
-pub(super) const EVENT: Hooks = Hooks { validate: validate::event, ..PLAIN };
-pub(super) const NEW_EVENT: Hooks = Hooks { validate: validate::new_event, ..PLAIN };
-pub(super) const LEASE: Hooks = Hooks { validate: validate::lease, ..PLAIN };
-pub(super) const NAMESPACE: Hooks =
-    Hooks { default: defaults::namespace, prepare: prepare::namespace, name: NameRule::Label, ..PLAIN };
-pub(super) const NODE: Hooks = Hooks { default: defaults::node, ..PLAIN };
+pub(super) const ENDPOINTS: Hooks = Hooks {
+    default: defaults::endpoints,
+    ..PLAIN
+};
+pub(super) const EVENT: Hooks = Hooks {
+    validate: validate::event,
+    ..PLAIN
+};
+pub(super) const NEW_EVENT: Hooks = Hooks {
+    validate: validate::new_event,
+    ..PLAIN
+};
+pub(super) const LEASE: Hooks = Hooks {
+    validate: validate::lease,
+    ..PLAIN
+};
+pub(super) const NAMESPACE: Hooks = Hooks {
+    default: defaults::namespace,
+    prepare: prepare::namespace,
+    name: NameRule::Label,
+    ..PLAIN
+};
+pub(super) const NODE: Hooks = Hooks {
+    default: defaults::node,
+    ..PLAIN
+};
 pub(super) const CLAIM: Hooks = Hooks {
     default: defaults::claim,
     validate: validate::claim,
     validate_update: immutable::claim,
     ..PLAIN
 };
-pub(super) const VOLUME: Hooks =
-    Hooks { default: defaults::volume, validate: validate::volume, ..PLAIN };
+pub(super) const VOLUME: Hooks = Hooks {
+    default: defaults::volume,
+    validate: validate::volume,
+    ..PLAIN
+};
 pub(super) const POD: Hooks = Hooks {
     default: defaults::pod,
     prepare: prepare::pod,
@@ -94,7 +122,10 @@ pub(super) const POD: Hooks = Hooks {
     generation: Generation::Spec,
     ..PLAIN
 };
-pub(super) const POD_TEMPLATE: Hooks = Hooks { default: defaults::pod_template, ..SPEC };
+pub(super) const POD_TEMPLATE: Hooks = Hooks {
+    default: defaults::pod_template,
+    ..SPEC
+};
 pub(super) const REPLICATION_CONTROLLER: Hooks = Hooks {
     default: defaults::replication_controller,
     validate: validate::replication_controller,
@@ -108,8 +139,10 @@ pub(super) const SERVICE: Hooks = Hooks {
     name: NameRule::Label,
     ..PLAIN
 };
-pub(super) const CONTROLLER_REVISION: Hooks =
-    Hooks { validate_update: immutable::controller_revision, ..PLAIN };
+pub(super) const CONTROLLER_REVISION: Hooks = Hooks {
+    validate_update: immutable::controller_revision,
+    ..PLAIN
+};
 pub(super) const DAEMON_SET: Hooks = Hooks {
     default: defaults::daemon_set,
     validate: validate::daemon_set,
@@ -134,11 +167,20 @@ pub(super) const STATEFUL_SET: Hooks = Hooks {
     validate_update: immutable::stateful_set,
     ..SPEC
 };
-pub(super) const AUTOSCALER: Hooks =
-    Hooks { default: defaults::autoscaler, validate: validate::autoscaler, ..PLAIN };
-pub(super) const AUTOSCALER_V1: Hooks = Hooks { default: defaults::autoscaler_v1, ..PLAIN };
-pub(super) const CRON_JOB: Hooks =
-    Hooks { default: defaults::cron_job, validate: validate::cron_job, ..SPEC };
+pub(super) const AUTOSCALER: Hooks = Hooks {
+    default: defaults::autoscaler,
+    validate: validate::autoscaler,
+    ..PLAIN
+};
+pub(super) const AUTOSCALER_V1: Hooks = Hooks {
+    default: defaults::autoscaler_v1,
+    ..PLAIN
+};
+pub(super) const CRON_JOB: Hooks = Hooks {
+    default: defaults::cron_job,
+    validate: validate::cron_job,
+    ..SPEC
+};
 pub(super) const JOB: Hooks = Hooks {
     default: defaults::job,
     prepare: prepare::job,
@@ -154,11 +196,22 @@ pub(super) const SLICE: Hooks = Hooks {
     ..PLAIN
 };
 pub(super) const INGRESS_CLASS: Hooks = SPEC;
-pub(super) const INGRESS: Hooks = Hooks { validate: validate::ingress, ..SPEC };
-pub(super) const NETWORK_POLICY: Hooks = Hooks { default: defaults::network_policy, ..SPEC };
-pub(super) const DISRUPTION_BUDGET: Hooks =
-    Hooks { validate: validate::disruption_budget, ..SPEC };
-pub(super) const ROLE: Hooks = Hooks { name: NameRule::PathSegment, ..PLAIN };
+pub(super) const INGRESS: Hooks = Hooks {
+    validate: validate::ingress,
+    ..SPEC
+};
+pub(super) const NETWORK_POLICY: Hooks = Hooks {
+    default: defaults::network_policy,
+    ..SPEC
+};
+pub(super) const DISRUPTION_BUDGET: Hooks = Hooks {
+    validate: validate::disruption_budget,
+    ..SPEC
+};
+pub(super) const ROLE: Hooks = Hooks {
+    name: NameRule::PathSegment,
+    ..PLAIN
+};
 pub(super) const ROLE_BINDING: Hooks = Hooks {
     default: defaults::role_binding,
     validate: validate::role_binding,

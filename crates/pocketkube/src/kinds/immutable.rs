@@ -29,7 +29,10 @@ fn sealed(new: &Value, old: &Value, parts: &[&str], causes: &mut Vec<Cause>) {
     }
     let empty = json!({});
     for part in parts {
-        let (now, was) = (new.get(part).unwrap_or(&empty), old.get(part).unwrap_or(&empty));
+        let (now, was) = (
+            new.get(part).unwrap_or(&empty),
+            old.get(part).unwrap_or(&empty),
+        );
         if now != was {
             causes.push(Cause::forbidden(*part, SEALED));
         }
@@ -52,7 +55,11 @@ pub(super) fn service(new: &Value, old: &Value, causes: &mut Vec<Cause>) {
 
 pub(super) fn job(new: &Value, old: &Value, causes: &mut Vec<Cause>) {
     let is_suspended = old["spec"]["suspend"] == true && old["status"]["startTime"].is_null();
-    for field in ["spec.selector", "spec.completionMode", "spec.podFailurePolicy"] {
+    for field in [
+        "spec.selector",
+        "spec.completionMode",
+        "spec.podFailurePolicy",
+    ] {
         same(new, old, field, IMMUTABLE, causes);
     }
     if new["spec"]["completionMode"] != "Indexed" {
@@ -103,8 +110,12 @@ pub(super) fn claim(new: &Value, old: &Value, causes: &mut Vec<Cause>) {
 
 pub(super) fn pod(new: &Value, old: &Value, causes: &mut Vec<Cause>) {
     let fixed = |object: &Value| {
-        let free =
-            ["activeDeadlineSeconds", "tolerations", "terminationGracePeriodSeconds", "nodeName"];
+        let free = [
+            "activeDeadlineSeconds",
+            "tolerations",
+            "terminationGracePeriodSeconds",
+            "nodeName",
+        ];
         let mut spec = without(&object["spec"], &free);
         for part in ["containers", "initContainers"] {
             let list = spec.get_mut(part).and_then(Value::as_array_mut);
@@ -117,7 +128,8 @@ pub(super) fn pod(new: &Value, old: &Value, causes: &mut Vec<Cause>) {
         }
         spec
     };
-    let moved = !old["spec"]["nodeName"].is_null() && new["spec"]["nodeName"] != old["spec"]["nodeName"];
+    let moved =
+        !old["spec"]["nodeName"].is_null() && new["spec"]["nodeName"] != old["spec"]["nodeName"];
     if moved || fixed(new) != fixed(old) {
         let why = "pod updates may not change fields other than `spec.containers[*].image`,\
                    `spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` \
@@ -137,7 +149,10 @@ pub(super) fn endpoint_slice(new: &Value, old: &Value, causes: &mut Vec<Cause>) 
 
 pub(super) fn priority_class(new: &Value, old: &Value, causes: &mut Vec<Cause>) {
     if new["value"] != old["value"] {
-        causes.push(Cause::forbidden("value", "may not be changed in an update."));
+        causes.push(Cause::forbidden(
+            "value",
+            "may not be changed in an update.",
+        ));
     }
     same(new, old, "preemptionPolicy", IMMUTABLE, causes);
 }
@@ -157,7 +172,11 @@ pub(super) fn controller_revision(new: &Value, old: &Value, causes: &mut Vec<Cau
 }
 
 fn same(new: &Value, old: &Value, field: &str, why: &str, causes: &mut Vec<Cause>) {
-    let at = |object| field.split('.').fold(object, |value: &Value, step| &value[step]);
+    let at = |object| {
+        field
+            .split('.')
+            .fold(object, |value: &Value, step| &value[step])
+    };
     let (now, was) = (at(new), at(old));
     if now != was {
         causes.push(Cause::invalid(field, now, why));

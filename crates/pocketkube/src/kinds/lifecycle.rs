@@ -11,7 +11,9 @@ use serde_json::{Value, json};
 
 pub(super) fn prepare_create(kind: &Kind, object: &mut Value) {
     let drops_status = kind.resource.status == Subresource::Served;
-    let Some(fields) = object.as_object_mut() else { return };
+    let Some(fields) = object.as_object_mut() else {
+        return;
+    };
     if drops_status {
         // A Node registers itself with its status.
         if kind.resource.kind != "Node" || kind.is_custom() {
@@ -55,8 +57,16 @@ pub(super) fn prepare_update(kind: &Kind, part: Part, new: &mut Value, old: &Val
                 if kind.resource.kind != "Deployment" {
                     put(&mut meta, "labels", new["metadata"].get("labels").cloned());
                 }
-                put(&mut meta, "annotations", new["metadata"].get("annotations").cloned());
-                put(&mut meta, "finalizers", new["metadata"].get("finalizers").cloned());
+                put(
+                    &mut meta,
+                    "annotations",
+                    new["metadata"].get("annotations").cloned(),
+                );
+                put(
+                    &mut meta,
+                    "finalizers",
+                    new["metadata"].get("finalizers").cloned(),
+                );
             }
             *new = old.clone();
             new["metadata"] = meta;
@@ -115,13 +125,19 @@ fn body_moved(kind: &Kind, new: &Value, old: &Value) -> bool {
         "status" => !is_split,
         _ => true,
     };
-    let (Some(new), Some(old)) = (new.as_object(), old.as_object()) else { return false };
+    let (Some(new), Some(old)) = (new.as_object(), old.as_object()) else {
+        return false;
+    };
     let names = new.keys().chain(old.keys());
-    names.filter(|name| counts(name)).any(|name| new.get(name) != old.get(name))
+    names
+        .filter(|name| counts(name))
+        .any(|name| new.get(name) != old.get(name))
 }
 
 fn put(object: &mut Value, name: &str, value: Option<Value>) {
-    let Some(fields) = object.as_object_mut() else { return };
+    let Some(fields) = object.as_object_mut() else {
+        return;
+    };
     match value {
         Some(value) => {
             fields.insert(name.to_owned(), value);

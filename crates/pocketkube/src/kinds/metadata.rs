@@ -15,25 +15,40 @@ pub(super) fn validate(kind: &Kind, object: &Value) -> Vec<Cause> {
     let mut causes = Vec::new();
     let meta = &object["metadata"];
     let rule = kind.hooks.name;
-    if let Some(prefix) = meta["generateName"].as_str().filter(|prefix| !prefix.is_empty()) {
+    if let Some(prefix) = meta["generateName"]
+        .as_str()
+        .filter(|prefix| !prefix.is_empty())
+    {
         // A prefix may end in a dash, which the rest of the name follows.
         let shown = prefix.trim_end_matches('-');
         let probe = if shown.is_empty() { prefix } else { shown };
         for why in name_problems(rule, probe) {
-            causes.push(Cause::invalid("metadata.generateName", &prefix.into(), &why));
+            causes.push(Cause::invalid(
+                "metadata.generateName",
+                &prefix.into(),
+                &why,
+            ));
         }
     }
     match meta["name"].as_str().unwrap_or_default() {
-        "" => causes.push(Cause::required("metadata.name", "name or generateName is required")),
+        "" => causes.push(Cause::required(
+            "metadata.name",
+            "name or generateName is required",
+        )),
         name => {
             for why in name_problems(rule, name) {
                 causes.push(Cause::invalid("metadata.name", &name.into(), &why));
             }
         }
     }
-    let has_namespace = meta["namespace"].as_str().is_some_and(|name| !name.is_empty());
+    let has_namespace = meta["namespace"]
+        .as_str()
+        .is_some_and(|name| !name.is_empty());
     if !kind.resource.is_namespaced() && has_namespace {
-        causes.push(Cause::forbidden("metadata.namespace", "not allowed on this type"));
+        causes.push(Cause::forbidden(
+            "metadata.namespace",
+            "not allowed on this type",
+        ));
     }
     parts(meta, &mut causes);
     finalizers(kind, &meta["finalizers"], &mut causes);
@@ -47,14 +62,24 @@ pub(super) fn validate_update(kind: &Kind, new: &Value, old: &Value) -> Vec<Caus
     for name in ["name", "namespace", "uid", "creationTimestamp"] {
         let (now, was) = (&meta[name], &before[name]);
         if !now.is_null() && !was.is_null() && now != was {
-            causes.push(Cause::invalid(format!("metadata.{name}"), now, "field is immutable"));
+            causes.push(Cause::invalid(
+                format!("metadata.{name}"),
+                now,
+                "field is immutable",
+            ));
         }
     }
     parts(meta, &mut causes);
     finalizers(kind, &meta["finalizers"], &mut causes);
     let is_deleting = before["deletionTimestamp"].is_string();
-    let had = before["finalizers"].as_array().map_or(&[][..], Vec::as_slice);
-    let added = meta["finalizers"].as_array().into_iter().flatten().filter(|f| !had.contains(f));
+    let had = before["finalizers"]
+        .as_array()
+        .map_or(&[][..], Vec::as_slice);
+    let added = meta["finalizers"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter(|f| !had.contains(f));
     let added: Vec<Value> = added.cloned().collect();
     if is_deleting && !added.is_empty() {
         let shown: Vec<String> = added.iter().map(|f| format!("{f}")).collect();

@@ -24,8 +24,8 @@ pub use convert::convert;
 #[cfg(test)]
 pub(crate) mod recorded;
 
-pub(crate) use custom::embedded_meta;
 pub use custom::custom_kinds;
+pub(crate) use custom::embedded_meta;
 pub use documents::definitions;
 
 use crate::apply::FieldSet;
@@ -68,7 +68,8 @@ pub fn find(group: &str, version: &str, plural: &str) -> Option<&'static Arc<Kin
 impl Kind {
     /// Its schema, built at first use.
     pub fn schema(&self) -> &Arc<Schema> {
-        self.schema.get_or_init(|| openapi::schema_of(&self.resource))
+        self.schema
+            .get_or_init(|| openapi::schema_of(&self.resource))
     }
 
     /// Name of its OpenAPI definition, for instance `io.k8s.api.apps.v1.Deployment`.

@@ -26,7 +26,9 @@ pub(super) fn all_definitions() -> &'static BTreeMap<String, Value> {
         let mut generator = SchemaGenerator::new(SchemaSettings::openapi3());
         table_of_kinds::register_types(&mut generator);
         let made = generator.take_definitions(true);
-        made.into_iter().map(|(name, schema)| complete(name, schema)).collect()
+        made.into_iter()
+            .map(|(name, schema)| complete(name, schema))
+            .collect()
     })
 }
 
@@ -56,7 +58,10 @@ pub(super) fn definition_name(resource: &Resource) -> String {
 pub(super) fn schema_of(resource: &Resource) -> Arc<Schema> {
     static MADE: Mutex<Option<HashMap<String, Arc<Schema>>>> = Mutex::new(None);
     let mut made = MADE.lock().unwrap_or_else(PoisonError::into_inner);
-    let mut builder = Builder { made: made.take().unwrap_or_default(), nested: 0 };
+    let mut builder = Builder {
+        made: made.take().unwrap_or_default(),
+        nested: 0,
+    };
     let schema = builder.definition(&definition_name(resource));
     *made = Some(builder.made);
     schema
@@ -88,8 +93,12 @@ impl Builder {
             "Quantity" if name.ends_with("resource.Quantity") => Schema::scalar(Shape::Quantity),
             "Time" | "MicroTime" => Schema::scalar(Shape::Time),
             "IntOrString" => Schema::scalar(Shape::IntOrString),
-            "RawExtension" | "JSON" | "FieldsV1" | "JSONSchemaPropsOrArray"
-            | "JSONSchemaPropsOrBool" | "JSONSchemaPropsOrStringArray" => (*Schema::any()).clone(),
+            "RawExtension"
+            | "JSON"
+            | "FieldsV1"
+            | "JSONSchemaPropsOrArray"
+            | "JSONSchemaPropsOrBool"
+            | "JSONSchemaPropsOrStringArray" => (*Schema::any()).clone(),
             _ => self.node(definition, Some(name)),
         };
         let fact = lists().get(short_name(name));
@@ -128,14 +137,24 @@ impl Builder {
             Some("object") => self.object(definition, name),
             Some("array") => {
                 let items = Arc::new(self.node(&definition["items"], None));
-                Schema { shape: Shape::List, items: Some(items), ..Schema::default() }
+                Schema {
+                    shape: Shape::List,
+                    items: Some(items),
+                    ..Schema::default()
+                }
             }
             Some("string") if format == "byte" => Schema::scalar(Shape::Bytes),
             Some("string") if format == "date-time" => Schema::scalar(Shape::Time),
             Some("string") => Schema::scalar(Shape::String),
             Some("integer") => {
-                let checks = crate::schema::Checks { format: format.to_owned(), ..Default::default() };
-                Schema { checks: Some(Box::new(checks)), ..Schema::scalar(Shape::Integer) }
+                let checks = crate::schema::Checks {
+                    format: format.to_owned(),
+                    ..Default::default()
+                };
+                Schema {
+                    checks: Some(Box::new(checks)),
+                    ..Schema::scalar(Shape::Integer)
+                }
             }
             Some("number") => Schema::scalar(Shape::Number),
             Some("boolean") => Schema::scalar(Shape::Boolean),
@@ -156,8 +175,14 @@ impl Builder {
             schema.unknown = Unknown::Keep;
             return schema;
         };
-        let required = definition["required"].as_array().map_or(&[][..], Vec::as_slice);
-        schema.required = required.iter().filter_map(Value::as_str).map(str::to_owned).collect();
+        let required = definition["required"]
+            .as_array()
+            .map_or(&[][..], Vec::as_slice);
+        schema.required = required
+            .iter()
+            .filter_map(Value::as_str)
+            .map(str::to_owned)
+            .collect();
         schema.go_type = name.map(go_type);
         let owner = name.map(short_name).unwrap_or_default();
         for (field, value) in properties {
@@ -169,8 +194,12 @@ impl Builder {
                 child.patch = fact.patch.clone();
             }
             let is_required = schema.required.contains(field);
-            let told = zeros().get(owner).and_then(|fields| fields.get(field.as_str()));
-            child.zero = told.copied().unwrap_or_else(|| usual_zero(&child, is_required));
+            let told = zeros()
+                .get(owner)
+                .and_then(|fields| fields.get(field.as_str()));
+            child.zero = told
+                .copied()
+                .unwrap_or_else(|| usual_zero(&child, is_required));
             schema.properties.insert(field.clone(), Arc::new(child));
         }
         schema
@@ -200,7 +229,9 @@ fn go_type(definition: &str) -> Arc<str> {
 fn reference(definition: &Value) -> Option<&str> {
     let direct = definition["$ref"].as_str();
     let wrapped = || definition["allOf"][0]["$ref"].as_str();
-    direct.or_else(wrapped).and_then(|path| path.rsplit('/').next())
+    direct
+        .or_else(wrapped)
+        .and_then(|path| path.rsplit('/').next())
 }
 
 /// A definition with its references as OpenAPI wants them and with the facts in.
@@ -231,7 +262,9 @@ fn wrap_references(value: &mut Value) {
         if fields.len() > 1 {
             fields.remove("$ref");
             fields.insert("allOf".to_owned(), json!([{ "$ref": target }]));
-            fields.entry("default").or_insert_with(|| Value::Object(Map::new()));
+            fields
+                .entry("default")
+                .or_insert_with(|| Value::Object(Map::new()));
         }
         return;
     }
@@ -272,9 +305,15 @@ fn extend(value: &mut Value, merge: &Merge, patch: &PatchStrategy) {
 pub(super) fn object_meta() -> Arc<Schema> {
     static META: OnceLock<Arc<Schema>> = OnceLock::new();
     let build = || {
-        let mut builder = Builder { made: HashMap::new(), nested: 0 };
+        let mut builder = Builder {
+            made: HashMap::new(),
+            nested: 0,
+        };
         let meta = builder.definition("io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta");
-        Arc::new(Schema { embedded: Embedded::No, ..(*meta).clone() })
+        Arc::new(Schema {
+            embedded: Embedded::No,
+            ..(*meta).clone()
+        })
     };
     Arc::clone(META.get_or_init(build))
 }

@@ -16,7 +16,10 @@ pub(super) fn service(object: &mut Value) {
     }
     ensure(object, "spec", "ipFamilies", json!(["IPv4"]));
     ensure(object, "spec", "ipFamilyPolicy", json!("SingleStack"));
-    if let Some(address) = object["spec"]["clusterIP"].as_str().filter(|a| !a.is_empty()) {
+    if let Some(address) = object["spec"]["clusterIP"]
+        .as_str()
+        .filter(|a| !a.is_empty())
+    {
         let addresses = json!([address]);
         ensure(object, "spec", "clusterIPs", addresses);
     }
@@ -28,7 +31,12 @@ pub(super) fn pod(object: &mut Value) {
     let account = object["spec"]["serviceAccountName"].clone();
     ensure(object, "spec", "serviceAccount", account);
     ensure(object, "spec", "priority", json!(0));
-    ensure(object, "spec", "preemptionPolicy", json!("PreemptLowerPriority"));
+    ensure(
+        object,
+        "spec",
+        "preemptionPolicy",
+        json!("PreemptLowerPriority"),
+    );
     tolerate(object);
     let quality = quality(&object["spec"]);
     ensure(object, "status", "phase", json!("Pending"));
@@ -37,8 +45,14 @@ pub(super) fn pod(object: &mut Value) {
 
 /// A Job selects its Pods by its uid, unless it is told how.
 pub(super) fn job(object: &mut Value) {
-    let uid = object["metadata"]["uid"].as_str().unwrap_or_default().to_owned();
-    let name = object["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+    let uid = object["metadata"]["uid"]
+        .as_str()
+        .unwrap_or_default()
+        .to_owned();
+    let name = object["metadata"]["name"]
+        .as_str()
+        .unwrap_or_default()
+        .to_owned();
     if object["spec"]["manualSelector"] == true || uid.is_empty() {
         return;
     }
@@ -77,8 +91,13 @@ fn tolerate(object: &mut Value) {
     if spec["tolerations"].is_null() {
         spec["tolerations"] = json!([]);
     }
-    let Some(list) = spec["tolerations"].as_array_mut() else { return };
-    for key in ["node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"] {
+    let Some(list) = spec["tolerations"].as_array_mut() else {
+        return;
+    };
+    for key in [
+        "node.kubernetes.io/not-ready",
+        "node.kubernetes.io/unreachable",
+    ] {
         let covers = |toleration: &Value| {
             let is_for = toleration["key"].is_null() || toleration["key"] == key;
             is_for && (toleration["effect"].is_null() || toleration["effect"] == "NoExecute")
@@ -98,8 +117,13 @@ fn tolerate(object: &mut Value) {
 fn quality(spec: &Value) -> &'static str {
     let containers = spec["containers"].as_array().map_or(&[][..], Vec::as_slice);
     let amounts = |container: &Value, part: &str| -> Map<String, Value> {
-        let all = container["resources"][part].as_object().cloned().unwrap_or_default();
-        all.into_iter().filter(|(name, _)| matches!(name.as_str(), "cpu" | "memory")).collect()
+        let all = container["resources"][part]
+            .as_object()
+            .cloned()
+            .unwrap_or_default();
+        all.into_iter()
+            .filter(|(name, _)| matches!(name.as_str(), "cpu" | "memory"))
+            .collect()
     };
     let is_bare = |c: &Value| amounts(c, "requests").is_empty() && amounts(c, "limits").is_empty();
     let is_sure = |c: &Value| {

@@ -19,9 +19,18 @@ const GIVEN_ELSEWHERE: [&str; 5] = [
 
 /// What is different on purpose: a part of what was sent, and why.
 const DIFFERENT: [(&str, &str); 3] = [
-    ("nodes ", "a Node is made ready by whoever declares it, so no taint says that it is not yet"),
-    ("\"limits\":[]", "an empty list without meaning stays a list"),
-    ("\"pattern\":\"[\"", "the words about a broken pattern are those of the library that reads it"),
+    (
+        "nodes ",
+        "a Node is made ready by whoever declares it, so no taint says that it is not yet",
+    ),
+    (
+        "\"limits\":[]",
+        "an empty list without meaning stays a list",
+    ),
+    (
+        "\"pattern\":\"[\"",
+        "the words about a broken pattern are those of the library that reads it",
+    ),
 ];
 
 pub(crate) fn kind_of(path: &str, custom: &[Arc<Kind>]) -> Arc<Kind> {
@@ -33,7 +42,9 @@ pub(crate) fn kind_of(path: &str, custom: &[Arc<Kind>]) -> Arc<Kind> {
         _ => ("", ""),
     };
     let own = custom.iter().find(|kind| kind.resource.plural == plural);
-    own.or_else(|| find(group, version, plural)).expect("every recorded kind is served").clone()
+    own.or_else(|| find(group, version, plural))
+        .expect("every recorded kind is served")
+        .clone()
 }
 
 fn create(kind: &Kind, sent: &Value, path: &str) -> Result<Value, Status> {
@@ -61,7 +72,13 @@ fn create(kind: &Kind, sent: &Value, path: &str) -> Result<Value, Status> {
         subresource: "",
         now: "",
     };
-    track_update(kind.schema(), &writer, &kind.ignored(Part::Main), None, &mut object);
+    track_update(
+        kind.schema(),
+        &writer,
+        &kind.ignored(Part::Main),
+        None,
+        &mut object,
+    );
     object["metadata"]["uid"] = json!("00000000-0000-4000-8000-000000000000");
     kind.prepare_create(&mut object);
     let causes = kind.validate_create(&object);
@@ -87,8 +104,10 @@ pub(crate) fn sorted(value: &Value) -> Value {
         Value::Object(fields) => {
             let mut names: Vec<&String> = fields.keys().collect();
             names.sort();
-            let inner: Map<String, Value> =
-                names.into_iter().map(|name| (name.clone(), sorted(&fields[name]))).collect();
+            let inner: Map<String, Value> = names
+                .into_iter()
+                .map(|name| (name.clone(), sorted(&fields[name])))
+                .collect();
             Value::Object(inner)
         }
         Value::Array(elements) => Value::Array(elements.iter().map(sorted).collect()),
@@ -98,9 +117,14 @@ pub(crate) fn sorted(value: &Value) -> Value {
 
 /// Causes without their order: Go visits maps in any order.
 pub(crate) fn told(status: &Status) -> Vec<String> {
-    let causes = status.details.as_ref().map_or(&[][..], |details| &details.causes);
-    let mut lines: Vec<String> =
-        causes.iter().map(|cause| format!("{} {}", cause.field, cause.message)).collect();
+    let causes = status
+        .details
+        .as_ref()
+        .map_or(&[][..], |details| &details.causes);
+    let mut lines: Vec<String> = causes
+        .iter()
+        .map(|cause| format!("{} {}", cause.field, cause.message))
+        .collect();
     lines.sort();
     lines
 }
@@ -126,7 +150,11 @@ pub(crate) fn differences(at: &str, ours: &Value, real: &Value, found: &mut Vec<
                         differences(&format!("{at}/{name}"), left, right, found);
                     }
                     (left, _) => {
-                        let side = if left.is_some() { "only ours" } else { "only real" };
+                        let side = if left.is_some() {
+                            "only ours"
+                        } else {
+                            "only real"
+                        };
                         let value = left.or(right).map(ToString::to_string).unwrap_or_default();
                         found.push(format!("{at}/{name} {side}: {value}"));
                     }
@@ -178,5 +206,11 @@ fn creating_gives_what_a_real_server_gave() {
             _ => {}
         }
     }
-    assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), records.len(), wrong.join("\n"));
+    assert!(
+        wrong.is_empty(),
+        "{} of {}:\n{}",
+        wrong.len(),
+        records.len(),
+        wrong.join("\n")
+    );
 }

@@ -51,7 +51,9 @@ pub(super) fn known(kind: &Kind, label: &str) -> bool {
         label if kind.is_custom() => kind.selectable.iter().any(|field| field == label),
         label => {
             let name = kind.resource.kind.as_str();
-            KNOWN.iter().any(|(kind, fields)| *kind == name && fields.contains(&label))
+            KNOWN
+                .iter()
+                .any(|(kind, fields)| *kind == name && fields.contains(&label))
         }
     }
 }
@@ -90,8 +92,13 @@ pub(super) fn value(kind: &Kind, object: &Value, label: &str) -> Option<String> 
 /// Whether labels satisfy a `LabelSelector`; an empty selector is satisfied by all.
 pub(crate) fn matches(selector: &Value, labels: &Value) -> bool {
     let wanted = selector["matchLabels"].as_object().into_iter().flatten();
-    let mut terms = selector["matchExpressions"].as_array().into_iter().flatten();
-    wanted.into_iter().all(|(key, value)| labels.get(key) == Some(value))
+    let mut terms = selector["matchExpressions"]
+        .as_array()
+        .into_iter()
+        .flatten();
+    wanted
+        .into_iter()
+        .all(|(key, value)| labels.get(key) == Some(value))
         && terms.all(|term| term_holds(term, labels))
 }
 

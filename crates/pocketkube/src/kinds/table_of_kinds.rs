@@ -68,7 +68,10 @@ pub(super) fn kind_of(definition: &str) -> Option<Names> {
         };
         rows().iter().map(named).collect()
     });
-    names.iter().find(|(name, _)| name == definition).map(|(_, kind)| *kind)
+    names
+        .iter()
+        .find(|(name, _)| name == definition)
+        .map(|(_, kind)| *kind)
 }
 
 /// Registers the types of all kinds, and of what subresources take, with a schema generator.
@@ -77,24 +80,60 @@ pub(super) fn register_types(generator: &mut SchemaGenerator) {
         ($($kind:ty),* $(,)?) => { $( let _ = generator.subschema_for::<$kind>(); )* };
     }
     register![
-        core::Namespace, core::Node, core::Pod, core::Service, core::Endpoints, core::ConfigMap,
-        core::Secret, core::ServiceAccount, core::Event, core::PersistentVolume,
-        core::PersistentVolumeClaim, core::ReplicationController, core::LimitRange,
-        core::ResourceQuota, core::PodTemplate, core::Binding,
-        apps::Deployment, apps::ReplicaSet, apps::StatefulSet, apps::DaemonSet,
-        apps::ControllerRevision, batch::Job, batch::CronJob, discovery::EndpointSlice,
-        events::Event, autoscaling::HorizontalPodAutoscaler,
-        autoscaling_v1::HorizontalPodAutoscaler, autoscaling_v1::Scale,
-        policy::PodDisruptionBudget, policy::Eviction, networking::Ingress,
-        networking::IngressClass, networking::NetworkPolicy, rbac::Role, rbac::RoleBinding,
-        rbac::ClusterRole, rbac::ClusterRoleBinding, storage::StorageClass,
-        scheduling::PriorityClass, coordination::Lease, extensions::CustomResourceDefinition,
-        admission::ValidatingWebhookConfiguration, admission::MutatingWebhookConfiguration,
-        registration::APIService, authentication::TokenReview, authentication::TokenRequest,
-        authentication::SelfSubjectReview, authorization::SubjectAccessReview,
-        authorization::LocalSubjectAccessReview, authorization::SelfSubjectAccessReview,
+        core::Namespace,
+        core::Node,
+        core::Pod,
+        core::Service,
+        core::Endpoints,
+        core::ConfigMap,
+        core::Secret,
+        core::ServiceAccount,
+        core::Event,
+        core::PersistentVolume,
+        core::PersistentVolumeClaim,
+        core::ReplicationController,
+        core::LimitRange,
+        core::ResourceQuota,
+        core::PodTemplate,
+        core::Binding,
+        apps::Deployment,
+        apps::ReplicaSet,
+        apps::StatefulSet,
+        apps::DaemonSet,
+        apps::ControllerRevision,
+        batch::Job,
+        batch::CronJob,
+        discovery::EndpointSlice,
+        events::Event,
+        autoscaling::HorizontalPodAutoscaler,
+        autoscaling_v1::HorizontalPodAutoscaler,
+        autoscaling_v1::Scale,
+        policy::PodDisruptionBudget,
+        policy::Eviction,
+        networking::Ingress,
+        networking::IngressClass,
+        networking::NetworkPolicy,
+        rbac::Role,
+        rbac::RoleBinding,
+        rbac::ClusterRole,
+        rbac::ClusterRoleBinding,
+        storage::StorageClass,
+        scheduling::PriorityClass,
+        coordination::Lease,
+        extensions::CustomResourceDefinition,
+        admission::ValidatingWebhookConfiguration,
+        admission::MutatingWebhookConfiguration,
+        registration::APIService,
+        authentication::TokenReview,
+        authentication::TokenRequest,
+        authentication::SelfSubjectReview,
+        authorization::SubjectAccessReview,
+        authorization::LocalSubjectAccessReview,
+        authorization::SelfSubjectAccessReview,
         authorization::SelfSubjectRulesReview,
-        meta::Status, meta::DeleteOptions, meta::ListMeta,
+        meta::Status,
+        meta::DeleteOptions,
+        meta::ListMeta,
     ];
 }
 
@@ -116,9 +155,10 @@ impl Row {
         let owned = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
         let verbs = match self.verbs {
             Verbs::All => Verb::ALL.to_vec(),
-            Verbs::NoCollection => {
-                Verb::ALL.into_iter().filter(|verb| *verb != Verb::DeleteCollection).collect()
-            }
+            Verbs::NoCollection => Verb::ALL
+                .into_iter()
+                .filter(|verb| *verb != Verb::DeleteCollection)
+                .collect(),
             Verbs::Create => vec![Verb::Create],
         };
         let scale = self.scale.then(|| ScalePaths {
@@ -219,9 +259,15 @@ fn core_rows() -> Vec<Row> {
     let cluster = |kind, plural| Row::new("", "v1", kind, plural, Scope::Cluster);
     vec![
         spaced("Binding", "bindings").verbs(Verbs::Create),
-        spaced("ConfigMap", "configmaps").short(&["cm"]).hooks(&hooks::CONFIG_MAP),
-        spaced("Endpoints", "endpoints").short(&["ep"]).hooks(&hooks::ENDPOINTS),
-        spaced("Event", "events").short(&["ev"]).hooks(&hooks::EVENT),
+        spaced("ConfigMap", "configmaps")
+            .short(&["cm"])
+            .hooks(&hooks::CONFIG_MAP),
+        spaced("Endpoints", "endpoints")
+            .short(&["ep"])
+            .hooks(&hooks::ENDPOINTS),
+        spaced("Event", "events")
+            .short(&["ev"])
+            .hooks(&hooks::EVENT),
         spaced("LimitRange", "limitranges").short(&["limits"]),
         cluster("Namespace", "namespaces")
             .short(&["ns"])
@@ -229,7 +275,10 @@ fn core_rows() -> Vec<Row> {
             .with_status()
             .extra(&["finalize"])
             .hooks(&hooks::NAMESPACE),
-        cluster("Node", "nodes").short(&["no"]).with_status().hooks(&hooks::NODE),
+        cluster("Node", "nodes")
+            .short(&["no"])
+            .with_status()
+            .hooks(&hooks::NODE),
         spaced("PersistentVolumeClaim", "persistentvolumeclaims")
             .short(&["pvc"])
             .with_status()
@@ -251,9 +300,13 @@ fn core_rows() -> Vec<Row> {
             .with_status()
             .with_scale()
             .hooks(&hooks::REPLICATION_CONTROLLER),
-        spaced("ResourceQuota", "resourcequotas").short(&["quota"]).with_status(),
+        spaced("ResourceQuota", "resourcequotas")
+            .short(&["quota"])
+            .with_status(),
         spaced("Secret", "secrets").hooks(&hooks::SECRET),
-        spaced("ServiceAccount", "serviceaccounts").short(&["sa"]).extra(&["token"]),
+        spaced("ServiceAccount", "serviceaccounts")
+            .short(&["sa"])
+            .extra(&["token"]),
         spaced("Service", "services")
             .short(&["svc"])
             .category(IN_ALL)
@@ -309,7 +362,10 @@ fn workload_rows() -> Vec<Row> {
             .category(IN_ALL)
             .with_status()
             .hooks(&hooks::CRON_JOB),
-        spaced("batch", "Job", "jobs").category(IN_ALL).with_status().hooks(&hooks::JOB),
+        spaced("batch", "Job", "jobs")
+            .category(IN_ALL)
+            .with_status()
+            .hooks(&hooks::JOB),
     ]
 }
 
@@ -319,9 +375,10 @@ fn network_and_policy_rows() -> Vec<Row> {
     vec![
         spaced("coordination.k8s.io", "Lease", "leases").hooks(&hooks::LEASE),
         spaced("discovery.k8s.io", "EndpointSlice", "endpointslices").hooks(&hooks::SLICE),
-        spaced("events.k8s.io", "Event", "events").short(&["ev"]).hooks(&hooks::NEW_EVENT),
-        cluster("networking.k8s.io", "IngressClass", "ingressclasses")
-            .hooks(&hooks::INGRESS_CLASS),
+        spaced("events.k8s.io", "Event", "events")
+            .short(&["ev"])
+            .hooks(&hooks::NEW_EVENT),
+        cluster("networking.k8s.io", "IngressClass", "ingressclasses").hooks(&hooks::INGRESS_CLASS),
         spaced("networking.k8s.io", "Ingress", "ingresses")
             .short(&["ing"])
             .with_status()
@@ -359,25 +416,45 @@ fn extension_rows() -> Vec<Row> {
         Scope::Namespaced,
     );
     vec![
-        cluster(admission, "MutatingWebhookConfiguration", "mutatingwebhookconfigurations")
-            .category(EXTENSIONS)
-            .hooks(&hooks::WEBHOOKS),
-        cluster(admission, "ValidatingWebhookConfiguration", "validatingwebhookconfigurations")
-            .category(EXTENSIONS)
-            .hooks(&hooks::WEBHOOKS),
-        cluster("apiextensions.k8s.io", "CustomResourceDefinition", "customresourcedefinitions")
-            .short(&["crd", "crds"])
-            .category(EXTENSIONS)
-            .with_status()
-            .hooks(&hooks::DEFINITION),
+        cluster(
+            admission,
+            "MutatingWebhookConfiguration",
+            "mutatingwebhookconfigurations",
+        )
+        .category(EXTENSIONS)
+        .hooks(&hooks::WEBHOOKS),
+        cluster(
+            admission,
+            "ValidatingWebhookConfiguration",
+            "validatingwebhookconfigurations",
+        )
+        .category(EXTENSIONS)
+        .hooks(&hooks::WEBHOOKS),
+        cluster(
+            "apiextensions.k8s.io",
+            "CustomResourceDefinition",
+            "customresourcedefinitions",
+        )
+        .short(&["crd", "crds"])
+        .category(EXTENSIONS)
+        .with_status()
+        .hooks(&hooks::DEFINITION),
         cluster("apiregistration.k8s.io", "APIService", "apiservices")
             .category(EXTENSIONS)
             .with_status(),
         ask(authentication, "SelfSubjectReview", "selfsubjectreviews"),
         ask(authentication, "TokenReview", "tokenreviews"),
         local.verbs(Verbs::Create),
-        ask(authorization, "SelfSubjectAccessReview", "selfsubjectaccessreviews"),
-        ask(authorization, "SelfSubjectRulesReview", "selfsubjectrulesreviews"),
+        ask(
+            authorization,
+            "SelfSubjectAccessReview",
+            "selfsubjectaccessreviews",
+        ),
+        ask(
+            authorization,
+            "SelfSubjectRulesReview",
+            "selfsubjectrulesreviews",
+        ),
         ask(authorization, "SubjectAccessReview", "subjectaccessreviews"),
     ]
 }

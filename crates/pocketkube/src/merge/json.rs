@@ -14,7 +14,9 @@ pub fn json_patch(document: &Value, operations: &Value) -> Result<Value, String>
     let patch: json_patch::Patch =
         serde_json::from_value(operations.clone()).map_err(|cause| cause.to_string())?;
     if patch.0.len() > OPERATIONS_MAX {
-        return Err(format!("the patch has more than {OPERATIONS_MAX} operations"));
+        return Err(format!(
+            "the patch has more than {OPERATIONS_MAX} operations"
+        ));
     }
     let mut result = document.clone();
     json_patch::patch(&mut result, &patch).map_err(|cause| cause.to_string())?;

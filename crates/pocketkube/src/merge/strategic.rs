@@ -19,11 +19,7 @@ type Fields = Map<String, Value>;
 /// # Errors
 ///
 /// 400 for a directive that makes no sense, 500 for a list element without its key.
-pub fn strategic_patch(
-    schema: &Schema,
-    document: &Value,
-    patch: &Value,
-) -> Result<Value, Status> {
+pub fn strategic_patch(schema: &Schema, document: &Value, patch: &Value) -> Result<Value, Status> {
     let (Value::Object(original), Value::Object(patch)) = (document, patch) else {
         return Err(Status::bad_request("invalid JSON document"));
     };
@@ -31,12 +27,17 @@ pub fn strategic_patch(
 }
 
 fn object(schema: &Schema, original: &Fields, patch: &Fields) -> Result<Fields, Status> {
-    match patch.get(PATCH).map(|directive| directive.as_str().unwrap_or_default()) {
+    match patch
+        .get(PATCH)
+        .map(|directive| directive.as_str().unwrap_or_default())
+    {
         Some("replace") => return Ok(plain(patch)),
         Some("delete") => return Ok(Fields::new()),
         Some("merge") | None => {}
         Some(other) => {
-            return Err(Status::bad_request(format!("unknown patch type found: {other}")));
+            return Err(Status::bad_request(format!(
+                "unknown patch type found: {other}"
+            )));
         }
     }
     let mut result = retained(original, patch);
@@ -54,7 +55,12 @@ fn object(schema: &Schema, original: &Fields, patch: &Fields) -> Result<Fields, 
         }
         let nothing = Schema::default();
         let field = schema.field(name).map_or(&nothing, |field| field.as_ref());
-        let merged = value(field, result.get(name), change, patch.get(&format!("{ORDER}{name}")))?;
+        let merged = value(
+            field,
+            result.get(name),
+            change,
+            patch.get(&format!("{ORDER}{name}")),
+        )?;
         match merged {
             Some(merged) => result.insert(name.clone(), merged),
             None => result.shift_remove(name),
@@ -85,7 +91,9 @@ fn value(
             Ok(Some(Value::Object(object(schema, before, patch)?)))
         }
         (original, Value::Array(elements)) => {
-            let before = original.and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+            let before = original
+                .and_then(Value::as_array)
+                .map_or(&[][..], Vec::as_slice);
             Ok(Some(Value::Array(list(schema, before, elements, order)?)))
         }
         (_, scalar) => Ok(Some(scalar.clone())),
@@ -101,14 +109,23 @@ fn list(
     let key = match &schema.patch {
         PatchStrategy::Merge(Some(key)) | PatchStrategy::MergeRetainKeys(key) => key,
         PatchStrategy::Merge(None) => return Ok(scalars(original, patch, order)),
-        _ => return Ok(patch.iter().filter(|e| !is_directive(e)).map(cleaned).collect()),
+        _ => {
+            return Ok(patch
+                .iter()
+                .filter(|e| !is_directive(e))
+                .map(cleaned)
+                .collect());
+        }
     };
     if patch.iter().any(|element| element[PATCH] == "replace") {
         let kept = patch.iter().filter(|element| element[PATCH] != "replace");
         return Ok(kept.map(cleaned).collect());
     }
     let nothing = Schema::default();
-    let items = schema.items.as_ref().map_or(&nothing, |items| items.as_ref());
+    let items = schema
+        .items
+        .as_ref()
+        .map_or(&nothing, |items| items.as_ref());
     let mut result = original.to_vec();
     for element in patch {
         let Some(change) = element.as_object() else {
@@ -124,7 +141,10 @@ fn list(
             result.retain(|other| other.get(key) != Some(identity));
             continue;
         }
-        match result.iter_mut().find(|other| other.get(key) == Some(identity)) {
+        match result
+            .iter_mut()
+            .find(|other| other.get(key) == Some(identity))
+        {
             Some(Value::Object(before)) => {
                 *before = object(items, before, change)?;
             }
@@ -158,8 +178,9 @@ fn ordered(
     identity: impl Fn(&Value) -> Value,
 ) -> Vec<Value> {
     let position = |element: &Value| order.iter().position(|wanted| *wanted == identity(element));
-    let (mut asked, others): (Vec<Value>, Vec<Value>) =
-        merged.into_iter().partition(|element| position(element).is_some());
+    let (mut asked, others): (Vec<Value>, Vec<Value>) = merged
+        .into_iter()
+        .partition(|element| position(element).is_some());
     asked.sort_by_key(|element| position(element));
     let before = |id: &Value| original.iter().position(|element| identity(element) == *id);
     let mut result = Vec::with_capacity(asked.len() + others.len());
@@ -181,9 +202,15 @@ fn ordered(
 /// `$setElementOrder` without the list itself: only the order changes.
 fn reorder_untouched(schema: &Schema, result: &mut Fields, patch: &Fields) {
     for (directive, order) in patch {
-        let Some(name) = directive.strip_prefix(ORDER) else { continue };
-        let (Some(order), false) = (order.as_array(), patch.contains_key(name)) else { continue };
-        let Some(Value::Array(elements)) = result.get_mut(name) else { continue };
+        let Some(name) = directive.strip_prefix(ORDER) else {
+            continue;
+        };
+        let (Some(order), false) = (order.as_array(), patch.contains_key(name)) else {
+            continue;
+        };
+        let Some(Value::Array(elements)) = result.get_mut(name) else {
+            continue;
+        };
         let field = schema.field(name);
         let key = match field.map(|field| &field.patch) {
             Some(PatchStrategy::Merge(Some(key)) | PatchStrategy::MergeRetainKeys(key)) => {
@@ -203,9 +230,15 @@ fn reorder_untouched(schema: &Schema, result: &mut Fields, patch: &Fields) {
 
 /// The original, less what `$retainKeys` does not name.
 fn retained(original: &Fields, patch: &Fields) -> Fields {
-    let Some(keys) = patch.get(RETAIN).and_then(Value::as_array) else { return original.clone() };
+    let Some(keys) = patch.get(RETAIN).and_then(Value::as_array) else {
+        return original.clone();
+    };
     let is_kept = |name: &&String| keys.iter().any(|key| key.as_str() == Some(name.as_str()));
-    original.iter().filter(|(name, _)| is_kept(name)).map(|(n, v)| (n.clone(), v.clone())).collect()
+    original
+        .iter()
+        .filter(|(name, _)| is_kept(name))
+        .map(|(n, v)| (n.clone(), v.clone()))
+        .collect()
 }
 
 fn remove_scalars(result: &mut Fields, name: &str, gone: &Value) {
@@ -217,8 +250,11 @@ fn remove_scalars(result: &mut Fields, name: &str, gone: &Value) {
 
 /// A part of a patch as a value: without directives and nulls.
 fn plain(patch: &Fields) -> Fields {
-    let kept = patch.iter().filter(|(name, value)| !name.starts_with('$') && !value.is_null());
-    kept.map(|(name, value)| (name.clone(), cleaned(value))).collect()
+    let kept = patch
+        .iter()
+        .filter(|(name, value)| !name.starts_with('$') && !value.is_null());
+    kept.map(|(name, value)| (name.clone(), cleaned(value)))
+        .collect()
 }
 
 fn cleaned(value: &Value) -> Value {
@@ -234,8 +270,10 @@ fn go_map(value: &Value) -> String {
         Value::Object(fields) => {
             let mut names: Vec<&String> = fields.keys().collect();
             names.sort();
-            let pairs: Vec<String> =
-                names.into_iter().map(|n| format!("{n}:{}", go_map(&fields[n]))).collect();
+            let pairs: Vec<String> = names
+                .into_iter()
+                .map(|n| format!("{n}:{}", go_map(&fields[n])))
+                .collect();
             format!("map[{}]", pairs.join(" "))
         }
         Value::Array(elements) => {

@@ -33,7 +33,12 @@ fn node(json: &Value, path: &str, place: Place, causes: &mut Vec<Cause>) {
         node(child, &below, Place::Property, causes);
     }
     if json["items"].is_object() {
-        node(&json["items"], &child_path(path, "items"), Place::Item, causes);
+        node(
+            &json["items"],
+            &child_path(path, "items"),
+            Place::Item,
+            causes,
+        );
     }
     if json["additionalProperties"].is_object() {
         let below = child_path(path, "additionalProperties");
@@ -43,7 +48,11 @@ fn node(json: &Value, path: &str, place: Place, causes: &mut Vec<Cause>) {
     for word in ["allOf", "anyOf", "oneOf"] {
         for (index, child) in json[word].as_array().into_iter().flatten().enumerate() {
             let at = index_path(&child_path(path, word), index);
-            let allowed = if is_int_or_string && word == "anyOf" { Typed::Free } else { Typed::Not };
+            let allowed = if is_int_or_string && word == "anyOf" {
+                Typed::Free
+            } else {
+                Typed::Not
+            };
             value_only(child, &at, allowed, causes);
         }
     }
@@ -64,7 +73,9 @@ fn typed(json: &Value, path: &str, place: Place, causes: &mut Vec<Cause>) {
     let flag = |word: &str| json[word].as_bool() == Some(true);
     let at = || child_path(path, "type");
     match json["type"].as_str().unwrap_or_default() {
-        "" if flag("x-kubernetes-int-or-string") || flag("x-kubernetes-preserve-unknown-fields") => {
+        "" if flag("x-kubernetes-int-or-string")
+            || flag("x-kubernetes-preserve-unknown-fields") =>
+        {
             if place == Place::Root {
                 causes.push(Cause::required(at(), "must not be empty at the root"));
             }
@@ -79,11 +90,18 @@ fn typed(json: &Value, path: &str, place: Place, causes: &mut Vec<Cause>) {
         }
         "object" => {}
         other if place == Place::Root => {
-            causes.push(Cause::invalid(at(), &other.into(), "must be object at the root"));
+            causes.push(Cause::invalid(
+                at(),
+                &other.into(),
+                "must be object at the root",
+            ));
         }
         "array" => {
             if json["items"].is_null() {
-                causes.push(Cause::required(child_path(path, "items"), "must be specified"));
+                causes.push(Cause::required(
+                    child_path(path, "items"),
+                    "must be specified",
+                ));
             }
         }
         "string" | "integer" | "number" | "boolean" => {}
@@ -95,33 +113,55 @@ fn typed(json: &Value, path: &str, place: Place, causes: &mut Vec<Cause>) {
 }
 
 fn unsupported(json: &Value, path: &str, causes: &mut Vec<Cause>) {
-    for word in ["$ref", "definitions", "dependencies", "patternProperties", "additionalItems", "id"] {
+    for word in [
+        "$ref",
+        "definitions",
+        "dependencies",
+        "patternProperties",
+        "additionalItems",
+        "id",
+    ] {
         if !json[word].is_null() {
-            causes.push(Cause::forbidden(child_path(path, word), &format!("{word} is not supported")));
+            causes.push(Cause::forbidden(
+                child_path(path, word),
+                &format!("{word} is not supported"),
+            ));
         }
     }
     if json["uniqueItems"].as_bool() == Some(true) {
-        let why = "uniqueItems cannot be set to true since the runtime complexity becomes quadratic";
+        let why =
+            "uniqueItems cannot be set to true since the runtime complexity becomes quadratic";
         causes.push(Cause::forbidden(child_path(path, "uniqueItems"), why));
     }
     let values = &json["additionalProperties"];
-    let has_properties = json["properties"].as_object().is_some_and(|p| !p.is_empty());
+    let has_properties = json["properties"]
+        .as_object()
+        .is_some_and(|p| !p.is_empty());
     if values.as_bool() != Some(false) && !values.is_null() && has_properties {
         let why = "additionalProperties and properties are mutual exclusive";
-        causes.push(Cause::forbidden(child_path(path, "additionalProperties"), why));
+        causes.push(Cause::forbidden(
+            child_path(path, "additionalProperties"),
+            why,
+        ));
     }
     if let Some(pattern) = json["pattern"].as_str()
         && let Err(problem) = regex::Regex::new(pattern)
     {
         let why = format!("must be a valid regular expression, but isn't: {problem}");
-        causes.push(Cause::invalid(child_path(path, "pattern"), &pattern.into(), &why));
+        causes.push(Cause::invalid(
+            child_path(path, "pattern"),
+            &pattern.into(),
+            &why,
+        ));
     }
     defaults(json, path, causes);
 }
 
 /// A default has to satisfy the schema that it is the default of.
 fn defaults(json: &Value, path: &str, causes: &mut Vec<Cause>) {
-    let Some(default) = json.get("default").filter(|default| !default.is_null()) else { return };
+    let Some(default) = json.get("default").filter(|default| !default.is_null()) else {
+        return;
+    };
     let schema = super::from_open_api(json);
     let at = child_path(path, "default");
     let mut pruned = default.clone();
@@ -141,7 +181,9 @@ fn defaults(json: &Value, path: &str, causes: &mut Vec<Cause>) {
 
 fn list_type(json: &Value, path: &str, causes: &mut Vec<Cause>) {
     let kind = json["x-kubernetes-list-type"].as_str();
-    let keys = json["x-kubernetes-list-map-keys"].as_array().map_or(&[][..], Vec::as_slice);
+    let keys = json["x-kubernetes-list-map-keys"]
+        .as_array()
+        .map_or(&[][..], Vec::as_slice);
     let at = |word: &str| child_path(path, word);
     if let Some(kind) = kind {
         if json["type"] != "array" {
@@ -151,7 +193,11 @@ fn list_type(json: &Value, path: &str, causes: &mut Vec<Cause>) {
         }
         if !matches!(kind, "atomic" | "set" | "map") {
             let word = at("x-kubernetes-list-type");
-            causes.push(Cause::unsupported(word, &kind.into(), &["atomic", "map", "set"]));
+            causes.push(Cause::unsupported(
+                word,
+                &kind.into(),
+                &["atomic", "map", "set"],
+            ));
         }
     }
     if kind != Some("map") {
@@ -209,14 +255,29 @@ fn value_only(json: &Value, path: &str, typed: Typed, causes: &mut Vec<Cause>) {
         }
     }
     for (name, child) in json["properties"].as_object().into_iter().flatten() {
-        value_only(child, &key_path(&child_path(path, "properties"), name), Typed::Not, causes);
+        value_only(
+            child,
+            &key_path(&child_path(path, "properties"), name),
+            Typed::Not,
+            causes,
+        );
     }
     if json["items"].is_object() {
-        value_only(&json["items"], &child_path(path, "items"), Typed::Not, causes);
+        value_only(
+            &json["items"],
+            &child_path(path, "items"),
+            Typed::Not,
+            causes,
+        );
     }
     for word in ["allOf", "anyOf", "oneOf"] {
         for (index, child) in json[word].as_array().into_iter().flatten().enumerate() {
-            value_only(child, &index_path(&child_path(path, word), index), typed, causes);
+            value_only(
+                child,
+                &index_path(&child_path(path, word), index),
+                typed,
+                causes,
+            );
         }
     }
 }

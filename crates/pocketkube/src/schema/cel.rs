@@ -31,12 +31,22 @@ pub fn validate_rules(rules: &Rules, new: &Value, old: Option<&Value>) -> Vec<Ca
 impl Rules {
     /// Compiles the rules of a schema; `None` when it has none.
     pub fn compile(json: &Value, schema: &Arc<Schema>) -> Option<Self> {
-        let mut rules = Self { schema: Arc::clone(schema), ..Self::default() };
-        if json["x-kubernetes-validations"].as_array().is_some_and(|list| !list.is_empty()) {
-            rules.own = Some(Arc::new(kube_cel::compile_schema(&without_nested_rules(json))));
+        let mut rules = Self {
+            schema: Arc::clone(schema),
+            ..Self::default()
+        };
+        if json["x-kubernetes-validations"]
+            .as_array()
+            .is_some_and(|list| !list.is_empty())
+        {
+            rules.own = Some(Arc::new(kube_cel::compile_schema(&without_nested_rules(
+                json,
+            ))));
         }
         for (name, child) in json["properties"].as_object().into_iter().flatten() {
-            let Some(node) = schema.properties.get(name) else { continue };
+            let Some(node) = schema.properties.get(name) else {
+                continue;
+            };
             if let Some(compiled) = Self::compile(child, node) {
                 rules.properties.insert(name.clone(), compiled);
             }
@@ -68,7 +78,9 @@ impl Rules {
             Value::Object(fields) => {
                 for (name, child) in fields {
                     let free = || self.additional.as_deref();
-                    let Some(rules) = self.properties.get(name).or_else(free) else { continue };
+                    let Some(rules) = self.properties.get(name).or_else(free) else {
+                        continue;
+                    };
                     let before = old.and_then(|old| old.get(name));
                     rules.check(child, before, &child_path(path, name), causes);
                 }
@@ -88,7 +100,10 @@ impl Rules {
 /// Expressions of a schema that do not compile: path below the schema, and why.
 pub(super) fn broken_rules(json: &Value) -> Vec<(String, Value, String)> {
     let compiled = kube_cel::compile_schema(&without_nested_rules(json));
-    let rules = json["x-kubernetes-validations"].as_array().into_iter().flatten();
+    let rules = json["x-kubernetes-validations"]
+        .as_array()
+        .into_iter()
+        .flatten();
     let mut broken = Vec::new();
     for (index, (rule, result)) in rules.zip(&compiled.validations).enumerate() {
         let Err(problem) = result else { continue };
@@ -105,7 +120,14 @@ pub(super) fn broken_rules(json: &Value) -> Vec<(String, Value, String)> {
 /// The schema of one node, with the rules of that node alone.
 fn without_nested_rules(json: &Value) -> Value {
     let mut copy = json.clone();
-    for word in ["properties", "additionalProperties", "items", "allOf", "anyOf", "oneOf"] {
+    for word in [
+        "properties",
+        "additionalProperties",
+        "items",
+        "allOf",
+        "anyOf",
+        "oneOf",
+    ] {
         if let Some(child) = copy.get_mut(word) {
             strip(child);
         }
@@ -116,7 +138,10 @@ fn without_nested_rules(json: &Value) -> Value {
 fn strip(json: &mut Value) {
     match json {
         Value::Object(fields) => {
-            if fields.get("x-kubernetes-validations").is_some_and(Value::is_array) {
+            if fields
+                .get("x-kubernetes-validations")
+                .is_some_and(Value::is_array)
+            {
                 fields.shift_remove("x-kubernetes-validations");
             }
             fields.values_mut().for_each(strip);
@@ -142,9 +167,11 @@ fn cause(problem: kube_cel::ValidationError, value: &Value, path: &str) -> Cause
         Some("FieldValueRequired") => Cause::required(field, message),
         Some("FieldValueDuplicate") => Cause::duplicate(field, value),
         // Objects and lists are left out of the message.
-        _ if value.is_object() || value.is_array() => {
-            Cause::new("FieldValueInvalid", field, format!("Invalid value: {message}"))
-        }
+        _ if value.is_object() || value.is_array() => Cause::new(
+            "FieldValueInvalid",
+            field,
+            format!("Invalid value: {message}"),
+        ),
         _ => Cause::invalid(field, value, message),
     }
 }

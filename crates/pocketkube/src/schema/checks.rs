@@ -17,7 +17,8 @@ pub(super) fn wrong_type(shape: Shape, value: &Value, path: &str) -> Cause {
     };
     let found = shown_type(value);
     let at = if path.is_empty() { "" } else { path };
-    let message = format!("Invalid value: {found:?}: {at} in body must be of type {wanted}: {found:?}");
+    let message =
+        format!("Invalid value: {found:?}: {at} in body must be of type {wanted}: {found:?}");
     let field = if path.is_empty() { "<nil>" } else { path };
     Cause::new("FieldValueTypeInvalid", field, message)
 }
@@ -35,7 +36,9 @@ pub(super) fn scalar(
             string(limits, text, path, causes);
             if !formats::matches_format(&limits.format, text) {
                 let (format, at) = (&limits.format, path);
-                let why = format!("Invalid value: {text:?}: {at} in body must be of type {format}: {text:?}");
+                let why = format!(
+                    "Invalid value: {text:?}: {at} in body must be of type {format}: {text:?}"
+                );
                 causes.push(Cause::new("FieldValueTypeInvalid", path, why));
             }
         }
@@ -48,8 +51,10 @@ pub(super) fn scalar(
             other => format!("{:?}", other.to_string()),
         };
         let allowed: Vec<String> = limits.one_of_values.iter().map(shown).collect();
-        let message =
-            format!("Unsupported value: {value}: supported values: {}", allowed.join(", "));
+        let message = format!(
+            "Unsupported value: {value}: supported values: {}",
+            allowed.join(", ")
+        );
         causes.push(Cause::new("FieldValueNotSupported", path, message));
     }
 }

@@ -15,7 +15,9 @@ use serde_json::{Map, Value, json};
 /// Go's message for the first field of a wrong type.
 pub fn decode(schema: &Schema, value: &mut Value) -> Result<Vec<String>, String> {
     let mut unknown = Vec::new();
-    let mut walk = Walk { unknown: &mut unknown };
+    let mut walk = Walk {
+        unknown: &mut unknown,
+    };
     walk.value(schema, value, &Place::root(schema))?;
     Ok(unknown)
 }
@@ -33,7 +35,11 @@ struct Place<'a> {
 
 impl Place<'_> {
     fn root(schema: &Schema) -> Place<'_> {
-        Place { path: String::new(), go_path: String::new(), owner: bare_type(schema) }
+        Place {
+            path: String::new(),
+            go_path: String::new(),
+            owner: bare_type(schema),
+        }
     }
 }
 
@@ -80,7 +86,11 @@ impl Walk<'_> {
                 dropped.push(name.clone());
                 continue;
             }
-            let place = Place { go_path: child_path(&at.go_path, name), path, owner };
+            let place = Place {
+                go_path: child_path(&at.go_path, name),
+                path,
+                owner,
+            };
             self.value(child, value, &place)?;
             if child.zero == Zero::Omit && is_zero(value) {
                 dropped.push(name.clone());
@@ -119,7 +129,9 @@ impl Walk<'_> {
         elements: &mut [Value],
         at: &Place<'_>,
     ) -> Result<(), String> {
-        let Some(items) = &schema.items else { return Ok(()) };
+        let Some(items) = &schema.items else {
+            return Ok(());
+        };
         for (index, value) in elements.iter_mut().enumerate() {
             if value.is_null() {
                 *value = zero(items);
@@ -148,12 +160,21 @@ fn scalar(schema: &Schema, value: &mut Value, at: &Place<'_>) -> Result<(), Stri
         Shape::Bytes => return bytes(schema, value, at),
         Shape::Any | Shape::Object | Shape::List => true,
     };
-    if fits { Ok(()) } else { Err(wrong_type(schema, value, at)) }
+    if fits {
+        Ok(())
+    } else {
+        Err(wrong_type(schema, value, at))
+    }
 }
 
 fn fits_integer(schema: &Schema, value: &Value) -> bool {
-    let Some(number) = value.as_i64() else { return false };
-    let is_long = schema.checks.as_ref().is_some_and(|checks| checks.format == "int64");
+    let Some(number) = value.as_i64() else {
+        return false;
+    };
+    let is_long = schema
+        .checks
+        .as_ref()
+        .is_some_and(|checks| checks.format == "int64");
     is_long || i32::try_from(number).is_ok()
 }
 
@@ -170,7 +191,9 @@ fn quantity(value: &mut Value) -> Result<(), String> {
 }
 
 fn time(schema: &Schema, value: &mut Value, at: &Place<'_>) -> Result<(), String> {
-    let Value::String(text) = &*value else { return Err(wrong_type(schema, value, at)) };
+    let Value::String(text) = &*value else {
+        return Err(wrong_type(schema, value, at));
+    };
     if formats::is_date_time(text) {
         if let Some(canonical) = formats::canonical_time(text) {
             *value = Value::String(canonical);
@@ -178,11 +201,15 @@ fn time(schema: &Schema, value: &mut Value, at: &Place<'_>) -> Result<(), String
         return Ok(());
     }
     let (layout, rest) = ("2006-01-02T15:04:05Z07:00", text.as_str());
-    Err(format!("parsing time {text:?} as {layout:?}: cannot parse {rest:?} as \"2006\""))
+    Err(format!(
+        "parsing time {text:?} as {layout:?}: cannot parse {rest:?} as \"2006\""
+    ))
 }
 
 fn bytes(schema: &Schema, value: &Value, at: &Place<'_>) -> Result<(), String> {
-    let Value::String(text) = value else { return Err(wrong_type(schema, value, at)) };
+    let Value::String(text) = value else {
+        return Err(wrong_type(schema, value, at));
+    };
     let text: String = text.chars().filter(|c| !matches!(c, '\r' | '\n')).collect();
     match STANDARD.decode(&text) {
         Ok(_) => Ok(()),
@@ -232,7 +259,13 @@ fn go_type(schema: &Schema) -> String {
             (None, _) => "map[string]interface {}".to_owned(),
         },
         Shape::List => {
-            format!("[]{}", schema.items.as_ref().map_or("string".to_owned(), |i| go_type(i)))
+            format!(
+                "[]{}",
+                schema
+                    .items
+                    .as_ref()
+                    .map_or("string".to_owned(), |i| go_type(i))
+            )
         }
         Shape::String | Shape::Time | Shape::Quantity => "string".to_owned(),
         Shape::Integer => match &schema.checks {

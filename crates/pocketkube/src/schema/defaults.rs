@@ -8,7 +8,9 @@ pub fn fill_defaults(schema: &Schema, value: &mut Value) {
     match value {
         Value::Object(fields) => {
             for (name, child) in &schema.properties {
-                let Some(default) = &child.default else { continue };
+                let Some(default) = &child.default else {
+                    continue;
+                };
                 let is_missing = match fields.get(name) {
                     None => true,
                     Some(present) => present.is_null() && !child.nullable,

@@ -21,7 +21,9 @@ pub(super) fn matches_format(format: &str, text: &str) -> bool {
         "uri" => matches(text, Known::Uri),
         "byte" => {
             use base64::Engine as _;
-            base64::engine::general_purpose::STANDARD.decode(text).is_ok()
+            base64::engine::general_purpose::STANDARD
+                .decode(text)
+                .is_ok()
         }
         _ => true,
     }
@@ -47,8 +49,12 @@ fn is_duration(text: &str) -> bool {
 }
 
 fn is_cidr(text: &str) -> bool {
-    let Some((address, length)) = text.split_once('/') else { return false };
-    let Ok(length) = length.parse::<u8>() else { return false };
+    let Some((address, length)) = text.split_once('/') else {
+        return false;
+    };
+    let Ok(length) = length.parse::<u8>() else {
+        return false;
+    };
     match address.parse::<std::net::IpAddr>() {
         Ok(std::net::IpAddr::V4(_)) => length <= 32,
         Ok(std::net::IpAddr::V6(_)) => length <= 128,
@@ -81,7 +87,10 @@ fn matches(text: &str, known: Known) -> bool {
         r"^([a-zA-Z][a-zA-Z0-9+.-]*:\S+|/\S*)$",
     ];
     let compiled = COMPILED.get_or_init(|| {
-        PATTERNS.iter().map(|p| Regex::new(p).expect("a constant pattern compiles")).collect()
+        PATTERNS
+            .iter()
+            .map(|p| Regex::new(p).expect("a constant pattern compiles"))
+            .collect()
     });
     compiled[known as usize].is_match(text)
 }

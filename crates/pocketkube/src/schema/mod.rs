@@ -242,12 +242,18 @@ pub struct Range {
 impl Schema {
     /// A schema that knows nothing and keeps everything.
     pub fn any() -> Arc<Self> {
-        Arc::new(Self { unknown: Unknown::Keep, ..Self::default() })
+        Arc::new(Self {
+            unknown: Unknown::Keep,
+            ..Self::default()
+        })
     }
 
     /// A scalar of a shape.
     pub fn scalar(shape: Shape) -> Self {
-        Self { shape, ..Self::default() }
+        Self {
+            shape,
+            ..Self::default()
+        }
     }
 
     /// The schema of a field, declared or not.

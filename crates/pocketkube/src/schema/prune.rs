@@ -14,7 +14,10 @@ pub fn unknown_fields(schema: &Schema, value: &Value) -> Vec<String> {
     walk(schema, &mut value.clone(), "", &mut found);
     let mut paths = found.unwrap_or_default();
     paths.sort();
-    paths.into_iter().map(|path| format!("unknown field {path:?}")).collect()
+    paths
+        .into_iter()
+        .map(|path| format!("unknown field {path:?}"))
+        .collect()
 }
 
 /// Drops nulls of declared fields that are not nullable and have no default.
@@ -35,7 +38,9 @@ pub fn drop_null_defaults(schema: &Schema, value: &mut Value) {
         }
         Value::Array(elements) => {
             let Some(items) = &schema.items else { return };
-            elements.iter_mut().for_each(|element| drop_null_defaults(items, element));
+            elements
+                .iter_mut()
+                .for_each(|element| drop_null_defaults(items, element));
         }
         _ => {}
     }

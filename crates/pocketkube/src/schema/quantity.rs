@@ -79,7 +79,11 @@ fn parse_number(text: &str) -> Option<i128> {
     if whole.is_empty() && fraction.is_empty() || fraction.contains('.') {
         return None;
     }
-    let whole: i128 = if whole.is_empty() { 0 } else { whole.parse().ok()? };
+    let whole: i128 = if whole.is_empty() {
+        0
+    } else {
+        whole.parse().ok()?
+    };
     let mut value = whole.checked_mul(SCALE)?;
     let mut unit = SCALE / 10;
     for digit in fraction.bytes() {
@@ -132,7 +136,11 @@ fn exponential(nano: i128) -> Option<String> {
         value /= 1000;
         exponent += 3;
     }
-    Some(if exponent == 0 { value.to_string() } else { format!("{value}e{exponent}") })
+    Some(if exponent == 0 {
+        value.to_string()
+    } else {
+        format!("{value}e{exponent}")
+    })
 }
 
 #[cfg(test)]

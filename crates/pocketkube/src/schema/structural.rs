@@ -36,7 +36,9 @@ pub fn from_open_api(json: &Value) -> Schema {
         schema.embedded = Embedded::Yes;
     }
     for (name, child) in json["properties"].as_object().into_iter().flatten() {
-        schema.properties.insert(name.clone(), Arc::new(from_open_api(child)));
+        schema
+            .properties
+            .insert(name.clone(), Arc::new(from_open_api(child)));
     }
     if json["items"].is_object() {
         schema.items = Some(Arc::new(from_open_api(&json["items"])));
@@ -46,7 +48,9 @@ pub fn from_open_api(json: &Value) -> Schema {
             let text = Arc::new(Schema::scalar(Shape::String));
             schema.properties.entry(name.to_owned()).or_insert(text);
         }
-        schema.properties.insert("metadata".to_owned(), crate::kinds::embedded_meta());
+        schema
+            .properties
+            .insert("metadata".to_owned(), crate::kinds::embedded_meta());
     }
     schema.merge = merge(json, &schema);
     schema.checks = checks(json).map(Box::new);
@@ -74,7 +78,10 @@ fn merge(json: &Value, schema: &Schema) -> Merge {
                 items.properties.get(name)?.default.clone()
             };
             let keys = texts(&json["x-kubernetes-list-map-keys"]);
-            let key = |name: String| ListKey { default: default(&name), name };
+            let key = |name: String| ListKey {
+                default: default(&name),
+                name,
+            };
             Merge::Map(keys.into_iter().map(key).collect())
         }
         _ => Merge::Natural,
@@ -85,9 +92,15 @@ fn checks(json: &Value) -> Option<Checks> {
     let bound = |word: &str, exclusive: &str| {
         let value = json.get(word).filter(|value| value.is_number())?;
         let exclusive = json[exclusive].as_bool() == Some(true);
-        Some(Bound { value: value.clone(), exclusive })
+        Some(Bound {
+            value: value.clone(),
+            exclusive,
+        })
     };
-    let range = |min: &str, max: &str| Range { min: json[min].as_u64(), max: json[max].as_u64() };
+    let range = |min: &str, max: &str| Range {
+        min: json[min].as_u64(),
+        max: json[max].as_u64(),
+    };
     let subschemas = |word: &str| -> Vec<Arc<Schema>> {
         let list = json[word].as_array().into_iter().flatten();
         list.map(|child| Arc::new(from_open_api(child))).collect()
@@ -106,7 +119,9 @@ fn checks(json: &Value) -> Option<Checks> {
         all_of: subschemas("allOf"),
         any_of: subschemas("anyOf"),
         one_of: subschemas("oneOf"),
-        not: json["not"].is_object().then(|| Arc::new(from_open_api(&json["not"]))),
+        not: json["not"]
+            .is_object()
+            .then(|| Arc::new(from_open_api(&json["not"]))),
     };
     Some(checks)
 }
@@ -114,7 +129,10 @@ fn checks(json: &Value) -> Option<Checks> {
 /// Go's `$` and Rust's agree without flags; named groups and classes are the same syntax.
 fn pattern(source: &str) -> Option<Pattern> {
     let regex = Regex::new(source).ok()?;
-    Some(Pattern { source: source.to_owned(), regex: Arc::new(regex) })
+    Some(Pattern {
+        source: source.to_owned(),
+        regex: Arc::new(regex),
+    })
 }
 
 fn texts(json: &Value) -> Vec<String> {

@@ -74,7 +74,9 @@ fn composition(limits: &Checks, value: &Value, path: &str, causes: &mut Vec<Caus
     if !limits.any_of.is_empty() {
         let mut tried: Vec<Vec<Cause>> = limits.any_of.iter().map(|s| problems(s)).collect();
         if tried.iter().all(|found| !found.is_empty()) {
-            causes.push(nowhere(format!("{path:?} must validate at least one schema (anyOf)")));
+            causes.push(nowhere(format!(
+                "{path:?} must validate at least one schema (anyOf)"
+            )));
             causes.extend(tried.swap_remove(0));
         }
     }
@@ -94,14 +96,18 @@ fn composition(limits: &Checks, value: &Value, path: &str, causes: &mut Vec<Caus
     for schema in &limits.all_of {
         let found = problems(schema);
         if !found.is_empty() {
-            causes.push(nowhere(format!("{path:?} must validate all the schemas (allOf)")));
+            causes.push(nowhere(format!(
+                "{path:?} must validate all the schemas (allOf)"
+            )));
             causes.extend(found);
         }
     }
     if let Some(schema) = &limits.not
         && problems(schema).is_empty()
     {
-        causes.push(nowhere(format!("{path:?} must not validate the schema (not)")));
+        causes.push(nowhere(format!(
+            "{path:?} must not validate the schema (not)"
+        )));
     }
 }
 
@@ -122,7 +128,11 @@ fn object(
     }
     if schema.embedded == Embedded::Yes {
         for name in ["apiVersion", "kind"] {
-            if fields.get(name).and_then(Value::as_str).is_none_or(str::is_empty) {
+            if fields
+                .get(name)
+                .and_then(Value::as_str)
+                .is_none_or(str::is_empty)
+            {
                 causes.push(Cause::required(child_path(path, name), ""));
             }
         }
@@ -157,7 +167,9 @@ fn list(
 /// The element of the old list that an element of a list map replaces. Elements of other lists
 /// have none.
 pub(super) fn counterpart<'a>(schema: &Schema, value: &Value, old: &'a Value) -> Option<&'a Value> {
-    let Merge::Map(keys) = &schema.merge else { return None };
+    let Merge::Map(keys) = &schema.merge else {
+        return None;
+    };
     let is_same = |other: &&Value| {
         keys.iter().all(|key| {
             let (left, right) = (value.get(&key.name), other.get(&key.name));

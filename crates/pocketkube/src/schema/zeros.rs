@@ -20,14 +20,18 @@ pub fn write_zeros(schema: &Schema, value: &mut Value) {
             if let Additional::Schema(values) = &schema.additional
                 && values.go_type.is_some()
             {
-                fields.values_mut().for_each(|child| write_zeros(values, child));
+                fields
+                    .values_mut()
+                    .for_each(|child| write_zeros(values, child));
             }
         }
         Value::Array(elements) => {
             if let Some(items) = &schema.items
                 && items.go_type.is_some()
             {
-                elements.iter_mut().for_each(|element| write_zeros(items, element));
+                elements
+                    .iter_mut()
+                    .for_each(|element| write_zeros(items, element));
             }
         }
         _ => {}

@@ -63,26 +63,7 @@ pub(super) fn columns(group: &str, kind: &str) -> Option<Vec<Column>> {
             text("Age", age_cell),
         ]),
         "CronJob" => cron_job(),
-        "HorizontalPodAutoscaler" if group == "autoscaling" => vec![
-            text("Reference", |o, _| {
-                let target = &o["spec"]["scaleTargetRef"];
-                json!(format!(
-                    "{}/{}",
-                    at(target, &["kind"]),
-                    at(target, &["name"])
-                ))
-            }),
-            text("Targets", |o, _| json!(targets(o))),
-            text("MinPods", |o, _| match o["spec"]["minReplicas"].as_i64() {
-                Some(min) => json!(min.to_string()),
-                None => json!("<unset>"),
-            }),
-            text("MaxPods", |o, _| json!(count(o, &["spec", "maxReplicas"]))),
-            text("Replicas", |o, _| {
-                json!(count(o, &["status", "currentReplicas"]))
-            }),
-            text("Age", age_cell),
-        ],
+        "HorizontalPodAutoscaler" if group == "autoscaling" => autoscaler(),
         _ => return None,
     };
     Some(columns)
@@ -107,7 +88,13 @@ fn cron_job() -> Vec<Column> {
         text("Timezone", |o, _| {
             super::or_none(at(o, &["spec", "timeZone"]))
         }),
-        flag("Suspend", |o, _| json!(o["spec"]["suspend"] == true)),
+        flag("Suspend", |o, _| {
+            json!(if o["spec"]["suspend"] == true {
+                "True"
+            } else {
+                "False"
+            })
+        }),
         number("Active", |o, _| json!(list(&o["status"]["active"]).len())),
         text(
             "Last Schedule",
@@ -132,6 +119,29 @@ fn cron_job() -> Vec<Column> {
         wide("Selector", |o, _| {
             json!(selector(&o["spec"]["jobTemplate"]["spec"]["selector"]))
         }),
+    ]
+}
+
+fn autoscaler() -> Vec<Column> {
+    vec![
+        text("Reference", |o, _| {
+            let target = &o["spec"]["scaleTargetRef"];
+            json!(format!(
+                "{}/{}",
+                at(target, &["kind"]),
+                at(target, &["name"])
+            ))
+        }),
+        text("Targets", |o, _| json!(targets(o))),
+        text("MinPods", |o, _| match o["spec"]["minReplicas"].as_i64() {
+            Some(min) => json!(min.to_string()),
+            None => json!("<unset>"),
+        }),
+        text("MaxPods", |o, _| json!(count(o, &["spec", "maxReplicas"]))),
+        text("Replicas", |o, _| {
+            json!(count(o, &["status", "currentReplicas"]))
+        }),
+        text("Age", age_cell),
     ]
 }
 

@@ -59,35 +59,39 @@ pub(super) fn columns(kind: &str) -> Option<Vec<Column>> {
                 text("Age", age_cell),
             ]
         }
-        "APIService" => vec![
-            text("Service", |o, _| {
-                let service = &o["spec"]["service"];
-                let name = at(service, &["name"]);
-                json!(match name {
-                    "" => "Local".to_owned(),
-                    name => format!("{}/{name}", at(service, &["namespace"])),
-                })
-            }),
-            text("Available", |o, _| {
-                let conditions = list(&o["status"]["conditions"]);
-                let available = conditions.iter().find(|c| c["type"] == "Available");
-                json!(match available {
-                    Some(condition) if condition["status"] == "True" => "True".to_owned(),
-                    Some(condition) => {
-                        format!(
-                            "{} ({})",
-                            at(condition, &["status"]),
-                            at(condition, &["reason"])
-                        )
-                    }
-                    None => "Unknown".to_owned(),
-                })
-            }),
-            text("Age", age_cell),
-        ],
+        "APIService" => api_service(),
         _ => return None,
     };
     Some(columns)
+}
+
+fn api_service() -> Vec<Column> {
+    vec![
+        text("Service", |o, _| {
+            let service = &o["spec"]["service"];
+            let name = at(service, &["name"]);
+            json!(match name {
+                "" => "Local".to_owned(),
+                name => format!("{}/{name}", at(service, &["namespace"])),
+            })
+        }),
+        text("Available", |o, _| {
+            let conditions = list(&o["status"]["conditions"]);
+            let available = conditions.iter().find(|c| c["type"] == "Available");
+            json!(match available {
+                Some(condition) if condition["status"] == "True" => "True".to_owned(),
+                Some(condition) => {
+                    format!(
+                        "{} ({})",
+                        at(condition, &["status"]),
+                        at(condition, &["reason"])
+                    )
+                }
+                None => "Unknown".to_owned(),
+            })
+        }),
+        text("Age", age_cell),
+    ]
 }
 
 fn number_or_not(value: &Value) -> Value {

@@ -145,7 +145,10 @@ fn event() -> Vec<Column> {
             ];
             json!(counts.into_iter().find(|count| *count > 0).unwrap_or(1))
         }),
-        wide("Name", |o, _| json!(at(o, &["metadata", "name"]))),
+        Column {
+            format: "name".to_owned(),
+            ..wide("Name", |o, _| json!(at(o, &["metadata", "name"])))
+        },
     ]
 }
 

@@ -8,6 +8,9 @@ mod json_path;
 mod network;
 mod pods;
 
+#[cfg(test)]
+mod tests;
+
 pub use age::age;
 
 use crate::resource::{Cell, Column, Resource};
@@ -204,8 +207,8 @@ fn path_cell(column: &Column, path: &str, object: &Value, now_secs: i64) -> Valu
             _ => Value::Null,
         },
         _ => {
-            let shown: Vec<String> = found.into_iter().map(json_path::shown).collect();
-            json!(shown.join(","))
+            // Only the first of several values is shown.
+            json!(json_path::shown(first))
         }
     }
 }

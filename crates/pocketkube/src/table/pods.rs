@@ -51,14 +51,24 @@ pub(super) fn columns(kind: &str) -> Option<Vec<Column>> {
 }
 
 fn ready(pod: &Value, _: i64) -> Value {
-    let total = list(&pod["spec"]["containers"]).len();
-    let statuses = list(&pod["status"]["containerStatuses"]);
-    let is_ready =
-        |status: &&Value| status["ready"] == true && status["state"]["running"].is_object();
+    let sidecars = list(&pod["spec"]["initContainers"])
+        .iter()
+        .filter(|c| is_sidecar(c));
+    let names: Vec<&Value> = sidecars.map(|container| &container["name"]).collect();
+    let total = list(&pod["spec"]["containers"]).len() + names.len();
+    let statuses = list(&pod["status"]["containerStatuses"]).iter();
+    let early = list(&pod["status"]["initContainerStatuses"]).iter();
+    let early = early.filter(|status| names.contains(&&status["name"]));
+    let is_ready = |s: &&Value| s["ready"] == true && s["state"]["running"].is_object();
     json!(format!(
         "{}/{total}",
-        statuses.iter().filter(is_ready).count()
+        statuses.chain(early).filter(is_ready).count()
     ))
+}
+
+/// Init containers that keep running beside the others.
+fn is_sidecar(container: &Value) -> bool {
+    container["restartPolicy"] == "Always"
 }
 
 /// The phase, or what says more than it: a reason, a waiting container, the end.
@@ -68,13 +78,55 @@ fn status(pod: &Value) -> String {
     if !reason.is_empty() {
         reason.clone_into(&mut shown);
     }
-    for condition in list(&pod["status"]["conditions"]) {
-        let is_gated =
-            condition["type"] == "PodScheduled" && condition["reason"] == "SchedulingGated";
-        if is_gated {
-            shown = "SchedulingGated".to_owned();
+    let conditions = list(&pod["status"]["conditions"]);
+    let is_gated = |c: &Value| c["type"] == "PodScheduled" && c["reason"] == "SchedulingGated";
+    if conditions.iter().any(is_gated) {
+        shown = "SchedulingGated".to_owned();
+    }
+    match initializing(pod) {
+        Some(stage) => shown = stage,
+        None => shown = of_containers(pod, shown),
+    }
+    if pod["metadata"]["deletionTimestamp"].is_string() {
+        if reason == "NodeLost" {
+            return "Unknown".to_owned();
+        }
+        if !matches!(at(pod, &["status", "phase"]), "Succeeded" | "Failed") {
+            return "Terminating".to_owned();
         }
     }
+    shown
+}
+
+/// How far init containers are; `None` when they are done.
+fn initializing(pod: &Value) -> Option<String> {
+    let inits = list(&pod["spec"]["initContainers"]);
+    for (index, status) in list(&pod["status"]["initContainerStatuses"])
+        .iter()
+        .enumerate()
+    {
+        let state = &status["state"];
+        let ended = &state["terminated"];
+        let container = inits
+            .iter()
+            .find(|container| container["name"] == status["name"]);
+        let is_done = ended.is_object() && count(ended, &["exitCode"]) == 0;
+        if is_done || (container.is_some_and(is_sidecar) && status["started"] == true) {
+            continue;
+        }
+        if ended.is_object() {
+            return Some(format!("Init:{}", end(ended)));
+        }
+        return Some(match at(state, &["waiting", "reason"]) {
+            "" | "PodInitializing" => format!("Init:{index}/{}", inits.len()),
+            reason => format!("Init:{reason}"),
+        });
+    }
+    None
+}
+
+fn of_containers(pod: &Value, phase: String) -> String {
+    let mut shown = phase;
     let mut is_running = false;
     for status in list(&pod["status"]["containerStatuses"]).iter().rev() {
         let state = &status["state"];
@@ -82,13 +134,7 @@ fn status(pod: &Value) -> String {
         if !waiting.is_empty() {
             waiting.clone_into(&mut shown);
         } else if ended.is_object() {
-            shown = match at(ended, &["reason"]) {
-                "" if count(ended, &["signal"]) != 0 => {
-                    format!("Signal:{}", count(ended, &["signal"]))
-                }
-                "" => format!("ExitCode:{}", count(ended, &["exitCode"])),
-                reason => reason.to_owned(),
-            };
+            shown = end(ended);
         } else if status["ready"] == true && state["running"].is_object() {
             is_running = true;
         }
@@ -103,20 +149,25 @@ fn status(pod: &Value) -> String {
         }
         .to_owned();
     }
-    if pod["metadata"]["deletionTimestamp"].is_string() {
-        if reason == "NodeLost" {
-            return "Unknown".to_owned();
-        }
-        if !matches!(at(pod, &["status", "phase"]), "Succeeded" | "Failed") {
-            return "Terminating".to_owned();
-        }
-    }
     shown
 }
 
-/// How often containers were started again, and when last.
+/// Why a container ended.
+fn end(ended: &Value) -> String {
+    match (at(ended, &["reason"]), count(ended, &["signal"])) {
+        ("", 0) => format!("ExitCode:{}", count(ended, &["exitCode"])),
+        ("", signal) => format!("Signal:{signal}"),
+        (reason, _) => reason.to_owned(),
+    }
+}
+
+/// How often containers were started again, and when last; while init containers run, theirs.
 fn restarts(pod: &Value, now_secs: i64) -> Value {
-    let statuses = list(&pod["status"]["containerStatuses"]);
+    let part = match initializing(pod) {
+        Some(_) => "initContainerStatuses",
+        None => "containerStatuses",
+    };
+    let statuses = list(&pod["status"][part]);
     let total: i64 = statuses
         .iter()
         .map(|status| count(status, &["restartCount"]))

@@ -6,7 +6,9 @@ use serde_json::Value;
 
 pub(in crate::kinds) fn job(object: &mut Value) {
     let labels = object["spec"]["template"]["metadata"]["labels"].clone();
-    let has_labels = object["metadata"]["labels"].as_object().is_some_and(|l| !l.is_empty());
+    let has_labels = object["metadata"]["labels"]
+        .as_object()
+        .is_some_and(|l| !l.is_empty());
     let Some(fields) = spec(object) else { return };
     job_spec(fields);
     template(fields);

@@ -7,7 +7,9 @@ use serde_json::{Map, Value, json};
 
 /// A Secret: `stringData` is written into `data`.
 pub(in crate::kinds) fn secret(object: &mut Value) {
-    let Some(fields) = object.as_object_mut() else { return };
+    let Some(fields) = object.as_object_mut() else {
+        return;
+    };
     if let Some(Value::Object(texts)) = fields.shift_remove("stringData")
         && let Some(data) = made(fields, "data")
     {
@@ -22,7 +24,9 @@ pub(in crate::kinds) fn secret(object: &mut Value) {
 /// A Namespace: it carries its name as a label, and stays until its content is gone.
 pub(in crate::kinds) fn namespace(object: &mut Value) {
     let name = object["metadata"]["name"].clone();
-    let Some(fields) = object.as_object_mut() else { return };
+    let Some(fields) = object.as_object_mut() else {
+        return;
+    };
     if name.is_string()
         && let Some(meta) = part(fields, "metadata")
         && let Some(labels) = made(meta, "labels")
@@ -32,7 +36,9 @@ pub(in crate::kinds) fn namespace(object: &mut Value) {
 }
 
 pub(in crate::kinds) fn node(object: &mut Value) {
-    let Some(fields) = object.as_object_mut() else { return };
+    let Some(fields) = object.as_object_mut() else {
+        return;
+    };
     if let Some(status) = part(fields, "status")
         && let Some(capacity) = status.get("capacity").cloned()
     {
@@ -44,7 +50,9 @@ pub(in crate::kinds) fn claim(object: &mut Value) {
     if let Some(spec) = spec(object) {
         fill(spec, "volumeMode", "Filesystem");
     }
-    let Some(fields) = object.as_object_mut() else { return };
+    let Some(fields) = object.as_object_mut() else {
+        return;
+    };
     if let Some(status) = made(fields, "status") {
         fill(status, "phase", "Pending");
     }
@@ -58,26 +66,34 @@ pub(in crate::kinds) fn volume(object: &mut Value) {
             fill(path, "type", "");
         }
     }
-    let Some(fields) = object.as_object_mut() else { return };
+    let Some(fields) = object.as_object_mut() else {
+        return;
+    };
     if let Some(status) = made(fields, "status") {
         fill(status, "phase", "Pending");
     }
 }
 
 pub(in crate::kinds) fn storage_class(object: &mut Value) {
-    let Some(fields) = object.as_object_mut() else { return };
+    let Some(fields) = object.as_object_mut() else {
+        return;
+    };
     fill(fields, "reclaimPolicy", "Delete");
     fill(fields, "volumeBindingMode", "Immediate");
 }
 
 pub(in crate::kinds) fn priority_class(object: &mut Value) {
-    let Some(fields) = object.as_object_mut() else { return };
+    let Some(fields) = object.as_object_mut() else {
+        return;
+    };
     fill(fields, "preemptionPolicy", "PreemptLowerPriority");
 }
 
 pub(in crate::kinds) fn role_binding(object: &mut Value) {
     const RBAC: &str = "rbac.authorization.k8s.io";
-    let Some(fields) = object.as_object_mut() else { return };
+    let Some(fields) = object.as_object_mut() else {
+        return;
+    };
     if let Some(role) = part(fields, "roleRef") {
         if role.get("apiGroup") == Some(&json!("")) {
             role.shift_remove("apiGroup");
@@ -85,7 +101,10 @@ pub(in crate::kinds) fn role_binding(object: &mut Value) {
         fill(role, "apiGroup", RBAC);
     }
     for subject in each(fields, "subjects") {
-        if matches!(subject.get("kind").and_then(Value::as_str), Some("User" | "Group")) {
+        if matches!(
+            subject.get("kind").and_then(Value::as_str),
+            Some("User" | "Group")
+        ) {
             fill(subject, "apiGroup", RBAC);
         }
     }
@@ -94,7 +113,9 @@ pub(in crate::kinds) fn role_binding(object: &mut Value) {
 /// Webhooks: fail closed, match equivalent requests, wait ten seconds.
 pub(in crate::kinds) fn webhooks(object: &mut Value) {
     let is_mutating = object["kind"] == "MutatingWebhookConfiguration";
-    let Some(fields) = object.as_object_mut() else { return };
+    let Some(fields) = object.as_object_mut() else {
+        return;
+    };
     for hook in each(fields, "webhooks") {
         fill(hook, "failurePolicy", "Fail");
         fill(hook, "matchPolicy", "Equivalent");

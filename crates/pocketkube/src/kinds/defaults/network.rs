@@ -28,7 +28,11 @@ pub(in crate::kinds) fn service(object: &mut Value) {
             port.insert("targetPort".to_owned(), number);
         }
     }
-    let kind = spec.get("type").and_then(Value::as_str).unwrap_or_default().to_owned();
+    let kind = spec
+        .get("type")
+        .and_then(Value::as_str)
+        .unwrap_or_default()
+        .to_owned();
     if matches!(kind.as_str(), "NodePort" | "LoadBalancer") {
         fill(spec, "externalTrafficPolicy", "Cluster");
     }
@@ -41,7 +45,9 @@ pub(in crate::kinds) fn service(object: &mut Value) {
 }
 
 pub(in crate::kinds) fn endpoints(object: &mut Value) {
-    let Some(fields) = object.as_object_mut() else { return };
+    let Some(fields) = object.as_object_mut() else {
+        return;
+    };
     for subset in each(fields, "subsets") {
         for port in each(subset, "ports") {
             fill(port, "protocol", "TCP");
@@ -50,7 +56,9 @@ pub(in crate::kinds) fn endpoints(object: &mut Value) {
 }
 
 pub(in crate::kinds) fn endpoint_slice(object: &mut Value) {
-    let Some(fields) = object.as_object_mut() else { return };
+    let Some(fields) = object.as_object_mut() else {
+        return;
+    };
     for port in each(fields, "ports") {
         fill(port, "name", "");
         fill(port, "protocol", "TCP");
@@ -59,8 +67,15 @@ pub(in crate::kinds) fn endpoint_slice(object: &mut Value) {
 
 pub(in crate::kinds) fn network_policy(object: &mut Value) {
     let Some(spec) = spec(object) else { return };
-    let has_egress = spec.get("egress").and_then(Value::as_array).is_some_and(|l| !l.is_empty());
-    let types = if has_egress { json!(["Ingress", "Egress"]) } else { json!(["Ingress"]) };
+    let has_egress = spec
+        .get("egress")
+        .and_then(Value::as_array)
+        .is_some_and(|l| !l.is_empty());
+    let types = if has_egress {
+        json!(["Ingress", "Egress"])
+    } else {
+        json!(["Ingress"])
+    };
     fill(spec, "policyTypes", types);
     for list in ["ingress", "egress"] {
         for rule in each(spec, list) {

@@ -70,7 +70,12 @@ fn host_port(port: &mut Fields) {
 fn container_fields(container: &mut Fields) {
     fill(container, "terminationMessagePath", "/dev/termination-log");
     fill(container, "terminationMessagePolicy", "File");
-    let policy = pull_policy(container.get("image").and_then(Value::as_str).unwrap_or_default());
+    let policy = pull_policy(
+        container
+            .get("image")
+            .and_then(Value::as_str)
+            .unwrap_or_default(),
+    );
     fill(container, "imagePullPolicy", policy);
     fill(container, "resources", Map::new());
     for port in each(container, "ports") {
@@ -172,8 +177,12 @@ fn volume(volume: &mut Fields) {
 
 /// A container that limits a resource requests as much, unless it says otherwise.
 fn requests_from_limits(container: &mut Fields) {
-    let Some(resources) = part(container, "resources") else { return };
-    let Some(limits) = resources.get("limits").and_then(Value::as_object).cloned() else { return };
+    let Some(resources) = part(container, "resources") else {
+        return;
+    };
+    let Some(limits) = resources.get("limits").and_then(Value::as_object).cloned() else {
+        return;
+    };
     if limits.is_empty() {
         return;
     }

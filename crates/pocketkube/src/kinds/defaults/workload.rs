@@ -37,7 +37,9 @@ pub(in crate::kinds) fn replication_controller(object: &mut Value) {
     template(fields);
     if labels.as_object().is_some_and(|labels| !labels.is_empty()) {
         fill(fields, "selector", labels.clone());
-        let has_labels = object["metadata"]["labels"].as_object().is_some_and(|l| !l.is_empty());
+        let has_labels = object["metadata"]["labels"]
+            .as_object()
+            .is_some_and(|l| !l.is_empty());
         if !has_labels {
             object["metadata"]["labels"] = labels;
         }
@@ -96,7 +98,10 @@ pub(in crate::kinds) fn daemon_set(object: &mut Value) {
 pub(in crate::kinds) fn autoscaler(object: &mut Value) {
     let Some(spec) = spec(object) else { return };
     fill(spec, "minReplicas", 1);
-    let is_unmeasured = spec.get("metrics").and_then(Value::as_array).is_none_or(Vec::is_empty);
+    let is_unmeasured = spec
+        .get("metrics")
+        .and_then(Value::as_array)
+        .is_none_or(Vec::is_empty);
     if is_unmeasured {
         let target = json!({ "type": "Utilization", "averageUtilization": 80 });
         let metric = json!({ "type": "Resource", "resource": { "name": "cpu", "target": target } });
@@ -114,15 +119,19 @@ pub(in crate::kinds) fn autoscaler_v1(object: &mut Value) {
 }
 
 fn scaling_rules(behavior: &mut Fields) {
-    let policy = |kind: &str, value: i64| json!({ "type": kind, "value": value, "periodSeconds": 15 });
+    let policy =
+        |kind: &str, value: i64| json!({ "type": kind, "value": value, "periodSeconds": 15 });
     if let Some(up) = made(behavior, "scaleUp") {
         fill(up, "stabilizationWindowSeconds", 0);
         fill(up, "selectPolicy", "Max");
-        fill(up, "policies", json!([policy("Pods", 4), policy("Percent", 100)]));
+        fill(
+            up,
+            "policies",
+            json!([policy("Pods", 4), policy("Percent", 100)]),
+        );
     }
     if let Some(down) = made(behavior, "scaleDown") {
         fill(down, "selectPolicy", "Max");
         fill(down, "policies", json!([policy("Percent", 100)]));
     }
 }
-

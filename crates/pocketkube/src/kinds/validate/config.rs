@@ -32,7 +32,11 @@ pub(in crate::kinds) fn secret(object: &Value, causes: &mut Vec<Cause>) {
     let mut bytes = 0;
     for (key, value) in object["data"].as_object().into_iter().flatten() {
         for why in names::config_key(key) {
-            causes.push(Cause::invalid(key_path("data", key), &key.as_str().into(), &why));
+            causes.push(Cause::invalid(
+                key_path("data", key),
+                &key.as_str().into(),
+                &why,
+            ));
         }
         bytes += text(value).len() / 4 * 3;
     }
@@ -63,10 +67,17 @@ pub(in crate::kinds) fn secret(object: &Value, causes: &mut Vec<Cause>) {
 pub(in crate::kinds) fn claim(object: &Value, causes: &mut Vec<Cause>) {
     let spec = &object["spec"];
     if list(&spec["accessModes"]).is_empty() {
-        causes.push(Cause::required("spec.accessModes", "at least 1 access mode is required"));
+        causes.push(Cause::required(
+            "spec.accessModes",
+            "at least 1 access mode is required",
+        ));
     }
-    let allowed =
-        ["ReadOnlyMany", "ReadWriteMany", "ReadWriteOnce", "ReadWriteOncePod"];
+    let allowed = [
+        "ReadOnlyMany",
+        "ReadWriteMany",
+        "ReadWriteOnce",
+        "ReadWriteOncePod",
+    ];
     for mode in list(&spec["accessModes"]) {
         if !allowed.contains(&text(mode)) {
             causes.push(Cause::unsupported("spec.accessModes", mode, &allowed));
@@ -83,9 +94,16 @@ pub(in crate::kinds) fn volume(object: &Value, causes: &mut Vec<Cause>) {
     if list(&spec["accessModes"]).is_empty() {
         causes.push(Cause::required("spec.accessModes", ""));
     }
-    if spec["capacity"].as_object().is_none_or(serde_json::Map::is_empty) {
+    if spec["capacity"]
+        .as_object()
+        .is_none_or(serde_json::Map::is_empty)
+    {
         causes.push(Cause::required("spec.capacity", ""));
-        causes.push(Cause::unsupported("spec.capacity", &Value::Null, &["storage"]));
+        causes.push(Cause::unsupported(
+            "spec.capacity",
+            &Value::Null,
+            &["storage"],
+        ));
     }
     const SOURCES: [&str; 9] = [
         "awsElasticBlockStore",

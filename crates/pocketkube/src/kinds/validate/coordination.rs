@@ -26,7 +26,12 @@ pub(in crate::kinds) fn event(object: &Value, causes: &mut Vec<Cause>) {
 /// An Event of `events.k8s.io`, which says more than its elder had to.
 pub(in crate::kinds) fn new_event(object: &Value, causes: &mut Vec<Cause>) {
     about(object, "regarding", causes);
-    for field in ["reportingController", "reportingInstance", "action", "reason"] {
+    for field in [
+        "reportingController",
+        "reportingInstance",
+        "action",
+        "reason",
+    ] {
         // Events of the elder kind are served here too, and lack these.
         if object["eventTime"].is_string() && text(&object[field]).is_empty() {
             causes.push(Cause::required(field, ""));
@@ -36,13 +41,20 @@ pub(in crate::kinds) fn new_event(object: &Value, causes: &mut Vec<Cause>) {
 
 /// An Event is where its object is; those about objects of the cluster are in `default`.
 fn about(object: &Value, field: &str, causes: &mut Vec<Cause>) {
-    let (home, place) = (text(&object["metadata"]["namespace"]), &object[field]["namespace"]);
+    let (home, place) = (
+        text(&object["metadata"]["namespace"]),
+        &object[field]["namespace"],
+    );
     let is_right = match text(place) {
         "" => matches!(home, "" | "default" | "kube-system"),
         namespace => namespace == home,
     };
     if !is_right {
         let path = format!("{field}.namespace");
-        causes.push(Cause::invalid(path, place, "does not match event.namespace"));
+        causes.push(Cause::invalid(
+            path,
+            place,
+            "does not match event.namespace",
+        ));
     }
 }

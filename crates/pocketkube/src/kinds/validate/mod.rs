@@ -24,7 +24,11 @@ use serde_json::Value;
 /// Checks that a number is not negative.
 fn not_negative(value: &Value, field: &str, causes: &mut Vec<Cause>) {
     if value.as_i64().is_some_and(|number| number < 0) {
-        causes.push(Cause::invalid(field, value, "must be greater than or equal to 0"));
+        causes.push(Cause::invalid(
+            field,
+            value,
+            "must be greater than or equal to 0",
+        ));
     }
 }
 

@@ -70,8 +70,12 @@ pub(in crate::kinds) fn path_segment(name: &str) -> Vec<String> {
     if matches!(name, "." | "..") {
         return vec![format!("may not be '{name}'")];
     }
-    let found = ["/", "%"].into_iter().filter(|illegal| name.contains(illegal));
-    found.map(|illegal| format!("may not contain '{illegal}'")).collect()
+    let found = ["/", "%"]
+        .into_iter()
+        .filter(|illegal| name.contains(illegal));
+    found
+        .map(|illegal| format!("may not contain '{illegal}'"))
+        .collect()
 }
 
 /// What is wrong with a label key.

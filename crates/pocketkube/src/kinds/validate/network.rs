@@ -20,7 +20,12 @@ pub(in crate::kinds) fn service(object: &Value, causes: &mut Vec<Cause>) {
     }
     service_ports(ports, causes);
     names::labels(&spec["selector"], "spec.selector", causes);
-    one_of(&spec["sessionAffinity"], "spec.sessionAffinity", &["ClientIP", "None"], causes);
+    one_of(
+        &spec["sessionAffinity"],
+        "spec.sessionAffinity",
+        &["ClientIP", "None"],
+        causes,
+    );
     let kinds = ["ClusterIP", "ExternalName", "LoadBalancer", "NodePort"];
     one_of(&spec["type"], "spec.type", &kinds, causes);
     if is_external {
@@ -29,14 +34,23 @@ pub(in crate::kinds) fn service(object: &Value, causes: &mut Vec<Cause>) {
             causes.push(Cause::required("spec.externalName", ""));
         } else {
             for why in names::subdomain(name) {
-                causes.push(Cause::invalid("spec.externalName", &spec["externalName"], &why));
+                causes.push(Cause::invalid(
+                    "spec.externalName",
+                    &spec["externalName"],
+                    &why,
+                ));
             }
         }
     }
     addresses(spec, causes);
     if !spec["externalTrafficPolicy"].is_null() {
         let allowed = ["Cluster", "Local"];
-        one_of(&spec["externalTrafficPolicy"], "spec.externalTrafficPolicy", &allowed, causes);
+        one_of(
+            &spec["externalTrafficPolicy"],
+            "spec.externalTrafficPolicy",
+            &allowed,
+            causes,
+        );
     }
 }
 
@@ -60,7 +74,12 @@ fn service_ports(ports: &[Value], causes: &mut Vec<Cause>) {
             }
         }
         number(&port["port"], &at("port"), causes);
-        one_of(&port["protocol"], &at("protocol"), &["SCTP", "TCP", "UDP"], causes);
+        one_of(
+            &port["protocol"],
+            &at("protocol"),
+            &["SCTP", "TCP", "UDP"],
+            causes,
+        );
         match &port["targetPort"] {
             Value::String(target) => {
                 for why in names::port_name(target) {
@@ -98,7 +117,11 @@ fn addresses(spec: &Value, causes: &mut Vec<Cause>) {
     for (index, address) in list(&spec["externalIPs"]).iter().enumerate() {
         if text(address).parse::<IpAddr>().is_err() {
             let why = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)";
-            causes.push(Cause::invalid(index_path("spec.externalIPs", index), address, why));
+            causes.push(Cause::invalid(
+                index_path("spec.externalIPs", index),
+                address,
+                why,
+            ));
         }
     }
 }

@@ -25,11 +25,19 @@ pub(super) fn spec(spec: &Value, path: &str, causes: &mut Vec<Cause>) {
             self::container(container, &below, &volumes, causes);
             let name = text(&container["name"]);
             if !name.is_empty() && !seen.insert(name) {
-                causes.push(Cause::duplicate(child_path(&below, "name"), &container["name"]));
+                causes.push(Cause::duplicate(
+                    child_path(&below, "name"),
+                    &container["name"],
+                ));
             }
         }
     }
-    known(&spec["restartPolicy"], &at("restartPolicy"), &["Always", "OnFailure", "Never"], causes);
+    known(
+        &spec["restartPolicy"],
+        &at("restartPolicy"),
+        &["Always", "OnFailure", "Never"],
+        causes,
+    );
     let policies = ["ClusterFirstWithHostNet", "ClusterFirst", "Default", "None"];
     known(&spec["dnsPolicy"], &at("dnsPolicy"), &policies, causes);
     names::labels(&spec["nodeSelector"], &at("nodeSelector"), causes);
@@ -99,14 +107,22 @@ fn container(value: &Value, path: &str, volumes: &BTreeSet<&str>, causes: &mut V
         }
     }
     let policies = ["Always", "IfNotPresent", "Never"];
-    known(&value["imagePullPolicy"], &at("imagePullPolicy"), &policies, causes);
+    known(
+        &value["imagePullPolicy"],
+        &at("imagePullPolicy"),
+        &policies,
+        causes,
+    );
     ports(&value["ports"], &at("ports"), causes);
     for (index, variable) in list(&value["env"]).iter().enumerate() {
         let field = child_path(&index_path(&at("env"), index), "name");
         let name = text(&variable["name"]);
         if name.is_empty() {
             causes.push(Cause::required(field, ""));
-        } else if !name.chars().all(|c| (c.is_ascii_graphic() || c == ' ') && c != '=') {
+        } else if !name
+            .chars()
+            .all(|c| (c.is_ascii_graphic() || c == ' ') && c != '=')
+        {
             let why = "a valid environment variable name must consist only of printable ASCII \
                        characters other than '='";
             causes.push(Cause::invalid(field, &variable["name"], why));
@@ -119,7 +135,11 @@ fn container(value: &Value, path: &str, volumes: &BTreeSet<&str>, causes: &mut V
             causes.push(Cause::required(child_path(&below, "name"), ""));
         } else if !volumes.contains(name) {
             let field = child_path(&below, "name");
-            causes.push(Cause::new("FieldValueNotFound", field, format!("Not found: {name:?}")));
+            causes.push(Cause::new(
+                "FieldValueNotFound",
+                field,
+                format!("Not found: {name:?}"),
+            ));
         }
         if text(&mount["mountPath"]).is_empty() {
             causes.push(Cause::required(child_path(&below, "mountPath"), ""));
@@ -147,7 +167,12 @@ fn ports(value: &Value, path: &str, causes: &mut Vec<Cause>) {
             0 => causes.push(Cause::required(at("containerPort"), "")),
             _ => super::network::number(&port["containerPort"], &at("containerPort"), causes),
         }
-        known(&port["protocol"], &at("protocol"), &["SCTP", "TCP", "UDP"], causes);
+        known(
+            &port["protocol"],
+            &at("protocol"),
+            &["SCTP", "TCP", "UDP"],
+            causes,
+        );
     }
 }
 
@@ -163,8 +188,13 @@ fn probe(value: &Value, path: &str, causes: &mut Vec<Cause>) {
             super::network::number(port, &field, causes);
         }
     }
-    let numbers =
-        ["initialDelaySeconds", "timeoutSeconds", "periodSeconds", "successThreshold", "failureThreshold"];
+    let numbers = [
+        "initialDelaySeconds",
+        "timeoutSeconds",
+        "periodSeconds",
+        "successThreshold",
+        "failureThreshold",
+    ];
     for name in numbers {
         not_negative(&value[name], &child_path(path, name), causes);
     }
@@ -175,7 +205,11 @@ fn resources(value: &Value, path: &str, causes: &mut Vec<Cause>) {
         let field = key_path(&child_path(path, "requests"), name);
         let wanted = crate::schema::milli(text(request)).unwrap_or(0);
         if wanted < 0 {
-            causes.push(Cause::invalid(field, request, "must be greater than or equal to 0"));
+            causes.push(Cause::invalid(
+                field,
+                request,
+                "must be greater than or equal to 0",
+            ));
         } else if let Some(limit) = value["limits"][name].as_str()
             && crate::schema::milli(limit).is_some_and(|limit| wanted > limit)
         {
@@ -186,7 +220,11 @@ fn resources(value: &Value, path: &str, causes: &mut Vec<Cause>) {
     for (name, limit) in value["limits"].as_object().into_iter().flatten() {
         if crate::schema::milli(text(limit)).is_some_and(|limit| limit < 0) {
             let field = key_path(&child_path(path, "limits"), name);
-            causes.push(Cause::invalid(field, limit, "must be greater than or equal to 0"));
+            causes.push(Cause::invalid(
+                field,
+                limit,
+                "must be greater than or equal to 0",
+            ));
         }
     }
 }

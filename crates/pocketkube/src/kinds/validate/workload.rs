@@ -10,17 +10,31 @@ pub(in crate::kinds) fn deployment(object: &Value, causes: &mut Vec<Cause>) {
     not_negative(&spec["replicas"], "spec.replicas", causes);
     selector(spec, "deployment", causes);
     template(&spec["template"], "spec.template", &["Always"], causes);
-    strategy(&spec["strategy"], "spec.strategy", &["Recreate", "RollingUpdate"], causes);
+    strategy(
+        &spec["strategy"],
+        "spec.strategy",
+        &["Recreate", "RollingUpdate"],
+        causes,
+    );
     not_negative(&spec["minReadySeconds"], "spec.minReadySeconds", causes);
-    not_negative(&spec["revisionHistoryLimit"], "spec.revisionHistoryLimit", causes);
+    not_negative(
+        &spec["revisionHistoryLimit"],
+        "spec.revisionHistoryLimit",
+        causes,
+    );
     let deadline = &spec["progressDeadlineSeconds"];
     not_negative(deadline, "spec.progressDeadlineSeconds", causes);
-    if let (Some(deadline_secs), min) =
-        (deadline.as_i64(), spec["minReadySeconds"].as_i64().unwrap_or(0))
-        && deadline_secs <= min
+    if let (Some(deadline_secs), min) = (
+        deadline.as_i64(),
+        spec["minReadySeconds"].as_i64().unwrap_or(0),
+    ) && deadline_secs <= min
     {
         let why = "must be greater than minReadySeconds";
-        causes.push(Cause::invalid("spec.progressDeadlineSeconds", deadline, why));
+        causes.push(Cause::invalid(
+            "spec.progressDeadlineSeconds",
+            deadline,
+            why,
+        ));
     }
 }
 
@@ -35,9 +49,19 @@ pub(in crate::kinds) fn replica_set(object: &Value, causes: &mut Vec<Cause>) {
 pub(in crate::kinds) fn stateful_set(object: &Value, causes: &mut Vec<Cause>) {
     let spec = &object["spec"];
     let policies = ["OrderedReady", "Parallel"];
-    one_of(&spec["podManagementPolicy"], "spec.podManagementPolicy", &policies, causes);
+    one_of(
+        &spec["podManagementPolicy"],
+        "spec.podManagementPolicy",
+        &policies,
+        causes,
+    );
     let kinds = ["OnDelete", "RollingUpdate"];
-    strategy(&spec["updateStrategy"], "spec.updateStrategy", &kinds, causes);
+    strategy(
+        &spec["updateStrategy"],
+        "spec.updateStrategy",
+        &kinds,
+        causes,
+    );
     not_negative(&spec["replicas"], "spec.replicas", causes);
     selector(spec, "statefulset", causes);
     template(&spec["template"], "spec.template", &["Always"], causes);
@@ -48,12 +72,21 @@ pub(in crate::kinds) fn daemon_set(object: &Value, causes: &mut Vec<Cause>) {
     let selector = &spec["selector"];
     labels_match(selector, spec, causes);
     if !selector.is_null() && is_empty(selector) {
-        causes.push(Cause::invalid("spec.selector", &json!({}), &empty_selector("daemonset")));
+        causes.push(Cause::invalid(
+            "spec.selector",
+            &json!({}),
+            &empty_selector("daemonset"),
+        ));
     }
     template(&spec["template"], "spec.template", &["Always"], causes);
     not_negative(&spec["minReadySeconds"], "spec.minReadySeconds", causes);
     let kinds = ["OnDelete", "RollingUpdate"];
-    strategy(&spec["updateStrategy"], "spec.updateStrategy", &kinds, causes);
+    strategy(
+        &spec["updateStrategy"],
+        "spec.updateStrategy",
+        &kinds,
+        causes,
+    );
 }
 
 pub(in crate::kinds) fn replication_controller(object: &Value, causes: &mut Vec<Cause>) {
@@ -78,14 +111,26 @@ pub(in crate::kinds) fn cron_job(object: &Value, causes: &mut Vec<Cause>) {
             let count = schedule.split_whitespace().count();
             if count != 5 {
                 let shown: Vec<&str> = schedule.split_whitespace().collect();
-                let why = format!("expected exactly 5 fields, found {count}: [{}]", shown.join(" "));
+                let why = format!(
+                    "expected exactly 5 fields, found {count}: [{}]",
+                    shown.join(" ")
+                );
                 causes.push(Cause::invalid("spec.schedule", &spec["schedule"], &why));
             }
         }
     }
     let policies = ["Allow", "Forbid", "Replace"];
-    one_of(&spec["concurrencyPolicy"], "spec.concurrencyPolicy", &policies, causes);
-    job_spec(&spec["jobTemplate"]["spec"], "spec.jobTemplate.spec", causes);
+    one_of(
+        &spec["concurrencyPolicy"],
+        "spec.concurrencyPolicy",
+        &policies,
+        causes,
+    );
+    job_spec(
+        &spec["jobTemplate"]["spec"],
+        "spec.jobTemplate.spec",
+        causes,
+    );
 }
 
 pub(in crate::kinds) fn autoscaler(object: &Value, causes: &mut Vec<Cause>) {
@@ -96,7 +141,10 @@ pub(in crate::kinds) fn autoscaler(object: &Value, causes: &mut Vec<Cause>) {
         causes.push(Cause::invalid("spec.minReplicas", min, why));
     }
     if max.as_i64().unwrap_or(0) < 1 {
-        causes.push(Cause::required("spec.maxReplicas", "must be set and greater than 0"));
+        causes.push(Cause::required(
+            "spec.maxReplicas",
+            "must be set and greater than 0",
+        ));
     }
     if let (Some(low), Some(high)) = (min.as_i64(), max.as_i64())
         && high < low
@@ -110,15 +158,26 @@ pub(in crate::kinds) fn autoscaler(object: &Value, causes: &mut Vec<Cause>) {
         }
     }
     let version = &spec["scaleTargetRef"]["apiVersion"];
-    if !text(version).contains('/') && text(&spec["scaleTargetRef"]["kind"]) != "ReplicationController" {
+    if !text(version).contains('/')
+        && text(&spec["scaleTargetRef"]["kind"]) != "ReplicationController"
+    {
         let found = text(version).into();
         let why = "apiVersion must specify API group";
-        causes.push(Cause::invalid("spec.scaleTargetRef.apiVersion", &found, why));
+        causes.push(Cause::invalid(
+            "spec.scaleTargetRef.apiVersion",
+            &found,
+            why,
+        ));
     }
 }
 
 fn job_spec(spec: &Value, path: &str, causes: &mut Vec<Cause>) {
-    for name in ["parallelism", "completions", "backoffLimit", "ttlSecondsAfterFinished"] {
+    for name in [
+        "parallelism",
+        "completions",
+        "backoffLimit",
+        "ttlSecondsAfterFinished",
+    ] {
         not_negative(&spec[name], &child_path(path, name), causes);
     }
     let at = child_path(path, "template");
@@ -131,9 +190,17 @@ fn selector(spec: &Value, kind: &str, causes: &mut Vec<Cause>) {
     if selector.is_null() {
         causes.push(Cause::required("spec.selector", ""));
     } else {
-        names::labels(&selector["matchLabels"], "spec.selector.matchLabels", causes);
+        names::labels(
+            &selector["matchLabels"],
+            "spec.selector.matchLabels",
+            causes,
+        );
         if is_empty(selector) {
-            causes.push(Cause::invalid("spec.selector", &json!({}), &empty_selector(kind)));
+            causes.push(Cause::invalid(
+                "spec.selector",
+                &json!({}),
+                &empty_selector(kind),
+            ));
         }
     }
     labels_match(selector, spec, causes);
@@ -149,7 +216,9 @@ fn labels_match(selector: &Value, spec: &Value, causes: &mut Vec<Cause>) {
 }
 
 fn is_empty(selector: &Value) -> bool {
-    selector["matchLabels"].as_object().is_none_or(Map::is_empty)
+    selector["matchLabels"]
+        .as_object()
+        .is_none_or(Map::is_empty)
         && list(&selector["matchExpressions"]).is_empty()
 }
 
@@ -158,7 +227,11 @@ fn empty_selector(kind: &str) -> String {
 }
 
 fn template(template: &Value, path: &str, restart: &[&str], causes: &mut Vec<Cause>) {
-    names::labels(&template["metadata"]["labels"], &child_path(path, "labels"), causes);
+    names::labels(
+        &template["metadata"]["labels"],
+        &child_path(path, "labels"),
+        causes,
+    );
     pod::spec(&template["spec"], &child_path(path, "spec"), causes);
     let policy = &template["spec"]["restartPolicy"];
     let field = child_path(path, "spec.restartPolicy");
