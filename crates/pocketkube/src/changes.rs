@@ -46,7 +46,7 @@ impl Changes {
     /// # Errors
     ///
     /// [`Behind`] once, after which the reader stands at the present.
-    pub fn next(&mut self) -> Result<Vec<Change>, Behind> {
+    pub fn take(&mut self) -> Result<Vec<Change>, Behind> {
         match self
             .cluster
             .events_since(self.version, CHANGES_PER_BATCH_MAX)

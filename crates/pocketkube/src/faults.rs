@@ -12,12 +12,14 @@
 //! connections that are never answered.
 
 use serde::{Deserialize, Serialize};
+use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::watch;
 
 /// The faults of one cluster. All parts of the cluster obey the latest value.
 #[derive(Debug)]
 pub struct FaultSwitch {
     faults: watch::Sender<Faults>,
+    falls: AtomicU64,
 }
 
 /// What is wrong with a cluster.
@@ -33,10 +35,6 @@ pub struct Faults {
     /// The data plane.
     #[serde(default)]
     pub data_plane: DataPlaneState,
-    /// Moves each time the API goes down, so that connections of before are cut even if they
-    /// look only after it came back.
-    #[serde(skip)]
-    pub(crate) epoch: u64,
 }
 
 /// State of the API.
@@ -73,6 +71,7 @@ impl FaultSwitch {
     pub(crate) fn new() -> Self {
         Self {
             faults: watch::Sender::new(Faults::default()),
+            falls: AtomicU64::new(0),
         }
     }
 
@@ -84,9 +83,10 @@ impl FaultSwitch {
     /// Replaces all faults.
     pub fn set(&self, faults: Faults) {
         self.faults.send_modify(|current| {
-            let falls = faults.api == ApiState::Down && current.api != ApiState::Down;
-            let epoch = current.epoch + u64::from(falls);
-            *current = Faults { epoch, ..faults };
+            if faults.api == ApiState::Down && current.api != ApiState::Down {
+                self.falls.fetch_add(1, Ordering::SeqCst);
+            }
+            *current = faults;
         });
     }
 
@@ -101,6 +101,12 @@ impl FaultSwitch {
             data_plane,
             ..self.get()
         });
+    }
+
+    /// How often the API went down: connections of before a fall are cut even if they look only
+    /// after it came back.
+    pub(crate) fn falls(&self) -> u64 {
+        self.falls.load(Ordering::SeqCst)
     }
 
     /// Tells of every change.
@@ -123,12 +129,12 @@ mod tests {
     }
 
     #[test]
-    fn each_fall_moves_the_epoch() {
+    fn falls_are_counted() {
         let switch = FaultSwitch::new();
         switch.set_api(ApiState::Down);
         switch.set_api(ApiState::Up);
         switch.set_data_plane(DataPlaneState::Down);
-        assert_eq!(switch.get().epoch, 1);
+        assert_eq!(switch.falls(), 1);
         assert_eq!(switch.get().data_plane, DataPlaneState::Down);
     }
 }

@@ -23,7 +23,7 @@
 //! # How a controller works with it
 //!
 //! Calls on [`Cluster`] never await and never call back, so a controller is a plain function that
-//! lists, decides and writes. A driver waits for [`Changes::wait`], takes [`Changes::next`] and
+//! lists, decides and writes. A driver waits for [`Changes::wait`], takes [`Changes::take`] and
 //! lists anew when told that it fell [`Behind`].
 
 pub mod apply;

@@ -5,7 +5,7 @@
 //! stays bound for the whole life of the fleet, so it cannot be lost to somebody else.
 
 use crate::cluster::Cluster;
-use crate::faults::{ApiState, Faults};
+use crate::faults::ApiState;
 use crate::server::{Access, router};
 use axum::Router;
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -15,7 +15,6 @@ use rustls::ServerConfig;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
@@ -36,7 +35,7 @@ pub(crate) async fn https(
     stop: CancellationToken,
 ) {
     let faults = cluster.faults().subscribe();
-    let routes = router(cluster, Access::Authenticated);
+    let routes = router(cluster.clone(), Access::Authenticated);
     let acceptor = TlsAcceptor::from(tls);
     loop {
         let accepted = tokio::select! {
@@ -59,7 +58,7 @@ pub(crate) async fn https(
         let connection = Connection {
             acceptor: acceptor.clone(),
             routes: routes.clone(),
-            faults: faults.clone(),
+            cluster: cluster.clone(),
         };
         tokio::spawn(Box::pin(connection.serve(stream, stop.clone())));
     }
@@ -78,14 +77,14 @@ pub(crate) async fn plain(routes: Router, listener: TcpListener, stop: Cancellat
 struct Connection {
     acceptor: TlsAcceptor,
     routes: Router,
-    faults: watch::Receiver<Faults>,
+    cluster: Cluster,
 }
 
 impl Connection {
-    async fn serve(mut self, stream: TcpStream, stop: CancellationToken) {
+    async fn serve(self, stream: TcpStream, stop: CancellationToken) {
         // Small answers must not wait for acknowledgements of the ones before.
         let _ = stream.set_nodelay(true);
-        let epoch = self.faults.borrow_and_update().epoch;
+        let falls = self.cluster.faults().falls();
         let routes = self.routes.clone();
         let acceptor = self.acceptor.clone();
         let serving = async move {
@@ -101,7 +100,7 @@ impl Connection {
                 .serve_connection(TokioIo::new(stream), service)
                 .await;
         };
-        let cut = cut(&mut self.faults, epoch);
+        let cut = cut(&self.cluster, falls);
         tokio::select! {
             () = serving => {}
             // Dropping the connection unanswered is all that a client sees of a dead server.
@@ -111,8 +110,9 @@ impl Connection {
     }
 }
 
-/// Returns when the API went down after `epoch`.
-async fn cut(faults: &mut watch::Receiver<Faults>, epoch: u64) {
+/// Returns when the API went down after it had gone down `falls` times.
+async fn cut(cluster: &Cluster, falls: u64) {
+    let mut faults = cluster.faults().subscribe();
     // The switch outlives its connections; if it is gone, so is the cluster.
-    let _ = faults.wait_for(|now| now.epoch != epoch).await;
+    let _ = faults.wait_for(|_| cluster.faults().falls() != falls).await;
 }

@@ -36,7 +36,7 @@ pub(crate) fn form(accept: &str) -> Result<Form, Status> {
     accept
         .split(',')
         .find_map(form_of_entry)
-        .ok_or_else(|| not_acceptable())
+        .ok_or_else(not_acceptable)
 }
 
 fn not_acceptable() -> Status {

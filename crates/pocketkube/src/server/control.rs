@@ -40,14 +40,13 @@ async fn of_fleet(
 ) -> Response {
     let (parts, body) = request.into_parts();
     let query = Query::parse(parts.uri.query());
-    let answered = match super::read(parts, body, query).await {
+    match super::read(parts, body, query).await {
         Ok(request) => {
             let answer = fleet_answer(&clusters, &request);
             answer.into_response(&request.headers, request.query.text("pretty"))
         }
         Err(status) => Answer::from(status).into_response(&http::HeaderMap::new(), ""),
-    };
-    answered
+    }
 }
 
 fn fleet_answer(clusters: &[Cluster], request: &Request) -> Answer {

@@ -172,7 +172,9 @@ fn evict(call: &Call<'_>) -> Result<Answer, Status> {
         let message = "name in URL does not match name in Eviction object";
         return Err(Status::bad_request(message));
     }
-    let pod = call.cluster.get(call.resource, &path.namespace, &path.name)?;
+    let pod = call
+        .cluster
+        .get(call.resource, &path.namespace, &path.name)?;
     eviction::permit(call.cluster, &pod, options.dry_run)?;
     call.cluster.delete(
         &call.caller(),

@@ -30,7 +30,7 @@ impl ResourcePath {
         let segments: Vec<String> = path
             .trim_matches('/')
             .split('/')
-            .map(|segment| percent_decoded(segment))
+            .map(percent_decoded)
             .collect();
         let texts: Vec<&str> = segments.iter().map(String::as_str).collect();
         let (group, version, rest) = match texts.as_slice() {

@@ -54,7 +54,8 @@ pub(crate) fn answer(
     };
     let is_placed = resource.is_namespaced() != path.namespace.is_empty();
     let is_collection = path.name.is_empty() && request.method == Method::GET;
-    if !is_placed && !(is_collection && resource.is_namespaced()) {
+    let is_wide = is_collection && resource.is_namespaced();
+    if !(is_placed || is_wide) {
         return Err(Status::no_such_path());
     }
     let call = Call {

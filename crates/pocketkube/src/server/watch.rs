@@ -93,7 +93,7 @@ struct Watcher {
     version: u64,
     moved: watch::Receiver<u64>,
     faults: watch::Receiver<crate::faults::Faults>,
-    epoch: u64,
+    falls: u64,
     ready: VecDeque<Bytes>,
     sent_columns: bool,
     over: bool,
@@ -122,7 +122,7 @@ impl Watcher {
             _ => current,
         };
         let faults = cluster.faults().subscribe();
-        let epoch = faults.borrow().epoch;
+        let falls = cluster.faults().falls();
         let now = Instant::now();
         let mut watcher = Self {
             cluster,
@@ -136,7 +136,7 @@ impl Watcher {
             version,
             moved,
             faults,
-            epoch,
+            falls,
             ready: VecDeque::new(),
             sent_columns: false,
             over: false,
@@ -178,14 +178,11 @@ impl Watcher {
     /// An API that went down cuts its watches; one that hangs stalls them.
     async fn obey_faults(&mut self) -> Option<Option<Result<Bytes, std::io::Error>>> {
         loop {
-            let (state, epoch) = {
-                let faults = self.faults.borrow_and_update();
-                (faults.api, faults.epoch)
-            };
+            let state = self.faults.borrow_and_update().api;
             if self.over && self.ready.is_empty() {
                 return Some(None);
             }
-            if epoch != self.epoch || state == ApiState::Down {
+            if self.cluster.faults().falls() != self.falls || state == ApiState::Down {
                 self.over = true;
                 self.ready.clear();
                 return Some(Some(Err(std::io::ErrorKind::ConnectionReset.into())));

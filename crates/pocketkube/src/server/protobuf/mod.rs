@@ -321,7 +321,13 @@ mod tests {
     }
 
     fn part(number: u8, bytes: &[u8]) -> Vec<u8> {
-        let mut encoded = vec![number << 3 | 2, u8::try_from(bytes.len()).unwrap()];
+        // Numbers up to 31 take at most two bytes.
+        let tag = u16::from(number) << 3 | 2;
+        let mut encoded = match tag {
+            0..0x80 => vec![tag as u8],
+            _ => vec![(tag & 0x7f) as u8 | 0x80, (tag >> 7) as u8],
+        };
+        encoded.push(u8::try_from(bytes.len()).unwrap());
         encoded.extend_from_slice(bytes);
         encoded
     }
