@@ -136,7 +136,7 @@ impl Driver {
     /// Takes all changes so far, so that the next look sees the cluster as it is.
     fn catch_up(&mut self) {
         loop {
-            match self.changes.next() {
+            match self.changes.take() {
                 Ok(batch) if batch.is_empty() => return,
                 Ok(batch) => batch.iter().for_each(|change| self.follow(change)),
                 Err(_) => {
