@@ -330,7 +330,10 @@ mod tests {
         let mut world = World::new();
         world.preference.spec.rebalance = true;
         world.running("b", 5);
-        world.running("a", 4);
+        world.view("a").running = Running::Known {
+            replicas: 4,
+            ready: 1,
+        };
         world.view("a").capacity = Some(1);
         assert_eq!(world.shares(1), shares(&[("a", 1), ("b", 8)]));
     }
