@@ -145,7 +145,7 @@ fn unsupported(json: &Value, path: &str, causes: &mut Vec<Cause>) {
         ));
     }
     if let Some(pattern) = json["pattern"].as_str()
-        && let Err(problem) = regex::Regex::new(pattern)
+        && let Err(problem) = super::patterns::compile(pattern)
     {
         let why = format!("must be a valid regular expression, but isn't: {problem}");
         causes.push(Cause::invalid(

@@ -13,11 +13,19 @@ use std::sync::Arc;
 /// The compiled rules of a schema; only the parts of the tree that have some.
 #[derive(Debug, Default)]
 pub struct Rules {
-    own: Option<Arc<CompiledSchema>>,
+    own: Option<Own>,
     properties: BTreeMap<String, Rules>,
     additional: Option<Box<Rules>>,
     items: Option<Box<Rules>>,
     schema: Arc<Schema>,
+}
+
+/// The rules of one node. Those that want the old value as an optional are compiled once for
+/// values that have one, and once for values that have none.
+#[derive(Debug)]
+struct Own {
+    changed: CompiledSchema,
+    fresh: CompiledSchema,
 }
 
 /// What is wrong with an object, by the rules of its kind. Parts that did not change are not
@@ -39,9 +47,11 @@ impl Rules {
             .as_array()
             .is_some_and(|list| !list.is_empty())
         {
-            rules.own = Some(Arc::new(kube_cel::compile_schema(&without_nested_rules(
-                json,
-            ))));
+            let node = without_nested_rules(json);
+            rules.own = Some(Own {
+                changed: kube_cel::compile_schema(&with_old(&node, "optional.of(oldSelf)")),
+                fresh: kube_cel::compile_schema(&with_old(&node, "optional.none()")),
+            });
         }
         for (name, child) in json["properties"].as_object().into_iter().flatten() {
             let Some(node) = schema.properties.get(name) else {
@@ -68,11 +78,16 @@ impl Rules {
         if old.is_some_and(|old| old == new) || new.is_null() {
             return;
         }
-        if let Some(compiled) = &self.own
-            && let Err(problems) = kube_cel::validate_compiled(compiled, new, old)
-        {
-            let problems = problems.into_vec().into_iter();
-            causes.extend(problems.map(|problem| cause(problem, new, path)));
+        if let Some(own) = &self.own {
+            let compiled = if old.is_some() {
+                &own.changed
+            } else {
+                &own.fresh
+            };
+            if let Err(problems) = kube_cel::validate_compiled(compiled, new, old) {
+                let problems = problems.into_vec().into_iter();
+                causes.extend(problems.map(|problem| cause(problem, new, path)));
+            }
         }
         match new {
             Value::Object(fields) => {
@@ -117,6 +132,56 @@ pub(super) fn broken_rules(json: &Value) -> Vec<(String, Value, String)> {
     broken
 }
 
+/// A node whose rules with `optionalOldSelf` see `optional` where they say `oldSelf`.
+fn with_old(node: &Value, optional: &str) -> Value {
+    let mut node = node.clone();
+    let rules = node
+        .get_mut("x-kubernetes-validations")
+        .and_then(Value::as_array_mut);
+    for rule in rules.into_iter().flatten().filter_map(Value::as_object_mut) {
+        if rule.get("optionalOldSelf") != Some(&Value::Bool(true)) {
+            continue;
+        }
+        rule.shift_remove("optionalOldSelf");
+        for word in ["rule", "messageExpression"] {
+            if let Some(Value::String(expression)) = rule.get_mut(word) {
+                *expression = replaced(expression, optional);
+            }
+        }
+    }
+    node
+}
+
+/// An expression with the identifier `oldSelf` replaced, outside of texts.
+fn replaced(expression: &str, by: &str) -> String {
+    const NAME: &str = "oldSelf";
+    let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '.';
+    let mut result = String::with_capacity(expression.len());
+    let (mut quote, mut last) = (None, ' ');
+    let mut rest = expression;
+    while let Some(c) = rest.chars().next() {
+        let follows = rest.strip_prefix(NAME).filter(|after| {
+            quote.is_none()
+                && !is_word(last)
+                && !after.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_')
+        });
+        if let Some(after) = follows {
+            result.push_str(by);
+            (rest, last) = (after, ')');
+            continue;
+        }
+        match quote {
+            Some(open) if c == open && last != '\\' => quote = None,
+            None if matches!(c, '\'' | '"') => quote = Some(c),
+            _ => {}
+        }
+        result.push(c);
+        last = c;
+        rest = &rest[c.len_utf8()..];
+    }
+    result
+}
+
 /// The schema of one node, with the rules of that node alone.
 fn without_nested_rules(json: &Value) -> Value {
     let mut copy = json.clone();
@@ -157,11 +222,16 @@ fn cause(problem: kube_cel::ValidationError, value: &Value, path: &str) -> Cause
         (path, "") => path.to_owned(),
         (path, below) => child_path(path, below),
     };
-    let message = match problem.kind {
-        kube_cel::ErrorKind::ValidationFailure => problem.message,
-        _ => format!("rule: {}: {}", problem.rule, problem.message),
-    };
-    let message = message.trim();
+    if problem.kind != kube_cel::ErrorKind::ValidationFailure {
+        let why = problem
+            .message
+            .trim_start_matches("rule evaluation error: ");
+        let why = why.replacen("No such key", "no such key", 1);
+        let (found, rule) = (super::checks::shown_type(value), &problem.rule);
+        let message = format!("Invalid value: {found:?}: {why} evaluating rule: {rule}");
+        return Cause::new("FieldValueInvalid", field, message);
+    }
+    let message = problem.message.trim();
     match problem.reason.as_deref() {
         Some("FieldValueForbidden") => Cause::forbidden(field, message),
         Some("FieldValueRequired") => Cause::required(field, message),

@@ -85,7 +85,7 @@ pub(super) fn is_integer(value: &Value) -> bool {
 }
 
 /// The name of a value's type in messages.
-fn shown_type(value: &Value) -> &'static str {
+pub(super) fn shown_type(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
         Value::Bool(_) => "boolean",

@@ -10,11 +10,15 @@ mod checks;
 mod decode;
 mod defaults;
 mod formats;
+mod patterns;
 mod prune;
 mod quantity;
 mod structural;
 mod validate;
 mod zeros;
+
+#[cfg(test)]
+mod tests;
 
 pub use admit::admit;
 pub use cel::{Rules, validate_rules};

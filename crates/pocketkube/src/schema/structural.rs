@@ -3,7 +3,6 @@
 use super::{
     Additional, Bound, Checks, Embedded, ListKey, Merge, Pattern, Range, Schema, Shape, Unknown,
 };
-use regex::Regex;
 use serde_json::Value;
 use std::sync::Arc;
 
@@ -126,9 +125,8 @@ fn checks(json: &Value) -> Option<Checks> {
     Some(checks)
 }
 
-/// Go's `$` and Rust's agree without flags; named groups and classes are the same syntax.
 fn pattern(source: &str) -> Option<Pattern> {
-    let regex = Regex::new(source).ok()?;
+    let regex = super::patterns::compile(source).ok()?;
     Some(Pattern {
         source: source.to_owned(),
         regex: Arc::new(regex),
