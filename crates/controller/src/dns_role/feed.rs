@@ -170,14 +170,14 @@ fn watches(options: &FeedOptions, state: &FeedState) -> stream::SelectAll<SaidSt
             Config::default(),
             state.zones.clone(),
             read_zone,
-            |key| Event::ZoneDeleted(key),
+            Event::ZoneDeleted,
         ),
         kind(
             services,
             Config::default(),
             state.services.clone(),
             read_service,
-            |key| Event::ServiceDeleted(key),
+            Event::ServiceDeleted,
         ),
         kind(
             clusters,

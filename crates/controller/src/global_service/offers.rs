@@ -174,15 +174,16 @@ async fn run(
 }
 
 enum Seen {
-    Service(Event<Service>),
-    Slice(Event<EndpointSlice>),
+    Service(Box<Event<Service>>),
+    Slice(Box<Event<EndpointSlice>>),
 }
 
 /// Watches until something fails.
 async fn watch_once(client: Client, namespace: &str, held: &Mutex<Held>, wake: &Arc<Wake>) {
-    let services =
-        objects::<Service>(client.clone(), namespace).map(|event| event.map(Seen::Service));
-    let slices = objects::<EndpointSlice>(client, namespace).map(|event| event.map(Seen::Slice));
+    let services = objects::<Service>(client.clone(), namespace)
+        .map(|event| event.map(|event| Seen::Service(Box::new(event))));
+    let slices = objects::<EndpointSlice>(client, namespace)
+        .map(|event| event.map(|event| Seen::Slice(Box::new(event))));
     let mut events = Box::pin(stream::select(services, slices));
     while let Some(event) = events.next().await {
         let seen = match event {
@@ -195,8 +196,8 @@ async fn watch_once(client: Client, namespace: &str, held: &Mutex<Held>, wake: &
         let changed = {
             let mut held = held.lock().unwrap_or_else(PoisonError::into_inner);
             match seen {
-                Seen::Service(event) => held.services.take(event),
-                Seen::Slice(event) => held.slices.take(event),
+                Seen::Service(event) => held.services.take(*event),
+                Seen::Slice(event) => held.slices.take(*event),
             }
         };
         if changed == Changed::Yes {
