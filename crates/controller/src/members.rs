@@ -22,7 +22,7 @@ use access::{Fingerprint, access};
 use api::{FederatedType, KubeFedCluster};
 use breaker::Breaker;
 use connect::{Connection, InProcess, connect};
-use federation::{DeletionBrake, DeletionLedger};
+use federation::{DeletionBrake, DeletionLedger, Failure};
 use k8s_openapi::api::core::v1::{Namespace, Secret};
 use kube::{Api, Client};
 use lane::LaneOptions;
@@ -91,6 +91,16 @@ impl Member {
     /// A turn among the writes to this member.
     pub(crate) async fn turn(&self) -> SemaphorePermit<'_> {
         self.turns.acquire().await.expect("turns are never closed")
+    }
+
+    /// What a request came to, for the breaker: any answer is one.
+    fn heard(&self, answer: &apply::Answer) {
+        match answer {
+            Err(error) if matches!(error.failure, Failure::TimedOut | Failure::Unreachable) => {
+                self.breaker.silent();
+            }
+            _ => self.breaker.answered(),
+        }
     }
 
     /// The lane of a federated type, by the name of its FederatedTypeConfig.

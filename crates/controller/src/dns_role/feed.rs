@@ -107,10 +107,16 @@ struct FeedState {
     synced: bool,
     zones: BTreeSet<ObjectKey>,
     services: BTreeSet<ObjectKey>,
-    clusters: BTreeSet<ObjectKey>,
+    clusters: BTreeSet<ClusterName>,
 }
 
 impl FeedState {
+    /// The keys under which a watch of the system namespace sees the clusters that are known.
+    fn cluster_keys(&self, system_namespace: &str) -> BTreeSet<ObjectKey> {
+        let key = |name: &ClusterName| ObjectKey::new(system_namespace, name.as_str());
+        self.clusters.iter().map(key).collect()
+    }
+
     fn take(&mut self, said: Said) -> Vec<Event> {
         match said {
             Said::Event(event) => {
@@ -144,11 +150,10 @@ impl FeedState {
                 self.services.remove(key);
             }
             Event::ClusterApplied(cluster) => {
-                self.clusters
-                    .insert(ObjectKey::new("", cluster.place.name.as_str()));
+                self.clusters.insert(cluster.place.name.clone());
             }
             Event::ClusterDeleted(name) => {
-                self.clusters.remove(&ObjectKey::new("", name.as_str()));
+                self.clusters.remove(name);
             }
             _ => {}
         }
@@ -182,7 +187,7 @@ fn watches(options: &FeedOptions, state: &FeedState) -> stream::SelectAll<SaidSt
         kind(
             clusters,
             Config::default(),
-            state.clusters.clone(),
+            state.cluster_keys(system),
             read_cluster,
             |key| Event::ClusterDeleted(ClusterName::from(&*key.name)),
         ),
@@ -386,5 +391,40 @@ impl Iterator for Retry {
 impl Backoff for Retry {
     fn reset(&mut self) {
         *self = Self::default();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use model::ClusterPlace;
+
+    #[test]
+    fn a_watch_that_begins_anew_knows_the_clusters_by_the_keys_it_lists() {
+        let mut cluster = KubeFedCluster::new("a", api::KubeFedClusterSpec::default());
+        cluster.metadata.namespace = Some("system".into());
+        let place: ClusterPlace = cluster.place().expect("a place");
+        let mut state = FeedState::default();
+        let state_of = ClusterState {
+            place,
+            api: MemberApi::Ready,
+        };
+        state.take(Said::Event(Event::ClusterApplied(Box::new(state_of))));
+        let listed = BTreeSet::from([key_of(&cluster)]);
+        assert_eq!(
+            state.cluster_keys("system"),
+            listed,
+            "else it would be told as deleted"
+        );
+    }
+
+    #[test]
+    fn synced_is_told_once_after_the_first_list_of_every_watch() {
+        let mut state = FeedState::default();
+        let told: Vec<usize> = (0..2 * WATCHES)
+            .map(|_| state.take(Said::Listed).len())
+            .collect();
+        assert_eq!(told.iter().sum::<usize>(), 1);
+        assert_eq!(told[WATCHES - 1], 1);
     }
 }

@@ -54,7 +54,7 @@ pub(crate) struct Target<'a> {
 }
 
 /// What a request came to.
-type Answer = Result<(), MemberError>;
+pub(crate) type Answer = Result<(), MemberError>;
 
 /// Does one step. The cache is told when our fields are exact: after a plan's `Nothing`, and after
 /// a write, so that a member's webhook that changes what we wrote makes no endless fight.
@@ -93,12 +93,7 @@ pub(crate) async fn apply(
         Action::Release(release) => within(let_go(target, client, release)).await,
         Action::Nothing | Action::Hold | Action::Tombstone => Ok(()),
     };
-    match &answered {
-        Err(error) if matches!(error.failure, Failure::TimedOut | Failure::Unreachable) => {
-            target.member.breaker.silent();
-        }
-        _ => target.member.breaker.answered(),
-    }
+    target.member.heard(&answered);
     match answered {
         Ok(()) => ClusterOutcome::Done,
         Err(error) => ClusterOutcome::Failed(error),
@@ -110,9 +105,18 @@ pub(crate) async fn look(target: Target<'_>) -> Observed {
     let Some(client) = target.member.requests() else {
         return Observed::Unknown;
     };
-    match timeout(DEADLINE, refresh(target, &client)).await {
-        Ok(Ok(())) => target.cache.observe(target.key),
-        _ => Observed::Unknown,
+    if !target.member.breaker.may_ask() {
+        return Observed::Unknown;
+    }
+    let answered = within(refresh(target, &client)).await;
+    target.member.heard(&answered);
+    match answered {
+        Ok(()) => match target.cache.observe(target.key) {
+            // The member answered: what the cache was not told of is not there.
+            Observed::Unknown => Observed::Absent,
+            known => known,
+        },
+        Err(_) => Observed::Unknown,
     }
 }
 
