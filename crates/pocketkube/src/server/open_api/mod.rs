@@ -1,6 +1,8 @@
 //! OpenAPI v3 documents, one for each group and version, and the little of v2 that old clients
 //! need.
 
+mod second;
+
 use super::Request;
 use super::answer::Answer;
 use super::discovery;
@@ -8,10 +10,8 @@ use crate::cluster::Cluster;
 use crate::kinds;
 use crate::registry::{Registry, split_api_version};
 use crate::resource::{Resource, Verb};
-use http::header::ACCEPT;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
-use std::sync::Arc;
 
 /// Media types of patches that a document announces; clients look for them before they send one.
 const PATCH_TYPES: [&str; 4] = [
@@ -30,7 +30,7 @@ pub(crate) fn answer(cluster: &Cluster, request: &Request) -> Option<Answer> {
     let registry = cluster.registry();
     match rest {
         "v3" => Some(Answer::value(200, &index(&registry))),
-        "v2" => Some(second_version(&registry, request)),
+        "v2" => Some(second::answer(&registry, request)),
         _ => {
             let path = rest.strip_prefix("v3/")?;
             let api_version = path
@@ -56,48 +56,6 @@ fn index(registry: &Registry) -> Value {
         }
     }
     json!({"paths": paths})
-}
-
-/// OpenAPI v2: the definitions of all kinds, in JSON. Clients that want it in protobuf have the
-/// third version.
-fn second_version(registry: &Registry, request: &Request) -> Answer {
-    let accept = request.header(ACCEPT);
-    let takes_json =
-        accept.is_empty() || accept.contains("application/json") || accept.contains("*/*");
-    if !takes_json {
-        let text = "406: Not Acceptable\n\nAvailable representations: application/json\n";
-        return Answer::text(406, text);
-    }
-    let mut kinds = Vec::new();
-    for (group, versions) in discovery::group_versions(registry) {
-        for version in versions {
-            kinds.extend(registry.kinds(&group, &version).map(Arc::clone));
-        }
-    }
-    let mut document = json!({
-        "swagger": "2.0",
-        "info": {"title": "Kubernetes", "version": crate::KUBERNETES_VERSION},
-        "paths": {},
-        "definitions": kinds::definitions(&kinds),
-    });
-    refer_to_definitions(&mut document);
-    Answer::value(200, &document)
-}
-
-/// References of the third version as the second writes them.
-fn refer_to_definitions(value: &mut Value) {
-    match value {
-        Value::Object(fields) => {
-            if let Some(Value::String(target)) = fields.get_mut("$ref")
-                && let Some(name) = target.strip_prefix("#/components/schemas/")
-            {
-                *target = format!("#/definitions/{name}");
-            }
-            fields.values_mut().for_each(refer_to_definitions);
-        }
-        Value::Array(items) => items.iter_mut().for_each(refer_to_definitions),
-        _ => {}
-    }
 }
 
 fn root(group: &str, version: &str) -> String {
