@@ -98,23 +98,15 @@ impl Story<'_> {
             "the API of {HANGING} hangs for {} s",
             hang.as_secs()
         ));
-        let hanging_address = self.world.address_of(HANGING);
         self.world.fault(HANGING, Fault::ApiHung).await?;
+        let (viewers, far) = (self.viewers, self.world.address_of(HANGING));
         let still = |now: &Now| {
             let moved = now.replicas.iter().any(|(cluster, seen)| {
                 seen.is_some_and(|seen| {
                     baseline.replicas.get(cluster).copied().flatten() != Some(seen)
                 })
             });
-            let as_before = |viewer: &Viewer| {
-                let named = now.addresses(viewer.city);
-                match viewer.near_failing {
-                    // Two sites of one city share its clients.
-                    true => !named.is_empty() && !named.contains(&hanging_address),
-                    false => named == [hanging_address],
-                }
-            };
-            !moved && self.viewers.iter().all(as_before)
+            !moved && all_nearest(now, viewers, far)
         };
         let held = self.samples.throughout(hang, still).await;
         self.world.fault(HANGING, Fault::None).await?;
@@ -281,6 +273,13 @@ impl Story<'_> {
                 .all(|answer| answer.as_ref().is_some_and(|answer| !answer.is_stale()))
         };
         let unmarked = self.wait(healed, self.pace.stale_within, fresh).await;
+        let (viewers, far) = (self.viewers, self.world.address_of(HANGING));
+        let as_before = |now: &Now| all_nearest(now, viewers, far);
+        let geography = self
+            .samples
+            .throughout(self.pace.settle, as_before)
+            .await
+            .is_ok();
         let checks = vec![
             Check::within(
                 "answers are marked stale (EDE 3)",
@@ -385,4 +384,16 @@ impl Story<'_> {
             checks,
         });
     }
+}
+
+/// Whether all viewers are answered with a site that is nearest to them: two sites of one city share
+/// its clients, and `far` is the third.
+fn all_nearest(now: &Now, viewers: &[Viewer], far: IpAddr) -> bool {
+    viewers.iter().all(|viewer| {
+        let named = now.addresses(viewer.city);
+        match viewer.near_failing {
+            true => !named.is_empty() && !named.contains(&far),
+            false => named == [far],
+        }
+    })
 }
