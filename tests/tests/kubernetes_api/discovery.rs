@@ -300,8 +300,7 @@ async fn a_custom_resource_appears_in_discovery(world: World) {
 async fn a_custom_resource_appears_in_open_api_v3(world: World) {
     let group = world.group.clone();
     world.define(&widgets(&group)).await;
-    let path = format!("/openapi/v3/apis/{group}/v1");
-    let document = world.until_ok(&path).await;
+    let document = world.until_described("widgets").await;
     let schemas = document["components"]["schemas"].as_object().unwrap();
     let kind = json!([{"group": group, "version": "v1", "kind": "Widget"}]);
     let mut widgets = schemas

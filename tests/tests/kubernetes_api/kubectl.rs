@@ -108,13 +108,12 @@ macro_rules! needs_kubectl {
 }
 
 fn command(world: &World, arguments: &str) -> Command {
-    let cache = std::env::temp_dir().join("kubernetes-api-kubectl-cache");
     let mut command = Command::new("kubectl");
     command
         .arg("--kubeconfig")
         .arg(&world.server.kubeconfig_path)
         .arg("--cache-dir")
-        .arg(cache)
+        .arg(world.folder.path())
         .args(["--namespace", &world.namespace])
         .args(arguments.split_whitespace())
         .stdin(Stdio::piped())
@@ -778,10 +777,9 @@ async fn label_and_annotate_add_and_refuse_to_overwrite(world: World) {
         kubectl(&world, "label cm a k-").await.well(),
         "configmap/a unlabeled\n"
     );
-    assert_eq!(
-        kubectl(&world, "annotate cm a n=m").await.well(),
-        "configmap/a annotated\n"
-    );
+    // Up to 1.27 it said "annotate".
+    let said = kubectl(&world, "annotate cm a n=m").await.well();
+    assert!(said.starts_with("configmap/a annotate"), "{said}");
     let object = world.get("configmaps/a").await.is(200);
     object.has(json!({"metadata": {"labels": null, "annotations": {"n": "m"}}}));
 }
@@ -954,9 +952,7 @@ async fn explain_describes_fields(world: World) {
 async fn explain_describes_a_custom_kind(world: World) {
     needs_kubectl!();
     world.define(&widgets(&world.group)).await;
-    world
-        .until_ok(&format!("/openapi/v3/apis/{}/v1", world.group))
-        .await;
+    world.until_described("widgets").await;
     let explain = format!(
         "explain widgets.{}.spec --api-version={}/v1",
         world.group, world.group
@@ -1005,16 +1001,18 @@ async fn auth_can_i_answers(world: World) {
     );
     let said = kubectl(&world, "auth can-i --list").await.well();
     assert!(said.starts_with("Resources"), "{said}");
-    let said = kubectl(&world, "auth whoami -o jsonpath={.status.userInfo.groups}")
-        .await
-        .well();
-    assert!(said.contains("system:masters"), "{said}");
+    let said = kubectl(&world, "auth whoami -o jsonpath={.status.userInfo.groups}").await;
+    // Up to 1.27 it asks in versions that servers no longer have.
+    if !said.err.contains("API is not enabled in the cluster") {
+        let said = said.well();
+        assert!(said.contains("system:masters"), "{said}");
+    }
 }
 
 async fn version_and_cluster_info_answer(world: World) {
     needs_kubectl!();
     let said = kubectl(&world, "version").await.well();
-    tells(&said, "Client Version: v1. … Server Version: v1.");
+    tells(&said, "Client Version: … v1. … Server Version: … v1.");
     let said = kubectl(&world, "cluster-info").await.well();
     assert!(
         said.contains("is running at") && said.contains("https://127.0.0.1:"),

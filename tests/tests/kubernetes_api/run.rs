@@ -1,7 +1,8 @@
 //! Runs a case on one of the two servers, as a test of its own.
 
+use std::collections::BTreeSet;
 use std::io::Write;
-use std::sync::{LazyLock, Once};
+use std::sync::{LazyLock, Mutex};
 use std::time::Duration;
 
 use meridian_tests::control_plane::Extent;
@@ -50,10 +51,16 @@ pub(crate) fn on_real<F: Future<Output = ()>>(
 ) {
     match server::real(extent) {
         Ok(server) => play(server, case, steps),
-        Err(reason) => {
-            static SAID: [Once; 2] = [Once::new(), Once::new()];
-            SAID[usize::from(extent == Extent::Workloads)].call_once(|| say(&reason));
-        }
+        Err(reason) => say_once(reason),
+    }
+}
+
+fn say_once(line: String) {
+    static SAID: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+    let mut said = SAID.lock().unwrap();
+    if !said.contains(&line) {
+        say(&line);
+        said.insert(line);
     }
 }
 

@@ -61,7 +61,14 @@ async fn start_real() -> Server {
 async fn start_pocketkube() -> Server {
     // It lives as long as the process.
     static FLEET: OnceLock<Fleet> = OnceLock::new();
-    let options = FleetOptions::named(["conformance"]);
+    // Nobody removes what a static leaves, so it is left where Cargo keeps such things.
+    let folder = format!(
+        "{}/conformance-{}",
+        env!("CARGO_TARGET_TMPDIR"),
+        std::process::id()
+    );
+    let mut options = FleetOptions::named(["conformance"]);
+    options.folder = Some(PathBuf::from(folder));
     let fleet = Fleet::start(options).await.unwrap();
     let cluster = FLEET.get_or_init(|| fleet).cluster("conformance");
     let path = cluster.kubeconfig_path().unwrap();

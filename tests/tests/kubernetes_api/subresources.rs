@@ -10,7 +10,7 @@ cases! { Workloads:
     a_status_is_not_written_with_the_object,
     a_status_write_keeps_the_spec,
     a_status_patch_raises_no_generation,
-    a_status_write_may_not_change_labels_of_built_in_kinds,
+    a_status_write_may_not_change_labels_of_a_deployment,
     a_status_write_at_an_old_version_conflicts,
     scale_shows_replicas_and_selector,
     scale_sets_replicas,
@@ -25,7 +25,6 @@ cases! { Workloads:
     a_subresource_that_is_not_there_is_not_found,
     a_pod_is_bound_to_a_node_once,
     a_pod_can_be_evicted,
-    an_eviction_that_breaks_the_budget_is_too_many_requests,
 }
 
 async fn a_status_is_not_written_with_the_object(world: World) {
@@ -80,7 +79,7 @@ async fn a_status_patch_raises_no_generation(world: World) {
     );
 }
 
-async fn a_status_write_may_not_change_labels_of_built_in_kinds(world: World) {
+async fn a_status_write_may_not_change_labels_of_a_deployment(world: World) {
     let mut body = deployment("a", 0);
     body["spec"]["paused"] = json!(true);
     world.post("apps/v1:deployments", &body).await.is(201);
@@ -342,39 +341,4 @@ async fn a_pod_can_be_evicted(world: World) {
     world.until_gone("pods/a").await;
     let answer = world.post("pods/a/eviction", &eviction).await;
     answer.refused_saying(404, "NotFound", "pods \"a\" not found");
-}
-
-async fn an_eviction_that_breaks_the_budget_is_too_many_requests(world: World) {
-    world.takes_pods().await;
-    world.post("pods", &pod("a")).await.is(201);
-    let budget = json!({
-        "apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": {"name": "a"},
-        "spec": {"minAvailable": 1, "selector": {"matchLabels": {"app": "a"}}},
-    });
-    world
-        .post("policy/v1:poddisruptionbudgets", &budget)
-        .await
-        .is(201);
-    world
-        .until("pods/a", |pod| {
-            pod.condition("Ready").text("/status") == "True"
-        })
-        .await;
-    let healthy = |budget: &serde_json::Value| budget["status"]["currentHealthy"] == 1;
-    world
-        .until("policy/v1:poddisruptionbudgets/a", healthy)
-        .await;
-    let eviction = json!({
-        "apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": "a"},
-    });
-    let answer = world.post("pods/a/eviction", &eviction).await;
-    let status = answer.refused(
-        429,
-        "TooManyRequests",
-        "Cannot evict pod as it would violate the pod's disruption budget.",
-    );
-    status.has(json!({"details": {"causes": [{
-        "reason": "DisruptionBudget",
-        "message": "The disruption budget a needs 1 healthy pods and has 1 currently",
-    }]}}));
 }

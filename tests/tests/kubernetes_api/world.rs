@@ -6,6 +6,7 @@ use std::time::Duration;
 use http::Method;
 use kube::client::Body;
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
 use crate::answer::{Answer, Look};
 use crate::server::Server;
@@ -22,6 +23,8 @@ pub(crate) struct World {
     pub(crate) namespace: String,
     /// An API group for this case's own kinds.
     pub(crate) group: String,
+    /// For what a client keeps; removed at the end.
+    pub(crate) folder: TempDir,
 }
 
 /// One request; awaiting it sends it.
@@ -45,6 +48,7 @@ impl World {
             server,
             namespace,
             group: format!("case{number}.example.com"),
+            folder: tempfile::tempdir().unwrap(),
         };
         let body = json!({
             "apiVersion": "v1", "kind": "Namespace", "metadata": {"name": world.namespace},
@@ -274,6 +278,16 @@ impl World {
             tokio::time::sleep(ASK_AGAIN).await;
         }
         panic!("{path} is not shown as wanted");
+    }
+
+    /// Waits until OpenAPI describes this case's kind, which follows its definition late, and
+    /// returns the document.
+    pub(crate) async fn until_described(&self, plural: &str) -> Value {
+        let path = format!("/openapi/v3/apis/{}/v1", self.group);
+        self.until_ok(&path).await;
+        let objects = format!("/apis/{}/v1/namespaces/{{namespace}}/{plural}", self.group);
+        self.until_answer(&path, |document| document["paths"][&objects].is_object())
+            .await
     }
 
     /// Waits until pods can be created here: the namespace has its service account.
