@@ -8,6 +8,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use kube::api::{ObjectMeta, PostParams};
 use kube::{Api, Client};
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -23,6 +24,8 @@ const WAITING_MAX: usize = 1_000;
 const DEADLINE: Duration = Duration::from_secs(5);
 /// The API server's bound on notes.
 const NOTE_MAX: usize = 1024;
+/// What of the object's name is in the Event's; 253 in all with the number.
+const NAME_CHARS_MAX: usize = 220;
 
 /// Whether an event is a warning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -49,6 +52,7 @@ pub(crate) struct Events {
     waiting: mpsc::Sender<Event>,
     clock: WallClock,
     identity: String,
+    made: AtomicU32,
 }
 
 impl Events {
@@ -66,6 +70,7 @@ impl Events {
             waiting,
             clock,
             identity: identity.to_owned(),
+            made: AtomicU32::new(0),
         }
     }
 
@@ -99,7 +104,7 @@ impl Events {
         };
         Event {
             metadata: ObjectMeta {
-                generate_name: Some(format!("{}.", about.name)),
+                name: Some(self.unique(&about.name)),
                 namespace: Some(namespace),
                 ..ObjectMeta::default()
             },
@@ -120,6 +125,18 @@ impl Events {
             }),
             ..Event::default()
         }
+    }
+}
+
+impl Events {
+    /// A name as client-go's recorder makes it: the object's, and a number. `generateName` would
+    /// have to end with a letter, a digit or a dash.
+    fn unique(&self, name: &str) -> String {
+        let made = self.made.fetch_add(1, Ordering::Relaxed);
+        let number = self.clock.now().as_nanosecond() + i128::from(made);
+        // An object's name may be as long as an Event's.
+        let name: String = name.chars().take(NAME_CHARS_MAX).collect();
+        format!("{name}.{number:x}")
     }
 }
 

@@ -83,7 +83,7 @@ impl Pace {
                     kind: "GlobalService",
                     name: "shop",
                     patch: json!({"spec": {"healthCheck": {
-                        "interval": "500ms", "timeout": "300ms", "up": 2, "down": 2,
+                        "interval": "400ms", "timeout": "350ms", "up": 2, "down": 3,
                     }}}),
                 },
             ],

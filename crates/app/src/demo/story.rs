@@ -293,6 +293,10 @@ impl Story<'_> {
                 unmarked,
                 self.pace.stale_within,
             ),
+            Check::holds(
+                "every client is answered with its nearest site, as before",
+                geography,
+            ),
         ];
         self.end(
             6,
