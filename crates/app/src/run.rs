@@ -117,7 +117,7 @@ pub(crate) async fn start(options: Options) -> Result<Running> {
         server = Some(started);
     }
     if options.roles.contains(&Role::Controller) {
-        start_controller(&options, &stop, &tasks).await?;
+        start_controller(&options, &mut metrics, &stop, &tasks).await?;
     }
     let console = Console {
         metrics: Arc::new(metrics),
@@ -154,6 +154,7 @@ impl Running {
 
 async fn start_controller(
     options: &Options,
+    metrics: &mut Registry,
     stop: &CancellationToken,
     tasks: &TaskTracker,
 ) -> Result<()> {
@@ -171,6 +172,7 @@ async fn start_controller(
     )
     .await
     .context("the controller cannot start; are meridian's CRDs installed? 'kubectl apply --server-side -f crds/'")?;
+    controller.metrics().register(metrics);
     tasks.spawn(controller.run());
     Ok(())
 }

@@ -8,6 +8,7 @@ use crate::flights::Flights;
 use crate::host::{Host, TypeCache};
 use crate::lease::Leadership;
 use crate::members::Members;
+use crate::metrics::ControllerMetrics;
 use crate::settings::{Settings, read_settings};
 use crate::status::Statuses;
 use crate::tombstones::Owing;
@@ -26,6 +27,7 @@ pub(crate) struct Context {
     pub(crate) clock: WallClock,
     pub(crate) statuses: Statuses,
     pub(crate) events: Events,
+    pub(crate) metrics: ControllerMetrics,
     pub(crate) owing: Owing,
     pub(crate) flights: Flights,
     pub(crate) fights: Fights,
@@ -45,7 +47,8 @@ impl Context {
 
     /// The cache of a federated type.
     pub(crate) fn type_cache(&self, name: &str) -> Option<Arc<TypeCache>> {
-        self.all_types().get(name).cloned()
+        let types = self.types.read().unwrap_or_else(PoisonError::into_inner);
+        types.get(name).cloned()
     }
 
     /// Every federated type.

@@ -15,6 +15,7 @@ use crate::host::Host;
 use crate::lease::{Leadership, LeaseOptions, LeaseTimes, stand};
 use crate::members::Members;
 use crate::members::connect::InProcess;
+use crate::metrics::{ControllerMetrics, ReconcileEnd};
 use crate::replica_preference::run_preferences;
 use crate::settings::read_settings;
 use crate::settings_status::tell_settings;
@@ -90,6 +91,7 @@ impl Controller {
             divisions: Divisions::default(),
             statuses: Statuses::new(client.clone(), leadership.clone(), clock),
             events: Events::start(client.clone(), leadership.clone(), clock, &options.identity),
+            metrics: ControllerMetrics::default(),
             owing: Owing::start(client, namespace, leadership.clone()),
             flights: Flights::default(),
             fights: Fights::default(),
@@ -109,6 +111,11 @@ impl Controller {
     /// Whether this process leads, for who else writes statuses.
     pub fn leadership(&self) -> Leadership {
         self.context.leadership.clone()
+    }
+
+    /// Its metrics, to be registered.
+    pub fn metrics(&self) -> ControllerMetrics {
+        self.context.metrics.clone()
     }
 
     /// Runs until stopped. Tasks that are not the leader's run on standbys too, so that a standby
@@ -172,6 +179,11 @@ async fn dispatch(context: Arc<Context>) {
             tokio::spawn(async move {
                 let next = reconcile(&context, &key).await;
                 context.wake.objects.done(&key);
+                context.metrics.reconciled(match next {
+                    Next::OnChange => ReconcileEnd::Settled,
+                    Next::At(_) => ReconcileEnd::Pending,
+                    Next::Backoff => ReconcileEnd::Failed,
+                });
                 match next {
                     Next::OnChange => failures.forget(&key),
                     Next::At(at) => {

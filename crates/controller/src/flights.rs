@@ -12,6 +12,7 @@
 use crate::context::Context;
 use crate::federated_object::held_back;
 use crate::members::apply::{Target, apply};
+use crate::metrics::WriteEnd;
 use crate::wake::FederatedKey;
 use federation::{Action, ClusterOutcome, Observed, Outcome, Plan, PlanInput, Step};
 use model::ClusterName;
@@ -145,6 +146,7 @@ fn begin(
                 apply(target, &action, &context.leadership).await
             }
         };
+        context.metrics.wrote(action.verb(), end_of(&outcome));
         context.flights.end(&flight);
         if told_late.load(Ordering::SeqCst) {
             context.wake.objects.add(flight.0);
@@ -152,6 +154,14 @@ fn begin(
         outcome
     });
     Ok(Some(Flight { answer, late }))
+}
+
+fn end_of(outcome: &ClusterOutcome) -> WriteEnd {
+    match outcome {
+        ClusterOutcome::Done => WriteEnd::Done,
+        ClusterOutcome::Failed(_) => WriteEnd::Failed,
+        ClusterOutcome::Skipped(_) => WriteEnd::Skipped,
+    }
 }
 
 /// Whether an apply only puts back what was applied before.
