@@ -94,7 +94,9 @@ impl Manifest {
 /// # Errors
 /// Names the file, the document and what is wrong with it.
 pub(crate) fn read(source: &str, text: &str) -> Result<Vec<Manifest>> {
-    let documents: Vec<Value> = serde_saphyr::from_multiple(text)
+    // As kubectl reads it: only true and false are booleans, `y` and `no` are texts (YAML 1.2).
+    let options = serde_saphyr::options! { strict_booleans: true };
+    let documents: Vec<Value> = serde_saphyr::from_multiple_with_options(text, options)
         .with_context(|| format!("{source} is not YAML that can be read"))?;
     let mut manifests = Vec::new();
     for (i, object) in documents.into_iter().enumerate() {
