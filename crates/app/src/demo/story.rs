@@ -54,11 +54,15 @@ impl Story<'_> {
     async fn served(&mut self) -> Result<()> {
         self.view.doing("waiting until everything is served");
         let total = self.pace.total_replicas;
-        let cities: Vec<&str> = self.viewers.iter().map(|viewer| viewer.city).collect();
+        let (viewers, far) = (self.viewers, self.world.address_of(HANGING));
+        let (samples, sites) = (self.samples.clone(), self.world.addresses());
+        // Every site must have been named before its absence means anything.
         let all = |now: &Now| {
-            now.ready_in_all() == total && cities.iter().all(|city| !now.addresses(city).is_empty())
+            now.ready_in_all() == total
+                && all_nearest(now, viewers, far)
+                && sites.iter().all(|site| samples.last_named(*site).is_some())
         };
-        let took = self.wait(self.began, self.pace.served_within, all).await;
+        let took = self.wait(self.began, self.pace.served_within, &all).await;
         if took.is_none() {
             let now = self.samples.now();
             bail!(
@@ -67,6 +71,7 @@ impl Story<'_> {
                 now.answers
             );
         }
+        let settle = self.samples.throughout(self.pace.settle, &all).await;
         let now = self.samples.now();
         let mut lines = self.replica_lines(&now);
         lines.extend(self.viewers.iter().map(|viewer| {
@@ -74,11 +79,12 @@ impl Story<'_> {
             format!("{} ({}) is answered {said}", viewer.city, viewer.address)
         }));
         let check = Check::within("everything served", took, self.pace.served_within);
+        let settled = Check::holds("and it stays so", settle.is_ok());
         self.end(
             1,
             "An application over three members, and DNS by where the client is",
             lines,
-            vec![check],
+            vec![check, settled],
         );
         Ok(())
     }

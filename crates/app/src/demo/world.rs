@@ -287,6 +287,11 @@ impl World {
             .unwrap_or(IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED))
     }
 
+    /// The load balancers' addresses of all members.
+    pub(crate) fn addresses(&self) -> Vec<IpAddr> {
+        self.addresses.values().copied().collect()
+    }
+
     /// Puts a fault into a member, through the fleet's HTTP.
     ///
     /// # Errors
