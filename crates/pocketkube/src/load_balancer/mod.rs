@@ -3,8 +3,8 @@
 //! | room | what it does |
 //! |---|---|
 //! | here | what the service controller writes, and which listeners are open |
-//! | [`subnet`] | a part of 127.0.0.0/8 for each fleet and cluster |
-//! | [`listener`] | the server on one address and port |
+//! | `subnet` | a part of 127.0.0.0/8 for each fleet and cluster |
+//! | `listener` | the server on one address and port |
 //!
 //! Guarantees: an address in `status.loadBalancer` listens on all TCP ports of its Service while
 //! the data plane is up; it is kept until the Service goes.

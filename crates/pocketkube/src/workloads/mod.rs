@@ -2,15 +2,15 @@
 //!
 //! | module | which real part it stands for |
 //! |---|---|
-//! | [`deployment`], [`replica_set`], [`claim`], [`template_hash`] | controllers of `apps/v1` |
-//! | [`scheduler`] | kube-scheduler |
-//! | [`kubelet`], [`node`] | kubelets, and the node lifecycle controller |
-//! | [`endpoints`] | EndpointSlices and Endpoints |
-//! | [`disruption`] | the disruption controller, and what evictions ask |
-//! | [`addresses`] | cluster addresses and node ports, taken by the server itself |
-//! | [`driver`], [`look`], [`agenda`], [`world`], [`writes`], [`recorder`] | what wakes all of them, feeds them and writes for them |
+//! | `deployment`, `replica_set`, `claim`, `template_hash` | controllers of `apps/v1` |
+//! | `scheduler` | kube-scheduler |
+//! | `kubelet`, `node` | kubelets, and the node lifecycle controller |
+//! | `endpoints` | EndpointSlices and Endpoints |
+//! | `disruption` | the disruption controller, and what evictions ask |
+//! | `addresses` | cluster addresses and node ports, taken by the server itself |
+//! | `driver`, `look`, `agenda`, `world`, `writes`, `recorder` | what wakes all of them, feeds them and writes for them |
 //!
-//! Beside them stand [`crate::garbage`], [`crate::namespaces`] and [`crate::load_balancer`].
+//! Beside them stand `crate::garbage`, `crate::namespaces` and `crate::load_balancer`.
 //! Every controller is a step: what it sees and the present in, writes out.
 
 pub mod addresses;
