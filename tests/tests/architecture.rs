@@ -70,6 +70,41 @@ const IMPURE_WORDS: &[&str] = &[
 /// Only these know Kubernetes.
 const KUBERNETES: &[&str] = &["app", "controller", "api", "pocketkube"];
 
+/// Where the controller writes to a Kubernetes API, exactly, and what.
+const WRITERS: &[(&str, &str)] = &[
+    (
+        "dns_role/observer.rs",
+        "an observer's own ProbeReport and Lease",
+    ),
+    ("events.rs", "Events"),
+    ("federated_object.rs", "the finalizer of a federated object"),
+    ("lease.rs", "the leader's Lease"),
+    ("members/apply.rs", "objects in members"),
+    ("status.rs", "statuses"),
+    ("tombstones.rs", "tombstones"),
+];
+
+/// Of these, the ones that need not ask the lease: what they write is each replica's own.
+const OWN_WRITERS: &[&str] = &["dns_role/observer.rs", "lease.rs"];
+
+/// The calls of a client that change something.
+const WRITE_CALLS: &[&str] = &[
+    ".patch(",
+    ".patch_metadata(",
+    ".patch_scale(",
+    ".patch_status(",
+    ".patch_subresource(",
+    ".replace(name",
+    ".replace(&",
+    ".replace_status(",
+    ".replace_subresource(",
+    ".create(",
+    ".create_subresource(",
+    ".delete(",
+    ".delete_collection(",
+    ".evict(",
+];
+
 /// Lines of a file without its tests.
 const FILE_LINES_MAX: usize = 600;
 
@@ -241,14 +276,8 @@ fn pure_crates_name_no_clock_no_chance_no_file_and_no_log() {
         {
             continue;
         }
-        let text = read(&path);
-        let body = text
-            .split("\n#[cfg(test)]\nmod tests {")
-            .next()
-            .unwrap_or_default();
-        for (number, line) in body.lines().enumerate() {
-            let code = line.split("//").next().unwrap_or_default();
-            for word in IMPURE_WORDS.iter().filter(|word| code.contains(**word)) {
+        for (number, line) in code(&read(&path)).lines().enumerate() {
+            for word in IMPURE_WORDS.iter().filter(|word| line.contains(**word)) {
                 wrong.push(format!("{short}:{}: {word}", number + 1));
             }
         }
@@ -278,6 +307,46 @@ fn only_four_crates_know_kubernetes() {
         "Kubernetes is known to app, controller, api and pocketkube only",
         wrong,
     );
+}
+
+/// The code of a file: without its tests and without comments.
+fn code(text: &str) -> String {
+    let body = text
+        .split("\n#[cfg(test)]\nmod tests {")
+        .next()
+        .unwrap_or_default();
+    body.lines()
+        .map(|line| line.split("//").next().unwrap_or_default())
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+#[test]
+fn members_are_written_in_one_file_and_statuses_in_one() {
+    const FOLDER: &str = "crates/controller/src/";
+    let mut writers = BTreeSet::new();
+    let mut wrong = Vec::new();
+    for path in files(".rs") {
+        let short = short(&path);
+        let Some(file) = short.strip_prefix(FOLDER) else {
+            continue;
+        };
+        let code = code(&read(&path));
+        if !WRITE_CALLS.iter().any(|call| code.contains(call)) {
+            continue;
+        }
+        writers.insert(file.to_owned());
+        if !OWN_WRITERS.contains(&file) && !code.contains(".may_write(") {
+            wrong.push(format!("{short} writes without asking the lease"));
+        }
+        let status = ["patch_status(", "replace_status("];
+        if file != "status.rs" && status.iter().any(|call| code.contains(call)) {
+            wrong.push(format!("{short} writes a status"));
+        }
+    }
+    let expected: BTreeSet<String> = WRITERS.iter().map(|(file, _)| (*file).to_owned()).collect();
+    assert_eq!(writers, expected, "left is what {FOLDER} writes from");
+    report("a write to an API has its file, and asks the lease", wrong);
 }
 
 #[test]
