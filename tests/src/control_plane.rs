@@ -13,7 +13,6 @@
 //! the start then fails with that part's log.
 
 mod authority;
-mod part;
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -25,8 +24,8 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use serde_json::json;
 
 use crate::kubelet::Kubelet;
+use crate::process::{Folder, Process, Signal};
 use authority::Authority;
-use part::Part;
 
 /// How long one part may take to become ready; a cold kube-apiserver on a busy machine needs 20 s.
 const READY_SECS_MAX: u64 = 120;
@@ -45,14 +44,23 @@ pub enum Extent {
 }
 
 /// A running control plane; dropping it ends all of its processes.
-#[derive(Debug)]
 pub struct ControlPlane {
     url: String,
     kubeconfig: String,
     kubeconfig_path: PathBuf,
-    // The first is etcd, whose shell removes the folder; it is dropped last.
+    client: kube::Client,
+    apiserver: Restartable,
+    // Dropped in this order: the last is etcd, whose shell removes the folder.
     _kubelet: Option<Kubelet>,
-    _parts: Vec<Part>,
+    _parts: Vec<Process>,
+}
+
+/// kube-apiserver, and how it is started anew.
+struct Restartable {
+    binary: PathBuf,
+    arguments: Vec<String>,
+    folder: PathBuf,
+    process: Process,
 }
 
 /// The folder with the binaries, when `KUBEBUILDER_ASSETS` names one.
@@ -107,10 +115,16 @@ impl ControlPlane {
 
         let kubeconfig = files.write_kubeconfig(&authority, &url, "admin", Some("system:masters"));
         let client = client(&kubeconfig).await;
-        let mut apiserver = files.start_apiserver(etcd_port, port, extent);
-        wait(&mut apiserver, || answers(&client, "/readyz")).await;
+        let arguments = files.apiserver_arguments(etcd_port, port, extent);
+        let mut apiserver = Restartable {
+            binary: assets.join("kube-apiserver"),
+            process: files.spawn("kube-apiserver", &arguments),
+            arguments,
+            folder: folder.clone(),
+        };
+        wait(&mut apiserver.process, || answers(&client, "/readyz")).await;
 
-        let mut parts = vec![apiserver];
+        let mut parts = Vec::new();
         let mut kubelet = None;
         if extent == Extent::Workloads {
             parts.push(files.start_scheduler(&authority, &url));
@@ -119,7 +133,7 @@ impl ControlPlane {
             let account = "/api/v1/namespaces/default/serviceaccounts/default";
             wait(&mut manager, || answers(&client, account)).await;
             parts.push(manager);
-            kubelet = Some(Kubelet::start(client, 2).await);
+            kubelet = Some(Kubelet::start(client.clone(), 2).await);
         }
         parts.push(etcd);
         let kubeconfig_path = folder.join("admin.kubeconfig");
@@ -127,6 +141,8 @@ impl ControlPlane {
             url,
             kubeconfig,
             kubeconfig_path,
+            client,
+            apiserver,
             _kubelet: kubelet,
             _parts: parts,
         }
@@ -148,6 +164,37 @@ impl ControlPlane {
     #[must_use]
     pub fn kubeconfig_path(&self) -> &Path {
         &self.kubeconfig_path
+    }
+
+    /// Lets the API server hang: connections are taken and nothing is answered.
+    pub fn pause_api(&self) {
+        self.apiserver.process.signal(Signal::Pause);
+    }
+
+    /// Lets it go on.
+    pub fn resume_api(&self) {
+        self.apiserver.process.signal(Signal::Resume);
+    }
+
+    /// Kills the API server: connections are refused.
+    pub fn kill_api(&mut self) {
+        self.apiserver.process.signal(Signal::Kill);
+        self.apiserver.process.wait();
+    }
+
+    /// Starts it again at the same address and waits until it is ready.
+    ///
+    /// # Panics
+    /// As [`Self::start`].
+    pub async fn restart_api(&mut self) {
+        let Restartable {
+            binary,
+            arguments,
+            folder,
+            process,
+        } = &mut self.apiserver;
+        *process = Process::spawn("kube-apiserver", binary, arguments, folder, Folder::Kept);
+        wait(process, || answers(&self.client, "/readyz")).await;
     }
 }
 
@@ -201,8 +248,9 @@ impl Files<'_> {
         self.folder.join(file).display().to_string()
     }
 
-    fn spawn(&self, binary: &str, arguments: &[String]) -> Part {
-        Part::spawn(&self.assets.join(binary), arguments, self.folder)
+    fn spawn(&self, binary: &str, arguments: &[String]) -> Process {
+        let path = self.assets.join(binary);
+        Process::spawn(binary, &path, arguments, self.folder, Folder::Kept)
     }
 
     /// Writes `<user>.kubeconfig` and returns it; JSON is YAML.
@@ -234,7 +282,7 @@ impl Files<'_> {
         kubeconfig
     }
 
-    fn start_etcd(&self, port: u16, peer_port: u16) -> Part {
+    fn start_etcd(&self, port: u16, peer_port: u16) -> Process {
         let client = format!("http://127.0.0.1:{port}");
         let peer = format!("http://127.0.0.1:{peer_port}");
         let arguments = [
@@ -249,16 +297,17 @@ impl Files<'_> {
             // As envtest does: the data is thrown away, so it need not survive a power cut.
             "--unsafe-no-fsync".to_owned(),
         ];
-        Part::spawn_owner(&self.assets.join("etcd"), &arguments, self.folder)
+        let path = self.assets.join("etcd");
+        Process::spawn("etcd", &path, &arguments, self.folder, Folder::Removed)
     }
 
-    fn start_apiserver(&self, etcd_port: u16, port: u16, extent: Extent) -> Part {
+    fn apiserver_arguments(&self, etcd_port: u16, port: u16, extent: Extent) -> Vec<String> {
         // Without a controller manager no namespace would ever get its service account.
         let disabled = match extent {
             Extent::ApiServer => "StorageObjectInUseProtection,ServiceAccount",
             Extent::Workloads => "StorageObjectInUseProtection",
         };
-        let arguments = [
+        vec![
             format!("--etcd-servers=http://127.0.0.1:{etcd_port}"),
             "--bind-address=127.0.0.1".to_owned(),
             "--advertise-address=127.0.0.1".to_owned(),
@@ -291,11 +340,10 @@ impl Files<'_> {
             "--requestheader-extra-headers-prefix=X-Remote-Extra-".to_owned(),
             "--requestheader-group-headers=X-Remote-Group".to_owned(),
             "--requestheader-username-headers=X-Remote-User".to_owned(),
-        ];
-        self.spawn("kube-apiserver", &arguments)
+        ]
     }
 
-    fn start_controller_manager(&self, authority: &Authority, url: &str) -> Part {
+    fn start_controller_manager(&self, authority: &Authority, url: &str) -> Process {
         let user = "system:kube-controller-manager";
         let mut arguments = self.component(authority, url, user);
         arguments.extend([
@@ -313,7 +361,7 @@ impl Files<'_> {
         self.spawn("kube-controller-manager", &arguments)
     }
 
-    fn start_scheduler(&self, authority: &Authority, url: &str) -> Part {
+    fn start_scheduler(&self, authority: &Authority, url: &str) -> Process {
         let arguments = self.component(authority, url, "system:kube-scheduler");
         self.spawn("kube-scheduler", &arguments)
     }
@@ -347,7 +395,7 @@ async fn client(kubeconfig: &str) -> kube::Client {
 }
 
 /// Polls until `ready` says so; a part has no other way to tell.
-async fn wait<F>(part: &mut Part, ready: impl Fn() -> F)
+async fn wait<F>(part: &mut Process, ready: impl Fn() -> F)
 where
     F: Future<Output = bool>,
 {
@@ -384,7 +432,11 @@ async fn etcd_is_healthy(port: u16) -> bool {
 }
 
 /// Ports that nobody listened on a moment ago; all different.
-fn free_ports<const N: usize>() -> [u16; N] {
+///
+/// # Panics
+/// When no loopback port is to be had.
+#[must_use]
+pub fn free_ports<const N: usize>() -> [u16; N] {
     let listeners: [TcpListener; N] = std::array::from_fn(|_| {
         TcpListener::bind("127.0.0.1:0").expect("a loopback port can be bound")
     });

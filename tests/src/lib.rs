@@ -1,4 +1,7 @@
-//! What system tests share: real control planes, and the part of a kubelet that tests need.
+//! What system tests share: real control planes, the part of a kubelet that tests need, and whole
+//! federations with the binary that is tested.
 
 pub mod control_plane;
 pub mod kubelet;
+pub mod process;
+pub mod world;

@@ -16,8 +16,9 @@ use std::time::Duration;
 const RECONCILES: usize = 64;
 /// Seconds after which a member that is away no longer holds a deletion.
 const DELETION_GRACE_SECS: u64 = 60;
-/// A Lease must outlive a renewal that fails and one that succeeds.
-const LEASE_MIN: Duration = Duration::from_secs(3);
+/// A write to a member starts only if the Lease outlives the write's own deadline. Renewed every
+/// third of it, a Lease of this length always does; a much shorter one never would.
+const LEASE_MIN: Duration = Duration::from_secs(9);
 /// Longest message of a condition.
 const MESSAGE_MAX: usize = 2048;
 
@@ -225,8 +226,8 @@ impl Reader {
             .unwrap_or(defaults.retry);
         if duration < LEASE_MIN {
             self.not_obeyed.push(format!(
-                "spec.leaderElect.leaseDuration: at least {} s, or the leader loses it to one slow \
-                 answer",
+                "spec.leaderElect.leaseDuration: at least {} s, or no write to a member would end \
+                 while the Lease is held for certain",
                 LEASE_MIN.as_secs()
             ));
             return;
@@ -458,7 +459,7 @@ mod tests {
         assert_eq!(read.settings, Settings::default());
         let not_obeyed = message(&read, "NotObeyed");
         assert!(
-            not_obeyed.contains("leaseDuration: at least 3 s"),
+            not_obeyed.contains("leaseDuration: at least 9 s"),
             "{not_obeyed}"
         );
         assert!(
@@ -469,12 +470,20 @@ mod tests {
 
     #[test]
     fn a_lease_always_has_room_for_two_renewals() {
-        let read = read(json!({"leaderElect": {"leaseDuration": "6s", "retryPeriod": "5s"}}));
+        let read = read(json!({"leaderElect": {"leaseDuration": "9s", "retryPeriod": "5s"}}));
         let lease = read.settings.lease;
         assert!(
             lease.request + lease.retry + lease.request <= lease.duration,
             "{lease:?}"
         );
         assert!(message(&read, "NotObeyed").contains("retryPeriod"));
+    }
+
+    #[test]
+    fn the_shortest_lease_outlives_a_write_between_two_renewals() {
+        let read = read(json!({"leaderElect": {"leaseDuration": "9s"}}));
+        let lease = read.settings.lease;
+        assert_eq!(lease.duration, LEASE_MIN);
+        assert!(lease.duration - lease.retry > crate::members::apply::DEADLINE);
     }
 }

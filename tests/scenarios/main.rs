@@ -1,0 +1,14 @@
+//! What meridian does, told as scenarios: one file each, one sentence a test.
+//!
+//! The product is the real binary: it joins the members and runs in processes of its own, and what
+//! is asked and changed is asked and changed as a user would. Each scenario runs twice:
+//! `pocketkube::<scenario>` always, and `real::<scenario>` when `KUBEBUILDER_ASSETS` names a folder
+//! with the binaries of a control plane. A few need load balancers that listen, which no control
+//! plane has by itself: they run on pocketkube only, and a run on real ones lists them.
+
+#[cfg(test)]
+#[macro_use]
+mod run;
+
+#[cfg(test)]
+mod propagate;

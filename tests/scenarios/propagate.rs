@@ -1,0 +1,226 @@
+//! Templates reach members: placement and overrides decide who gets what, changes follow, drift is
+//! repaired, and what leaves the template or the placement leaves the members.
+//!
+//! A user writes a federated object on the host, and reads in its status what became of it in every
+//! member. Nobody writes into members but meridian, and where somebody does, meridian's fields come
+//! back and all others stay.
+
+use meridian_tests::world::{Cluster, ObjectRef, TYPES, World, condition, in_cluster};
+use serde_json::{Value, json};
+
+scenarios!(shared:
+    every_kind_reaches_the_members_that_its_placement_names_with_each_ones_override,
+    a_change_follows_and_what_leaves_the_template_leaves_the_members,
+    drift_is_repaired_and_what_others_add_stays,
+    leaving_the_placement_deletes_and_so_does_deleting,
+);
+
+async fn every_kind_reaches_the_members_that_its_placement_names_with_each_ones_override(
+    world: &World,
+    namespace: &str,
+) {
+    let two = json!({"clusters": [{"name": "berlin"}, {"name": "osaka"}]});
+    let everywhere = json!({"clusterSelector": {}});
+    let but_lisbon = json!({"clusterSelector": {"matchExpressions": [
+        {"key": "site", "operator": "NotIn", "values": ["lisbon"]}]}});
+    let configuration = json!({"template": {"data": {"currency": "EUR"}}, "placement": two,
+        "overrides": [{"clusterName": "osaka", "clusterOverrides": [
+            {"path": "/data/currency", "value": "JPY"},
+            {"op": "add", "path": "/data/greeting", "value": "ようこそ"}]}]});
+    let secret = json!({"template": {"type": "Opaque", "stringData": {"key": "s3cr3t"}},
+        "placement": everywhere});
+    let service = json!({"template": {"spec": {"selector": {"app": "web"},
+            "ports": [{"name": "http", "port": 80, "targetPort": 8080}]}},
+        "placement": but_lisbon});
+    world
+        .federate("FederatedConfigMap", namespace, "web", configuration)
+        .await;
+    world
+        .federate("FederatedSecret", namespace, "web", secret)
+        .await;
+    world
+        .federate("FederatedService", namespace, "web", service)
+        .await;
+    world
+        .federate("FederatedDeployment", namespace, "web", deployment("osaka"))
+        .await;
+
+    let (berlin, lisbon, osaka) = members(world);
+    let at = |api_version, kind| ObjectRef::new(api_version, kind, namespace, "web");
+    for kind in ["ConfigMap", "Secret", "Service", "Deployment"] {
+        until_propagated(world, kind, namespace).await;
+    }
+    let held = berlin.get(&at("v1", "ConfigMap")).await;
+    assert_eq!(held["data"], json!({"currency": "EUR"}));
+    assert_eq!(held["metadata"]["labels"]["kubefed.io/managed"], "true");
+    let held = osaka.get(&at("v1", "ConfigMap")).await;
+    let expected = json!({"currency": "JPY", "greeting": "ようこそ"});
+    assert_eq!(held["data"], expected);
+    assert_eq!(lisbon.find(&at("v1", "ConfigMap")).await, None);
+    for member in world.members() {
+        let held = member.get(&at("v1", "Secret")).await;
+        assert_eq!(
+            held["data"]["key"], "czNjcjN0",
+            "base64, as written by the API server"
+        );
+    }
+    let held = osaka.get(&at("v1", "Service")).await;
+    assert!(held["spec"]["clusterIP"].is_string(), "{held:#}");
+    assert_eq!(lisbon.find(&at("v1", "Service")).await, None);
+    let image = "/spec/template/spec/containers/0/image";
+    let held = osaka.get(&at("apps/v1", "Deployment")).await;
+    assert_eq!(held.pointer(image), Some(&json!("web:1-osaka")));
+    let held = berlin.get(&at("apps/v1", "Deployment")).await;
+    assert_eq!(held.pointer(image), Some(&json!("web:1")));
+
+    let federated = ObjectRef::new(TYPES, "FederatedConfigMap", namespace, "web");
+    let status = world.host().get(&federated).await;
+    assert!(in_cluster(&status, "berlin").is_object(), "{status:#}");
+    assert!(in_cluster(&status, "lisbon").is_null(), "{status:#}");
+    // What the members' controllers made of the Deployment is collected into the status.
+    let federated = ObjectRef::new(TYPES, "FederatedDeployment", namespace, "web");
+    world
+        .host()
+        .until(&federated, "it runs in Osaka", |object| {
+            in_cluster(object, "osaka")["remoteStatus"]["readyReplicas"] == 1
+        })
+        .await;
+}
+
+async fn a_change_follows_and_what_leaves_the_template_leaves_the_members(
+    world: &World,
+    namespace: &str,
+) {
+    let prices =
+        |data: Value| json!({"template": {"data": data}, "placement": {"clusterSelector": {}}});
+    let first = prices(json!({"bread": "3", "salt": "1"}));
+    world
+        .federate("FederatedConfigMap", namespace, "prices", first)
+        .await;
+    let at = ObjectRef::new("v1", "ConfigMap", namespace, "prices");
+    for member in world.members() {
+        member
+            .until(&at, "the first prices", |held| held["data"]["salt"] == "1")
+            .await;
+    }
+    let second = prices(json!({"bread": "4"}));
+    let federated = world
+        .federate("FederatedConfigMap", namespace, "prices", second)
+        .await;
+    for member in world.members() {
+        member
+            .until(&at, "the second prices", |held| {
+                held["data"] == json!({"bread": "4"})
+            })
+            .await;
+    }
+    let generation = federated["metadata"]["generation"].clone();
+    world
+        .host()
+        .until(&ObjectRef::of(&federated), "the status follows", |object| {
+            object["status"]["observedGeneration"] == generation
+        })
+        .await;
+}
+
+async fn drift_is_repaired_and_what_others_add_stays(world: &World, namespace: &str) {
+    let spec = json!({"template": {"data": {"currency": "EUR"}},
+        "placement": {"clusterSelector": {}}});
+    world
+        .federate("FederatedConfigMap", namespace, "prices", spec)
+        .await;
+    let at = ObjectRef::new("v1", "ConfigMap", namespace, "prices");
+    let (berlin, lisbon, osaka) = members(world);
+    for member in world.members() {
+        member.until(&at, "it is there", |_| true).await;
+    }
+    let drift = json!({"data": {"currency": "USD", "note": "mine"}});
+    berlin.patch(&at, drift).await;
+    berlin
+        .until(&at, "it is repaired", |held| {
+            held["data"] == json!({"currency": "EUR", "note": "mine"})
+        })
+        .await;
+    lisbon.patch(&at, json!({"data": null})).await;
+    lisbon
+        .until(&at, "the field is back", |held| {
+            held["data"]["currency"] == "EUR"
+        })
+        .await;
+    let before = osaka.get(&at).await["metadata"]["uid"].clone();
+    osaka.delete(&at).await;
+    osaka
+        .until(&at, "it is made anew", |held| {
+            held["metadata"]["uid"] != before && held["data"]["currency"] == "EUR"
+        })
+        .await;
+}
+
+async fn leaving_the_placement_deletes_and_so_does_deleting(world: &World, namespace: &str) {
+    let spec = |clusters: Value| json!({"template": {"data": {"x": "y"}}, "placement": {"clusters": clusters}});
+    let both = json!([{"name": "berlin"}, {"name": "lisbon"}]);
+    let federated = world
+        .federate("FederatedConfigMap", namespace, "sale", spec(both))
+        .await;
+    let (berlin, lisbon, _) = members(world);
+    let at = ObjectRef::new("v1", "ConfigMap", namespace, "sale");
+    berlin.until(&at, "it is there", |_| true).await;
+    lisbon.until(&at, "it is there", |_| true).await;
+    world
+        .federate(
+            "FederatedConfigMap",
+            namespace,
+            "sale",
+            spec(json!([{"name": "berlin"}])),
+        )
+        .await;
+    lisbon.until_gone(&at).await;
+    assert!(berlin.find(&at).await.is_some());
+    let federated = ObjectRef::of(&federated);
+    world
+        .host()
+        .until(&federated, "the status forgets Lisbon", |object| {
+            in_cluster(object, "lisbon").is_null()
+        })
+        .await;
+    world.host().delete(&federated).await;
+    world.host().until_gone(&federated).await;
+    berlin.until_gone(&at).await;
+}
+
+fn members(world: &World) -> (&Cluster, &Cluster, &Cluster) {
+    (
+        world.member("berlin"),
+        world.member("lisbon"),
+        world.member("osaka"),
+    )
+}
+
+async fn until_propagated(world: &World, kind: &str, namespace: &str) {
+    let federated = ObjectRef::new(TYPES, &format!("Federated{kind}"), namespace, "web");
+    world
+        .host()
+        .until(&federated, "it is propagated", |object| {
+            condition(object, "Propagation")["status"] == "True"
+        })
+        .await;
+}
+
+/// A Deployment for all members, with an image of its own in one of them.
+fn deployment(special: &str) -> Value {
+    let labels = json!({"app": "web"});
+    json!({
+        "template": {"spec": {
+            "replicas": 1,
+            "selector": {"matchLabels": labels},
+            "template": {
+                "metadata": {"labels": labels},
+                "spec": {"containers": [{"name": "web", "image": "web:1"}]},
+            },
+        }},
+        "placement": {"clusterSelector": {}},
+        "overrides": [{"clusterName": special, "clusterOverrides": [{
+            "path": "/spec/template/spec/containers/0/image", "value": format!("web:1-{special}"),
+        }]}],
+    })
+}

@@ -1,0 +1,107 @@
+//! The clusters of a world and their faults: pocketkube's, or real control planes.
+
+use crate::control_plane::{self, ControlPlane, Extent};
+use futures::future::join_all;
+use pocketkube::{ApiState, DataPlaneState, Fleet, FleetOptions};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// Of what kind a world's clusters are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A fleet in this process, spoken to over HTTPS.
+    Pocketkube,
+    /// etcd and kube-apiserver each; the members with controller manager, scheduler and nodes.
+    Real,
+}
+
+/// What can be wrong with a member's API.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ApiFault {
+    /// Connections are taken and nothing is answered.
+    Hung,
+    /// Connections are refused or reset.
+    Down,
+}
+
+/// Running clusters, by name.
+pub(super) enum Clusters {
+    Pocketkube(Fleet),
+    Real(BTreeMap<String, Plane>),
+}
+
+pub(super) struct Plane {
+    plane: ControlPlane,
+    fault: Option<ApiFault>,
+}
+
+impl Clusters {
+    pub(super) async fn start(kind: Kind, host: &str, members: &[&str]) -> Self {
+        match kind {
+            Kind::Pocketkube => {
+                let names = std::iter::once(host).chain(members.iter().copied());
+                let fleet = Fleet::start(FleetOptions::named(names)).await;
+                Self::Pocketkube(fleet.expect("loopback ports and a temporary folder"))
+            }
+            Kind::Real => {
+                let assets = control_plane::assets().expect("KUBEBUILDER_ASSETS is set");
+                // Nothing runs on the host: its objects are all that meridian needs.
+                let with_host = std::iter::once((host, Extent::ApiServer));
+                let all = with_host.chain(members.iter().map(|name| (*name, Extent::Workloads)));
+                let started = all.map(async |(name, extent)| {
+                    let plane = ControlPlane::start(name, extent, &assets).await;
+                    let fault = None;
+                    (name.to_owned(), Plane { plane, fault })
+                });
+                Self::Real(join_all(started).await.into_iter().collect())
+            }
+        }
+    }
+
+    /// The kubeconfig file of an administrator.
+    pub(super) fn kubeconfig(&self, name: &str) -> PathBuf {
+        match self {
+            Self::Pocketkube(fleet) => fleet.folder().join(format!("{name}.kubeconfig")),
+            Self::Real(planes) => planes[name].plane.kubeconfig_path().to_owned(),
+        }
+    }
+
+    pub(super) fn break_api(&mut self, name: &str, fault: ApiFault) {
+        match self {
+            Self::Pocketkube(fleet) => fleet.cluster(name).faults().set_api(match fault {
+                ApiFault::Hung => ApiState::Hung,
+                ApiFault::Down => ApiState::Down,
+            }),
+            Self::Real(planes) => {
+                let plane = planes.get_mut(name).expect("a member's name");
+                assert_eq!(plane.fault, None, "{name} has a fault already");
+                plane.fault = Some(fault);
+                match fault {
+                    ApiFault::Hung => plane.plane.pause_api(),
+                    ApiFault::Down => plane.plane.kill_api(),
+                }
+            }
+        }
+    }
+
+    pub(super) async fn mend_api(&mut self, name: &str) {
+        match self {
+            Self::Pocketkube(fleet) => fleet.cluster(name).faults().set_api(ApiState::Up),
+            Self::Real(planes) => {
+                let plane = planes.get_mut(name).expect("a member's name");
+                match plane.fault.take() {
+                    None => {}
+                    Some(ApiFault::Hung) => plane.plane.resume_api(),
+                    Some(ApiFault::Down) => plane.plane.restart_api().await,
+                }
+            }
+        }
+    }
+
+    pub(super) fn set_data_plane(&self, name: &str, state: DataPlaneState) {
+        match self {
+            Self::Pocketkube(fleet) => fleet.cluster(name).faults().set_data_plane(state),
+            Self::Real(_) => panic!("real control planes have no load balancers here"),
+        }
+    }
+}
