@@ -1,13 +1,14 @@
 //! Starting, publishing and stopping.
 
 use std::net::{SocketAddr, UdpSocket};
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
-use dns::{Secrets, Snapshot};
+use dns::{Identity, RateLimiter, Rates, Secrets, Server, Snapshot};
 use tokio::sync::watch;
 use tokio::task;
 
@@ -32,10 +33,15 @@ pub struct Options {
     pub tcp_connections_per_client_max: usize,
     /// Keys of server cookies; replicas that share an address share them.
     pub secrets: Secrets,
+    /// What the server says of itself.
+    pub identity: Identity,
+    /// How many replies a network gets over UDP in a second.
+    pub rates: Rates,
 }
 
 impl Options {
-    /// One thread per address, 1024 TCP connections, 64 of them per client.
+    /// One thread per address, 1024 TCP connections, 64 of them per client, the usual rates, and
+    /// nothing said of itself.
     pub fn new(listen: Vec<SocketAddr>, secrets: Secrets) -> Self {
         Self {
             listen,
@@ -43,6 +49,8 @@ impl Options {
             tcp_connections_max: 1024,
             tcp_connections_per_client_max: 64,
             secrets,
+            identity: Identity::default(),
+            rates: Rates::default(),
         }
     }
 }
@@ -70,7 +78,11 @@ impl DnsServer {
             .collect::<Result<Vec<_>, _>>()?;
         let shared = Arc::new(Shared {
             snapshots: Snapshots::new(snapshot),
-            secrets: ArcSwap::from_pointee(options.secrets.clone()),
+            server: ArcSwap::from_pointee(Server {
+                secrets: options.secrets.clone(),
+                identity: options.identity.clone(),
+                stream_idle_deciseconds: tcp::IDLE_DECISECONDS,
+            }),
             stopping: AtomicBool::new(false),
         });
         let limits = Limits {
@@ -91,8 +103,12 @@ impl DnsServer {
         };
         for listening in listening {
             let address = listening.address;
+            let threads = u32::try_from(listening.udp.len()).unwrap_or(u32::MAX);
+            let threads = NonZeroU32::new(threads).unwrap_or(NonZeroU32::MIN);
             for socket in listening.udp {
-                handle.answer_udp(socket, metrics.counters(TransportLabel::Udp))?;
+                let counters = metrics.counters(TransportLabel::Udp);
+                let limiter = udp::limiter(options.rates, threads);
+                handle.answer_udp(socket, counters, limiter)?;
             }
             let listener = tokio::net::TcpListener::from_std(listening.tcp)
                 .map_err(|source| Error::listen("tcp", address, source))?;
@@ -133,7 +149,10 @@ impl Handle {
 
     /// Changes the keys of server cookies.
     pub fn set_secrets(&self, secrets: Secrets) {
-        self.shared.secrets.store(Arc::new(secrets));
+        self.shared.server.rcu(|server| Server {
+            secrets: secrets.clone(),
+            ..Server::clone(server)
+        });
     }
 
     /// Stops: queries that have come are answered, connections finish what they do.
@@ -160,11 +179,16 @@ impl Handle {
         let _ = self.stop.send(());
     }
 
-    fn answer_udp(&mut self, socket: UdpSocket, counters: Arc<Counters>) -> Result<(), Error> {
+    fn answer_udp(
+        &mut self,
+        socket: UdpSocket,
+        counters: Arc<Counters>,
+        limiter: RateLimiter,
+    ) -> Result<(), Error> {
         let shared = Arc::clone(&self.shared);
         let thread = thread::Builder::new()
             .name(format!("dns-udp-{}", self.threads.len()))
-            .spawn(move || udp::run(&socket, &shared, &counters))
+            .spawn(move || udp::run(&socket, &shared, &counters, limiter))
             .map_err(Error::Thread)?;
         self.threads.push(thread);
         Ok(())
@@ -180,7 +204,7 @@ impl Drop for Handle {
 /// What all threads and connections use.
 pub(crate) struct Shared {
     pub(crate) snapshots: Snapshots,
-    pub(crate) secrets: ArcSwap<Secrets>,
+    pub(crate) server: ArcSwap<Server>,
     pub(crate) stopping: AtomicBool,
 }
 

@@ -24,6 +24,8 @@ use crate::udp::Chance;
 /// How long a connection may wait for a query, send one slowly, or take a reply slowly
 /// (RFC 7766 § 6.2.3: seconds).
 const IDLE: Duration = Duration::from_secs(10);
+/// The same, as clients are told it (RFC 7828).
+pub(crate) const IDLE_DECISECONDS: u16 = IDLE.as_secs() as u16 * 10;
 /// How long a connection may last in all (RFC 9210 § 4.3): then the client connects anew.
 const LIFETIME: Duration = Duration::from_secs(600);
 /// How long connections may finish what they do when the server stops.
@@ -158,11 +160,11 @@ fn answer(
     out: &mut Vec<u8>,
 ) -> Option<Vec<u8>> {
     let snapshot = shared.snapshots.load();
-    let secrets = shared.secrets.load();
-    let mut reply = dns::answer(&snapshot, query, client, &secrets, out);
+    let server = shared.server.load();
+    let mut reply = dns::answer(&snapshot, query, client, &server, out);
     if reply.class == ReplyClass::Truncated && out.len() < dns::REPLY_BYTES_MAX {
         out.resize(dns::REPLY_BYTES_MAX, 0);
-        reply = dns::answer(&snapshot, query, client, &secrets, out);
+        reply = dns::answer(&snapshot, query, client, &server, out);
     }
     counters.count(reply.class);
     (reply.len > 0).then(|| out[..reply.len].to_vec())

@@ -3,12 +3,13 @@
 use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::net::UdpSocket;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use dns::{Client, Transport};
+use dns::{Client, RateLimiter, Rates, Reply, ReplyClass, Transport, Verdict};
 
 use crate::batch::Batch;
 use crate::metrics::Counters;
@@ -18,13 +19,22 @@ use crate::server::{Shared, unix_secs};
 const ERROR_PAUSE: Duration = Duration::from_millis(50);
 
 /// Answers on one socket until it is told to stop.
-pub(crate) fn run(socket: &UdpSocket, shared: &Shared, counters: &Arc<Counters>) {
+pub(crate) fn run(
+    socket: &UdpSocket,
+    shared: &Shared,
+    counters: &Arc<Counters>,
+    limiter: RateLimiter,
+) {
     let mut batch = Batch::new();
-    let mut chance = Chance::new();
+    let mut thread = Thread {
+        chance: Chance::new(),
+        limiter,
+        start: Instant::now(),
+    };
     while !shared.stopping.load(Ordering::Relaxed) {
         match batch.receive(socket) {
             Ok(count) => {
-                answer(&mut batch, count, shared, counters, &mut chance);
+                answer(&mut batch, count, shared, counters, &mut thread);
                 let unsent = batch.send(socket, count);
                 if unsent > 0 {
                     counters.count_unsent(unsent);
@@ -39,27 +49,53 @@ pub(crate) fn run(socket: &UdpSocket, shared: &Shared, counters: &Arc<Counters>)
     }
 }
 
+/// A limiter for one of `threads` that answer at one address.
+pub(crate) fn limiter(rates: Rates, threads: NonZeroU32) -> RateLimiter {
+    let half = || RandomState::new().hash_one(0u8).to_ne_bytes();
+    let mut key = [0; 16];
+    key[..8].copy_from_slice(&half());
+    key[8..].copy_from_slice(&half());
+    RateLimiter::new(rates, threads, key)
+}
+
+/// What one thread has for itself.
+struct Thread {
+    chance: Chance,
+    limiter: RateLimiter,
+    start: Instant,
+}
+
 /// One snapshot, one look at the clock, for the whole batch.
 fn answer(
     batch: &mut Batch,
     count: usize,
     shared: &Shared,
     counters: &Counters,
-    chance: &mut Chance,
+    thread: &mut Thread,
 ) {
     let snapshot = shared.snapshots.load();
-    let secrets = shared.secrets.load();
+    let server = shared.server.load();
     let now_secs = unix_secs();
+    let now_micros = u64::try_from(thread.start.elapsed().as_micros()).unwrap_or(u64::MAX);
     for index in 0..count {
         let (query, source, out) = batch.query(index);
-        let entropy = chance.next();
+        let entropy = thread.chance.next();
         let client = Client {
             source,
             transport: Transport::Udp,
             now_secs,
             entropy,
         };
-        let reply = dns::answer(&snapshot, query, &client, &secrets, out);
+        let reply = dns::answer(&snapshot, query, &client, &server, out);
+        let reply = match thread.limiter.judge(&client, &reply, now_micros) {
+            Verdict::Send => reply,
+            Verdict::Slip => dns::answer_limited(query, &client, &server, out),
+            Verdict::Drop => Reply {
+                len: 0,
+                class: ReplyClass::Dropped,
+                ..reply
+            },
+        };
         batch.reply(index, reply.len);
         counters.count(reply.class);
     }

@@ -3,10 +3,13 @@
 
 use std::io::{Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream, UdpSocket};
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use dns::{Name, Record, RecordType, ReplyClass, Secrets, Snapshot, SnapshotBuilder, Soa, Zone};
+use dns::{
+    Name, Rates, Record, RecordType, ReplyClass, Secrets, Snapshot, SnapshotBuilder, Soa, Zone,
+};
 use meridian_dns_server::{DnsMetrics, DnsServer, Error, Handle, Options, TransportLabel};
 use prometheus_client::registry::Registry;
 use tokio::io::AsyncReadExt;
@@ -227,6 +230,47 @@ async fn a_client_has_a_limit_of_connections_and_gets_its_place_back() {
     // The server learns of the end by itself; each refusal shows that it has not yet.
     let again = (0..10_000).any(|_| served(&mut tcp_client(server)));
     assert!(again, "a place that was left can be taken");
+    handle.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flood_of_random_names_is_sent_to_tcp_and_others_are_answered() {
+    const RCODE: u8 = 0xf;
+    let limited = Options {
+        rates: Rates {
+            nxdomain: NonZeroU32::new(1),
+            ..Rates::default()
+        },
+        ..options(&["127.0.0.1:0"])
+    };
+    let (handle, metrics) = start(&limited);
+    let server = handle.local_addrs()[0];
+    let random = query(1, "nothing.example.org", RecordType::A);
+    let is_limited = |reply: &[u8]| reply[2] & 0x02 != 0 && reply[3] & RCODE == 0;
+    let replies: Vec<_> = (0..100)
+        .map(|_| ask_udp("127.0.0.1:0", server, &random).0)
+        .collect();
+    assert!(replies.iter().any(|reply| reply[3] & RCODE == 3));
+    let held = replies.iter().filter(|reply| is_limited(reply)).count();
+    assert!(held > 0, "nothing was held back");
+    assert!(
+        replies
+            .iter()
+            .all(|reply| reply.len() <= random.len() || !is_limited(reply))
+    );
+    assert_eq!(
+        metrics.replies(TransportLabel::Udp, ReplyClass::Limited),
+        held as u64
+    );
+    let www = query(2, "www.example.org", RecordType::A);
+    let (answered, _) = ask_udp("127.0.0.1:0", server, &www);
+    assert!(
+        answered.ends_with(&[192, 0, 2, 1]),
+        "records are not held back"
+    );
+    let mut stream = tcp_client(server);
+    stream.write_all(&framed(&random)).unwrap();
+    assert_eq!(read_framed(&mut stream)[3] & RCODE, 3, "NXDOMAIN over TCP");
     handle.stop().await;
 }
 

@@ -9,9 +9,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use meridian_dns::{
-    Answer, Choice, Client, Content, Freshness, Leaf, Name, Record, RecordType, Secrets, Snapshot,
-    SnapshotBuilder, Soa, Steered, SteeredRecords, Transport, UDP_BYTES_MAX, ViewTable, Zone,
-    answer,
+    Answer, Choice, Client, Content, Freshness, Leaf, Name, Record, RecordType, Secrets, Server,
+    Snapshot, SnapshotBuilder, Soa, Steered, SteeredRecords, Transport, UDP_BYTES_MAX, ViewTable,
+    Zone, answer,
 };
 
 /// How many names of each kind.
@@ -129,10 +129,10 @@ impl Kind {
 
 /// Nanoseconds per query.
 fn round(snapshot: &Snapshot, queries: &[(Vec<u8>, Client)]) -> f64 {
-    let secrets = Secrets {
+    let server = Server::from(Secrets {
         current: [7; 16],
         other: None,
-    };
+    });
     let mut out = [0; UDP_BYTES_MAX];
     let start = Instant::now();
     for (query, client) in queries {
@@ -140,7 +140,7 @@ fn round(snapshot: &Snapshot, queries: &[(Vec<u8>, Client)]) -> f64 {
             snapshot,
             black_box(query),
             client,
-            &secrets,
+            &server,
             &mut out,
         ));
     }

@@ -16,11 +16,12 @@
 //! | only the closest encloser | NXDOMAIN (RFC 2308 § 2.1) |
 //! | nothing | REFUSED |
 
-use crate::client::{Client, Reply, ReplyClass, Secrets, Transport};
+use crate::client::{Client, Origin, Reply, ReplyClass, Server, Transport};
 use crate::cookie;
 use crate::edns::{
     Edns, ExtendedError, ReplyOptions, UDP_BYTES_MAX, UDP_BYTES_PLAIN, write_options,
 };
+use crate::identity::{self, CLASS_CHAOS};
 use crate::lookup::Sought;
 use crate::message::{Authority, Message, OwnerPointer};
 use crate::query::{Header, Parsed, Question, parse};
@@ -37,6 +38,7 @@ const FORMERR: u16 = 1;
 const NOTIMP: u16 = 4;
 const REFUSED: u16 = 5;
 const BADVERS: u16 = 16;
+const BADCOOKIE: u16 = 23;
 
 /// Answers one query: no allocation, no lock, no system call.
 ///
@@ -47,20 +49,14 @@ pub fn answer(
     snapshot: &Snapshot,
     query: &[u8],
     client: &Client,
-    secrets: &Secrets,
+    server: &Server,
     out: &mut [u8],
 ) -> Reply {
     if out.len() < UDP_BYTES_PLAIN {
-        return Reply {
-            len: 0,
-            class: ReplyClass::Dropped,
-        };
+        return DROPPED;
     }
     match parse(query) {
-        Parsed::NotAQuery => Reply {
-            len: 0,
-            class: ReplyClass::Dropped,
-        },
+        Parsed::NotAQuery => DROPPED,
         Parsed::Malformed(header) if header.opcode != 0 => {
             bare(header, NOTIMP, ReplyClass::NotImp, out)
         }
@@ -68,23 +64,54 @@ pub fn answer(
         Parsed::CookieOnly(header, edns) => {
             let message = Message::new(out, &[], 0, UDP_BYTES_PLAIN);
             let outcome = Outcome::error(NOERROR, ReplyClass::CookieOnly, None);
-            finish(message, header, Some(&edns), &outcome, client, secrets)
+            finish(message, header, Some(&edns), &outcome, client, server)
         }
         Parsed::Question(question) => {
             let limit = room(&question, client.transport, out.len());
             let mut message = Message::new(out, question.bytes, question.name_len, limit);
-            let outcome = ask(snapshot, &question, client, &mut message);
+            let outcome = ask(snapshot, &question, client, server, &mut message);
             finish(
                 message,
                 question.header,
                 question.edns.as_ref(),
                 &outcome,
                 client,
-                secrets,
+                server,
             )
         }
     }
 }
+
+/// What is sent in place of a reply that a rate limit holds back: never longer than the query
+/// by more than an OPT record, and it tells an honest client how to get its answer.
+///
+/// One that sent a cookie gets BADCOOKIE with a good one, and comes back with it
+/// (RFC 7873 § 5.2.3); any other gets TC and comes back over TCP.
+pub fn answer_limited(query: &[u8], client: &Client, server: &Server, out: &mut [u8]) -> Reply {
+    let (Parsed::Question(question), UDP_BYTES_PLAIN..) = (parse(query), out.len()) else {
+        return DROPPED;
+    };
+    let edns = question.edns.as_ref().filter(|edns| edns.version == 0);
+    let limit = room(&question, client.transport, out.len());
+    let mut message = Message::new(out, question.bytes, question.name_len, limit);
+    let outcome = match edns.and_then(|edns| edns.cookie) {
+        Some(_) => Outcome::error(BADCOOKIE, ReplyClass::BadCookie, None),
+        None => {
+            message.truncated = true;
+            Outcome::error(NOERROR, ReplyClass::Limited, None)
+        }
+    };
+    Reply {
+        class: outcome.class,
+        ..finish(message, question.header, edns, &outcome, client, server)
+    }
+}
+
+const DROPPED: Reply = Reply {
+    len: 0,
+    class: ReplyClass::Dropped,
+    origin: Origin::Claimed,
+};
 
 /// A header alone.
 fn bare(header: Header, rcode: u16, class: ReplyClass, out: &mut [u8]) -> Reply {
@@ -92,6 +119,7 @@ fn bare(header: Header, rcode: u16, class: ReplyClass, out: &mut [u8]) -> Reply 
     Reply {
         len: message.finish(header, rcode, Authority::Others),
         class,
+        origin: Origin::Claimed,
     }
 }
 
@@ -115,16 +143,21 @@ fn finish(
     edns: Option<&Edns<'_>>,
     outcome: &Outcome,
     client: &Client,
-    secrets: &Secrets,
+    server: &Server,
 ) -> Reply {
+    let mut origin = Origin::Claimed;
     if let Some(edns) = edns {
+        let cookie = edns
+            .cookie
+            .and_then(|cookie| cookie::reply(cookie, client, &server.secrets));
+        origin = cookie.as_ref().map_or(origin, |cookie| cookie.origin);
         let options = ReplyOptions {
             dnssec_ok: edns.dnssec_ok,
             subnet: edns.subnet.map(|subnet| (subnet, outcome.scope)),
-            cookie: edns
-                .cookie
-                .and_then(|cookie| cookie::reply(cookie, client, secrets)),
+            cookie: cookie.map(|cookie| (cookie.mine, cookie.server)),
             extended_errors: outcome.errors,
+            name: edns.name(server),
+            keepalive: edns.keepalive(server, client.transport),
         };
         let len = write_options(&options, outcome.rcode, message.rest());
         message.opt_written(len);
@@ -137,6 +170,7 @@ fn finish(
     Reply {
         len: message.finish(header, outcome.rcode, outcome.authority),
         class,
+        origin,
     }
 }
 
@@ -146,6 +180,7 @@ fn ask(
     snapshot: &Snapshot,
     question: &Question<'_>,
     client: &Client,
+    server: &Server,
     message: &mut Message<'_>,
 ) -> Outcome {
     if question.header.opcode != 0 {
@@ -160,7 +195,10 @@ fn ask(
     }
     let refused = |error| Outcome::error(REFUSED, ReplyClass::Refused, Some(error));
     if question.class != CLASS_IN {
-        return refused(ExtendedError::NotSupported);
+        return Some(question.class)
+            .filter(|class| *class == CLASS_CHAOS)
+            .and_then(|_| identity::answer(question, &server.identity, message))
+            .unwrap_or_else(|| refused(ExtendedError::NotSupported));
     }
     if matches!(question.record_type, RecordType::AXFR | RecordType::IXFR) {
         return refused(ExtendedError::Prohibited);

@@ -1,6 +1,8 @@
-//! Who asks, and what an answer depends on besides the query's bytes.
+//! Who asks, who answers, and what an answer depends on besides the query's bytes.
 
 use std::net::IpAddr;
+
+use crate::error::Error;
 
 /// The client of one query. Time and chance are arguments: the engine has none of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,6 +35,71 @@ pub struct Secrets {
     pub other: Option<[u8; 16]>,
 }
 
+/// The server that answers, beside the zones: the same for every query.
+#[derive(Clone)]
+pub struct Server {
+    /// Keys of its cookies.
+    pub secrets: Secrets,
+    /// What it says of itself.
+    pub identity: Identity,
+    /// For how long it keeps a stream that is idle, in tenths of a second: told to clients that
+    /// ask (RFC 7828).
+    pub stream_idle_deciseconds: u16,
+}
+
+impl From<Secrets> for Server {
+    /// One that says nothing of itself and closes streams when it likes.
+    fn from(secrets: Secrets) -> Self {
+        Self {
+            secrets,
+            identity: Identity::default(),
+            stream_idle_deciseconds: 0,
+        }
+    }
+}
+
+/// What a server says of itself to those who ask. Nothing by default.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Identity {
+    name: Option<Box<str>>,
+    version: Option<Box<str>>,
+}
+
+/// The longest name or version.
+pub const IDENTITY_BYTES_MAX: usize = 64;
+
+impl Identity {
+    /// Its `name` is the answer to NSID (RFC 5001), `id.server` and `hostname.bind` (RFC 4892),
+    /// and tells the replicas of an anycast address apart; its `version` is the answer to
+    /// `version.server` and `version.bind`. What is `None` is refused.
+    ///
+    /// # Errors
+    /// When one has more than [`IDENTITY_BYTES_MAX`] bytes.
+    pub fn new(name: Option<&str>, version: Option<&str>) -> Result<Self, Error> {
+        for text in [name, version].into_iter().flatten() {
+            if text.len() > IDENTITY_BYTES_MAX {
+                return Err(Error::IdentityTooLong {
+                    text: text.to_owned(),
+                });
+            }
+        }
+        Ok(Self {
+            name: name.map(Into::into),
+            version: version.map(Into::into),
+        })
+    }
+
+    /// The server's name.
+    pub fn name(&self) -> Option<&str> {
+        self.name.as_deref()
+    }
+
+    /// Its version.
+    pub fn version(&self) -> Option<&str> {
+        self.version.as_deref()
+    }
+}
+
 /// What was answered: how many bytes of the buffer, and of which class.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Reply {
@@ -40,6 +107,17 @@ pub struct Reply {
     pub len: usize,
     /// Its class, for counters and rate limits.
     pub class: ReplyClass,
+    /// Whether the query came from the address that it says.
+    pub origin: Origin,
+}
+
+/// What is known of a query's source address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// It may be another's.
+    Claimed,
+    /// A cookie that was sent to that address came back from it (RFC 7873 § 5.2.4).
+    Proven,
 }
 
 /// A closed list of what a reply can be.
@@ -67,6 +145,12 @@ pub enum ReplyClass {
     NotImp,
     /// Another version of EDNS than 0.
     BadVersion,
+    /// Under a rate limit: ask again with the cookie that the reply has (RFC 7873 § 5.2.3).
+    BadCookie,
+    /// Under a rate limit: TC is set, ask again over TCP.
+    Limited,
+    /// What the server says of itself (RFC 4892).
+    Identity,
     /// What is known is too old to be served, or a chain of aliases is too long.
     ServFail,
     /// Nothing is sent: not a query, or too short to be one.
@@ -75,7 +159,7 @@ pub enum ReplyClass {
 
 impl ReplyClass {
     /// Every class, in the order of their numbers.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 16] = [
         Self::Static,
         Self::Steered,
         Self::NoData,
@@ -87,6 +171,9 @@ impl ReplyClass {
         Self::FormErr,
         Self::NotImp,
         Self::BadVersion,
+        Self::BadCookie,
+        Self::Limited,
+        Self::Identity,
         Self::ServFail,
         Self::Dropped,
     ];
@@ -105,6 +192,9 @@ impl ReplyClass {
             Self::FormErr => "formerr",
             Self::NotImp => "notimp",
             Self::BadVersion => "badvers",
+            Self::BadCookie => "badcookie",
+            Self::Limited => "limited",
+            Self::Identity => "identity",
             Self::ServFail => "servfail",
             Self::Dropped => "dropped",
         }

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use siphasher::sip::SipHasher24;
 
-use crate::client::{Client, Secrets};
+use crate::client::{Client, Origin, Secrets};
 
 /// How old a cookie may be (RFC 9018 § 4.3).
 const AGE_SECS_MAX: u32 = 3600;
@@ -14,46 +14,49 @@ const AGE_SECS_RENEW: u32 = 1800;
 /// How far in the future it may be.
 const AHEAD_SECS_MAX: u32 = 300;
 
-/// The server's part for a client that sent `cookie`: its own again while that is valid and
-/// young, a new one otherwise.
-pub(crate) fn reply(
-    cookie: &[u8],
-    client: &Client,
-    secrets: &Secrets,
-) -> Option<([u8; 8], [u8; 16])> {
-    let (mine, server) = cookie.split_first_chunk::<8>()?;
-    if let Ok(server) = <&[u8; 16]>::try_from(server)
-        && is_valid(mine, server, client, secrets, AGE_SECS_RENEW)
-    {
-        return Some((*mine, *server));
-    }
-    Some((
-        *mine,
-        make(mine, client.now_secs, client.source, &secrets.current),
-    ))
+/// Both parts of a cookie for a reply, and what the query's cookie proved.
+pub(crate) struct Cookie {
+    pub(crate) mine: [u8; 8],
+    pub(crate) server: [u8; 16],
+    pub(crate) origin: Origin,
 }
 
-/// Whether `server` was made by us (or another replica) for this client, at most `age_secs` ago.
-fn is_valid(
-    mine: &[u8; 8],
-    server: &[u8; 16],
-    client: &Client,
-    secrets: &Secrets,
-    age_secs: u32,
-) -> bool {
+/// What a client that sent `cookie` gets: its own again while that is valid and young, a new
+/// server's part otherwise.
+pub(crate) fn reply(cookie: &[u8], client: &Client, secrets: &Secrets) -> Option<Cookie> {
+    let (mine, sent) = cookie.split_first_chunk::<8>()?;
+    let sent = <&[u8; 16]>::try_from(sent).ok();
+    let age = sent.and_then(|sent| valid_age(mine, sent, client, secrets));
+    let server = match (sent, age) {
+        (Some(sent), Some(..=AGE_SECS_RENEW)) => *sent,
+        _ => make(mine, client.now_secs, client.source, &secrets.current),
+    };
+    let origin = age.map_or(Origin::Claimed, |_| Origin::Proven);
+    Some(Cookie {
+        mine: *mine,
+        server,
+        origin,
+    })
+}
+
+/// How many seconds ago we (or another replica) made `server` for this client, if we did and it
+/// is still good; 0 for one from the near future.
+fn valid_age(mine: &[u8; 8], server: &[u8; 16], client: &Client, secrets: &Secrets) -> Option<u32> {
     let [1, 0, 0, 0, made @ .., _, _, _, _, _, _, _, _] = *server else {
-        return false;
+        return None;
     };
     let made = u32::from_be_bytes(made);
     // Serial number arithmetic: the clock may wrap (RFC 1982).
-    let age = client.now_secs.wrapping_sub(made);
-    if age > age_secs.min(AGE_SECS_MAX) && age < AHEAD_SECS_MAX.wrapping_neg() {
-        return false;
-    }
+    let age = match client.now_secs.wrapping_sub(made) {
+        age @ ..=AGE_SECS_MAX => age,
+        ahead if ahead >= AHEAD_SECS_MAX.wrapping_neg() => 0,
+        _ => return None,
+    };
     let keys = std::iter::once(&secrets.current).chain(&secrets.other);
-    keys.fold(false, |found, key| {
+    let is_ours = keys.fold(false, |found, key| {
         found | (make(mine, made, client.source, key) == *server)
-    })
+    });
+    is_ours.then_some(age)
 }
 
 /// Version 1, three reserved bytes, the time, and SipHash-2-4 over all of it and the address
@@ -127,14 +130,30 @@ mod tests {
             current: bytes(SECRET),
             other: None,
         };
-        let (mine, first) = reply(&[7; 8], &client("192.0.2.1", 1000), &secrets).unwrap();
-        let whole = [&mine[..], &first].concat();
-        let at = |source, now| reply(&whole, &client(source, now), &secrets).unwrap().1;
-        assert_eq!(at("192.0.2.1", 1000 + AGE_SECS_RENEW), first);
-        assert_eq!(at("192.0.2.1", 1000 - AHEAD_SECS_MAX), first);
-        assert_ne!(at("192.0.2.1", 1001 + AGE_SECS_RENEW), first);
-        assert_ne!(at("192.0.2.1", 999 - AHEAD_SECS_MAX), first);
-        assert_ne!(at("192.0.2.2", 1000), first);
+        let given = reply(&[7; 8], &client("192.0.2.1", 1000), &secrets).unwrap();
+        assert_eq!(given.origin, Origin::Claimed);
+        let first = given.server;
+        let whole = [&given.mine[..], &first].concat();
+        let at = |source, now| {
+            let given = reply(&whole, &client(source, now), &secrets).unwrap();
+            (given.server, given.origin)
+        };
+        let proven = (first, Origin::Proven);
+        assert_eq!(at("192.0.2.1", 1000 + AGE_SECS_RENEW), proven);
+        assert_eq!(at("192.0.2.1", 1000 - AHEAD_SECS_MAX), proven);
+        let renewed = at("192.0.2.1", 1001 + AGE_SECS_RENEW);
+        assert_ne!(renewed.0, first);
+        assert_eq!(renewed.1, Origin::Proven, "an older one still proves");
+        assert_eq!(at("192.0.2.1", 1000 + AGE_SECS_MAX).1, Origin::Proven);
+        for (source, now) in [
+            ("192.0.2.1", 1001 + AGE_SECS_MAX),
+            ("192.0.2.1", 999 - AHEAD_SECS_MAX),
+            ("192.0.2.2", 1000),
+        ] {
+            let (server, origin) = at(source, now);
+            assert_ne!(server, first, "{source} {now}");
+            assert_eq!(origin, Origin::Claimed, "{source} {now}");
+        }
     }
 
     #[test]
@@ -148,13 +167,13 @@ mod tests {
             other: Some([1; 16]),
         };
         let client = client("2001:db8::1", 5);
-        let (mine, server) = reply(&[7; 8], &client, &old).unwrap();
+        let Cookie { mine, server, .. } = reply(&[7; 8], &client, &old).unwrap();
         let whole = [&mine[..], &server].concat();
-        assert_eq!(reply(&whole, &client, &new).unwrap().1, server);
+        assert_eq!(reply(&whole, &client, &new).unwrap().server, server);
         let gone = Secrets {
             current: [2; 16],
             other: None,
         };
-        assert_ne!(reply(&whole, &client, &gone).unwrap().1, server);
+        assert_ne!(reply(&whole, &client, &gone).unwrap().server, server);
     }
 }

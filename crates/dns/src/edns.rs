@@ -1,6 +1,10 @@
 //! EDNS (RFC 6891), the client subnet (RFC 7871) and the options that a reply carries.
+//!
+//! What a client must ask for to get: NSID (RFC 5001) and the stream's idle time (RFC 7828).
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use crate::client::{IDENTITY_BYTES_MAX, Server, Transport};
 
 /// The most bytes of a reply over UDP, and what we say we can take (RFC 9715 § 3.1).
 pub const UDP_BYTES_MAX: usize = 1232;
@@ -15,8 +19,13 @@ const EXTENDED_ERROR_BYTES: usize = 6;
 /// How many extended errors one reply may carry.
 pub(crate) const EXTENDED_ERRORS_MAX: usize = 2;
 
+/// How long a stream may be idle (RFC 7828 § 3.1).
+const KEEPALIVE_BYTES: usize = 4 + 2;
+
+const OPTION_NAME_SERVER_ID: u16 = 3;
 const OPTION_SUBNET: u16 = 8;
 const OPTION_COOKIE: u16 = 10;
+const OPTION_KEEPALIVE: u16 = 11;
 const OPTION_EXTENDED_ERROR: u16 = 15;
 
 /// What an OPT record says.
@@ -28,6 +37,10 @@ pub(crate) struct Edns<'q> {
     pub(crate) subnet: Option<Subnet<'q>>,
     /// The client's part and, if it has one, the server's.
     pub(crate) cookie: Option<&'q [u8]>,
+    /// The server's name is asked for.
+    pub(crate) asks_name: bool,
+    /// How long the stream may be idle is asked for.
+    pub(crate) asks_keepalive: bool,
 }
 
 /// A client subnet option.
@@ -47,6 +60,10 @@ pub(crate) struct ReplyOptions<'q> {
     /// The client's part and ours.
     pub(crate) cookie: Option<([u8; 8], [u8; 16])>,
     pub(crate) extended_errors: [Option<ExtendedError>; EXTENDED_ERRORS_MAX],
+    /// The server's name.
+    pub(crate) name: Option<&'q str>,
+    /// Tenths of a second.
+    pub(crate) keepalive: Option<u16>,
 }
 
 /// Why an answer is what it is (RFC 8914 § 4).
@@ -68,6 +85,21 @@ impl Edns<'_> {
             + self.cookie.map_or(0, |_| COOKIE_BYTES)
             + self.subnet.map_or(0, |subnet| 4 + subnet.bytes.len())
             + EXTENDED_ERROR_BYTES * EXTENDED_ERRORS_MAX
+            + usize::from(self.asks_name) * (4 + IDENTITY_BYTES_MAX)
+            + usize::from(self.asks_keepalive) * KEEPALIVE_BYTES
+    }
+
+    /// The server's name, where it is asked for and known.
+    #[inline]
+    pub(crate) fn name<'s>(&self, server: &'s Server) -> Option<&'s str> {
+        self.asks_name.then(|| server.identity.name()).flatten()
+    }
+
+    /// How long the stream may be idle. Over UDP the option is ignored (RFC 7828 § 3.2.1).
+    #[inline]
+    pub(crate) fn keepalive(&self, server: &Server, transport: Transport) -> Option<u16> {
+        (self.asks_keepalive && transport == Transport::Stream)
+            .then_some(server.stream_idle_deciseconds)
     }
 }
 
@@ -80,6 +112,8 @@ pub(crate) fn read_options<'q>(fixed: &[u8; 10], mut data: &'q [u8]) -> Option<E
         dnssec_ok: fixed[6] & 0x80 != 0,
         subnet: None,
         cookie: None,
+        asks_name: false,
+        asks_keepalive: false,
     };
     // What another version's options mean is not ours to say.
     if edns.version != 0 {
@@ -98,6 +132,9 @@ pub(crate) fn read_options<'q>(fixed: &[u8; 10], mut data: &'q [u8]) -> Option<E
                 }
                 edns.cookie = Some(option);
             }
+            // What a query says in these two is not looked at (RFC 5001 § 2.1).
+            OPTION_NAME_SERVER_ID => edns.asks_name = true,
+            OPTION_KEEPALIVE => edns.asks_keepalive = true,
             _ => {}
         }
         data = tail;
@@ -155,6 +192,14 @@ pub(crate) fn write_options(options: &ReplyOptions<'_>, rcode: u16, out: &mut [u
         let scope_at = writer.len + 3;
         writer.put(subnet.bytes);
         writer.out[scope_at] = *scope;
+    }
+    if let Some(name) = options.name {
+        writer.head(OPTION_NAME_SERVER_ID, name.len());
+        writer.put(name.as_bytes());
+    }
+    if let Some(deciseconds) = options.keepalive {
+        writer.head(OPTION_KEEPALIVE, 2);
+        writer.put(&deciseconds.to_be_bytes());
     }
     for error in options.extended_errors.iter().flatten() {
         writer.head(OPTION_EXTENDED_ERROR, 2);

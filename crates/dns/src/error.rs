@@ -1,5 +1,6 @@
 //! What can be wrong with what the engine is given. Answering itself never fails.
 
+use crate::client::IDENTITY_BYTES_MAX;
 use crate::name::Name;
 
 /// A refused input: what was wrong and where.
@@ -37,6 +38,12 @@ pub enum Error {
         /// What is wrong, and what to do.
         problem: String,
     },
+    /// What a server would say of itself does not fit.
+    #[error("identity {text:?} has more than {IDENTITY_BYTES_MAX} bytes: shorten it")]
+    IdentityTooLong {
+        /// The text.
+        text: String,
+    },
     /// Leaves that do not cover the address space exactly once.
     #[error("view table, {family}: {problem}")]
     Views {
@@ -55,6 +62,7 @@ impl Error {
             Self::Text { .. } => "text",
             Self::Zone { .. } => "zone",
             Self::Steered { .. } => "steered",
+            Self::IdentityTooLong { .. } => "identity_too_long",
             Self::Views { .. } => "views",
         }
     }

@@ -15,6 +15,8 @@ mod cookie;
 mod edns;
 mod encoded;
 mod error;
+mod identity;
+mod limit;
 mod lookup;
 mod message;
 mod name;
@@ -31,10 +33,13 @@ mod zone;
 mod zone_text;
 
 pub use address::normalized;
-pub use answer::{REPLY_BYTES_MAX, answer};
-pub use client::{Client, Reply, ReplyClass, Secrets, Transport};
+pub use answer::{REPLY_BYTES_MAX, answer, answer_limited};
+pub use client::{
+    Client, IDENTITY_BYTES_MAX, Identity, Origin, Reply, ReplyClass, Secrets, Server, Transport,
+};
 pub use edns::UDP_BYTES_MAX;
 pub use error::Error;
+pub use limit::{RateLimiter, Rates, Verdict};
 pub use name::Name;
 pub use record::{Record, RecordType, Soa, UnknownType};
 pub use snapshot::{Snapshot, SnapshotBuilder};

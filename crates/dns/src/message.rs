@@ -122,6 +122,37 @@ impl<'o> Message<'o> {
         OwnerPointer::at(start + 12)
     }
 
+    /// Appends what a server says of itself: a TXT record of class CH at the question's name,
+    /// which is not to be cached (RFC 4892).
+    pub(crate) fn append_chaos_text(&mut self, text: &str) {
+        let data = text.len() + 1;
+        let start = self.len;
+        if 12 + data > self.limit - start {
+            self.truncated = true;
+            return;
+        }
+        let [high, low] = QUESTION_POINTER.to_be_bytes();
+        let fixed = [
+            high,
+            low,
+            0,
+            16,
+            0,
+            3,
+            0,
+            0,
+            0,
+            0,
+            0,
+            data as u8,
+            text.len() as u8,
+        ];
+        self.out[start..start + 13].copy_from_slice(&fixed);
+        self.out[start + 13..start + 12 + data].copy_from_slice(text.as_bytes());
+        self.len += 12 + data;
+        self.counts[0] += 1;
+    }
+
     /// Appends records, the first of which has another TTL than it was encoded with, at `ttl_at`.
     pub(crate) fn append_with_ttl(&mut self, encoded: &Encoded, ttl_at: usize, ttl_secs: u32) {
         let start = self.len;

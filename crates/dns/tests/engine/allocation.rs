@@ -6,8 +6,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use meridian_dns::{
-    Answer, Choice, Client, Content, Freshness, Name, Record, RecordType, Secrets, Share, Snapshot,
-    SnapshotBuilder, Soa, Steered, SteeredRecords, Transport, ViewTable, Zone, answer,
+    Answer, Choice, Client, Content, Freshness, Name, Record, RecordType, Secrets, Server, Share,
+    Snapshot, SnapshotBuilder, Soa, Steered, SteeredRecords, Transport, ViewTable, Zone, answer,
 };
 
 thread_local!(static ALLOCATIONS: Cell<usize> = const { Cell::new(0) });
@@ -199,10 +199,10 @@ fn queries() -> Vec<Vec<u8>> {
 fn no_query_makes_the_engine_allocate() {
     let snapshot = snapshot();
     let queries = queries();
-    let secrets = Secrets {
+    let server = Server::from(Secrets {
         current: [1; 16],
         other: Some([2; 16]),
-    };
+    });
     let mut out = vec![0; meridian_dns::REPLY_BYTES_MAX];
     let mut answered = 0;
     let before = ALLOCATIONS.get();
@@ -216,7 +216,7 @@ fn no_query_makes_the_engine_allocate() {
                 now_secs: 1000,
                 entropy,
             };
-            answered += usize::from(answer(&snapshot, query, &client, &secrets, &mut out).len > 0);
+            answered += usize::from(answer(&snapshot, query, &client, &server, &mut out).len > 0);
         }
     }
     let after = ALLOCATIONS.get();

@@ -220,7 +220,8 @@ fn knot_and_nsd_agree_on_a_zone_with_everything() {
                 let query = query(&owner, record_type);
                 let mine = essence(&decode(&reply(&snapshot, &query, &client())));
                 asked += 1;
-                let theirs = peer.ask(&query, Duration::from_secs(5));
+                // A datagram may get lost on a machine that is busy.
+                let theirs = (0..3).find_map(|_| peer.ask(&query, Duration::from_secs(5)));
                 let theirs = theirs.map_or("none".to_owned(), |reply| essence(&reply));
                 if mine != theirs {
                     differences.push(format!(

@@ -4,9 +4,9 @@ use std::net::IpAddr;
 use std::sync::{Arc, LazyLock};
 
 use meridian_dns::{
-    Answer, Choice, Client, Content, Freshness, Name, Record, RecordType, Secrets, Snapshot,
-    SnapshotBuilder, Soa, Steered, SteeredRecords, Transport, UDP_BYTES_MAX, ViewTable, Zone,
-    answer,
+    Answer, Choice, Client, Content, Freshness, Name, Record, RecordType, Secrets, Server,
+    Snapshot, SnapshotBuilder, Soa, Steered, SteeredRecords, Transport, UDP_BYTES_MAX, ViewTable,
+    Zone, answer,
 };
 use proptest::prelude::*;
 
@@ -27,11 +27,11 @@ pub(crate) fn client() -> Client {
     }
 }
 
-pub(crate) fn secrets() -> Secrets {
-    Secrets {
+pub(crate) fn server() -> Server {
+    Server::from(Secrets {
         current: [7; 16],
         other: None,
-    }
+    })
 }
 
 /// A query without EDNS.
@@ -46,7 +46,7 @@ pub(crate) fn query(name: &Name, record_type: RecordType) -> Vec<u8> {
 /// The reply's bytes.
 pub(crate) fn reply(snapshot: &Snapshot, query: &[u8], client: &Client) -> Vec<u8> {
     let mut out = vec![0; meridian_dns::REPLY_BYTES_MAX];
-    let reply = answer(snapshot, query, client, &secrets(), &mut out);
+    let reply = answer(snapshot, query, client, &server(), &mut out);
     out.truncate(reply.len);
     out
 }
@@ -452,7 +452,7 @@ proptest! {
             for transport in [Transport::Udp, Transport::Stream] {
                 let mut buffer = vec![0; out];
                 let client = Client { transport, ..client() };
-                let reply = answer(&SIZED, query, &client, &secrets(), &mut buffer);
+                let reply = answer(&SIZED, query, &client, &server(), &mut buffer);
                 prop_assert!(reply.len <= buffer.len());
                 if reply.len > 0 {
                     let got = decode(&buffer[..reply.len]);

@@ -7,13 +7,17 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use meridian_dns::{
-    Answer, Choice, Client, Content, Freshness, Leaf, Name, Record, RecordType, Share, Snapshot,
-    SnapshotBuilder, Steered, SteeredRecords, Transport, ViewTable, Zone, read_records,
+    Answer, Choice, Client, Content, Freshness, Identity, Leaf, Name, Record, RecordType, Server,
+    Share, Snapshot, SnapshotBuilder, Steered, SteeredRecords, Transport, ViewTable, Zone,
+    read_records,
 };
+
+use crate::properties::server;
 
 /// One file.
 pub(crate) struct Script {
     pub(crate) snapshot: Snapshot,
+    pub(crate) server: Server,
     pub(crate) steps: Vec<Step>,
 }
 
@@ -88,8 +92,10 @@ pub(crate) fn read(text: &str) -> Script {
         .iter()
         .position(|line| *line == "CONFIG_END")
         .expect("CONFIG_END");
+    let blocks = blocks(&lines[..end]);
     Script {
-        snapshot: world(&lines[..end]),
+        snapshot: world(&blocks),
+        server: server_of(&blocks),
         steps: steps(&lines[end + 1..]),
     }
 }
@@ -101,8 +107,8 @@ struct Block<'t> {
     lines: Vec<&'t str>,
 }
 
-fn world(lines: &[&str]) -> Snapshot {
-    let mut blocks: Vec<Block<'_>> = Vec::new();
+fn blocks<'t>(lines: &[&'t str]) -> Vec<Block<'t>> {
+    let mut blocks: Vec<Block<'t>> = Vec::new();
     assert_eq!(lines.first(), Some(&"server:"));
     for line in &lines[1..] {
         match line.strip_prefix("        ") {
@@ -121,6 +127,10 @@ fn world(lines: &[&str]) -> Snapshot {
             }
         }
     }
+    blocks
+}
+
+fn world(blocks: &[Block<'_>]) -> Snapshot {
     let mut builder = SnapshotBuilder::new();
     let mut views = Arc::new(ViewTable::uniform());
     for block in blocks {
@@ -131,16 +141,29 @@ fn world(lines: &[&str]) -> Snapshot {
                 builder.zone(&Zone { origin, records }).unwrap();
             }
             "views" => views = Arc::new(view_table(&block.lines)),
-            "steer" => steer(&mut builder, &views, &block),
+            "steer" => steer(&mut builder, &views, block),
             "freshness" => builder.freshness(match block.value {
                 "stale" => Freshness::Stale,
                 "expired" => Freshness::Expired,
                 _ => Freshness::Fresh,
             }),
+            "identity" => {}
             key => panic!("{key} is no key"),
         }
     }
     builder.build(1)
+}
+
+/// `identity: NAME VERSION`; streams may be idle for 10 seconds.
+fn server_of(blocks: &[Block<'_>]) -> Server {
+    let identity = blocks.iter().find(|block| block.key == "identity");
+    let words = identity.map_or("", |block| block.value).split_once(' ');
+    let (name, version) = words.unzip();
+    Server {
+        identity: Identity::new(name, version).unwrap(),
+        stream_idle_deciseconds: 100,
+        ..server()
+    }
 }
 
 /// `prefix view` lines, later ones inside earlier ones; everything else has view 0.

@@ -4,9 +4,8 @@ use std::fs;
 use std::net::IpAddr;
 use std::path::Path;
 
-use meridian_dns::{Record, RecordType, answer};
+use meridian_dns::{Record, RecordType, answer, answer_limited};
 
-use crate::properties::secrets;
 use crate::reply::{Decoded, decode};
 use crate::script_file::{Entry, Step, read};
 
@@ -29,7 +28,10 @@ fn every_script_gives_what_it_says() {
             let mut out = vec![0; meridian_dns::REPLY_BYTES_MAX];
             let query = query(&step.query);
             let client = step.query.client();
-            let reply = answer(&script.snapshot, &query, &client, &secrets(), &mut out);
+            let reply = match step.query.get("LIMITED") {
+                Some(_) => answer_limited(&query, &client, &script.server, &mut out),
+                None => answer(&script.snapshot, &query, &client, &script.server, &mut out),
+            };
             if let Err(problem) = check(step, &out[..reply.len]) {
                 let file = path.file_name().unwrap().to_string_lossy().into_owned();
                 failures.push(format!("{file}, {}: {problem}", step.label));
@@ -109,12 +111,15 @@ fn opt(entry: &Entry, edns: &str) -> Vec<u8> {
     bytes
 }
 
-/// `SUBNET address/source[/scope]`, `COOKIE hex`, `EDE number`, or `number hex`.
+/// `SUBNET address/source[/scope]`, `COOKIE hex`, `EDE number`, `NSID text`, `KEEPALIVE hex`, or
+/// `number hex`.
 fn option_bytes(option: &str) -> (u16, Vec<u8>) {
     let (code, value) = option.split_once(' ').unwrap_or((option, ""));
     match code {
         "SUBNET" => (8, subnet(value)),
+        "NSID" => (3, value.as_bytes().to_vec()),
         "COOKIE" => (10, hex(value)),
+        "KEEPALIVE" => (11, hex(value)),
         "EDE" => (15, value.parse::<u16>().unwrap().to_be_bytes().to_vec()),
         number => (number.parse().unwrap(), hex(value)),
     }
@@ -301,6 +306,7 @@ fn rcode(word: &str) -> Option<u16> {
     ];
     match word {
         "BADVERS" => Some(16),
+        "BADCOOKIE" => Some(23),
         _ => known
             .iter()
             .position(|name| *name == word)

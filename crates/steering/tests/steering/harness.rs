@@ -234,7 +234,7 @@ fn ask(
         other: None,
     };
     let mut out = [0; dns::REPLY_BYTES_MAX];
-    let reply = dns::answer(snapshot, &query, &client, &secrets, &mut out);
+    let reply = dns::answer(snapshot, &query, &client, &secrets.into(), &mut out);
     let reply = Message::from_vec(&out[..reply.len]).expect("a reply decodes");
     let data = reply.answers.iter().map(|record| match &record.data {
         RData::A(ip) => ip.to_string(),
