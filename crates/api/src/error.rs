@@ -1,5 +1,7 @@
 //! What can be wrong with a custom resource that the schema let pass.
 
+use crate::spelling::nearest;
+
 /// A field that cannot be used, with its path and what is allowed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
@@ -10,7 +12,7 @@ pub enum Error {
         path: String,
     },
     /// A field that does not exist there.
-    #[error("{path}: unknown field; known are {known}")]
+    #[error("{path}: unknown field{} known are {known}", meant(path, known))]
     Unknown {
         /// The field.
         path: String,
@@ -57,5 +59,14 @@ impl Error {
             Self::Unknown { .. } => "unknown_field",
             Self::Invalid { .. } => "invalid_field",
         }
+    }
+}
+
+/// What joins the two halves of the message: the spelling that was meant, when one is near.
+fn meant(path: &str, known: &str) -> String {
+    let word = path.rsplit('.').next().unwrap_or_default();
+    match nearest(word, known.split(", ")) {
+        Some(near) => format!(", did you mean {near}?"),
+        None => ";".to_owned(),
     }
 }

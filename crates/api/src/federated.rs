@@ -233,11 +233,12 @@ mod tests {
     fn what_is_wrong_is_named_with_its_path_and_what_is_allowed() {
         check(
             json!({"placement": {"cluster": []}}),
-            "spec.placement.cluster: unknown field; known are clusters, clusterSelector",
+            "spec.placement.cluster: unknown field, did you mean clusters? known are clusters, \
+             clusterSelector",
         );
         check(
             json!({"placement": {"clusters": [{"nam": "a"}]}}),
-            "spec.placement.clusters[0].nam: unknown field; known are name",
+            "spec.placement.clusters[0].nam: unknown field, did you mean name? known are name",
         );
         check(
             json!({"placement": {"clusters": [{}]}}),
@@ -257,7 +258,8 @@ mod tests {
         );
         check(
             json!({"templat": {}}),
-            "spec.templat: unknown field; known are template, placement, overrides, retainReplicas",
+            "spec.templat: unknown field, did you mean template? known are template, placement, \
+             overrides, retainReplicas",
         );
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Each kind has one file, and a `read` that gives the value a brain takes, or an [`Error`] with
 //! the path of the field. [`read_spec`] does so for the Federated\<Kind> objects, whose template
-//! is of any type. [`crds`] is what is installed; `crds/` holds it as YAML.
+//! is of any type; [`check_fields`] finds what a file misspells. [`crds`] is what is installed; `crds/` holds it as YAML.
 
 mod cluster;
 mod condition;
@@ -17,6 +17,8 @@ mod probe_report;
 mod scheduling;
 mod schema;
 mod shipped;
+mod spelling;
+mod strict;
 mod tombstone;
 mod type_config;
 mod zone;
@@ -52,6 +54,8 @@ pub use scheduling::{
     ReplicaSchedulingPreferenceSpec, ReplicaSchedulingPreferenceStatus,
 };
 pub use shipped::{crds, federated_type_configs};
+pub use spelling::nearest;
+pub use strict::check_fields;
 pub use tombstone::{
     MemberTombstone, MemberTombstoneSpec, OwedWork, TOMBSTONE_ENTRIES_MAX, TombstoneItem,
 };

@@ -39,7 +39,40 @@ pub(crate) struct Context {
     pub(crate) types: RwLock<BTreeMap<String, Arc<TypeCache>>>,
 }
 
+/// What a context is made of; all else starts empty.
+pub(crate) struct Parts<'a> {
+    pub(crate) host: Host,
+    pub(crate) members: Members,
+    pub(crate) wake: Arc<Wake>,
+    pub(crate) leadership: Leadership,
+    pub(crate) clock: WallClock,
+    /// Who tells events.
+    pub(crate) identity: &'a str,
+}
+
 impl Context {
+    pub(crate) fn new(parts: Parts<'_>) -> Self {
+        let (leadership, clock) = (parts.leadership, parts.clock);
+        let client = parts.host.client.clone();
+        Self {
+            divisions: Divisions::default(),
+            statuses: Statuses::new(client.clone(), leadership.clone(), clock),
+            events: Events::start(client.clone(), leadership.clone(), clock, parts.identity),
+            metrics: ControllerMetrics::default(),
+            owing: Owing::start(client, &parts.host.system_namespace, leadership.clone()),
+            flights: Flights::default(),
+            fights: Fights::default(),
+            started: Instant::now(),
+            host_uid: OnceLock::new(),
+            types: RwLock::default(),
+            host: parts.host,
+            members: parts.members,
+            wake: parts.wake,
+            leadership,
+            clock,
+        }
+    }
+
     /// What the KubeFedConfig says now.
     pub(crate) fn settings(&self) -> Settings {
         read_settings(self.host.config().as_deref()).settings

@@ -3,13 +3,9 @@
 use crate::Error;
 use crate::clock::WallClock;
 use crate::cluster_health::{Health, probe_members};
-use crate::context::Context;
-use crate::divisions::Divisions;
-use crate::events::Events;
+use crate::context::{Context, Parts};
 use crate::federated_object::{Next, reconcile};
-use crate::fights::Fights;
 use crate::fleet;
-use crate::flights::Flights;
 use crate::global_service;
 use crate::host::Host;
 use crate::lease::{Leadership, LeaseOptions, LeaseTimes, stand};
@@ -19,13 +15,12 @@ use crate::metrics::{ControllerMetrics, ReconcileEnd};
 use crate::replica_preference::run_preferences;
 use crate::settings::read_settings;
 use crate::settings_status::tell_settings;
-use crate::status::Statuses;
-use crate::tombstones::{self, Owing};
+use crate::tombstones;
 use crate::wake::{FederatedKey, Wake};
 use kube::{Api, Client};
 use model::ClusterName;
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -82,26 +77,16 @@ impl Controller {
             },
             stop.clone(),
         );
-        let (client, clock) = (options.client, options.clock);
         let wake = Arc::new(Wake::new());
         let namespace = &options.system_namespace;
-        let context = Context {
-            host: Host::start(&client, namespace, &wake, &stop),
-            members: Members::new(options.in_process, clock),
-            divisions: Divisions::default(),
-            statuses: Statuses::new(client.clone(), leadership.clone(), clock),
-            events: Events::start(client.clone(), leadership.clone(), clock, &options.identity),
-            metrics: ControllerMetrics::default(),
-            owing: Owing::start(client, namespace, leadership.clone()),
-            flights: Flights::default(),
-            fights: Fights::default(),
-            started: Instant::now(),
-            host_uid: OnceLock::new(),
-            types: RwLock::default(),
-            leadership,
-            clock,
+        let context = Context::new(Parts {
+            host: Host::start(&options.client, namespace, &wake, &stop),
+            members: Members::new(options.in_process, options.clock),
             wake,
-        };
+            leadership,
+            clock: options.clock,
+            identity: &options.identity,
+        });
         Ok(Self {
             context: Arc::new(context),
             stop,

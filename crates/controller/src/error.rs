@@ -20,6 +20,14 @@ pub enum Error {
     /// This process does not hold the Lease for long enough.
     #[error("not the leader")]
     NotLeading,
+    /// A manifest is of a kind that is not federated.
+    #[error("{kind} is not federated: {advice}")]
+    NotFederated {
+        /// The kind.
+        kind: String,
+        /// What to do.
+        advice: String,
+    },
     /// A custom resource does not read.
     #[error(transparent)]
     Resource(#[from] api::Error),
@@ -41,6 +49,7 @@ impl Error {
             Self::Host(_) => "host",
             Self::HostTimedOut => "host_timed_out",
             Self::NotLeading => "not_leading",
+            Self::NotFederated { .. } => "not_federated",
             Self::Resource(_) => "resource",
         }
     }

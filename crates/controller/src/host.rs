@@ -55,6 +55,18 @@ pub(crate) struct Host {
     stop: CancellationToken,
 }
 
+/// What caches of the host hold that watch nothing.
+#[derive(Default)]
+pub(crate) struct HostObjects {
+    pub(crate) clusters: Vec<KubeFedCluster>,
+    pub(crate) configs: Vec<KubeFedConfig>,
+    pub(crate) type_configs: Vec<FederatedTypeConfig>,
+    pub(crate) preferences: Vec<ReplicaSchedulingPreference>,
+    pub(crate) secrets: Vec<Secret>,
+    pub(crate) global_services: Vec<GlobalService>,
+    pub(crate) reports: Vec<ProbeReport>,
+}
+
 /// Objects of one federated type.
 pub(crate) struct TypeCache {
     pub(crate) named: NamedType,
@@ -92,6 +104,25 @@ impl Host {
             global_services: start.everywhere(News::GlobalService),
             restart,
             stop: stop.clone(),
+        }
+    }
+
+    /// Caches that hold what they are given and watch nothing.
+    pub(crate) fn still(client: &Client, system_namespace: &str, held: HostObjects) -> Self {
+        Self {
+            client: client.clone(),
+            system_namespace: system_namespace.to_owned(),
+            clusters: still(held.clusters),
+            configs: still(held.configs),
+            type_configs: still(held.type_configs),
+            secrets: still(held.secrets),
+            preferences: still(held.preferences),
+            global_services: still(held.global_services),
+            reports: still(held.reports),
+            tombstones: still(Vec::new()),
+            zones: still(Vec::new()),
+            restart: watch::channel(0).1,
+            stop: CancellationToken::new(),
         }
     }
 
@@ -145,6 +176,16 @@ impl Host {
 }
 
 impl TypeCache {
+    /// A cache that holds what it is given and watches nothing.
+    pub(crate) fn still(named: NamedType, held: Vec<DynamicObject>) -> Self {
+        let writer = Writer::new(named.federated.federated.clone());
+        Self {
+            named,
+            objects: filled(writer, held),
+            stop: CancellationToken::new(),
+        }
+    }
+
     /// Whether the first list is complete.
     pub(crate) async fn is_ready(&self) -> bool {
         let ready = self.objects.wait_until_ready();
@@ -182,6 +223,26 @@ impl Drop for TypeCache {
     fn drop(&mut self) {
         self.stop.cancel();
     }
+}
+
+fn still<K>(held: Vec<K>) -> Store<K>
+where
+    K: Resource<DynamicType = ()> + Cached,
+{
+    filled(Writer::default(), held)
+}
+
+fn filled<K>(mut writer: Writer<K>, held: Vec<K>) -> Store<K>
+where
+    K: Resource + Cached,
+    K::DynamicType: Clone + Eq + Hash,
+{
+    writer.apply_watcher_event(&Event::Init);
+    for object in held {
+        writer.apply_watcher_event(&Event::InitApply(object));
+    }
+    writer.apply_watcher_event(&Event::InitDone);
+    writer.as_reader()
 }
 
 /// What every cache is started with.

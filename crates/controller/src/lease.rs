@@ -76,6 +76,13 @@ struct Held {
 }
 
 impl Leadership {
+    /// Of a process that never stands: it never leads, so nothing is ever written.
+    pub fn never() -> Self {
+        Self {
+            held: watch::channel(Held::default()).1,
+        }
+    }
+
     /// Whether a write that takes at most `longest` may start now.
     pub fn may_write(&self, longest: Duration) -> bool {
         let held = *self.held.borrow();

@@ -15,6 +15,7 @@
 //! | `cluster_health`, [`replica_preference`] | members probed; replicas divided and moved |
 //! | [`settings`], `settings_status` | the KubeFedConfig, and what it costs |
 //! | `tombstones` | deletions owed to members that were away |
+//! | [`preview`] | the plans that some manifests would have, and nothing written |
 //! | [`lease`] | who leads, and for how long a write may be started |
 //! | `queue`, `wake` | who looks again when something changed |
 
@@ -35,6 +36,7 @@ mod host;
 pub mod lease;
 pub mod members;
 mod metrics;
+pub mod preview;
 mod queue;
 mod read;
 pub mod replica_preference;

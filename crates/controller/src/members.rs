@@ -10,6 +10,7 @@ mod cache;
 pub mod connect;
 mod lane;
 mod sighting;
+pub(crate) mod still;
 mod takeover;
 
 pub(crate) use cache::{Cache, Change, MET_FOR};
@@ -107,6 +108,12 @@ impl Member {
     pub(crate) fn lane(&self, type_name: &str) -> Option<Arc<Lane>> {
         let lanes = self.lanes.read().unwrap_or_else(PoisonError::into_inner);
         lanes.get(type_name).cloned()
+    }
+
+    /// Gives a type a lane that watches nothing.
+    fn hold_still(&self, type_name: &str, cache: Cache) {
+        let mut lanes = self.lanes.write().unwrap_or_else(PoisonError::into_inner);
+        lanes.insert(type_name.to_owned(), Lane::still(cache));
     }
 
     /// What a watch of its own needs: the client for watches, and when to begin anew.

@@ -11,7 +11,7 @@ mod signals;
 mod status;
 
 pub use data_plane::{HeardReport, SteeredService, steered_by};
-pub(crate) use reconcile::run_preferences;
+pub(crate) use reconcile::{plan_once, run_preferences};
 pub use signals::{ClusterView, PreferenceFacts, TargetView};
 
 use crate::settings::Settings;

@@ -35,7 +35,8 @@ fn running(types: &BTreeMap<String, Arc<TypeCache>>) -> BTreeMap<String, Arc<Nam
         .collect()
 }
 
-fn wanted(context: &Context) -> BTreeMap<String, NamedType> {
+/// The types that are to be propagated, by the names of their FederatedTypeConfigs.
+pub(crate) fn wanted(context: &Context) -> BTreeMap<String, NamedType> {
     let configs = context.host.type_configs.state();
     let enabled = configs.iter().filter(|config| is_enabled(config));
     let named = enabled.filter_map(|config| {

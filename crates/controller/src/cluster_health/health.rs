@@ -93,6 +93,17 @@ impl Health {
         }
     }
 
+    /// Takes a member to be up that nobody probes here: it has just answered.
+    pub(crate) fn answered(&self, name: &ClusterName) {
+        let since_millis = self.now_millis();
+        let seen = Seen {
+            signal: ApiSignal::Up { since_millis },
+            failures: 0,
+        };
+        let mut members = self.members.write().unwrap_or_else(PoisonError::into_inner);
+        members.insert(name.clone(), seen);
+    }
+
     /// Forgets a member that is registered no more.
     pub(crate) fn forget(&self, name: &ClusterName) {
         self.members

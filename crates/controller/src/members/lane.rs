@@ -73,6 +73,14 @@ impl Lane {
         lane
     }
 
+    /// A lane that watches nothing: whoever reads fills its cache.
+    pub(crate) fn still(cache: Cache) -> Arc<Self> {
+        Arc::new(Self {
+            cache,
+            stop: CancellationToken::new(),
+        })
+    }
+
     pub(crate) fn stop(&self) {
         self.stop.cancel();
     }

@@ -49,13 +49,7 @@ pub(crate) async fn run_preferences(
     health: Arc<Health>,
     stop: CancellationToken,
 ) {
-    let reconciler = Arc::new(Reconciler {
-        context,
-        health,
-        keys: Queue::new(),
-        statuses: Queue::new(),
-        wanted: Mutex::default(),
-    });
+    let reconciler = Arc::new(Reconciler::new(context, health));
     for _ in 0..STATUS_WRITERS {
         let (reconciler, stop) = (Arc::clone(&reconciler), stop.clone());
         tokio::spawn(async move {
@@ -72,6 +66,21 @@ pub(crate) async fn run_preferences(
     }
 }
 
+/// Plans one preference as one that is new to this process, and leaves its division for the plan
+/// of its target. Nothing, when the preference or its target is not there.
+pub(crate) async fn plan_once(
+    context: &Arc<Context>,
+    health: &Arc<Health>,
+    key: &ObjectKey,
+) -> Option<PlannedPreference> {
+    let reconciler = Reconciler::new(Arc::clone(context), Arc::clone(health));
+    let preference = context.host.preference(key)?;
+    let target = reconciler.target(&preference, key).await.ok().flatten()?;
+    let planned = reconciler.plan_now(&mut Desk::default(), &preference, Some(&target));
+    context.divisions.set(key, Some(planned.plan.division()));
+    Some(planned)
+}
+
 struct Reconciler {
     context: Arc<Context>,
     health: Arc<Health>,
@@ -82,6 +91,16 @@ struct Reconciler {
 }
 
 impl Reconciler {
+    fn new(context: Arc<Context>, health: Arc<Health>) -> Self {
+        Self {
+            context,
+            health,
+            keys: Queue::new(),
+            statuses: Queue::new(),
+            wanted: Mutex::default(),
+        }
+    }
+
     /// Turns news into keys.
     async fn listen(&self) {
         let mut news = self.context.wake.listen();

@@ -1,0 +1,310 @@
+//! The host as it would be with the manifests applied: read once, and the manifests laid over it.
+
+use super::claim::{Claim, Claims};
+use super::{Note, Preview, Refused};
+use crate::Error;
+use crate::context::Context;
+use crate::host::HostObjects;
+use crate::members::key_of;
+use crate::wake::NamedType;
+use api::ReplicaSchedulingPreference;
+use api::{FederatedTypeConfig, GlobalService, KubeFedCluster, KubeFedConfig, ProbeReport};
+use futures::{StreamExt, TryStreamExt, stream};
+use k8s_openapi::api::core::v1::{Namespace, Secret};
+use kube::api::{DynamicObject, ListParams, ObjectMeta};
+use kube::core::object::HasStatus;
+use kube::{Api, Client, Resource};
+use model::ObjectKey;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Debug;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::timeout;
+
+/// What stands for a value that the host makes with the object.
+pub const KNOWN_AFTER_APPLY: &str = "(known after apply)";
+/// How long the host may take for one answer.
+const DEADLINE: Duration = Duration::from_secs(5);
+/// Single objects that are read at once.
+const READS_MAX: usize = 16;
+/// What kubectl keeps of the last manifest that it applied.
+const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+
+/// What happens to a federated object itself, on the host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HostChange {
+    /// It is new.
+    Create,
+    /// Its spec, labels or annotations change.
+    Update,
+    /// Nothing.
+    None,
+}
+
+/// The host as it was read.
+pub(super) struct Seen {
+    pub(super) objects: HostObjects,
+    /// Uid of its `kube-system`.
+    pub(super) host_uid: String,
+}
+
+/// Whether a group is KubeFed's or meridian's.
+pub(super) fn ours(group: &str) -> bool {
+    group.ends_with("kubefed.io") || group.ends_with("meridian.dev")
+}
+
+/// Reads all that decides about plans, the federated objects apart.
+pub(super) async fn read(client: &Client, namespace: &str) -> Result<Seen, Error> {
+    let namespaces = Api::<Namespace>::all(client.clone());
+    let host = in_time(namespaces.get("kube-system")).await?;
+    let (clusters, configs, type_configs, preferences) = tokio::try_join!(
+        all(Api::<KubeFedCluster>::namespaced(client.clone(), namespace)),
+        all(Api::<KubeFedConfig>::namespaced(client.clone(), namespace)),
+        all(Api::<FederatedTypeConfig>::namespaced(
+            client.clone(),
+            namespace
+        )),
+        all(Api::<ReplicaSchedulingPreference>::all(client.clone())),
+    )?;
+    // These say how members' data planes are; who may not read them plans without.
+    let reports = all(Api::<ProbeReport>::namespaced(client.clone(), namespace)).await;
+    let services = all(Api::<GlobalService>::all(client.clone())).await;
+    Ok(Seen {
+        objects: HostObjects {
+            secrets: secrets(client, namespace, &clusters).await?,
+            clusters,
+            configs,
+            type_configs,
+            preferences,
+            reports: reports.unwrap_or_default(),
+            global_services: services.unwrap_or_default(),
+        },
+        host_uid: host.metadata.uid.unwrap_or_default(),
+    })
+}
+
+/// The Secrets that the members name; one that is not there is missed when it is used.
+async fn secrets(
+    client: &Client,
+    namespace: &str,
+    clusters: &[KubeFedCluster],
+) -> Result<Vec<Secret>, Error> {
+    let secrets = Api::<Secret>::namespaced(client.clone(), namespace);
+    let names: BTreeSet<&str> = clusters
+        .iter()
+        .map(|cluster| cluster.spec.secret_ref.name.as_str())
+        .collect();
+    let reads = stream::iter(names).map(|name| in_time(secrets.get_opt(name)));
+    let read: Vec<Option<Secret>> = reads.buffer_unordered(READS_MAX).try_collect().await?;
+    Ok(read.into_iter().flatten().collect())
+}
+
+/// Lays those manifests over what was read that decide about plans.
+pub(super) fn lay_over(
+    seen: &mut Seen,
+    namespace: &str,
+    manifests: &[Value],
+    preview: &mut Preview,
+) {
+    let objects = &mut seen.objects;
+    for (index, manifest) in manifests.iter().enumerate() {
+        let group = manifest["apiVersion"].as_str().unwrap_or_default();
+        if !ours(group.split('/').next().unwrap_or_default()) {
+            continue;
+        }
+        let laid = match manifest["kind"].as_str().unwrap_or_default() {
+            "ReplicaSchedulingPreference" => lay(&mut objects.preferences, manifest),
+            kind @ ("KubeFedCluster" | "KubeFedConfig" | "FederatedTypeConfig") => {
+                if manifest["metadata"]["namespace"] != namespace {
+                    preview.notes.push(Note {
+                        manifest: Some(index),
+                        text: format!("not considered: meridian reads it in {namespace} only"),
+                    });
+                    continue;
+                }
+                let laid = match kind {
+                    "KubeFedCluster" => lay(&mut objects.clusters, manifest),
+                    "KubeFedConfig" => lay(&mut objects.configs, manifest),
+                    _ => lay(&mut objects.type_configs, manifest),
+                };
+                if matches!(laid, Ok(HostChange::Create | HostChange::Update)) {
+                    preview.notes.push(Note {
+                        manifest: Some(index),
+                        text: "considered; objects that are not in the files may follow it, and \
+                               are not planned"
+                            .to_owned(),
+                    });
+                }
+                laid
+            }
+            _ => continue,
+        };
+        if let Err(error) = laid {
+            preview.refused.push(Refused {
+                manifest: index,
+                error: error.into(),
+            });
+        }
+    }
+}
+
+/// Puts a manifest in the place of the object of that name.
+fn lay<K>(held: &mut Vec<K>, manifest: &Value) -> Result<HostChange, api::Error>
+where
+    K: Resource<DynamicType = ()> + HasStatus + DeserializeOwned + PartialEq + Clone,
+{
+    let mut new: K = serde_json::from_value(manifest.clone())
+        .map_err(|error| api::Error::invalid("spec", error.to_string()))?;
+    let key = key_of(new.meta());
+    match held.iter_mut().find(|held| key_of(held.meta()) == key) {
+        Some(live) => {
+            *new.meta_mut() = laid_over(live.meta(), new.meta());
+            let status = live.status_mut().take();
+            new.status_mut().take();
+            let change = match *live == new {
+                true => HostChange::None,
+                false => HostChange::Update,
+            };
+            *new.status_mut() = status;
+            *live = new;
+            Ok(change)
+        }
+        None => {
+            held.push(new);
+            Ok(HostChange::Create)
+        }
+    }
+}
+
+/// The live metadata with the labels and annotations of a manifest.
+fn laid_over(live: &ObjectMeta, file: &ObjectMeta) -> ObjectMeta {
+    let last: Value = live
+        .annotations
+        .as_ref()
+        .and_then(|annotations| serde_json::from_str(annotations.get(LAST_APPLIED)?).ok())
+        .unwrap_or_default();
+    let merged = |field: &str, live: &Option<BTreeMap<String, String>>, file: &Option<_>| {
+        let mut merged = live.clone().unwrap_or_default();
+        merged.retain(|key, _| last["metadata"][field][key].is_null());
+        let file: BTreeMap<String, String> = file.clone().unwrap_or_default();
+        merged.extend(file);
+        Some(merged).filter(|merged| !merged.is_empty())
+    };
+    ObjectMeta {
+        labels: merged("labels", &live.labels, &file.labels),
+        annotations: merged("annotations", &live.annotations, &file.annotations),
+        ..live.clone()
+    }
+}
+
+/// Objects by the name of their type.
+pub(super) type Held = BTreeMap<Arc<str>, Vec<DynamicObject>>;
+
+/// Reads the federated objects that are planned and those that they depend on, and lays the
+/// manifests over them.
+pub(super) async fn read_objects(
+    context: &Context,
+    types: &BTreeMap<String, NamedType>,
+    claims: &mut Claims,
+) -> Result<Held, Error> {
+    let mut wanted: BTreeSet<(&str, ObjectKey)> = BTreeSet::new();
+    let namespaces = types.values().find(|named| named.federated.is_namespace());
+    for claim in &claims.planned {
+        wanted.insert((&claim.named.name, claim.key.clone()));
+        let namespace = &claim.key.namespace;
+        if let (Some(named), false) = (namespaces, namespace.is_empty()) {
+            wanted.insert((&named.name, ObjectKey::new(namespace, namespace)));
+        }
+    }
+    wanted.extend(steered_services(context, types));
+    let reads = stream::iter(wanted).map(|(type_name, key)| async move {
+        let named = &types[type_name];
+        let live = read_object(context, named, &key).await?;
+        Ok::<_, Error>((Arc::clone(&named.name), key, live))
+    });
+    let reads: Vec<_> = reads.buffer_unordered(READS_MAX).try_collect().await?;
+    let mut held = Held::new();
+    for (type_name, key, live) in reads {
+        let claim = claims
+            .planned
+            .iter_mut()
+            .find(|claim| claim.named.name == type_name && claim.key == key);
+        let object = match claim {
+            Some(claim) => laid_on(claim, live),
+            None => live,
+        };
+        held.entry(type_name).or_default().extend(object);
+    }
+    Ok(held)
+}
+
+/// FederatedServices that global services serve: their endpoints tell of data planes.
+fn steered_services<'a>(
+    context: &Context,
+    types: &'a BTreeMap<String, NamedType>,
+) -> Vec<(&'a str, ObjectKey)> {
+    let kind = |named: &&NamedType| named.federated.federated.kind == "FederatedService";
+    let Some(named) = types.values().find(kind) else {
+        return Vec::new();
+    };
+    let services = context.host.global_services.state();
+    let sources = services.iter().filter_map(|service| {
+        let source = service.spec.endpoints.service.as_ref()?;
+        let namespace = service.metadata.namespace.as_deref()?;
+        Some((&*named.name, ObjectKey::new(namespace, &source.name)))
+    });
+    sources.collect()
+}
+
+async fn read_object(
+    context: &Context,
+    named: &NamedType,
+    key: &ObjectKey,
+) -> Result<Option<DynamicObject>, Error> {
+    let client = context.host.client.clone();
+    let resource = &named.federated.federated;
+    let api: Api<DynamicObject> = match named.federated.federated_namespaced {
+        true => Api::namespaced_with(client, &key.namespace, resource),
+        false => Api::all_with(client, resource),
+    };
+    in_time(api.get_opt(&key.name)).await
+}
+
+/// The object as it would be, and what that changes.
+fn laid_on(claim: &mut Claim, live: Option<DynamicObject>) -> Option<DynamicObject> {
+    let Some(file) = &claim.file else {
+        claim.change = HostChange::None;
+        return live;
+    };
+    let mut laid = file.clone();
+    let Some(live) = live else {
+        claim.change = HostChange::Create;
+        laid.metadata.uid = Some(KNOWN_AFTER_APPLY.to_owned());
+        laid.metadata.generation = Some(1);
+        return Some(laid);
+    };
+    laid.metadata = laid_over(&live.metadata, &file.metadata);
+    laid.data = serde_json::json!({"spec": file.data["spec"], "status": live.data["status"]});
+    let same = laid.data["spec"] == live.data["spec"]
+        && laid.metadata.labels == live.metadata.labels
+        && laid.metadata.annotations == live.metadata.annotations;
+    claim.change = match same {
+        true => HostChange::None,
+        false => HostChange::Update,
+    };
+    Some(laid)
+}
+
+async fn all<K>(api: Api<K>) -> Result<Vec<K>, Error>
+where
+    K: Clone + DeserializeOwned + Debug,
+{
+    Ok(in_time(api.list(&ListParams::default())).await?.items)
+}
+
+async fn in_time<T>(request: impl Future<Output = Result<T, kube::Error>>) -> Result<T, Error> {
+    let answered = timeout(DEADLINE, request).await;
+    Ok(answered.map_err(|_| Error::HostTimedOut)??)
+}
