@@ -11,4 +11,20 @@
 mod run;
 
 #[cfg(test)]
+mod bad_input;
+#[cfg(test)]
+mod hung_member;
+#[cfg(test)]
+mod kubefed_manifests;
+#[cfg(test)]
+mod leader_election;
+#[cfg(test)]
+mod member_away;
+#[cfg(test)]
+mod other_writers;
+#[cfg(test)]
 mod propagate;
+#[cfg(test)]
+mod replicas;
+#[cfg(test)]
+mod restart;

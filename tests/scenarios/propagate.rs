@@ -8,12 +8,13 @@
 use meridian_tests::world::{Cluster, ObjectRef, TYPES, World, condition, in_cluster};
 use serde_json::{Value, json};
 
-scenarios!(shared:
+scenarios! {
+    shared:
     every_kind_reaches_the_members_that_its_placement_names_with_each_ones_override,
     a_change_follows_and_what_leaves_the_template_leaves_the_members,
     drift_is_repaired_and_what_others_add_stays,
-    leaving_the_placement_deletes_and_so_does_deleting,
-);
+    leaving_the_placement_deletes_and_so_does_deleting;
+}
 
 async fn every_kind_reaches_the_members_that_its_placement_names_with_each_ones_override(
     world: &World,

@@ -54,53 +54,36 @@ static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
 
 /// Makes two tests of each scenario of a file, `pocketkube::<scenario>` and `real::<scenario>`.
 macro_rules! scenarios {
-    (shared: $($scenario:ident),+ $(,)?) => {
-        scenarios!(@both on_shared: $($scenario),+);
-    };
-    (alone: $($scenario:ident),+ $(,)?) => {
-        scenarios!(@both on_own: $($scenario),+);
-    };
-    (pocketkube only: $($scenario:ident),+ $(,)?) => {
+    (
+        $(shared: $($shared:ident),+;)?
+        $(alone: $($alone:ident),+;)?
+        $(pocketkube only: $($only:ident),+;)?
+    ) => {
         mod pocketkube {
-            use meridian_tests::world::Kind;
-
-            $(#[test]
-            fn $scenario() {
-                let scenario = stringify!($scenario);
-                crate::run::on_own(Kind::Pocketkube, scenario, async |world, namespace| {
-                    super::$scenario(world, namespace).await;
-                });
-            })+
+            $($(scenario!(on_shared Pocketkube $shared);)+)?
+            $($(scenario!(on_own Pocketkube $alone);)+)?
+            $($(scenario!(on_own Pocketkube $only);)+)?
         }
         mod real {
-            $(#[test]
-            fn $scenario() {
-                crate::run::list_as_left_out(stringify!($scenario));
-            })+
+            $($(scenario!(on_shared Real $shared);)+)?
+            $($(scenario!(on_own Real $alone);)+)?
+            $($(#[test]
+            fn $only() {
+                crate::run::list_as_left_out(stringify!($only));
+            })+)?
         }
     };
-    (@both $how:ident: $($scenario:ident),+) => {
-        mod pocketkube {
-            use meridian_tests::world::Kind;
+}
 
-            $(#[test]
-            fn $scenario() {
-                let scenario = stringify!($scenario);
-                crate::run::$how(Kind::Pocketkube, scenario, async |world, namespace| {
-                    super::$scenario(world, namespace).await;
-                });
-            })+
-        }
-        mod real {
-            use meridian_tests::world::Kind;
-
-            $(#[test]
-            fn $scenario() {
-                let scenario = stringify!($scenario);
-                crate::run::$how(Kind::Real, scenario, async |world, namespace| {
-                    super::$scenario(world, namespace).await;
-                });
-            })+
+/// One of them.
+macro_rules! scenario {
+    ($how:ident $kind:ident $scenario:ident) => {
+        #[test]
+        fn $scenario() {
+            let kind = meridian_tests::world::Kind::$kind;
+            crate::run::$how(kind, stringify!($scenario), async |world, namespace| {
+                super::$scenario(world, namespace).await;
+            });
         }
     };
 }

@@ -67,6 +67,7 @@ pub struct WorldOptions {
 pub struct World {
     kind: Kind,
     binary: PathBuf,
+    sites: Vec<Site>,
     host: Cluster,
     members: BTreeMap<String, Cluster>,
     clusters: Clusters,
@@ -103,6 +104,7 @@ impl World {
         let world = Self {
             kind: options.kind,
             binary: options.binary,
+            sites: options.sites,
             host,
             members,
             clusters,
@@ -110,7 +112,7 @@ impl World {
             logs: Mutex::default(),
         };
         world.install(&options.settings).await;
-        join_all(options.sites.iter().map(|site| world.join(site))).await;
+        join_all(world.sites.iter().map(|site| world.join(site))).await;
         world
     }
 
@@ -296,6 +298,15 @@ impl World {
         let logs = self.logs();
         let tails = logs.iter().map(|log| product::tail(log));
         tails.collect::<Vec<_>>().join("\n")
+    }
+
+    /// Joins a member once more, as who renews its credentials does.
+    ///
+    /// # Panics
+    /// When that fails.
+    pub async fn join_again(&self, member: &str) {
+        let site = self.sites.iter().find(|site| site.name == member);
+        self.join(site.expect("a member's name")).await;
     }
 
     async fn install(&self, settings: &Value) {

@@ -1,12 +1,14 @@
 //! One cluster as a user sees it: objects are applied, read, and waited for on watches.
 
 use futures::StreamExt;
-use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams, PostParams};
+use kube::api::{
+    Api, DeleteParams, DynamicObject, Patch, PatchParams, PostParams, ValidationDirective,
+};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::core::{ApiResource, GroupVersionKind};
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Client, Config};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -131,6 +133,31 @@ impl Cluster {
         applied.unwrap_or_else(|refusal| panic!("{}: {at}: {}", self.name, refusal.message))
     }
 
+    /// The same as another manager.
+    ///
+    /// # Panics
+    /// When the API server refuses it.
+    pub async fn apply_as(&self, manager: &str, object: Value) -> Value {
+        let at = ObjectRef::of(&object);
+        let parameters = PatchParams::apply(manager).force();
+        let applied = self.send_apply(&at, &parameters, &object).await;
+        applied.unwrap_or_else(|refusal| panic!("{}: {at}: {}", self.name, refusal.message))
+    }
+
+    /// The same as a trial, strictly: nothing is stored, and a field that is not known is refused.
+    ///
+    /// # Errors
+    /// What the API server says.
+    ///
+    /// # Panics
+    /// When there is no answer.
+    pub async fn try_on_trial(&self, object: Value) -> Result<Value, Refusal> {
+        let mut parameters = PatchParams::apply(USER).force().dry_run();
+        parameters.field_validation = Some(ValidationDirective::Strict);
+        let at = ObjectRef::of(&object);
+        self.send_apply(&at, &parameters, &object).await
+    }
+
     /// The same, where a refusal is an answer.
     ///
     /// # Errors
@@ -141,12 +168,7 @@ impl Cluster {
     pub async fn try_apply(&self, object: Value) -> Result<Value, Refusal> {
         let at = ObjectRef::of(&object);
         let parameters = PatchParams::apply(USER).force();
-        let patch = Patch::Apply(&object);
-        let applied = at
-            .api(&self.client)
-            .patch(&at.name, &parameters, &patch)
-            .await;
-        self.answer(&at, applied)
+        self.send_apply(&at, &parameters, &object).await
     }
 
     /// Applies an object whose kind may be served a moment later: a definition is Established
@@ -207,6 +229,23 @@ impl Cluster {
     /// When the API server refuses it.
     pub async fn patch(&self, at: &ObjectRef, patch: Value) -> Value {
         self.patch_as(USER, at, patch).await
+    }
+
+    /// Sets the replicas of a workload through its subresource `scale`, as autoscalers do.
+    ///
+    /// # Panics
+    /// When the API server refuses it.
+    pub async fn scale(&self, manager: &str, at: &ObjectRef, replicas: u32) {
+        let parameters = PatchParams {
+            field_manager: Some(manager.to_owned()),
+            ..PatchParams::default()
+        };
+        let patch = Patch::Merge(json!({"spec": {"replicas": replicas}}));
+        let scaled = at
+            .api(&self.client)
+            .patch_scale(&at.name, &parameters, &patch)
+            .await;
+        scaled.unwrap_or_else(|error| panic!("{}: {at}: {error}", self.name));
     }
 
     /// Deletes an object; it may live on until its finalizers are gone.
@@ -304,6 +343,17 @@ impl Cluster {
                 self.name
             )
         })
+    }
+
+    async fn send_apply(
+        &self,
+        at: &ObjectRef,
+        parameters: &PatchParams,
+        object: &Value,
+    ) -> Result<Value, Refusal> {
+        let api = at.api(&self.client);
+        let applied = api.patch(&at.name, parameters, &Patch::Apply(object)).await;
+        self.answer(at, applied)
     }
 
     fn answer(

@@ -123,6 +123,23 @@ impl Meridian {
         }
     }
 
+    /// Waits until its log holds these words.
+    ///
+    /// # Panics
+    /// When they do not come.
+    pub async fn until_log(&self, words: &str) {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let log = std::fs::read_to_string(self.log()).unwrap_or_default();
+            if log.contains(words) {
+                return;
+            }
+            let late = Instant::now() >= deadline;
+            assert!(!late, "it did not log {words:?}");
+            tokio::time::sleep(ASK_AGAIN).await;
+        }
+    }
+
     /// All writes to members that it has sent, by verb.
     ///
     /// # Panics

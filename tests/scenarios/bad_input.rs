@@ -1,0 +1,224 @@
+//! What is wrong is said: what, where, and what to do. Everything else goes on.
+//!
+//! The host's API server refuses what a schema can tell. What passes it and cannot work, such as an
+//! override of a field that is not there, becomes the status of one cluster with the member's own
+//! words where it has some; the other clusters are served.
+
+use meridian_tests::world::{ObjectRef, SYSTEM, TYPES, World, condition, in_cluster};
+use serde_json::{Value, json};
+
+scenarios! {
+    shared:
+    the_host_refuses_what_cannot_be_meant_and_names_the_field,
+    an_override_of_a_field_that_is_not_there_fails_in_its_own_cluster_only,
+    a_field_that_no_member_knows_is_named,
+    a_template_that_members_refuse_is_told_in_their_words,
+    a_cluster_that_nobody_registered_and_a_namespace_that_nobody_federated_are_named;
+    alone: a_revoked_token_is_told_with_what_to_do_and_joining_again_mends_it;
+}
+
+async fn the_host_refuses_what_cannot_be_meant_and_names_the_field(world: &World, namespace: &str) {
+    let everywhere = json!({"clusterSelector": {}});
+    for (spec, words) in [
+        (
+            json!({"placement": {"clusters": [{}]}}),
+            "spec.placement.clusters[0].name",
+        ),
+        (
+            json!({"placement": everywhere, "overrides": [{"clusterName": "berlin",
+                "clusterOverrides": [{"op": "frobnicate", "path": "/data/x"}]}]}),
+            "clusterOverrides[0].op",
+        ),
+        (
+            json!({"placement": everywhere, "overrides": [{"clusterName": "berlin",
+                "clusterOverrides": [{"path": "/metadata/name", "value": "x"}]}]}),
+            "/metadata/name",
+        ),
+        (
+            json!({"placement": {"clusterSelector": {"matchExpressions": [
+                {"key": "site", "operator": "Near"}]}}}),
+            "operator",
+        ),
+    ] {
+        let object = json!({"apiVersion": TYPES, "kind": "FederatedConfigMap",
+            "metadata": {"namespace": namespace, "name": "wrong"}, "spec": spec});
+        let refusal = world.host().try_apply(object).await.expect_err(words);
+        assert_eq!(refusal.code, 422, "{refusal:?}");
+        assert!(refusal.message.contains(words), "{refusal:?}");
+    }
+}
+
+async fn an_override_of_a_field_that_is_not_there_fails_in_its_own_cluster_only(
+    world: &World,
+    namespace: &str,
+) {
+    let spec = json!({"template": {"data": {"x": "y"}}, "placement": {"clusterSelector": {}},
+        "overrides": [{"clusterName": "lisbon", "clusterOverrides": [
+            {"op": "remove", "path": "/data/none"}]}]});
+    let told = until_told(world, namespace, "ConfigMap", spec, "lisbon").await;
+    assert_eq!(told["status"], "ApplyOverridesFailed", "{told:#}");
+    says(&told, "/data/none");
+    let at = ObjectRef::new("v1", "ConfigMap", namespace, "web");
+    for name in ["berlin", "osaka"] {
+        world
+            .member(name)
+            .until(&at, "it is served", |_| true)
+            .await;
+    }
+    assert_eq!(world.member("lisbon").find(&at).await, None);
+}
+
+async fn a_field_that_no_member_knows_is_named(world: &World, namespace: &str) {
+    let labels = json!({"app": "web"});
+    let spec = json!({
+        "template": {"spec": {
+            "replcias": 2,
+            "selector": {"matchLabels": labels},
+            "template": {"metadata": {"labels": labels}, "spec": {"containers": [
+                {"name": "web", "image": "web:1"}]}},
+        }},
+        "placement": {"clusterSelector": {}},
+    });
+    let told = until_told(world, namespace, "Deployment", spec, "berlin").await;
+    assert_eq!(told["status"], "CreationFailed", "{told:#}");
+    says(&told, "replcias");
+}
+
+async fn a_template_that_members_refuse_is_told_in_their_words(world: &World, namespace: &str) {
+    let spec = json!({"template": {"data": {"not a key": "y"}},
+        "placement": {"clusterSelector": {}}});
+    let told = until_told(world, namespace, "ConfigMap", spec, "berlin").await;
+    assert_eq!(told["status"], "CreationFailed", "{told:#}");
+    says(&told, "not a key");
+    // What is corrected is served, without a word more.
+    let spec = json!({"template": {"data": {"a-key": "y"}}, "placement": {"clusterSelector": {}}});
+    world
+        .federate("FederatedConfigMap", namespace, "web", spec)
+        .await;
+    let federated = ObjectRef::new(TYPES, "FederatedConfigMap", namespace, "web");
+    world
+        .host()
+        .until(&federated, "it is propagated", |object| {
+            condition(object, "Propagation")["status"] == "True"
+        })
+        .await;
+}
+
+async fn a_cluster_that_nobody_registered_and_a_namespace_that_nobody_federated_are_named(
+    world: &World,
+    namespace: &str,
+) {
+    let spec = json!({"template": {"data": {"x": "y"}},
+        "placement": {"clusters": [{"name": "berlin"}, {"name": "atlantis"}]}});
+    world
+        .federate("FederatedConfigMap", namespace, "web", spec)
+        .await;
+    let federated = ObjectRef::new(TYPES, "FederatedConfigMap", namespace, "web");
+    world
+        .host()
+        .until(&federated, "the status names it", |object| {
+            object["status"].to_string().contains("atlantis")
+        })
+        .await;
+    let at = ObjectRef::new("v1", "ConfigMap", namespace, "web");
+    world
+        .member("berlin")
+        .until(&at, "the others are served", |_| true)
+        .await;
+
+    let alone = format!("{namespace}-alone");
+    let object = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": alone}});
+    world.host().apply(object).await;
+    let spec = json!({"template": {"data": {"x": "y"}}, "placement": {"clusterSelector": {}}});
+    let made = world
+        .federate("FederatedConfigMap", &alone, "web", spec)
+        .await;
+    world
+        .host()
+        .until(&ObjectRef::of(&made), "the reason is told", |object| {
+            condition(object, "Propagation")["reason"] == "NamespaceNotFederated"
+        })
+        .await;
+}
+
+async fn a_revoked_token_is_told_with_what_to_do_and_joining_again_mends_it(
+    world: &mut World,
+    namespace: &str,
+) {
+    let spec = |value: &str| json!({"template": {"data": {"x": value}}, "placement": {"clusterSelector": {}}});
+    world
+        .federate("FederatedConfigMap", namespace, "web", spec("1"))
+        .await;
+    let at = ObjectRef::new("v1", "ConfigMap", namespace, "web");
+    for member in world.members() {
+        member.until(&at, "it is there", |_| true).await;
+    }
+    let lisbon = world.member("lisbon");
+    let accounts = lisbon.list("v1", "ServiceAccount", SYSTEM).await;
+    let account = accounts.iter().find(|account| {
+        let name = account["metadata"]["name"].as_str();
+        name.is_some_and(|name| name.starts_with("meridian-"))
+    });
+    let account = account.expect("joining made one")["metadata"]["name"].clone();
+    let account = account.as_str().expect("a name");
+    lisbon
+        .delete(&ObjectRef::new("v1", "ServiceAccount", SYSTEM, account))
+        .await;
+
+    let told = world.until_condition("lisbon", "Ready", "False").await;
+    says(&told, "Unauthorized");
+    says(&told, "meridian join lisbon");
+    let federated = world
+        .federate("FederatedConfigMap", namespace, "web", spec("2"))
+        .await;
+    world
+        .host()
+        .until(&ObjectRef::of(&federated), "the status says so", |object| {
+            in_cluster(object, "lisbon")["status"] == "ClusterNotReady"
+        })
+        .await;
+    for name in ["berlin", "osaka"] {
+        world
+            .member(name)
+            .until(&at, "the others go on", |held| held["data"]["x"] == "2")
+            .await;
+    }
+
+    world.join_again("lisbon").await;
+    world.until_ready("lisbon").await;
+    lisbon_gets(world, &at).await;
+}
+
+async fn lisbon_gets(world: &World, at: &ObjectRef) {
+    world
+        .member("lisbon")
+        .until(at, "it gets what it missed", |held| {
+            held["data"]["x"] == "2"
+        })
+        .await;
+}
+
+/// Federates an object that goes wrong in one cluster; what its status says of that.
+async fn until_told(
+    world: &World,
+    namespace: &str,
+    kind: &str,
+    spec: Value,
+    cluster: &str,
+) -> Value {
+    let kind = format!("Federated{kind}");
+    let made = world.federate(&kind, namespace, "web", spec).await;
+    let told = world
+        .host()
+        .until(&ObjectRef::of(&made), "the status says so", |object| {
+            !in_cluster(object, cluster)["status"].is_null()
+        })
+        .await;
+    assert_eq!(condition(&told, "Propagation")["status"], "False");
+    in_cluster(&told, cluster).clone()
+}
+
+fn says(told: &Value, words: &str) {
+    let message = told["message"].as_str().unwrap_or_default();
+    assert!(message.contains(words), "{told:#} does not say {words:?}");
+}

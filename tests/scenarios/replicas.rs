@@ -1,0 +1,117 @@
+//! Replicas are divided over members, and move when one is lost.
+//!
+//! A ReplicaSchedulingPreference names a total, and per member a weight, a least and a most. The
+//! division is written into its status; the federated object's spec stays the user's. When a
+//! member's API is gone and nobody sees its data plane either, its replicas run elsewhere after a
+//! while; when it is back they return, and at no time fewer are ready than were asked for.
+
+use meridian_tests::world::{ApiFault, ObjectRef, SCHEDULING, World};
+use serde_json::{Value, json};
+
+scenarios! {
+    shared: weights_leasts_and_mosts_divide_a_total_that_may_change;
+    alone: a_lost_members_replicas_run_elsewhere_and_return;
+}
+
+async fn weights_leasts_and_mosts_divide_a_total_that_may_change(world: &World, namespace: &str) {
+    deploy(world, namespace).await;
+    let clusters = json!({
+        "berlin": {"weight": 2, "maxReplicas": 4},
+        "lisbon": {"weight": 1, "minReplicas": 2},
+        "osaka": {"weight": 1},
+    });
+    prefer(world, namespace, 6, &clusters).await;
+    until_run(world, namespace, [2, 3, 1]).await;
+    prefer(world, namespace, 14, &clusters).await;
+    until_run(world, namespace, [4, 6, 4]).await;
+    prefer(world, namespace, 2, &clusters).await;
+    until_run(world, namespace, [0, 2, 0]).await;
+}
+
+async fn a_lost_members_replicas_run_elsewhere_and_return(world: &mut World, namespace: &str) {
+    deploy(world, namespace).await;
+    prefer(world, namespace, 6, &json!({"*": {"weight": 1}})).await;
+    until_run(world, namespace, [2, 2, 2]).await;
+
+    world.break_api("osaka", ApiFault::Down);
+    for name in ["berlin", "lisbon"] {
+        until_runs(world, namespace, name, 3).await;
+    }
+    let preference = world
+        .host()
+        .until(&preference(namespace), "Osaka counts none", |object| {
+            share(object, "osaka")["phase"] == "Evacuated"
+        })
+        .await;
+    assert_eq!(share(&preference, "osaka")["replicas"], 0, "{preference:#}");
+
+    world.mend_api("osaka").await;
+    until_run(world, namespace, [2, 2, 2]).await;
+    world
+        .host()
+        .until(&self::preference(namespace), "all serve again", |object| {
+            ["berlin", "lisbon", "osaka"]
+                .iter()
+                .all(|name| share(object, name)["phase"].is_null())
+        })
+        .await;
+}
+
+async fn deploy(world: &World, namespace: &str) {
+    let labels = json!({"app": "web"});
+    let spec = json!({
+        "template": {"spec": {
+            "selector": {"matchLabels": labels},
+            "template": {
+                "metadata": {"labels": labels},
+                "spec": {"containers": [{"name": "web", "image": "web:1"}]},
+            },
+        }},
+        "placement": {"clusterSelector": {}},
+    });
+    world
+        .federate("FederatedDeployment", namespace, "web", spec)
+        .await;
+}
+
+async fn prefer(world: &World, namespace: &str, total: u32, clusters: &Value) {
+    let preference = json!({
+        "apiVersion": SCHEDULING, "kind": "ReplicaSchedulingPreference",
+        "metadata": {"namespace": namespace, "name": "web"},
+        "spec": {"targetKind": "FederatedDeployment", "totalReplicas": total,
+            "rebalance": true, "clusters": clusters},
+    });
+    world.host().apply(preference).await;
+}
+
+/// Waits until Berlin, Lisbon and Osaka run these replicas, ready.
+async fn until_run(world: &World, namespace: &str, replicas: [u32; 3]) {
+    for (name, replicas) in ["berlin", "lisbon", "osaka"].into_iter().zip(replicas) {
+        until_runs(world, namespace, name, replicas).await;
+    }
+}
+
+async fn until_runs(world: &World, namespace: &str, name: &str, replicas: u32) {
+    let deployment = ObjectRef::new("apps/v1", "Deployment", namespace, "web");
+    let what = format!("{replicas} replicas run");
+    world
+        .member(name)
+        .until(&deployment, &what, |held| {
+            let ready = held["status"]["readyReplicas"].as_u64().unwrap_or_default();
+            held["spec"]["replicas"] == replicas && ready == u64::from(replicas)
+        })
+        .await;
+}
+
+fn preference(namespace: &str) -> ObjectRef {
+    ObjectRef::new(SCHEDULING, "ReplicaSchedulingPreference", namespace, "web")
+}
+
+/// What a preference's status says of one cluster.
+fn share<'a>(preference: &'a Value, cluster: &str) -> &'a Value {
+    let clusters = preference["status"]["clusters"].as_array();
+    let mut clusters = clusters.into_iter().flatten();
+    clusters
+        .find(|share| share["name"] == cluster)
+        .unwrap_or(&Value::Null)
+}
