@@ -32,6 +32,7 @@ pub mod chance;
 pub mod changes;
 pub mod clock;
 pub mod cluster;
+mod cron;
 mod error;
 pub mod faults;
 pub mod fleet;

@@ -80,7 +80,21 @@ pub(super) fn prepare_update(kind: &Kind, part: Part, new: &mut Value, old: &Val
         (kind.hooks.prepare)(new);
         schema::write_zeros(kind.schema(), new);
     }
+    if kind.resource.kind == "DaemonSet" && !kind.is_custom() {
+        count_templates(new, old);
+    }
     move_generation(kind, new, old);
+}
+
+/// A DaemonSet counts its templates in an annotation that clients do not set.
+fn count_templates(new: &mut Value, old: &Value) {
+    let annotation = "/metadata/annotations/deprecated.daemonset.template.generation";
+    let before = old.pointer(annotation).and_then(Value::as_str);
+    let before: i64 = before.and_then(|text| text.parse().ok()).unwrap_or(1);
+    let moved = new["spec"]["template"] != old["spec"]["template"];
+    if let Some(count) = new.pointer_mut(annotation) {
+        *count = json!((before + i64::from(moved)).to_string());
+    }
 }
 
 /// Fields that writing to a part cannot own.

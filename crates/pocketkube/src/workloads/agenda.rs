@@ -15,8 +15,22 @@ pub(crate) enum Task {
     Schedule,
     /// A ReplicaSet, by key.
     ReplicaSet(String),
+    /// A StatefulSet, by key.
+    StatefulSet(String),
+    /// A DaemonSet, by key.
+    DaemonSet(String),
     /// A Deployment, by key.
     Deployment(String),
+    /// A Job, by key.
+    Job(String),
+    /// A CronJob, by key.
+    CronJob(String),
+    /// A PersistentVolume, by name.
+    Volume(String),
+    /// A PersistentVolumeClaim, by key.
+    Claim(String),
+    /// A HorizontalPodAutoscaler, by key.
+    Autoscaler(String),
     /// A PodDisruptionBudget, by key.
     Budget(String),
     /// What the node lifecycle controller makes of a node, by name.
@@ -29,6 +43,21 @@ pub(crate) enum Task {
     Namespace(String),
     /// Events that are too old.
     Events,
+}
+
+impl Task {
+    /// A look at a controller of a kind.
+    pub(crate) fn of_controller(kind: &str, key: String) -> Option<Self> {
+        match kind {
+            "ReplicaSet" => Some(Self::ReplicaSet(key)),
+            "StatefulSet" => Some(Self::StatefulSet(key)),
+            "DaemonSet" => Some(Self::DaemonSet(key)),
+            "Deployment" => Some(Self::Deployment(key)),
+            "Job" => Some(Self::Job(key)),
+            "CronJob" => Some(Self::CronJob(key)),
+            _ => None,
+        }
+    }
 }
 
 /// Tasks due and tasks to come.

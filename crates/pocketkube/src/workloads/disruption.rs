@@ -181,7 +181,7 @@ fn expected(view: View<'_>, pods: &[&Value]) -> (i64, i64) {
 }
 
 /// A number, or a percentage of a total, rounded up.
-fn share(value: &Value, total: i64) -> i64 {
+pub(crate) fn share(value: &Value, total: i64) -> i64 {
     if let Some(number) = value.as_i64() {
         return number;
     }

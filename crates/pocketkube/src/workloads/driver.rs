@@ -11,7 +11,10 @@ use super::addresses::Addresses;
 use super::agenda::{Agenda, Task};
 use super::look::Look;
 use super::world::{self, World, key};
-use super::{WorkloadOptions, deployment, disruption, endpoints, pod, replica_set, scheduler};
+use super::{
+    WorkloadOptions, autoscaler, cron_job, daemon_set, deployment, disruption, endpoints, job, pod,
+    replica_set, revision, scheduler, stateful_set, volumes,
+};
 use crate::changes::{Change, Changes};
 use crate::cluster::Cluster;
 use crate::faults::{ApiState, DataPlaneState, Faults};
@@ -77,6 +80,7 @@ impl Driver {
 
     async fn run(mut self) {
         self.list();
+        self.look.provide_storage();
         self.look.register_nodes(&mut self.agenda);
         loop {
             self.follow_faults();
@@ -190,6 +194,9 @@ impl Driver {
         if let Some(before) = before {
             self.mark_relatives(table, before);
         }
+        if table == scheduler::NODES && before.is_none_or(|before| fits_others(before, object)) {
+            self.mark_daemon_sets();
+        }
         if table == pod::TABLE && scheduler::is_waiting(object) {
             self.look.add_pending(object);
             self.agenda.now(Task::Schedule);
@@ -203,6 +210,9 @@ impl Driver {
         }
         self.look.forget(table, object);
         self.mark(table, object);
+        if table == scheduler::NODES {
+            self.mark_daemon_sets();
+        }
     }
 
     /// Puts up who has to look because of an object.
@@ -211,6 +221,13 @@ impl Driver {
         match table {
             deployment::TABLE => self.agenda.now(Task::Deployment(key)),
             replica_set::TABLE => self.agenda.now(Task::ReplicaSet(key)),
+            stateful_set::TABLE => self.agenda.now(Task::StatefulSet(key)),
+            daemon_set::TABLE => self.agenda.now(Task::DaemonSet(key)),
+            job::TABLE => self.agenda.now(Task::Job(key)),
+            cron_job::TABLE => self.agenda.now(Task::CronJob(key)),
+            volumes::VOLUMES => self.agenda.now(Task::Volume(key)),
+            volumes::CLAIMS => self.agenda.now(Task::Claim(key)),
+            autoscaler::TABLE => self.mark_autoscaler(object, key),
             pod::TABLE => self.agenda.now(Task::Kubelet(key)),
             scheduler::NODES => self.agenda.now(Task::Node(key)),
             endpoints::SERVICES => self.agenda.now(Task::Service(key)),
@@ -235,9 +252,12 @@ impl Driver {
                 self.mark_budgets(object);
                 self.look.mark_loose(object, &mut self.agenda);
             }
-            replica_set::TABLE => {
+            replica_set::TABLE | revision::TABLE | job::TABLE => {
                 self.mark_controllers(object);
                 self.look.mark_loose(object, &mut self.agenda);
+            }
+            volumes::CLAIMS | volumes::VOLUMES | volumes::CLASSES => {
+                self.mark_storage(table, object)
             }
             endpoints::SLICES => {
                 if let Some(service) = world::service_of(object) {
@@ -262,11 +282,48 @@ impl Driver {
         for owner in owners.filter(|owner| owner["controller"] == true) {
             let name = owner["name"].as_str().unwrap_or_default();
             let key = crate::cluster::key(namespace(object), name);
-            match owner["kind"].as_str() {
-                Some("ReplicaSet") => self.agenda.now(Task::ReplicaSet(key)),
-                Some("Deployment") => self.agenda.now(Task::Deployment(key)),
-                _ => {}
+            let kind = owner["kind"].as_str().unwrap_or_default();
+            if let Some(task) = Task::of_controller(kind, key) {
+                self.agenda.now(task);
             }
+        }
+    }
+
+    /// An autoscaler looks at its target at fixed times, so that its pace is that of the real
+    /// one: only a new or another spec brings an earlier look.
+    fn mark_autoscaler(&mut self, object: &Value, key: String) {
+        let task = Task::Autoscaler(key);
+        if self.look.is_new_autoscaler(object) {
+            self.agenda.now(task);
+        }
+    }
+
+    /// Puts up volumes and claims that may fit each other now, and Pods that wait for them.
+    fn mark_storage(&mut self, table: &str, object: &Value) {
+        if table == volumes::CLAIMS {
+            if let Some(volume) = object["spec"]["volumeName"].as_str() {
+                self.agenda.now(Task::Volume(volume.to_owned()));
+            }
+            for volume in self.world.all(volumes::VOLUMES) {
+                if volume["spec"]["claimRef"]["uid"] == *crate::object::uid(object) {
+                    self.agenda.now(Task::Volume(name(volume).to_owned()));
+                }
+            }
+            self.look.retry_pending();
+            self.agenda.now(Task::Schedule);
+            return;
+        }
+        for claim in self.world.all(volumes::CLAIMS) {
+            let is_own = claim["spec"]["volumeName"] == *name(object);
+            if is_own || !volumes::is_bound(claim) {
+                self.agenda.now(Task::Claim(key(claim)));
+            }
+        }
+    }
+
+    fn mark_daemon_sets(&mut self) {
+        for set in self.world.all(daemon_set::TABLE) {
+            self.agenda.now(Task::DaemonSet(key(set)));
         }
     }
 
@@ -286,6 +343,11 @@ impl Driver {
             }
         }
     }
+}
+
+/// Whether a node changed so that other Pods may fit it.
+fn fits_others(before: &Value, after: &Value) -> bool {
+    labels(before) != labels(after) || before["spec"] != after["spec"]
 }
 
 /// Table of CustomResourceDefinitions.

@@ -1,10 +1,20 @@
-//! A kubelet without containers: Pods of its node start, become ready, and end when deleted.
+//! A kubelet without containers: Pods of its node start, become ready, may complete, and end when
+//! deleted.
+//!
+//! | annotation of a Pod | value | without it |
+//! |---|---|---|
+//! | [`READY_AFTER`] | a duration, or `never` | the cluster's `ready_after` |
+//! | [`COMPLETE_AFTER`] | a duration, or `never` | never, or the cluster's `complete_after` where `restartPolicy` is not `Always` |
+//! | [`EXIT_CODE`] | a number | 0: all goes well |
+//! | [`TERMINATE_AFTER`] | a duration | the cluster's `terminate_after` |
+//!
+//! Containers that are restarted are so at once: there is no back-off.
 
 use super::pod;
 use super::step::{Deletion, Note, Severity, Step, Write, time};
 use super::template_hash::without_nulls;
 use crate::clock::seconds;
-use crate::object::{annotation, generation, is_deleting, list, uid};
+use crate::object::{annotation, finalizers, generation, is_deleting, list, uid};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
@@ -15,6 +25,12 @@ use std::time::Duration;
 pub const READY_AFTER: &str = "pocketkube.dev/ready-after";
 /// Annotation of a Pod: how long it takes to end after its deletion, at most its grace period.
 pub const TERMINATE_AFTER: &str = "pocketkube.dev/terminate-after";
+/// Annotation of a Pod: how long its containers run once it is ready, or `never` for ever.
+pub const COMPLETE_AFTER: &str = "pocketkube.dev/complete-after";
+/// Annotation of a Pod: the exit code of its containers when they complete; not zero is a failure.
+pub const EXIT_CODE: &str = "pocketkube.dev/exit-code";
+/// Exit code of a container that was killed.
+const KILLED: i64 = 137;
 /// Who reports Events.
 const COMPONENT: &str = "kubelet";
 
@@ -44,6 +60,8 @@ pub(crate) struct Pace {
     pub(crate) ready_after: Duration,
     /// From its deletion until a Pod is gone.
     pub(crate) terminate_after: Duration,
+    /// From its readiness until a Pod that is to complete does so.
+    pub(crate) complete_after: Duration,
 }
 
 /// One look.
@@ -55,23 +73,16 @@ pub(crate) fn step(view: View<'_>) -> Step {
     if pod::is_terminal(view.pod) {
         return step;
     }
-    let ready_at = ready_at(view);
-    let ready = ready_at.is_some_and(|at| at <= view.now);
-    if let Some(at) = ready_at.filter(|_| !ready) {
+    let (stage, next) = stage(view);
+    if let Some(at) = next {
         step.wake(at);
     }
-    let status = status(
-        view,
-        if ready {
-            Stage::Running
-        } else {
-            Stage::Creating
-        },
-    );
+    let status = status(view, stage);
     if without_nulls(&status) == without_nulls(&view.pod["status"]) {
         return step;
     }
-    let starts = ready && pod::phase(view.pod) != "Running";
+    let restarted = pod::restarts(view.pod) < stage.restarts();
+    let starts = stage.runs() && (pod::phase(view.pod) != "Running" || restarted);
     let mut object = view.pod.clone();
     object["status"] = status;
     step.push(Write::UpdateStatus(pod::TABLE, object));
@@ -85,7 +96,77 @@ pub(crate) fn step(view: View<'_>) -> Step {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
     Creating,
-    Running,
+    /// Its containers run, restarted so often.
+    Running(i64),
+    /// All of them ended with this exit code.
+    Ended(i64),
+}
+
+impl Stage {
+    fn runs(self) -> bool {
+        matches!(self, Self::Running(_))
+    }
+
+    fn restarts(self) -> i64 {
+        match self {
+            Self::Running(restarts) => restarts,
+            _ => 0,
+        }
+    }
+}
+
+/// How far a Pod is now, and when it goes on.
+fn stage(view: View<'_>) -> (Stage, Option<Timestamp>) {
+    let Some(ready_at) = ready_at(view) else {
+        return (Stage::Creating, None);
+    };
+    if ready_at > view.now {
+        return (Stage::Creating, Some(ready_at));
+    }
+    let restarts = pod::restarts(view.pod);
+    let Some(after) = complete_after(view) else {
+        return (Stage::Running(restarts), None);
+    };
+    // Starts are kept in whole seconds, so the end of the second is the safe side.
+    let began = match restarts {
+        0 => ready_at,
+        _ => later(last_start(view), Duration::from_secs(1)),
+    };
+    let ends_at = later(began, after);
+    if ends_at > view.now {
+        return (Stage::Running(restarts), Some(ends_at));
+    }
+    let code = annotation(view.pod, EXIT_CODE).and_then(|code| code.parse().ok());
+    let code = code.unwrap_or(0);
+    match view.pod["spec"]["restartPolicy"].as_str() {
+        Some("Never") => (Stage::Ended(code), None),
+        Some("OnFailure") if code == 0 => (Stage::Ended(code), None),
+        _ => {
+            let again = later(later(view.now, Duration::from_secs(1)), after);
+            (Stage::Running(restarts + 1), Some(again))
+        }
+    }
+}
+
+fn complete_after(view: View<'_>) -> Option<Duration> {
+    match annotation(view.pod, COMPLETE_AFTER) {
+        Some("never") => None,
+        Some(text) => duration(text),
+        None if matches!(
+            view.pod["spec"]["restartPolicy"].as_str(),
+            Some("Never" | "OnFailure")
+        ) =>
+        {
+            Some(view.pace.complete_after)
+        }
+        None => None,
+    }
+}
+
+fn last_start(view: View<'_>) -> Timestamp {
+    let statuses = list(&view.pod["status"]["containerStatuses"]).iter();
+    let starts = statuses.filter_map(|status| time(&status["state"]["running"]["startedAt"]));
+    starts.max().unwrap_or(view.now)
 }
 
 fn terminate(view: View<'_>) -> Step {
@@ -100,6 +181,18 @@ fn terminate(view: View<'_>) -> Step {
     if gone_at > view.now {
         step.wake(gone_at);
         return step;
+    }
+    // Who holds a Pod by a finalizer still wants to know how it ended.
+    if finalizers(view.pod).next().is_some() {
+        if !pod::is_terminal(view.pod) {
+            let mut object = view.pod.clone();
+            object["status"] = status(view, Stage::Ended(KILLED));
+            step.push(Write::UpdateStatus(pod::TABLE, object));
+            return step;
+        }
+        if grace.is_zero() {
+            return step;
+        }
     }
     let mut deletion = Deletion::of(pod::TABLE, view.pod);
     deletion.grace_secs = Some(0);
@@ -145,16 +238,17 @@ fn status(view: View<'_>, stage: Stage) -> Value {
     }
     set(
         "phase",
-        json!(if stage == Stage::Running {
-            "Running"
-        } else {
-            "Pending"
+        json!(match stage {
+            Stage::Creating => "Pending",
+            Stage::Running(_) => "Running",
+            Stage::Ended(0) => "Succeeded",
+            Stage::Ended(_) => "Failed",
         }),
     );
     set("conditions", conditions(view, stage));
     set("hostIP", json!(view.host));
     set("hostIPs", json!([{"ip": view.host}]));
-    if stage == Stage::Running || host_network(pod) {
+    if stage != Stage::Creating || host_network(pod) {
         let address = address(view);
         set("podIP", json!(address));
         set("podIPs", json!([{"ip": address}]));
@@ -195,27 +289,27 @@ fn conditions(view: View<'_>, stage: Stage) -> Value {
         .iter()
         .filter_map(|c| c["name"].as_str())
         .collect();
-    let unready = format!("containers with unready status: [{}]", names.join(" "));
+    let unready = match stage {
+        Stage::Ended(0) => ("PodCompleted", String::new()),
+        Stage::Ended(_) => ("PodFailed", String::new()),
+        _ => {
+            let message = format!("containers with unready status: [{}]", names.join(" "));
+            ("ContainersNotReady", message)
+        }
+    };
     let initialized =
-        stage == Stage::Running || list(&view.pod["spec"]["initContainers"]).is_empty();
-    let running = stage == Stage::Running;
+        stage != Stage::Creating || list(&view.pod["spec"]["initContainers"]).is_empty();
+    let running = stage.runs();
     let mut conditions = vec![
         condition(view, "PodReadyToStartContainers", running, None),
         condition(view, "Initialized", initialized, incomplete(view.pod)),
-        condition(
-            view,
-            "Ready",
-            running,
-            Some(("ContainersNotReady", unready.clone())),
-        ),
-        condition(
-            view,
-            "ContainersReady",
-            running,
-            Some(("ContainersNotReady", unready)),
-        ),
+        condition(view, "Ready", running, Some(unready.clone())),
+        condition(view, "ContainersReady", running, Some(unready)),
         condition(view, "PodScheduled", true, None),
     ];
+    if stage == Stage::Ended(0) {
+        conditions[1]["reason"] = json!("PodCompleted");
+    }
     let own = [
         "PodReadyToStartContainers",
         "Initialized",
@@ -253,29 +347,59 @@ fn condition(view: View<'_>, kind: &str, holds: bool, why: Option<(&str, String)
     condition.insert("lastTransitionTime".to_owned(), since);
     if let Some((reason, message)) = why.filter(|_| !holds) {
         condition.insert("reason".to_owned(), json!(reason));
-        condition.insert("message".to_owned(), json!(message));
+        if !message.is_empty() {
+            condition.insert("message".to_owned(), json!(message));
+        }
     }
     Value::Object(condition)
 }
 
 fn container(view: View<'_>, container: &Value, stage: Stage) -> Value {
-    let started = started_at(view, container);
-    let running = stage == Stage::Running;
+    let known = pod::restarts(view.pod);
+    let restarts = match stage {
+        Stage::Running(restarts) => restarts,
+        _ => known,
+    };
+    let restarted = restarts > known;
+    let started = if restarted {
+        json!(seconds(view.now))
+    } else {
+        started_at(view, container)
+    };
+    let ended = |code: i64| {
+        json!({"terminated": {
+            "exitCode": code,
+            "reason": if code == 0 { "Completed" } else { "Error" },
+            "startedAt": started_at(view, container),
+            "finishedAt": seconds(view.now),
+            "containerID": container_id(view.pod, container),
+        }})
+    };
     let state = match stage {
-        Stage::Running => json!({"running": {"startedAt": started}}),
+        Stage::Running(_) => json!({"running": {"startedAt": started}}),
         Stage::Creating => json!({"waiting": {"reason": "ContainerCreating"}}),
+        Stage::Ended(code) => ended(code),
+    };
+    let before = previous(view, container);
+    let last_state = match before {
+        _ if restarted => {
+            let code = annotation(view.pod, EXIT_CODE).and_then(|code| code.parse().ok());
+            ended(code.unwrap_or(0))
+        }
+        Some(before) => before["lastState"].clone(),
+        None => json!({}),
     };
     let mut status = json!({
         "name": container["name"],
         "state": state,
-        "lastState": {},
-        "ready": running,
-        "restartCount": 0,
+        "lastState": last_state,
+        "ready": stage.runs(),
+        "restartCount": restarts,
         "image": container["image"],
         "imageID": "",
-        "started": running,
+        "started": stage.runs(),
     });
-    if running {
+    if stage != Stage::Creating {
         status["imageID"] = json!(format!(
             "sha256:{}",
             digest(&[&container["image"].to_string()])
@@ -285,14 +409,28 @@ fn container(view: View<'_>, container: &Value, stage: Stage) -> Value {
     status
 }
 
+fn previous<'a>(view: View<'a>, container: &Value) -> Option<&'a Value> {
+    list(&view.pod["status"]["containerStatuses"])
+        .iter()
+        .find(|status| status["name"] == container["name"])
+}
+
 fn init_container(view: View<'_>, spec: &Value, stage: Stage) -> Value {
     if spec["restartPolicy"] == "Always" {
         return container(view, spec, stage);
     }
-    let mut status = container(view, spec, stage);
+    let mut status = container(view, spec, Stage::Running(0));
+    status["lastState"] = json!({});
     let at = started_at(view, spec);
-    if stage == Stage::Running {
-        status["started"] = json!(false);
+    status["started"] = json!(false);
+    if stage == Stage::Creating {
+        status["ready"] = json!(false);
+        status["imageID"] = json!("");
+        status["state"] = json!({"waiting": {"reason": "PodInitializing"}});
+        if let Some(fields) = status.as_object_mut() {
+            fields.shift_remove("containerID");
+        }
+    } else {
         status["state"] = json!({"terminated": {
             "exitCode": 0,
             "reason": "Completed",
@@ -300,8 +438,6 @@ fn init_container(view: View<'_>, spec: &Value, stage: Stage) -> Value {
             "finishedAt": at,
             "containerID": container_id(view.pod, spec),
         }});
-    } else {
-        status["state"] = json!({"waiting": {"reason": "PodInitializing"}});
     }
     status
 }
@@ -387,6 +523,7 @@ mod tests {
             pace: Pace {
                 ready_after: Duration::from_millis(500),
                 terminate_after: Duration::from_millis(200),
+                complete_after: Duration::from_secs(1),
             },
             now: seen_at + SignedDuration::from_millis(after_millis),
         })
@@ -502,6 +639,70 @@ mod tests {
             recovered["status"]["conditions"][2]["lastTransitionTime"],
             "2026-01-01T00:01:30Z"
         );
+    }
+
+    #[test]
+    fn a_pod_that_is_not_always_restarted_completes() {
+        let mut once = pod();
+        once["spec"]["restartPolicy"] = json!("Never");
+        let running = written(&look(&once, 500));
+        assert_eq!(
+            look(&running, 600).wake_at,
+            Some("2026-01-01T00:00:01.5Z".parse().unwrap())
+        );
+        let ended = written(&look(&running, 1_500));
+        let status = &ended["status"];
+        assert_eq!(status["phase"], "Succeeded");
+        assert_eq!(status["conditions"][2]["reason"], "PodCompleted");
+        let state = &status["containerStatuses"][0]["state"]["terminated"];
+        assert_eq!(
+            (&state["exitCode"], &state["reason"]),
+            (&json!(0), &json!("Completed"))
+        );
+        assert_eq!(look(&ended, 9_000), Step::default());
+        once["metadata"]["annotations"] = json!({EXIT_CODE: "3", COMPLETE_AFTER: "4s"});
+        let running = written(&look(&once, 500));
+        let failed = written(&look(&running, 4_500));
+        assert_eq!(failed["status"]["phase"], "Failed");
+        once["metadata"]["annotations"] = json!({COMPLETE_AFTER: "never"});
+        let running = written(&look(&once, 500));
+        assert_eq!(look(&running, 100_000), Step::default());
+    }
+
+    #[test]
+    fn a_container_that_failed_is_restarted_where_the_policy_says_so() {
+        let mut again = pod();
+        again["spec"]["restartPolicy"] = json!("OnFailure");
+        again["metadata"]["annotations"] = json!({EXIT_CODE: "1"});
+        let running = written(&look(&again, 500));
+        let restarted = look(&running, 1_500);
+        assert_eq!(
+            restarted.wake_at,
+            Some("2026-01-01T00:00:03.5Z".parse().unwrap())
+        );
+        let restarted = written(&restarted);
+        let container = &restarted["status"]["containerStatuses"][0];
+        assert_eq!(
+            (&restarted["status"]["phase"], &container["restartCount"]),
+            (&json!("Running"), &json!(1))
+        );
+        assert_eq!(container["lastState"]["terminated"]["exitCode"], 1);
+        assert_eq!(look(&restarted, 2_000).writes, []);
+        let twice = written(&look(&restarted, 3_500));
+        assert_eq!(twice["status"]["containerStatuses"][0]["restartCount"], 2);
+    }
+
+    #[test]
+    fn a_deleted_pod_that_somebody_holds_says_how_it_ended() {
+        let mut held = written(&look(&pod(), 500));
+        held["metadata"]["finalizers"] = json!(["example.com/hold"]);
+        held["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:30Z");
+        held["metadata"]["deletionGracePeriodSeconds"] = json!(30);
+        held = written(&look(&held, 700));
+        assert_eq!(held["status"]["phase"], "Failed");
+        assert!(matches!(look(&held, 800).writes[..], [Write::Delete(_)]));
+        held["metadata"]["deletionGracePeriodSeconds"] = json!(0);
+        assert_eq!(look(&held, 900).writes, []);
     }
 
     #[test]

@@ -151,7 +151,24 @@ impl Board {
         self.bound.insert(uid(pod).to_owned(), taken);
     }
 
-    fn choose(&self, pod: &Value) -> Result<String, String> {
+    /// Says that no node can take a Pod, whatever they have.
+    pub(crate) fn refuse(&self, pod: &Value, why: &str, now: Timestamp) -> Step {
+        let total = self
+            .nodes
+            .values()
+            .filter(|place| place.node.is_some())
+            .count();
+        let message = format!(
+            "0/{total} nodes are available: {why}. preemption: 0/{total} nodes are available: \
+             {total} Preemption is not helpful for scheduling."
+        );
+        let mut step = Step::default();
+        refuse(pod, &message, now, &mut step);
+        step
+    }
+
+    /// The node that a Pod would get, or why none.
+    pub(crate) fn choose(&self, pod: &Value) -> Result<String, String> {
         let requests = requests(pod);
         let (mut fitting, mut refusals) = (Vec::new(), Vec::new());
         for (name, place) in &self.nodes {
@@ -344,7 +361,8 @@ fn refusal(pod: &Value, requests: &Resources, node: &Value, place: &Place) -> Op
     (!refusal.reasons.is_empty()).then_some(refusal)
 }
 
-fn is_tolerated(pod: &Value, taint: &Value) -> bool {
+/// Whether one of a Pod's tolerations covers a taint.
+pub(crate) fn is_tolerated(pod: &Value, taint: &Value) -> bool {
     list(&pod["spec"]["tolerations"])
         .iter()
         .any(|toleration| tolerates(toleration, taint))
@@ -375,7 +393,8 @@ fn avoided(pod: &Value, node: &Value) -> usize {
     soft.filter(|taint| !is_tolerated(pod, taint)).count()
 }
 
-fn matches_affinity(pod: &Value, node: &Value) -> bool {
+/// Whether a node has what a Pod's selector and required node affinity ask for.
+pub(crate) fn matches_affinity(pod: &Value, node: &Value) -> bool {
     if !selector::contains(&pod["spec"]["nodeSelector"], labels(node)) {
         return false;
     }

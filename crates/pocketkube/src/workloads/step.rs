@@ -29,6 +29,8 @@ pub(crate) enum Write {
     Delete(Deletion),
     /// Binds a Pod to a node.
     Bind(Binding),
+    /// Sets the replicas of an object through its Scale.
+    Scale(ScaleTo),
     /// Records an Event.
     Event(Note),
 }
@@ -83,6 +85,16 @@ pub(crate) struct Binding {
     pub(crate) uid: String,
     /// Node that gets it.
     pub(crate) node: String,
+}
+
+/// A decision of an autoscaler.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ScaleTo {
+    pub(crate) api_version: String,
+    pub(crate) kind: String,
+    pub(crate) namespace: String,
+    pub(crate) name: String,
+    pub(crate) replicas: i64,
 }
 
 /// An Event about an object.

@@ -1,7 +1,7 @@
 //! What the controllers know of the cluster, indexed for their questions; follows its changes.
 
 use super::addresses::Addresses;
-use super::{pod, replica_set, scheduler};
+use super::{autoscaler, daemon_set, job, pod, replica_set, revision, scheduler, volumes};
 use crate::garbage::Graph;
 use crate::object::{Object, controller_uid, name, namespace, uid};
 use serde_json::Value;
@@ -21,18 +21,67 @@ pub(crate) struct World {
     pub(crate) zones: BTreeMap<String, String>,
     nodes: BTreeMap<String, Arc<Object>>,
     pods: BTreeMap<String, Arc<Object>>,
-    replica_sets: BTreeMap<String, Arc<Object>>,
+    /// Objects of the [`FOLLOWED`] tables, by key.
+    kept: BTreeMap<&'static str, BTreeMap<String, Arc<Object>>>,
     services: BTreeMap<String, Arc<Object>>,
     budgets: BTreeMap<String, Arc<Object>>,
     /// Slices of each Service, by the Service's key.
     slices: BTreeMap<String, BTreeMap<String, Arc<Object>>>,
     /// Children of controllers, by the controller's uid and the child's key.
     children: BTreeMap<String, BTreeMap<String, Arc<Object>>>,
-    /// Pods and ReplicaSets without a controller, by table and namespace.
+    /// Pods, ReplicaSets and the like without a controller, by table and namespace.
     loose: BTreeMap<(&'static str, String), BTreeMap<String, Arc<Object>>>,
     /// Keys of Pods on each node.
     on_node: BTreeMap<String, BTreeSet<String>>,
 }
+
+/// A table whose objects are kept by key.
+struct Followed {
+    table: &'static str,
+    by: By,
+}
+
+/// What else its objects are found by.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum By {
+    Controller,
+    Nothing,
+}
+
+const FOLLOWED: [Followed; 8] = [
+    Followed {
+        table: replica_set::TABLE,
+        by: By::Controller,
+    },
+    Followed {
+        table: revision::TABLE,
+        by: By::Controller,
+    },
+    Followed {
+        table: job::TABLE,
+        by: By::Controller,
+    },
+    Followed {
+        table: autoscaler::TABLE,
+        by: By::Nothing,
+    },
+    Followed {
+        table: daemon_set::TABLE,
+        by: By::Nothing,
+    },
+    Followed {
+        table: volumes::CLAIMS,
+        by: By::Nothing,
+    },
+    Followed {
+        table: volumes::VOLUMES,
+        by: By::Nothing,
+    },
+    Followed {
+        table: volumes::CLASSES,
+        by: By::Nothing,
+    },
+];
 
 impl World {
     /// Knows nothing yet.
@@ -44,7 +93,7 @@ impl World {
             zones: BTreeMap::new(),
             nodes: BTreeMap::new(),
             pods: BTreeMap::new(),
-            replica_sets: BTreeMap::new(),
+            kept: BTreeMap::new(),
             services: BTreeMap::new(),
             budgets: BTreeMap::new(),
             slices: BTreeMap::new(),
@@ -64,11 +113,6 @@ impl World {
                 self.index(pod::TABLE, before.as_deref(), Some(object));
                 self.place(&key, before.as_deref(), Some(object));
                 self.board.put_pod(object)
-            }
-            replica_set::TABLE => {
-                let before = self.replica_sets.insert(key, Arc::clone(object));
-                self.index(replica_set::TABLE, before.as_deref(), Some(object));
-                false
             }
             scheduler::NODES => {
                 let zone = crate::object::label(object, "topology.kubernetes.io/zone");
@@ -95,7 +139,7 @@ impl World {
                 self.budgets.insert(key, Arc::clone(object));
                 false
             }
-            _ => false,
+            _ => self.keep(table, &key, Some(object)),
         }
     }
 
@@ -112,11 +156,6 @@ impl World {
                     self.addresses.release(address);
                 }
                 self.board.remove_pod(uid(object))
-            }
-            replica_set::TABLE => {
-                let before = self.replica_sets.remove(&key);
-                self.index(replica_set::TABLE, before.as_deref(), None);
-                false
             }
             scheduler::NODES => {
                 self.zones.remove(&key);
@@ -143,8 +182,28 @@ impl World {
                 self.budgets.remove(&key);
                 false
             }
-            _ => false,
+            _ => self.keep(table, &key, None),
         }
+    }
+
+    /// An object of one of the [`FOLLOWED`] tables.
+    pub(crate) fn one(&self, table: &str, key: &str) -> Option<&Arc<Object>> {
+        self.kept.get(table)?.get(key)
+    }
+
+    /// All objects of one of the [`FOLLOWED`] tables, by key.
+    pub(crate) fn all(&self, table: &str) -> impl Iterator<Item = &Arc<Object>> {
+        self.kept.get(table).into_iter().flat_map(BTreeMap::values)
+    }
+
+    /// Those of a namespace.
+    pub(crate) fn all_in(
+        &self,
+        table: &str,
+        namespace: &str,
+    ) -> impl Iterator<Item = &Arc<Object>> {
+        let kept = self.kept.get(table).into_iter();
+        kept.flat_map(move |kept| in_namespace(kept, namespace))
     }
 
     /// A Node.
@@ -203,7 +262,7 @@ impl World {
             .flat_map(BTreeMap::values)
     }
 
-    /// Pods or ReplicaSets of a namespace that nobody controls.
+    /// Pods, ReplicaSets and the like of a namespace that nobody controls.
     pub(crate) fn loose(
         &self,
         table: &'static str,
@@ -213,6 +272,23 @@ impl World {
             .get(&(table, namespace.to_owned()))
             .into_iter()
             .flat_map(BTreeMap::values)
+    }
+
+    /// Follows an object that no board or index of its own is kept for. Frees no room.
+    fn keep(&mut self, table: &str, key: &str, after: Option<&Arc<Object>>) -> bool {
+        let followed = FOLLOWED.iter().find(|followed| followed.table == table);
+        let Some(followed) = followed else {
+            return false;
+        };
+        let kept = self.kept.entry(followed.table).or_default();
+        let before = match after {
+            Some(object) => kept.insert(key.to_owned(), Arc::clone(object)),
+            None => kept.remove(key),
+        };
+        if followed.by == By::Controller {
+            self.index(followed.table, before.as_deref(), after);
+        }
+        false
     }
 
     fn index(&mut self, table: &'static str, before: Option<&Object>, after: Option<&Arc<Object>>) {

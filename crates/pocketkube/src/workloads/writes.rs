@@ -1,7 +1,7 @@
 //! Making the writes of the steps, each under the name of the component it stands for.
 
 use super::recorder::{Again, Recorder};
-use super::step::{Binding, Creation, Deletion, Note, Propagation, Write};
+use super::step::{Binding, Creation, Deletion, Note, Propagation, ScaleTo, Write};
 use crate::cluster::{
     Caller, Cluster, DeleteOptions, Part, Preconditions, Propagation as Dependents, Target,
     WriteOptions,
@@ -11,7 +11,7 @@ use crate::object::{self, list, name, namespace};
 use crate::resource::Resource;
 use crate::status::Status;
 use crate::workloads::Events;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::sync::Arc;
 
 /// Which component of the control plane writes.
@@ -85,6 +85,7 @@ impl Writer {
             }
             Write::Delete(deletion) => self.delete(&caller, &deletion),
             Write::Bind(binding) => self.bind(&binding),
+            Write::Scale(to) => self.scale(&caller, &to),
             Write::Finalize(object) => self.finalize(&object),
             Write::Event(note) => self.record(&caller, note),
         };
@@ -165,6 +166,20 @@ impl Writer {
             part: Part::Main,
         };
         self.cluster.bind_pod(&target, node)
+    }
+
+    fn scale(&self, caller: &Caller, to: &ScaleTo) -> Result<(), Status> {
+        let resource = self.cluster.resource(&to.api_version, &to.kind)?;
+        let target = Target {
+            resource: &resource,
+            namespace: &to.namespace,
+            name: &to.name,
+            part: Part::Scale,
+        };
+        let scale = json!({"spec": {"replicas": to.replicas}});
+        self.cluster
+            .replace_scale(caller, &target, &scale, &WriteOptions::default())
+            .map(drop)
     }
 
     /// What the `finalize` subresource does.

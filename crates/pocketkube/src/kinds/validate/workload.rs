@@ -1,6 +1,7 @@
 //! Workloads and autoscalers.
 
 use super::{list, names, not_negative, one_of, pod, text};
+use crate::cron::Schedule;
 use crate::schema::child_path;
 use crate::status::Cause;
 use serde_json::{Map, Value, json};
@@ -104,21 +105,7 @@ pub(in crate::kinds) fn job(object: &Value, causes: &mut Vec<Cause>) {
 
 pub(in crate::kinds) fn cron_job(object: &Value, causes: &mut Vec<Cause>) {
     let spec = &object["spec"];
-    match text(&spec["schedule"]) {
-        "" => causes.push(Cause::required("spec.schedule", "")),
-        schedule if schedule.starts_with('@') => {}
-        schedule => {
-            let count = schedule.split_whitespace().count();
-            if count != 5 {
-                let shown: Vec<&str> = schedule.split_whitespace().collect();
-                let why = format!(
-                    "expected exactly 5 fields, found {count}: [{}]",
-                    shown.join(" ")
-                );
-                causes.push(Cause::invalid("spec.schedule", &spec["schedule"], &why));
-            }
-        }
-    }
+    schedule(spec, causes);
     let policies = ["Allow", "Forbid", "Replace"];
     one_of(
         &spec["concurrencyPolicy"],
@@ -169,6 +156,29 @@ pub(in crate::kinds) fn autoscaler(object: &Value, causes: &mut Vec<Cause>) {
             why,
         ));
     }
+}
+
+fn schedule(spec: &Value, causes: &mut Vec<Cause>) {
+    match text(&spec["schedule"]) {
+        "" => causes.push(Cause::required("spec.schedule", "")),
+        schedule => {
+            if let Err(why) = Schedule::parse(schedule) {
+                causes.push(Cause::invalid("spec.schedule", &spec["schedule"], &why));
+            }
+        }
+    }
+    let zone = &spec["timeZone"];
+    let why = match zone.as_str() {
+        None => return,
+        Some("") => "timeZone must be nil or non-empty string".to_owned(),
+        Some(text) if text.eq_ignore_ascii_case("local") => {
+            "timeZone must be an explicit time zone as defined in https://www.iana.org/time-zones"
+                .to_owned()
+        }
+        Some(text) if jiff::tz::TimeZone::get(text).is_err() => format!("unknown time zone {text}"),
+        Some(_) => return,
+    };
+    causes.push(Cause::invalid("spec.timeZone", zone, &why));
 }
 
 fn job_spec(spec: &Value, path: &str, causes: &mut Vec<Cause>) {

@@ -1,5 +1,6 @@
 //! Looks of the controllers of `apps/v1` and of the scheduler.
 
+use super::storage::{self, Storage};
 use super::{Look, PODS_PER_LOOK_MAX, RETRY_SECS, split};
 use crate::object::{Object, controller_uid, owner_references, uid};
 use crate::workloads::agenda::{Agenda, Task};
@@ -154,7 +155,18 @@ impl Look {
             if !scheduler::is_waiting(&pod) {
                 continue;
             }
-            let step = world.board.step(&pod, now);
+            let step = match storage::of_pod(&pod, world) {
+                Storage::Ready => world.board.step(&pod, now),
+                Storage::Refused(why) => world.board.refuse(&pod, &why, now),
+                Storage::Waits(claims) => match world.board.choose(&pod) {
+                    Ok(node) => {
+                        self.refused.insert(place);
+                        self.select_node(&claims, &node, world);
+                        continue;
+                    }
+                    Err(_) => world.board.step(&pod, now),
+                },
+            };
             let bound = step
                 .writes
                 .iter()

@@ -1,8 +1,12 @@
 //! One look for each controller: gathers what it sees, lets it decide, and has its writes made.
 
+mod autoscalers;
+mod batch;
 mod controllers;
 mod nodes;
 mod services;
+mod sets;
+mod storage;
 
 use super::agenda::{Agenda, Task};
 use super::kubelet::Pace;
@@ -10,7 +14,7 @@ use super::replica_set::Failure;
 use super::step::{Step, after_secs};
 use super::world::{World, key};
 use super::writes::{Component, Writer, is_conflict, is_namespace_going};
-use super::{NodeOptions, WorkloadOptions, pod, replica_set};
+use super::{NodeOptions, WorkloadOptions, autoscaler, pod, replica_set};
 use crate::cluster::Cluster;
 use crate::faults::DataPlaneState;
 use crate::load_balancer::LoadBalancers;
@@ -39,6 +43,7 @@ pub(crate) struct Look {
     nodes: BTreeMap<String, Kubelet>,
     pace: Pace,
     node_grace_secs: i64,
+    storage: super::Storage,
     balancers: LoadBalancers,
     data_plane: DataPlaneState,
     silent_since: Option<Timestamp>,
@@ -46,6 +51,9 @@ pub(crate) struct Look {
     fresh: BTreeSet<(String, String)>,
     refused: BTreeSet<(String, String)>,
     failures: HashMap<String, Failure>,
+    /// By the autoscaler's uid.
+    autoscaling: HashMap<String, autoscaler::Memory>,
+    autoscale_secs: i64,
     pods: HashMap<String, Seen>,
     emptying: BTreeSet<String>,
     gone_nodes: BTreeMap<String, Timestamp>,
@@ -78,14 +86,18 @@ impl Look {
             pace: Pace {
                 ready_after: options.ready_after,
                 terminate_after: options.terminate_after,
+                complete_after: options.complete_after,
             },
             node_grace_secs: i64::try_from(options.node_grace.as_secs()).unwrap_or(i64::MAX),
+            storage: options.storage,
             balancers: LoadBalancers::new(cluster.name(), &options.load_balancing),
             data_plane: DataPlaneState::Up,
             silent_since: None,
             fresh: BTreeSet::new(),
             refused: BTreeSet::new(),
             failures: HashMap::new(),
+            autoscaling: HashMap::new(),
+            autoscale_secs: i64::try_from(options.autoscale_every.as_secs().max(1)).unwrap_or(15),
             pods: HashMap::new(),
             emptying: BTreeSet::new(),
             gone_nodes: BTreeMap::new(),
@@ -102,6 +114,13 @@ impl Look {
             Task::Budget(key) => self.budget(key, world, agenda),
             Task::Deployment(key) => self.deployment(key, world, agenda),
             Task::ReplicaSet(key) => self.replica_set(key, world, agenda),
+            Task::StatefulSet(key) => self.stateful_set(key, world, agenda),
+            Task::DaemonSet(key) => self.daemon_set(key, world, agenda),
+            Task::Job(key) => self.job(key, world, agenda),
+            Task::CronJob(key) => self.cron_job(key, world, agenda),
+            Task::Volume(name) => self.volume(name, world, agenda),
+            Task::Claim(key) => self.claim(key, world, agenda),
+            Task::Autoscaler(key) => self.autoscaler(key, world, agenda),
             Task::Schedule => self.schedule(world, agenda),
             Task::Kubelet(key) => self.kubelet(key, world, agenda),
             Task::Heartbeat(name) => self.heartbeat(name, world, agenda),
@@ -155,6 +174,7 @@ impl Look {
                 self.refused.remove(&place);
             }
             replica_set::TABLE => drop(self.failures.remove(uid(object))),
+            autoscaler::TABLE => drop(self.autoscaling.remove(uid(object))),
             namespaces::TABLE => drop(self.emptying.remove(name(object))),
             _ => {}
         }
@@ -165,17 +185,27 @@ impl Look {
         if controller_uid(object).is_some() {
             return;
         }
-        let place = namespace(object);
-        let (kind, task): (_, fn(String) -> Task) = match object["kind"].as_str() {
-            Some("Pod") => (("apps/v1", "ReplicaSet"), Task::ReplicaSet),
-            _ => (("apps/v1", "Deployment"), Task::Deployment),
+        let kinds: &[(&str, &str)] = match object["kind"].as_str() {
+            Some("Pod") => &[
+                ("apps/v1", "ReplicaSet"),
+                ("apps/v1", "StatefulSet"),
+                ("apps/v1", "DaemonSet"),
+                ("batch/v1", "Job"),
+            ],
+            Some("ReplicaSet") => &[("apps/v1", "Deployment")],
+            Some("ControllerRevision") => &[("apps/v1", "StatefulSet"), ("apps/v1", "DaemonSet")],
+            _ => &[],
         };
-        let Ok(resource) = self.cluster.resource(kind.0, kind.1) else {
-            return;
-        };
-        for owner in self.cluster.list(&resource, Some(place)) {
-            if super::selector::selects(&owner["spec"]["selector"], labels(object)) {
-                agenda.now(task(key(&owner)));
+        for (api_version, kind) in kinds {
+            let Ok(resource) = self.cluster.resource(api_version, kind) else {
+                continue;
+            };
+            for owner in self.cluster.list(&resource, Some(namespace(object))) {
+                if super::selector::selects(&owner["spec"]["selector"], labels(object))
+                    && let Some(task) = Task::of_controller(kind, key(&owner))
+                {
+                    agenda.now(task);
+                }
             }
         }
     }
