@@ -9,6 +9,8 @@
 #[cfg(test)]
 #[macro_use]
 mod run;
+#[cfg(test)]
+mod resolver;
 
 #[cfg(test)]
 mod bad_input;
@@ -28,3 +30,5 @@ mod propagate;
 mod replicas;
 #[cfg(test)]
 mod restart;
+#[cfg(test)]
+mod traffic;

@@ -77,18 +77,7 @@ pub struct World {
 }
 
 impl World {
-    /// Starts the clusters, installs what `crds/` holds, joins the members with the binary and lets
-    /// a controller run; every member is Ready when this returns.
-    ///
-    /// # Panics
-    /// When anything of that does not come about.
-    pub async fn start(options: WorldOptions) -> Self {
-        let mut world = Self::furnished(options).await;
-        world.restore().await;
-        world
-    }
-
-    /// The same without a controller.
+    /// Starts the clusters and installs what `crds/` holds; [`Self::restore`] does the rest.
     ///
     /// # Panics
     /// When anything of that does not come about.
@@ -112,7 +101,6 @@ impl World {
             logs: Mutex::default(),
         };
         world.install(&options.settings).await;
-        join_all(world.sites.iter().map(|site| world.join(site))).await;
         world
     }
 
@@ -158,12 +146,22 @@ impl World {
         self.clusters.mend_api(member).await;
     }
 
-    /// Stops or starts the load balancers of a member; only pocketkube has some.
+    /// Stops the load balancers of a member; only pocketkube has some.
     ///
     /// # Panics
     /// On real control planes.
-    pub fn set_data_plane(&self, member: &str, state: pocketkube::DataPlaneState) {
-        self.clusters.set_data_plane(member, state);
+    pub fn break_data_plane(&self, member: &str) {
+        let down = pocketkube::DataPlaneState::Down;
+        self.clusters.set_data_plane(member, down);
+    }
+
+    /// Starts them again.
+    ///
+    /// # Panics
+    /// On real control planes.
+    pub fn mend_data_plane(&self, member: &str) {
+        let up = pocketkube::DataPlaneState::Up;
+        self.clusters.set_data_plane(member, up);
     }
 
     /// Starts `meridian run` against the host.
@@ -212,7 +210,8 @@ impl World {
         self.own().take().expect("it was not taken")
     }
 
-    /// Makes the world as it was: every API answers, one controller runs, every member is Ready.
+    /// Makes the world as it was: every API answers, every member has joined, one controller runs,
+    /// every member is Ready.
     ///
     /// # Panics
     /// When it does not become so.
@@ -221,6 +220,7 @@ impl World {
         for name in &names {
             self.clusters.mend_api(name).await;
         }
+        join_all(self.sites.iter().map(|site| self.join(site))).await;
         if self.own().is_none() {
             let controller = self.lead("controller").await;
             *self.own() = Some(controller);

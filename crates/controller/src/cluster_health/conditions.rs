@@ -9,18 +9,20 @@
 use super::thresholds::{Finding, Standing};
 use api::Condition;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use model::ClusterName;
 
 /// The longest message: a member may answer with a page.
 const MESSAGE_CHARS_MAX: usize = 512;
 
-/// The conditions for a standing; transition times are kept where a status did not change.
+/// The conditions of a member for a standing and the finding that made it; transition times are
+/// kept where a status did not change.
 pub(crate) fn conditions(
-    standing: Standing,
-    finding: &Finding,
+    name: &ClusterName,
+    (standing, finding): (Standing, &Finding),
     before: &[Condition],
     now: &Time,
 ) -> Vec<Condition> {
-    let message = message(finding);
+    let message = message(name, finding);
     let wanted: &[(&str, &str, &str, &str)] = match standing {
         // A member in doubt keeps its conditions; only its probe time moves.
         Standing::Ready => &[("Ready", "True", "ClusterReady", "/readyz responded with ok")],
@@ -67,10 +69,14 @@ fn condition(
     }
 }
 
-fn message(finding: &Finding) -> String {
+fn message(name: &ClusterName, finding: &Finding) -> String {
     match finding {
         Finding::Healthy => "/readyz responded with ok".to_owned(),
         Finding::NotOk(said) => format!("/readyz responded without ok: {said}"),
+        Finding::Unauthorized => format!(
+            "/readyz responded with 401 Unauthorized: the credentials in the member's Secret have \
+             expired or were revoked; make new ones with 'meridian join {name}'"
+        ),
         Finding::Unreachable(why) => format!("cluster is not reachable: {why}"),
     }
 }
@@ -85,12 +91,22 @@ mod tests {
 
     #[test]
     fn a_transition_time_moves_only_when_the_status_does() {
-        let ready = conditions(Standing::Ready, &Finding::Healthy, &[], &time(1));
-        let later = conditions(Standing::Ready, &Finding::Healthy, &ready, &time(9));
+        let ready = conditions(
+            &"a".into(),
+            (Standing::Ready, &Finding::Healthy),
+            &[],
+            &time(1),
+        );
+        let later = conditions(
+            &"a".into(),
+            (Standing::Ready, &Finding::Healthy),
+            &ready,
+            &time(9),
+        );
         assert_eq!(later[0].last_transition_time, Some(time(1)));
         assert_eq!(later[0].last_probe_time, Some(time(9)));
         let lost = Finding::Unreachable("connection refused".into());
-        let offline = conditions(Standing::Offline, &lost, &later, &time(20));
+        let offline = conditions(&"a".into(), (Standing::Offline, &lost), &later, &time(20));
         assert_eq!(
             offline.len(),
             1,
@@ -103,12 +119,19 @@ mod tests {
     #[test]
     fn the_member_s_own_words_are_in_the_message() {
         let found = Finding::NotOk("[-]etcd failed".into());
-        let conditions = conditions(Standing::NotReady, &found, &[], &time(1));
+        let conditions = conditions(&"a".into(), (Standing::NotReady, &found), &[], &time(1));
         assert!(
             conditions[0]
                 .message
                 .as_deref()
                 .is_some_and(|said| said.contains("etcd"))
         );
+    }
+    #[test]
+    fn credentials_that_are_refused_come_with_what_to_do() {
+        let found = (Standing::NotReady, &Finding::Unauthorized);
+        let conditions = conditions(&"lisbon".into(), found, &[], &time(1));
+        let message = conditions[0].message.as_deref().unwrap_or_default();
+        assert!(message.contains("meridian join lisbon"), "{message}");
     }
 }

@@ -215,7 +215,7 @@ impl Probe {
         let now = self.context.clock.time();
         let conditions = match malformed_because {
             Some(why) => malformed(&why, &before.conditions, &now),
-            None => conditions(standing, finding, &before.conditions, &now),
+            None => conditions(&self.name, (standing, finding), &before.conditions, &now),
         };
         let found = self.whereabouts.clone().unwrap_or_default();
         KubeFedClusterStatus {
@@ -257,6 +257,9 @@ fn finding(answer: kube::Result<String>) -> Finding {
     match answer {
         Ok(said) if said.trim() == "ok" => Finding::Healthy,
         Ok(said) => Finding::NotOk(said),
+        Err(kube::Error::Api(status)) if status.code == StatusCode::UNAUTHORIZED.as_u16() => {
+            Finding::Unauthorized
+        }
         Err(kube::Error::Api(status)) => Finding::NotOk(status.to_string()),
         Err(error) => Finding::Unreachable(error.to_string()),
     }

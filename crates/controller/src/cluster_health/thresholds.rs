@@ -47,6 +47,8 @@ pub(crate) enum Finding {
     Healthy,
     /// The API answered, and not with ok.
     NotOk(String),
+    /// The API does not know the token or certificate that it was shown.
+    Unauthorized,
     /// The API did not answer.
     Unreachable(String),
 }
@@ -66,7 +68,7 @@ impl Finding {
     fn standing(&self) -> Standing {
         match self {
             Self::Healthy => Standing::Ready,
-            Self::NotOk(_) => Standing::NotReady,
+            Self::NotOk(_) | Self::Unauthorized => Standing::NotReady,
             Self::Unreachable(_) => Standing::Offline,
         }
     }
