@@ -26,6 +26,9 @@ pub enum Error {
     /// A certificate could not be made.
     #[error("cannot make a certificate: {0}")]
     Certificate(rcgen::Error),
+    /// A certificate was asked of a cluster without a socket.
+    #[error("a cluster without a socket has no certificate authority; start it in a fleet")]
+    NoAuthority,
     /// TLS could not be set up.
     #[error("cannot set TLS up: {0}")]
     Tls(rustls::Error),
@@ -41,6 +44,7 @@ impl Error {
             Self::Listen { .. } => "listen",
             Self::Write { .. } => "write",
             Self::Certificate(_) => "certificate",
+            Self::NoAuthority => "no_authority",
             Self::Tls(_) => "tls",
             Self::DuplicateName(_) => "duplicate_name",
         }

@@ -1,6 +1,6 @@
 //! A number of clusters, each an HTTPS server with its own kubeconfig, and one control address.
 
-use crate::certificates::Certificates;
+use crate::certificates::Authority;
 use crate::chance::Chance;
 use crate::cluster::{Cluster, ClusterOptions};
 use crate::error::Error;
@@ -144,17 +144,13 @@ async fn start_cluster(
 ) -> Result<Cluster, Error> {
     let listener = listen(options.port).await?;
     let url = format!("https://{}", address(&listener));
-    let certificates = Certificates::new(&options.name)?;
-    let cluster = Cluster::at(options, url, certificates.authority_pem);
+    let authority = Authority::new(&options.name)?;
+    let tls = authority.server()?;
+    let cluster = Cluster::at(options, url, Some(authority));
     let path = folder.join(format!("{}.kubeconfig", cluster.name()));
     write_private(&path, &cluster.kubeconfig())?;
     cluster.set_kubeconfig_path(path);
-    tokio::spawn(serve::https(
-        cluster.clone(),
-        listener,
-        certificates.server,
-        stop.clone(),
-    ));
+    tokio::spawn(serve::https(cluster.clone(), listener, tls, stop.clone()));
     Ok(cluster)
 }
 

@@ -16,6 +16,7 @@
 //! | [`status`] | [`Status`]: the error of every API call, worded as the real server words it |
 //! | [`kinds`], [`schema`], [`merge`], [`apply`], [`table`] | what differs between kinds, schemas, patches, server-side apply, printing |
 //! | [`workloads`] | Deployments, ReplicaSets, Pods, nodes, endpoints, load balancers, namespaces, garbage |
+//! | [`authorization`] | who may do what |
 //! | [`faults`], [`requests`] | what is wrong with a cluster, and what it was asked |
 //! | [`clock`], [`chance`] | the only sources of time and of randomness |
 //! | `server`, `store` | HTTP and memory |
@@ -27,6 +28,7 @@
 //! lists anew when told that it fell [`Behind`].
 
 pub mod apply;
+pub mod authorization;
 mod certificates;
 pub mod chance;
 pub mod changes;
@@ -60,6 +62,8 @@ pub mod workloads;
 /// The version that clusters say they have.
 pub const KUBERNETES_VERSION: &str = "v1.35.0";
 
+pub use authorization::Authorization;
+pub use certificates::ClientCertificate;
 pub use changes::{Behind, Change, Changes};
 pub use clock::Clock;
 pub use cluster::{Caller, Cluster, ClusterOptions};

@@ -87,6 +87,42 @@ impl LabelSelector {
         }
     }
 
+    /// Reads a `meta/v1` LabelSelector: `matchLabels` and `matchExpressions`.
+    ///
+    /// # Errors
+    ///
+    /// 400 when an operator is none of `In`, `NotIn`, `Exists` and `DoesNotExist`.
+    pub fn from_value(selector: &Value) -> Result<Self, Status> {
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let labels = selector["matchLabels"].as_object().into_iter().flatten();
+        let mut requirements: Vec<Requirement> = labels
+            .map(|(key, value)| Requirement {
+                key: key.clone(),
+                operator: Operator::In,
+                values: vec![text(value)],
+            })
+            .collect();
+        for expression in crate::object::list(&selector["matchExpressions"]) {
+            let operator = match expression["operator"].as_str().unwrap_or_default() {
+                "In" => Operator::In,
+                "NotIn" => Operator::NotIn,
+                "Exists" => Operator::Exists,
+                "DoesNotExist" => Operator::Absent,
+                other => {
+                    let message = format!("{other:?} is not a valid label selector operator");
+                    return Err(Status::bad_request(message));
+                }
+            };
+            let values = crate::object::list(&expression["values"]);
+            requirements.push(Requirement {
+                key: text(&expression["key"]),
+                operator,
+                values: values.iter().map(text).collect(),
+            });
+        }
+        Ok(Self { requirements })
+    }
+
     /// Whether it matches everything.
     pub fn is_empty(&self) -> bool {
         self.requirements.is_empty()

@@ -6,8 +6,8 @@
 
 use crate::cluster::Cluster;
 use crate::faults::ApiState;
-use crate::server::{Access, router};
-use axum::Router;
+use crate::server::{Access, Peer, router};
+use axum::{Extension, Router};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
@@ -92,6 +92,9 @@ impl Connection {
             else {
                 return;
             };
+            let peer = stream.get_ref().1.peer_certificates();
+            let peer = peer.map(|chain| Arc::new(Peer(chain.to_vec())));
+            let routes = routes.layer(Extension(peer));
             let mut builder = auto::Builder::new(TokioExecutor::new());
             builder.http2().max_concurrent_streams(STREAMS_MAX);
             let service = TowerToHyperService::new(routes);

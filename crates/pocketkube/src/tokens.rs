@@ -63,12 +63,7 @@ impl Tokens {
         self.signer(head, body).verify_slice(&signature).ok()?;
         let claims: Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(body).ok()?).ok()?;
         let has_expired = claims["exp"].as_i64().is_some_and(|expires| expires <= now);
-        // Tokens of Secrets name no audience; others must be meant for this server.
-        let is_for_us = match claims["aud"].as_array() {
-            Some(audiences) => audiences.iter().any(|audience| audience == ISSUER),
-            None => true,
-        };
-        (!has_expired && is_for_us).then_some(Claims { claims })
+        (!has_expired).then_some(Claims { claims })
     }
 
     fn signer(&self, head: &str, body: &str) -> Hmac<Sha256> {
@@ -95,6 +90,13 @@ impl Claims {
     /// Uid of the service account.
     pub(crate) fn account_uid(&self) -> &str {
         self.text("/kubernetes.io/serviceaccount/uid")
+    }
+
+    /// The audiences, where it names some.
+    pub(crate) fn audiences(&self) -> Option<Vec<String>> {
+        let named = self.claims["aud"].as_array()?;
+        let named = named.iter().filter_map(Value::as_str);
+        Some(named.map(str::to_owned).collect())
     }
 
     /// Kind (`pod`, `secret`, `node`), name and uid of the object that the token is bound to.

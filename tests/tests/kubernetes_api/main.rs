@@ -45,6 +45,8 @@ mod namespaces;
 #[cfg(test)]
 mod patch;
 #[cfg(test)]
+mod rbac;
+#[cfg(test)]
 mod schemas;
 #[cfg(test)]
 mod server_side_apply;

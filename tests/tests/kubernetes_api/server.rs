@@ -5,7 +5,7 @@ use std::sync::{LazyLock, OnceLock};
 
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use meridian_tests::control_plane::{self, ControlPlane, Extent};
-use pocketkube::{Fleet, FleetOptions};
+use pocketkube::{Authorization, Fleet, FleetOptions};
 
 use crate::run::RUNTIME;
 
@@ -69,6 +69,8 @@ async fn start_pocketkube() -> Server {
     );
     let mut options = FleetOptions::named(["conformance"]);
     options.folder = Some(PathBuf::from(folder));
+    // As the real one does.
+    options.clusters[0].authorization = Authorization::Rbac;
     let fleet = Fleet::start(options).await.unwrap();
     let cluster = FLEET.get_or_init(|| fleet).cluster("conformance");
     let path = cluster.kubeconfig_path().unwrap();

@@ -340,6 +340,17 @@ impl Request {
             .header("Authorization", format!("Bearer {token}"))
     }
 
+    /// Acts as another user, by impersonation.
+    pub(crate) fn acting_as(self, user: &str) -> Self {
+        self.header("Impersonate-User", user)
+    }
+
+    /// Acts as a member of one more group.
+    pub(crate) fn in_group(mut self, group: &str) -> Self {
+        self.headers.push(("Impersonate-Group", group.to_owned()));
+        self
+    }
+
     /// `GET /path`, for messages.
     pub(crate) fn line(&self) -> String {
         format!("{} {}", self.method, self.path)

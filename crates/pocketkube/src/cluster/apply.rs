@@ -83,6 +83,7 @@ impl Cluster {
             managers: Managers::Done,
             ..Sent::from(merged)
         };
+        self.check_may_create(&caller.user, resource, (namespace, name))?;
         self.create_with(caller, resource, namespace, sent, options)
     }
 }

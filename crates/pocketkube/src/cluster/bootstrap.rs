@@ -26,6 +26,9 @@ impl Cluster {
         for class in priority_classes() {
             self.start_with("scheduling.k8s.io/v1", "PriorityClass", class);
         }
+        if self.enforces_roles() {
+            return self.start_with_roles();
+        }
         for role in cluster_roles() {
             self.start_with("rbac.authorization.k8s.io/v1", "ClusterRole", role);
         }
@@ -37,7 +40,7 @@ impl Cluster {
         );
     }
 
-    fn start_with(&self, api_version: &str, kind: &str, object: Value) {
+    pub(crate) fn start_with(&self, api_version: &str, kind: &str, object: Value) {
         let Ok(resource) = self.resource(api_version, kind) else {
             return;
         };

@@ -27,9 +27,12 @@ pub use options::{
 };
 pub(crate) use write::{Sent, Target, Written};
 
+use crate::authorization::Authorization;
+use crate::certificates::{Authority, ClientCertificate};
 use crate::chance::Chance;
 use crate::changes::Changes;
 use crate::clock::Clock;
+use crate::error::Error;
 use crate::faults::FaultSwitch;
 use crate::kinds::Kind;
 use crate::kubeconfig;
@@ -62,6 +65,8 @@ pub struct ClusterOptions {
     pub port: u16,
     /// How its workloads behave; without them nothing but clients and the API itself writes.
     pub workloads: Option<WorkloadOptions>,
+    /// Whether roles are enforced.
+    pub authorization: Authorization,
 }
 
 /// A Kubernetes cluster in the process. Cheap to clone; all clones are the same cluster.
@@ -81,7 +86,7 @@ struct Inner {
     requests: RequestLog,
     allocations: Mutex<Allocations>,
     url: String,
-    ca_pem: String,
+    authority: Option<Authority>,
     kubeconfig_path: OnceLock<PathBuf>,
 }
 
@@ -95,6 +100,7 @@ impl ClusterOptions {
             events_kept_max: EVENTS_KEPT_MAX,
             port: 0,
             workloads: Some(WorkloadOptions::default()),
+            authorization: Authorization::default(),
         }
     }
 }
@@ -104,11 +110,12 @@ impl Cluster {
     /// [`Cluster::start_workloads`] is called.
     pub fn in_process(options: ClusterOptions) -> Self {
         let url = format!("https://{}.invalid", options.name);
-        Self::at(options, url, String::new())
+        Self::at(options, url, None)
     }
 
-    /// A cluster whose server is reached at `url` and proves itself by `ca_pem`.
-    pub(crate) fn at(options: ClusterOptions, url: String, ca_pem: String) -> Self {
+    /// A cluster whose server is reached at `url` and proves itself by a certificate of
+    /// `authority`.
+    pub(crate) fn at(options: ClusterOptions, url: String, authority: Option<Authority>) -> Self {
         let chance = Chance::new(options.seed);
         let inner = Inner {
             tokens: Tokens::new(&chance),
@@ -119,7 +126,7 @@ impl Cluster {
             registry: RwLock::new(Registry::built_in()),
             allocations: Mutex::new(Allocations::new()),
             url,
-            ca_pem,
+            authority,
             kubeconfig_path: OnceLock::new(),
             options,
         };
@@ -150,7 +157,7 @@ impl Cluster {
 
     /// The certificate authority of its server in PEM; empty without a socket.
     pub fn ca_pem(&self) -> &str {
-        &self.inner.ca_pem
+        self.authority().map_or("", Authority::pem)
     }
 
     /// The administrator's token.
@@ -160,7 +167,29 @@ impl Cluster {
 
     /// A kubeconfig for its administrator, in YAML.
     pub fn kubeconfig(&self) -> String {
-        kubeconfig::yaml(self.name(), self.url(), self.ca_pem(), self.token())
+        let user = kubeconfig::User::Token(self.token());
+        kubeconfig::yaml(self.name(), self.url(), self.ca_pem(), &user)
+    }
+
+    /// A client certificate of this cluster's authority: the user is its common name, the groups
+    /// are its organizations.
+    ///
+    /// # Errors
+    ///
+    /// When the cluster has no socket, and so no authority.
+    pub fn client_certificate(
+        &self,
+        user: &str,
+        groups: &[&str],
+    ) -> Result<ClientCertificate, Error> {
+        let authority = self.authority().ok_or(Error::NoAuthority)?;
+        authority.client(user, groups)
+    }
+
+    /// A kubeconfig for whoever holds a client certificate, in YAML.
+    pub fn kubeconfig_with(&self, certificate: &ClientCertificate) -> String {
+        let user = kubeconfig::User::Certificate(certificate);
+        kubeconfig::yaml(self.name(), self.url(), self.ca_pem(), &user)
     }
 
     /// Where its fleet wrote its kubeconfig.
@@ -258,6 +287,15 @@ impl Cluster {
     /// The requests that it served.
     pub fn requests(&self) -> &RequestLog {
         &self.inner.requests
+    }
+
+    /// Whether roles are enforced.
+    pub fn authorization(&self) -> Authorization {
+        self.inner.options.authorization
+    }
+
+    pub(crate) fn authority(&self) -> Option<&Authority> {
+        self.inner.authority.as_ref()
     }
 
     pub(crate) fn tokens(&self) -> &Tokens {

@@ -74,6 +74,22 @@ impl Cluster {
         self.rewrite_with(target, DryRun::Off, bind).map(drop)
     }
 
+    /// Takes in an object that is answered and not kept, as a creation takes it in.
+    pub(crate) fn take_in(
+        &self,
+        caller: &Caller,
+        resource: &Resource,
+        namespace: &str,
+        object: &mut Value,
+    ) -> Result<(), Status> {
+        let kind = self.kind(resource)?;
+        super::metadata::set_namespace(resource, namespace, object)?;
+        let sent = Sent::from(std::mem::take(object));
+        let options = WriteOptions::default();
+        (*object, _) = super::rules::decode(&kind, sent, &options)?;
+        super::rules::track(self, caller, &kind, Part::Main, None, object)
+    }
+
     fn rewrite_with(
         &self,
         target: &Target<'_>,
@@ -121,6 +137,7 @@ impl Cluster {
                 self.definition_gone(new);
             }
             "customresourcedefinitions.apiextensions.k8s.io" => self.definition_written(old, new),
+            "clusterroles.rbac.authorization.k8s.io" => self.aggregate_roles(),
             "services" => self.service_written(old, (!is_gone).then_some(new)),
             "secrets" if old.is_none() => self.fill_token_secret(new),
             _ => {}

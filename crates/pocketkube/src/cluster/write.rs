@@ -165,6 +165,7 @@ impl Cluster {
         self.admit_definition(resource, object::name(&object))?;
         self.allocate(resource, None, &mut object)?;
         kind.prepare_create(&mut object);
+        self.check_escalation(&caller.user, resource, None, &object)?;
         let mut causes = metadata::check_name(&object);
         if causes.is_empty() {
             causes = kind.validate_create(&object);
@@ -215,6 +216,7 @@ impl Cluster {
             && self.current(target).is_none()
             && rules::creates_on_update(resource)
         {
+            self.check_may_create(&caller.user, resource, (namespace, name))?;
             return self.create_with(caller, resource, namespace, sent, options);
         }
         self.edit(caller, target, options, |_| Ok(sent.clone()))
@@ -290,6 +292,7 @@ impl Cluster {
             rules::track(self, caller, kind, part, Some(old), &mut new)?;
         }
         self.allocate(resource, Some(old), &mut new)?;
+        self.check_escalation(&caller.user, resource, Some(old), &new)?;
         if metadata::same(old, &new) {
             return Ok(Changed {
                 new: None,

@@ -209,6 +209,7 @@ pub(super) const DISRUPTION_BUDGET: Hooks = Hooks {
     ..SPEC
 };
 pub(super) const ROLE: Hooks = Hooks {
+    validate: validate::role,
     name: NameRule::PathSegment,
     ..PLAIN
 };

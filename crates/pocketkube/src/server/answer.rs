@@ -18,7 +18,7 @@ use std::io::Write;
 const GZIP_BYTES_MIN: usize = 128 * 1024;
 
 /// An answer before it knows its client.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Answer {
     /// HTTP status.
     pub(crate) code: u16,

@@ -7,17 +7,19 @@ mod authenticate;
 pub(crate) mod control;
 mod decode;
 mod discovery;
+mod impersonate;
 mod listing;
 mod open_api;
 mod parts;
 mod path;
+mod permission;
 mod protobuf;
 mod query;
 mod resources;
 mod reviews;
 mod watch;
 
-pub(crate) use authenticate::{Access, user_of_token};
+pub(crate) use authenticate::{Access, Peer};
 
 use crate::cluster::Cluster;
 use crate::faults::ApiState;
@@ -34,6 +36,7 @@ use http::request::Parts;
 use http::{HeaderMap, Method};
 use path::ResourcePath;
 use query::Query;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Seconds that a refused client is asked to wait.
@@ -62,6 +65,8 @@ pub(crate) struct Request {
     pub(crate) query: Query,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
+    /// What the client's connection showed, where it showed something.
+    pub(crate) peer: Option<Arc<Peer>>,
 }
 
 /// What a handler gives: a whole answer, or a stream.
@@ -131,10 +136,16 @@ async fn handle(State(server): State<Server>, request: axum::extract::Request) -
 /// Finds who answers.
 fn route(server: &Server, request: &Request) -> Result<Reply, Status> {
     let cluster = &server.cluster;
-    if let Some(answer) = discovery::open(cluster, request) {
+    let open = discovery::open(cluster, request);
+    if let (Some(answer), false) = (&open, cluster.enforces_roles()) {
+        return Ok(Reply::Whole(answer.clone()));
+    }
+    let sender = authenticate::user(cluster, server.access, request)?;
+    let user = impersonate::acting_as(cluster, sender, &request.headers)?;
+    permission::check(cluster, &user, request)?;
+    if let Some(answer) = open {
         return Ok(Reply::Whole(answer));
     }
-    let user = authenticate::user(cluster, server.access, &request.headers)?;
     if let Some(answer) = discovery::answer(cluster, request) {
         return Ok(Reply::Whole(answer));
     }
@@ -194,9 +205,11 @@ async fn read(parts: Parts, body: Body, query: Query) -> Result<Request, Status>
             );
             Status::plain(413, "RequestEntityTooLarge", message)
         })?;
+    let peer = parts.extensions.get::<Option<Arc<Peer>>>();
     let host = parts.headers.get(HOST).and_then(|host| host.to_str().ok());
     let authority = parts.uri.authority().map(ToString::to_string);
     Ok(Request {
+        peer: peer.cloned().flatten(),
         authority: authority
             .or_else(|| host.map(str::to_owned))
             .unwrap_or_default(),

@@ -1,5 +1,6 @@
 //! What is wrong with objects of built-in kinds: the usual mistakes, in the server's words.
 
+mod access;
 mod config;
 mod coordination;
 pub(super) mod names;
@@ -7,6 +8,7 @@ mod network;
 mod pod;
 mod workload;
 
+pub(super) use access::role;
 pub(super) use config::{
     claim, config_map, disruption_budget, role_binding, secret, volume, webhooks,
 };
