@@ -129,7 +129,7 @@ pub(crate) async fn start(options: Options) -> Result<Running> {
     tasks.close();
     let dns = server
         .as_ref()
-        .map(|server| server.local_addrs().to_vec())
+        .map(|server| server.local_addrs(dns::Transport::Udp))
         .unwrap_or_default();
     Ok(Running {
         dns,

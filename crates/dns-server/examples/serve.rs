@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::sync::Arc;
 
-use dns::{Name, Secrets, SnapshotBuilder, Zone, read_records};
+use dns::{Name, Secrets, SnapshotBuilder, Transport, Zone, read_records};
 use meridian_dns_server::{DnsMetrics, DnsServer, Options};
 use prometheus_client::registry::Registry;
 
@@ -24,7 +24,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     };
     let options = Options::new(vec![address.parse()?], secrets);
     let handle = DnsServer::start(&options, Arc::new(builder.build(1)), &metrics)?;
-    eprintln!("listening on {:?}", handle.local_addrs());
+    eprintln!("listening on {:?}", handle.local_addrs(Transport::Udp));
     tokio::signal::ctrl_c().await?;
     handle.stop().await;
     Ok(())

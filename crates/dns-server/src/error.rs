@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 /// An address that cannot be listened on.
 #[derive(Debug, thiserror::Error)]
@@ -12,7 +13,7 @@ pub enum Error {
          or listen on another address or port"
     )]
     Taken {
-        /// `udp` or `tcp`.
+        /// `udp`, `tcp`, `tls`, `https` or `quic`.
         transport: &'static str,
         /// The address.
         address: SocketAddr,
@@ -23,7 +24,7 @@ pub enum Error {
          above 1023"
     )]
     NotAllowed {
-        /// `udp` or `tcp`.
+        /// `udp`, `tcp`, `tls`, `https` or `quic`.
         transport: &'static str,
         /// The address.
         address: SocketAddr,
@@ -31,13 +32,24 @@ pub enum Error {
     /// Another reason: most often the address is not this machine's.
     #[error("cannot listen on {transport} {address}: {source}")]
     Listen {
-        /// `udp` or `tcp`.
+        /// `udp`, `tcp`, `tls`, `https` or `quic`.
         transport: &'static str,
         /// The address.
         address: SocketAddr,
         /// What the system says.
         source: io::Error,
     },
+    /// A certificate or its key cannot be used.
+    #[error("{}: {problem}", path.display())]
+    Certificate {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// TLS cannot be set up.
+    #[error("cannot set up TLS: {0}")]
+    Tls(#[source] rustls::Error),
     /// No address was given.
     #[error("no address to listen on: give at least one, such as 127.0.0.1:5353")]
     NoAddress,
@@ -53,6 +65,8 @@ impl Error {
             Self::Taken { .. } => "taken",
             Self::NotAllowed { .. } => "not_allowed",
             Self::Listen { .. } => "listen",
+            Self::Certificate { .. } => "certificate",
+            Self::Tls(_) => "tls",
             Self::NoAddress => "no_address",
             Self::Thread(_) => "thread",
         }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use dns::ReplyClass;
+use dns::{ReplyClass, Transport};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::MetricType;
@@ -25,8 +25,8 @@ impl DnsMetrics {
     /// |---|---|
     /// | `dns_replies_total` | `transport`, `class` (a reply's class; `dropped`: none was sent) |
     /// | `dns_replies_unsent_total` | – (the socket had no room) |
-    /// | `dns_tcp_connections` | – (open now) |
-    /// | `dns_tcp_connections_refused_total` | – (over a limit) |
+    /// | `dns_connections` | `transport` (open now) |
+    /// | `dns_connections_refused_total` | `transport` (over a limit) |
     pub fn new(registry: &mut Registry) -> Self {
         let threads = Arc::new(Threads::default());
         registry.register_collector(Box::new(Scrape(Arc::clone(&threads))));
@@ -34,7 +34,7 @@ impl DnsMetrics {
     }
 
     /// How many replies of this class were given over this transport, up to now.
-    pub fn replies(&self, transport: TransportLabel, class: ReplyClass) -> u64 {
+    pub fn replies(&self, transport: Transport, class: ReplyClass) -> u64 {
         self.threads.sum(|counters| {
             if counters.transport == transport {
                 counters.replies(class)
@@ -45,7 +45,7 @@ impl DnsMetrics {
     }
 
     /// Counters for one thread or listener.
-    pub(crate) fn counters(&self, transport: TransportLabel) -> Arc<Counters> {
+    pub(crate) fn counters(&self, transport: Transport) -> Arc<Counters> {
         let counters = Arc::new(Counters::new(transport));
         self.threads.lock().push(Arc::clone(&counters));
         counters
@@ -58,31 +58,11 @@ impl fmt::Debug for DnsMetrics {
     }
 }
 
-/// How a query came.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TransportLabel {
-    /// Datagrams.
-    Udp,
-    /// Streams without TLS.
-    Tcp,
-}
-
-impl TransportLabel {
-    const ALL: [Self; 2] = [Self::Udp, Self::Tcp];
-
-    fn label(self) -> &'static str {
-        match self {
-            Self::Udp => "udp",
-            Self::Tcp => "tcp",
-        }
-    }
-}
-
 /// One thread's counters, in cache lines of their own. Many may read; for UDP one thread writes.
 #[derive(Debug)]
 #[repr(align(128))]
 pub(crate) struct Counters {
-    transport: TransportLabel,
+    transport: Transport,
     replies: [AtomicU64; ReplyClass::ALL.len()],
     unsent: AtomicU64,
     pub(crate) connections: AtomicU64,
@@ -90,7 +70,7 @@ pub(crate) struct Counters {
 }
 
 impl Counters {
-    fn new(transport: TransportLabel) -> Self {
+    fn new(transport: Transport) -> Self {
         Self {
             transport,
             replies: Default::default(),
@@ -127,6 +107,14 @@ impl Threads {
     }
 }
 
+/// The transports that have connections.
+const CONNECTED: [Transport; 4] = [
+    Transport::Tcp,
+    Transport::Tls,
+    Transport::Https,
+    Transport::Quic,
+];
+
 #[derive(Debug)]
 struct Scrape(Arc<Threads>);
 
@@ -135,44 +123,52 @@ impl Collector for Scrape {
         let help = "Replies by transport and class";
         let mut replies =
             encoder.encode_descriptor("dns_replies", help, None, MetricType::Counter)?;
-        for transport in TransportLabel::ALL {
+        for transport in Transport::ALL {
             for class in ReplyClass::ALL {
                 let labels = [("transport", transport.label()), ("class", class.label())];
-                let count = self.0.sum(|counters| {
-                    if counters.transport == transport {
-                        counters.replies(class)
-                    } else {
-                        0
-                    }
-                });
+                let count = self.of(transport, |counters| counters.replies(class));
                 ConstCounter::new(count).encode(replies.encode_family(&labels)?)?;
             }
         }
         let relaxed = Ordering::Relaxed;
         let unsent = self.0.sum(|counters| counters.unsent.load(relaxed));
-        let refused = self
-            .0
-            .sum(|counters| counters.connections_refused.load(relaxed));
-        let open = self.0.sum(|counters| counters.connections.load(relaxed));
-        for (name, help, count) in [
-            (
-                "dns_replies_unsent",
-                "Replies that the socket had no room for",
-                unsent,
-            ),
-            (
-                "dns_tcp_connections_refused",
-                "TCP connections over a limit",
-                refused,
-            ),
-        ] {
-            let metric = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
-            ConstCounter::new(count).encode(metric)?;
-        }
-        let help = "TCP connections that are open";
+        let help = "Replies that the socket had no room for";
         let metric =
-            encoder.encode_descriptor("dns_tcp_connections", help, None, MetricType::Gauge)?;
-        ConstGauge::new(i64::try_from(open).unwrap_or(i64::MAX)).encode(metric)
+            encoder.encode_descriptor("dns_replies_unsent", help, None, MetricType::Counter)?;
+        ConstCounter::new(unsent).encode(metric)?;
+        let help = "Connections over a limit";
+        let name = "dns_connections_refused";
+        let mut refused = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+        for transport in CONNECTED {
+            let labels = [("transport", transport.label())];
+            let count = self.of(transport, |counters| {
+                counters.connections_refused.load(relaxed)
+            });
+            ConstCounter::new(count).encode(refused.encode_family(&labels)?)?;
+        }
+        let help = "Connections that are open";
+        let mut open =
+            encoder.encode_descriptor("dns_connections", help, None, MetricType::Gauge)?;
+        for transport in CONNECTED {
+            let labels = [("transport", transport.label())];
+            let count = self.of(transport, |counters| counters.connections.load(relaxed));
+            let count = i64::try_from(count).unwrap_or(i64::MAX);
+            ConstGauge::new(count).encode(open.encode_family(&labels)?)?;
+        }
+        Ok(())
+    }
+}
+
+impl Scrape {
+    /// The sum over the counters of one transport.
+    fn of(&self, transport: Transport, value: impl Fn(&Counters) -> u64) -> u64 {
+        self.0.sum(|counters| {
+            if counters.transport == transport {
+                value(counters)
+            } else {
+                0
+            }
+        })
     }
 }
 
@@ -185,13 +181,11 @@ mod tests {
         let mut registry = Registry::default();
         let metrics = DnsMetrics::new(&mut registry);
         for _ in 0..3 {
-            let counters = metrics.counters(TransportLabel::Udp);
+            let counters = metrics.counters(Transport::Udp);
             counters.count(ReplyClass::Steered);
             counters.count_unsent(2);
         }
-        metrics
-            .counters(TransportLabel::Tcp)
-            .count(ReplyClass::Static);
+        metrics.counters(Transport::Tcp).count(ReplyClass::Static);
         let mut text = String::new();
         prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
         for line in [
@@ -199,10 +193,11 @@ mod tests {
             "dns_replies_total{transport=\"tcp\",class=\"static\"} 1",
             "dns_replies_total{transport=\"tcp\",class=\"nxdomain\"} 0",
             "dns_replies_unsent_total 6",
-            "dns_tcp_connections 0",
+            "dns_connections{transport=\"tls\"} 0",
+            "dns_connections_refused_total{transport=\"tcp\"} 0",
         ] {
             assert!(text.lines().any(|other| other == line), "{line} in {text}");
         }
-        assert_eq!(metrics.replies(TransportLabel::Udp, ReplyClass::Steered), 3);
+        assert_eq!(metrics.replies(Transport::Udp, ReplyClass::Steered), 3);
     }
 }

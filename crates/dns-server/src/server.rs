@@ -8,16 +8,18 @@ use std::thread::{self, JoinHandle};
 use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
-use dns::{Identity, RateLimiter, Rates, Secrets, Server, Snapshot};
+use dns::{Identity, RateLimiter, Rates, Secrets, Server, Snapshot, Transport};
+use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task;
 
+use crate::accept::{self, Door, Limits};
+use crate::certificate::{Certificate, CertificateFiles};
 use crate::error::Error;
-use crate::metrics::{Counters, DnsMetrics, TransportLabel};
+use crate::metrics::{Counters, DnsMetrics};
 use crate::snapshots::Snapshots;
-use crate::sockets;
-use crate::tcp::{self, Limits};
-use crate::udp;
+use crate::sockets::{self, Listening};
+use crate::{https, quic, stream, udp};
 
 /// How a server listens.
 #[derive(Clone)]
@@ -27,10 +29,12 @@ pub struct Options {
     pub listen: Vec<SocketAddr>,
     /// Answering threads per address.
     pub udp_threads: usize,
-    /// TCP connections per address.
-    pub tcp_connections_max: usize,
-    /// TCP connections per address and client: an IPv4 address or an IPv6 network of 64 bits.
-    pub tcp_connections_per_client_max: usize,
+    /// Where it listens for encrypted queries, if anywhere.
+    pub encrypted: Option<Encrypted>,
+    /// Connections per address and transport.
+    pub connections_max: usize,
+    /// The same per client: an IPv4 address or an IPv6 network of 64 bits.
+    pub connections_per_client_max: usize,
     /// Keys of server cookies; replicas that share an address share them.
     pub secrets: Secrets,
     /// What the server says of itself.
@@ -40,19 +44,33 @@ pub struct Options {
 }
 
 impl Options {
-    /// One thread per address, 1024 TCP connections, 64 of them per client, the usual rates, and
-    /// nothing said of itself.
+    /// One thread per address, 1024 connections, 64 of them per client, the usual rates, nothing
+    /// encrypted, and nothing said of itself.
     pub fn new(listen: Vec<SocketAddr>, secrets: Secrets) -> Self {
         Self {
             listen,
             udp_threads: 1,
-            tcp_connections_max: 1024,
-            tcp_connections_per_client_max: 64,
+            encrypted: None,
+            connections_max: 1024,
+            connections_per_client_max: 64,
             secrets,
             identity: Identity::default(),
             rates: Rates::default(),
         }
     }
+}
+
+/// How a server listens for encrypted queries.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Encrypted {
+    /// What it proves its name with.
+    pub certificate: CertificateFiles,
+    /// Addresses for DNS over TLS (port 853).
+    pub tls: Vec<SocketAddr>,
+    /// Addresses for DNS over HTTPS (port 443), at `/dns-query`.
+    pub https: Vec<SocketAddr>,
+    /// Addresses for DNS over QUIC (port 853).
+    pub quic: Vec<SocketAddr>,
 }
 
 /// The server.
@@ -81,41 +99,31 @@ impl DnsServer {
             server: ArcSwap::from_pointee(Server {
                 secrets: options.secrets.clone(),
                 identity: options.identity.clone(),
-                stream_idle_deciseconds: tcp::IDLE_DECISECONDS,
+                stream_idle_deciseconds: stream::IDLE_DECISECONDS,
             }),
             stopping: AtomicBool::new(false),
         });
-        let limits = Limits {
-            connections_max: options.tcp_connections_max,
-            connections_per_client_max: options.tcp_connections_per_client_max,
-        };
         let (stop, stopped) = watch::channel(());
-        let addresses = listening
-            .iter()
-            .map(|listening| listening.address)
-            .collect();
         let mut handle = Handle {
-            addresses,
+            addresses: Vec::new(),
             shared,
             threads: Vec::new(),
             listeners: Vec::new(),
             stop,
         };
+        let doors = Doors {
+            limits: Limits {
+                connections_max: options.connections_max,
+                connections_per_client_max: options.connections_per_client_max,
+            },
+            metrics,
+            stopped,
+        };
+        if let Some(encrypted) = &options.encrypted {
+            handle.listen_encrypted(encrypted, &doors)?;
+        }
         for listening in listening {
-            let address = listening.address;
-            let threads = u32::try_from(listening.udp.len()).unwrap_or(u32::MAX);
-            let threads = NonZeroU32::new(threads).unwrap_or(NonZeroU32::MIN);
-            for socket in listening.udp {
-                let counters = metrics.counters(TransportLabel::Udp);
-                let limiter = udp::limiter(options.rates, threads);
-                handle.answer_udp(socket, counters, limiter)?;
-            }
-            let listener = tokio::net::TcpListener::from_std(listening.tcp)
-                .map_err(|source| Error::listen("tcp", address, source))?;
-            let counters = metrics.counters(TransportLabel::Tcp);
-            let shared = Arc::clone(&handle.shared);
-            let accepting = tcp::run(listener, shared, counters, limits, stopped.clone());
-            handle.listeners.push(task::spawn(accepting));
+            handle.listen_plain(listening, &doors, options.rates)?;
         }
         Ok(handle)
     }
@@ -123,7 +131,7 @@ impl DnsServer {
 
 /// A running server. Dropping it stops the server too, without waiting.
 pub struct Handle {
-    addresses: Vec<SocketAddr>,
+    addresses: Vec<(Transport, SocketAddr)>,
     shared: Arc<Shared>,
     threads: Vec<JoinHandle<()>>,
     listeners: Vec<task::JoinHandle<()>>,
@@ -131,9 +139,10 @@ pub struct Handle {
 }
 
 impl Handle {
-    /// The addresses that are listened on, with the ports that were chosen.
-    pub fn local_addrs(&self) -> &[SocketAddr] {
-        &self.addresses
+    /// The addresses that are listened on for this transport, with the ports that were chosen.
+    pub fn local_addrs(&self, transport: Transport) -> Vec<SocketAddr> {
+        let of = self.addresses.iter().filter(|(kind, _)| *kind == transport);
+        of.map(|(_, address)| *address).collect()
     }
 
     /// Answers from `snapshot` from the next batch on. Drops earlier ones that are no longer used:
@@ -179,6 +188,89 @@ impl Handle {
         let _ = self.stop.send(());
     }
 
+    /// UDP and TCP on one address.
+    fn listen_plain(
+        &mut self,
+        listening: Listening,
+        doors: &Doors<'_>,
+        rates: Rates,
+    ) -> Result<(), Error> {
+        let address = listening.address;
+        let threads = u32::try_from(listening.udp.len()).unwrap_or(u32::MAX);
+        let threads = NonZeroU32::new(threads).unwrap_or(NonZeroU32::MIN);
+        for socket in listening.udp {
+            let counters = doors.metrics.counters(Transport::Udp);
+            self.answer_udp(socket, counters, udp::limiter(rates, threads))?;
+        }
+        self.addresses.push((Transport::Udp, address));
+        let listener = TcpListener::from_std(listening.tcp)
+            .map_err(|source| Error::listen("tcp", address, source))?;
+        let door = self.door(doors, Transport::Tcp, address);
+        let serve = |tcp, replier, stop| stream::connection(tcp, replier, stop);
+        self.listeners
+            .push(task::spawn(accept::run(listener, door, serve)));
+        Ok(())
+    }
+
+    /// TLS, HTTPS and QUIC.
+    fn listen_encrypted(&mut self, encrypted: &Encrypted, doors: &Doors<'_>) -> Result<(), Error> {
+        let certificate = Certificate::load(encrypted.certificate.clone())?;
+        for address in &encrypted.tls {
+            let config = certificate.config(b"dot")?;
+            let (listener, door) = self.listener(doors, Transport::Tls, *address)?;
+            let serve =
+                move |tcp, replier, stop| stream::tls(tcp, Arc::clone(&config), replier, stop);
+            self.listeners
+                .push(task::spawn(accept::run(listener, door, serve)));
+        }
+        for address in &encrypted.https {
+            let config = certificate.config(b"h2")?;
+            let (listener, door) = self.listener(doors, Transport::Https, *address)?;
+            let serve = move |tcp, replier, stop| {
+                https::connection(tcp, Arc::clone(&config), replier, stop)
+            };
+            self.listeners
+                .push(task::spawn(accept::run(listener, door, serve)));
+        }
+        for address in &encrypted.quic {
+            let refuse = |source| Error::listen("quic", *address, source);
+            let socket = sockets::quic(*address).map_err(refuse)?;
+            let chosen = socket.local_addr().map_err(refuse)?;
+            let endpoint = quic::listen(socket, certificate.config(b"doq")?).map_err(refuse)?;
+            let door = self.door(doors, Transport::Quic, chosen);
+            self.listeners.push(task::spawn(quic::run(endpoint, door)));
+        }
+        let watching = certificate.watch(doors.stopped.clone());
+        self.listeners.push(task::spawn(watching));
+        Ok(())
+    }
+
+    /// A listener for a transport over TCP.
+    fn listener(
+        &mut self,
+        doors: &Doors<'_>,
+        transport: Transport,
+        address: SocketAddr,
+    ) -> Result<(TcpListener, Door), Error> {
+        let refuse = |source| Error::listen(transport.label(), address, source);
+        let listener = sockets::tcp_listener(address)
+            .and_then(TcpListener::from_std)
+            .map_err(refuse)?;
+        let chosen = listener.local_addr().map_err(refuse)?;
+        Ok((listener, self.door(doors, transport, chosen)))
+    }
+
+    fn door(&mut self, doors: &Doors<'_>, transport: Transport, address: SocketAddr) -> Door {
+        self.addresses.push((transport, address));
+        Door {
+            shared: Arc::clone(&self.shared),
+            counters: doors.metrics.counters(transport),
+            transport,
+            limits: doors.limits,
+            stop: doors.stopped.clone(),
+        }
+    }
+
     fn answer_udp(
         &mut self,
         socket: UdpSocket,
@@ -199,6 +291,13 @@ impl Drop for Handle {
     fn drop(&mut self) {
         self.tell_to_stop();
     }
+}
+
+/// What listeners are made with.
+struct Doors<'m> {
+    limits: Limits,
+    metrics: &'m DnsMetrics,
+    stopped: watch::Receiver<()>,
 }
 
 /// What all threads and connections use.

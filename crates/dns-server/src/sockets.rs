@@ -37,6 +37,21 @@ pub(crate) fn listen(address: SocketAddr, udp_threads: usize) -> Result<Listenin
     }
 }
 
+/// A UDP socket for QUIC, for tokio.
+pub(crate) fn quic(address: SocketAddr) -> io::Result<UdpSocket> {
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::DGRAM,
+        Some(Protocol::UDP),
+    )?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    Ok(socket.into())
+}
+
 fn listen_once(address: SocketAddr, udp_threads: usize) -> Result<Listening, Error> {
     // TCP first, and without SO_REUSEPORT: a second server on the same address is an error
     // instead of a share of the queries.
@@ -84,7 +99,8 @@ fn udp_socket(address: SocketAddr, sharing: Sharing) -> io::Result<UdpSocket> {
     Ok(socket)
 }
 
-fn tcp_listener(address: SocketAddr) -> io::Result<TcpListener> {
+/// A TCP listener, for tokio.
+pub(crate) fn tcp_listener(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = Socket::new(
         Domain::for_address(address),
         Type::STREAM,

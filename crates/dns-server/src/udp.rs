@@ -1,6 +1,5 @@
 //! UDP: threads that receive, answer and send in batches.
 
-use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::net::UdpSocket;
 use std::num::NonZeroU32;
@@ -12,6 +11,7 @@ use std::time::{Duration, Instant};
 use dns::{Client, RateLimiter, Rates, Reply, ReplyClass, Transport, Verdict};
 
 use crate::batch::Batch;
+use crate::chance::Chance;
 use crate::metrics::Counters;
 use crate::server::{Shared, unix_secs};
 
@@ -51,11 +51,7 @@ pub(crate) fn run(
 
 /// A limiter for one of `threads` that answer at one address.
 pub(crate) fn limiter(rates: Rates, threads: NonZeroU32) -> RateLimiter {
-    let half = || RandomState::new().hash_one(0u8).to_ne_bytes();
-    let mut key = [0; 16];
-    key[..8].copy_from_slice(&half());
-    key[8..].copy_from_slice(&half());
-    RateLimiter::new(rates, threads, key)
+    RateLimiter::new(rates, threads, Chance::new().key())
 }
 
 /// What one thread has for itself.
@@ -107,21 +103,4 @@ fn is_idle(error: &io::Error) -> bool {
         error.kind(),
         io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut | io::ErrorKind::Interrupted
     )
-}
-
-/// Chance for weighted answers, seeded by the system (SplitMix64).
-pub(crate) struct Chance(u64);
-
-impl Chance {
-    pub(crate) fn new() -> Self {
-        Self(RandomState::new().hash_one(0u8))
-    }
-
-    pub(crate) fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut bits = self.0;
-        bits = (bits ^ bits >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        bits = (bits ^ bits >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        bits ^ bits >> 31
-    }
 }

@@ -8,9 +8,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dns::{
-    Name, Rates, Record, RecordType, ReplyClass, Secrets, Snapshot, SnapshotBuilder, Soa, Zone,
+    Name, Rates, Record, RecordType, ReplyClass, Secrets, Snapshot, SnapshotBuilder, Soa,
+    Transport, Zone,
 };
-use meridian_dns_server::{DnsMetrics, DnsServer, Error, Handle, Options, TransportLabel};
+use meridian_dns_server::{DnsMetrics, DnsServer, Error, Handle, Options};
 use prometheus_client::registry::Registry;
 use tokio::io::AsyncReadExt;
 
@@ -119,7 +120,7 @@ async fn every_datagram_of_a_burst_is_answered_and_counted() {
         udp_threads: 2,
         ..options(&["127.0.0.1:0"])
     });
-    let server = handle.local_addrs()[0];
+    let server = handle.local_addrs(Transport::Tcp)[0];
     let socket = udp_client("127.0.0.1:0");
     for id in 0..100u16 {
         socket
@@ -135,17 +136,14 @@ async fn every_datagram_of_a_burst_is_answered_and_counted() {
     }
     ids.sort_unstable();
     assert_eq!(ids, (0..100).collect::<Vec<_>>());
-    assert_eq!(
-        metrics.replies(TransportLabel::Udp, ReplyClass::Static),
-        100
-    );
+    assert_eq!(metrics.replies(Transport::Udp, ReplyClass::Static), 100);
     handle.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wildcard_address_answers_from_the_address_that_was_asked() {
     let (handle, _) = start(&options(&["0.0.0.0:0"]));
-    let port = handle.local_addrs()[0].port();
+    let port = handle.local_addrs(Transport::Tcp)[0].port();
     for asked in ["127.0.0.1", "127.0.0.2", "127.1.2.3"] {
         let server = SocketAddr::new(asked.parse().unwrap(), port);
         let (_, from) = ask_udp(
@@ -165,7 +163,10 @@ async fn ipv6_is_answered_and_takes_no_ipv4() {
         return;
     }
     let (handle, _) = start(&options(&["[::]:0"]));
-    let server = SocketAddr::new("::1".parse().unwrap(), handle.local_addrs()[0].port());
+    let server = SocketAddr::new(
+        "::1".parse().unwrap(),
+        handle.local_addrs(Transport::Tcp)[0].port(),
+    );
     let www = query(1, "www.example.org", RecordType::A);
     let (reply, from) = ask_udp("[::]:0", server, &www);
     assert!(reply.ends_with(&[192, 0, 2, 1]));
@@ -180,7 +181,7 @@ async fn ipv6_is_answered_and_takes_no_ipv4() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_truncated_over_udp_is_whole_over_tcp() {
     let (handle, metrics) = start(&options(&["127.0.0.1:0"]));
-    let server = handle.local_addrs()[0];
+    let server = handle.local_addrs(Transport::Tcp)[0];
     let big = query(7, "big.example.org", RecordType::TXT);
     let (reply, _) = ask_udp("127.0.0.1:0", server, &big);
     assert!(reply[2] & 2 != 0 && reply.len() <= 512, "TC is set");
@@ -189,14 +190,14 @@ async fn what_is_truncated_over_udp_is_whole_over_tcp() {
     let reply = read_framed(&mut stream);
     assert!(reply[2] & 2 == 0);
     assert_eq!(u16::from_be_bytes([reply[6], reply[7]]), 100);
-    assert_eq!(metrics.replies(TransportLabel::Tcp, ReplyClass::Static), 1);
+    assert_eq!(metrics.replies(Transport::Tcp, ReplyClass::Static), 1);
     handle.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn pipelined_and_cut_up_queries_on_one_connection_are_all_answered() {
     let (handle, _) = start(&options(&["127.0.0.1:0"]));
-    let mut stream = tcp_client(handle.local_addrs()[0]);
+    let mut stream = tcp_client(handle.local_addrs(Transport::Tcp)[0]);
     let queries: Vec<u8> = (0..50)
         .flat_map(|id| framed(&query(id, "www.example.org", RecordType::A)))
         .collect();
@@ -212,11 +213,11 @@ async fn pipelined_and_cut_up_queries_on_one_connection_are_all_answered() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_has_a_limit_of_connections_and_gets_its_place_back() {
     let limited = Options {
-        tcp_connections_per_client_max: 2,
+        connections_per_client_max: 2,
         ..options(&["127.0.0.1:0"])
     };
     let (handle, _) = start(&limited);
-    let server = handle.local_addrs()[0];
+    let server = handle.local_addrs(Transport::Tcp)[0];
     let www = framed(&query(1, "www.example.org", RecordType::A));
     let served = |stream: &mut TcpStream| {
         let mut byte = [0; 1];
@@ -244,7 +245,7 @@ async fn a_flood_of_random_names_is_sent_to_tcp_and_others_are_answered() {
         ..options(&["127.0.0.1:0"])
     };
     let (handle, metrics) = start(&limited);
-    let server = handle.local_addrs()[0];
+    let server = handle.local_addrs(Transport::Tcp)[0];
     let random = query(1, "nothing.example.org", RecordType::A);
     let is_limited = |reply: &[u8]| reply[2] & 0x02 != 0 && reply[3] & RCODE == 0;
     let replies: Vec<_> = (0..100)
@@ -259,7 +260,7 @@ async fn a_flood_of_random_names_is_sent_to_tcp_and_others_are_answered() {
             .all(|reply| reply.len() <= random.len() || !is_limited(reply))
     );
     assert_eq!(
-        metrics.replies(TransportLabel::Udp, ReplyClass::Limited),
+        metrics.replies(Transport::Udp, ReplyClass::Limited),
         held as u64
     );
     let www = query(2, "www.example.org", RecordType::A);
@@ -277,7 +278,7 @@ async fn a_flood_of_random_names_is_sent_to_tcp_and_others_are_answered() {
 #[tokio::test(start_paused = true)]
 async fn an_idle_connection_is_closed() {
     let (handle, _) = start(&options(&["127.0.0.1:0"]));
-    let mut stream = tokio::net::TcpStream::connect(handle.local_addrs()[0])
+    let mut stream = tokio::net::TcpStream::connect(handle.local_addrs(Transport::Tcp)[0])
         .await
         .unwrap();
     let before = tokio::time::Instant::now();
@@ -290,7 +291,7 @@ async fn an_idle_connection_is_closed() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_published_snapshot_answers_the_next_query() {
     let (handle, _) = start(&options(&["127.0.0.1:0"]));
-    let server = handle.local_addrs()[0];
+    let server = handle.local_addrs(Transport::Tcp)[0];
     let www = query(1, "www.example.org", RecordType::A);
     for last in 1..50 {
         handle.publish(snapshot(u64::from(last), last));
@@ -307,7 +308,7 @@ async fn a_published_snapshot_answers_the_next_query() {
 #[tokio::test(flavor = "multi_thread")]
 async fn junk_does_not_stop_the_answers() {
     let (handle, metrics) = start(&options(&["127.0.0.1:0"]));
-    let server = handle.local_addrs()[0];
+    let server = handle.local_addrs(Transport::Tcp)[0];
     let socket = udp_client("127.0.0.1:0");
     for junk in [&b""[..], b"x", &[0xff; 12], &[0; 1400], &[0x55; 4000]] {
         socket.send_to(junk, server).unwrap();
@@ -321,7 +322,7 @@ async fn junk_does_not_stop_the_answers() {
         reply[..len].starts_with(&[0, 9]) && reply[..len].ends_with(&[192, 0, 2, 1])
     });
     assert!(answered);
-    assert!(metrics.replies(TransportLabel::Udp, ReplyClass::Dropped) >= 3);
+    assert!(metrics.replies(Transport::Udp, ReplyClass::Dropped) >= 3);
     handle.stop().await;
 }
 
@@ -343,7 +344,7 @@ async fn a_port_that_is_taken_is_named_and_nothing_else_listens() {
     assert!(text.contains("listen on another address or port"), "{text}");
 
     let (handle, _) = start(&options(&["127.0.0.1:0"]));
-    let second = options(&[&handle.local_addrs()[0].to_string()]);
+    let second = options(&[&handle.local_addrs(Transport::Tcp)[0].to_string()]);
     let result = DnsServer::start(&second, Arc::new(Snapshot::empty()), &metrics);
     assert_eq!(
         result.err().map(|error| error.kind()),
@@ -358,7 +359,7 @@ async fn a_port_that_is_taken_is_named_and_nothing_else_listens() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stopped_server_frees_its_ports() {
     let (handle, _) = start(&options(&["127.0.0.1:0", "127.0.0.2:0"]));
-    let addresses = handle.local_addrs().to_vec();
+    let addresses = handle.local_addrs(Transport::Tcp).to_vec();
     let mut open = tcp_client(addresses[0]);
     handle.stop().await;
     assert_eq!(open.read(&mut [0; 1]).unwrap_or(0), 0, "connections end");

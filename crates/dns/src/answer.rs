@@ -126,11 +126,11 @@ fn bare(header: Header, rcode: u16, class: ReplyClass, out: &mut [u8]) -> Reply 
 /// How long the reply may become before its OPT (RFC 6891 § 6.2.5).
 fn room(question: &Question<'_>, transport: Transport, buffer: usize) -> usize {
     let allowed = match (transport, &question.edns) {
-        (Transport::Stream, _) => REPLY_BYTES_MAX,
         (Transport::Udp, None) => UDP_BYTES_PLAIN,
         (Transport::Udp, Some(edns)) => {
             usize::from(edns.udp_bytes).clamp(UDP_BYTES_PLAIN, UDP_BYTES_MAX)
         }
+        _ => REPLY_BYTES_MAX,
     };
     allowed.min(buffer) - question.edns.as_ref().map_or(0, Edns::reply_bytes)
 }
@@ -158,6 +158,7 @@ fn finish(
             extended_errors: outcome.errors,
             name: edns.name(server),
             keepalive: edns.keepalive(server, client.transport),
+            padded_after: edns.pads(client.transport).then(|| message.len()),
         };
         let len = write_options(&options, outcome.rcode, message.rest());
         message.opt_written(len);

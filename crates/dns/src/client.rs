@@ -22,8 +22,41 @@ pub struct Client {
 pub enum Transport {
     /// A datagram: 512 bytes without EDNS, and never more than 1232 (RFC 9715).
     Udp,
-    /// A stream, with or without TLS, HTTP or QUIC: 65,535 bytes.
-    Stream,
+    /// A stream (RFC 7766): 65,535 bytes, as with all that follow.
+    Tcp,
+    /// A stream within TLS (RFC 7858).
+    Tls,
+    /// A request over HTTPS (RFC 8484).
+    Https,
+    /// A stream of a QUIC connection (RFC 9250).
+    Quic,
+}
+
+impl Transport {
+    /// Every transport, in the order of their numbers.
+    pub const ALL: [Self; 5] = [Self::Udp, Self::Tcp, Self::Tls, Self::Https, Self::Quic];
+
+    /// A fixed label for metrics.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Udp => "udp",
+            Self::Tcp => "tcp",
+            Self::Tls => "tls",
+            Self::Https => "https",
+            Self::Quic => "quic",
+        }
+    }
+
+    /// Whether others on the way see only how long messages are.
+    pub(crate) fn is_encrypted(self) -> bool {
+        matches!(self, Self::Tls | Self::Https | Self::Quic)
+    }
+
+    /// Whether the client may keep it open for more queries by RFC 7828: HTTP and QUIC have
+    /// means of their own for that.
+    pub(crate) fn has_keepalive(self) -> bool {
+        matches!(self, Self::Tcp | Self::Tls)
+    }
 }
 
 /// Keys of server cookies (RFC 9018 § 5), shared by all replicas.

@@ -1,6 +1,7 @@
 //! EDNS (RFC 6891), the client subnet (RFC 7871) and the options that a reply carries.
 //!
-//! What a client must ask for to get: NSID (RFC 5001) and the stream's idle time (RFC 7828).
+//! What a client must ask for to get: NSID (RFC 5001), the stream's idle time (RFC 7828) and
+//! padding (RFC 7830).
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -21,11 +22,14 @@ pub(crate) const EXTENDED_ERRORS_MAX: usize = 2;
 
 /// How long a stream may be idle (RFC 7828 § 3.1).
 const KEEPALIVE_BYTES: usize = 4 + 2;
+/// Padded replies are a multiple of this long (RFC 8467 § 4.1).
+const PADDED_BLOCK: usize = 468;
 
 const OPTION_NAME_SERVER_ID: u16 = 3;
 const OPTION_SUBNET: u16 = 8;
 const OPTION_COOKIE: u16 = 10;
 const OPTION_KEEPALIVE: u16 = 11;
+const OPTION_PADDING: u16 = 12;
 const OPTION_EXTENDED_ERROR: u16 = 15;
 
 /// What an OPT record says.
@@ -41,6 +45,8 @@ pub(crate) struct Edns<'q> {
     pub(crate) asks_name: bool,
     /// How long the stream may be idle is asked for.
     pub(crate) asks_keepalive: bool,
+    /// The query is padded, and the reply is to be.
+    pub(crate) asks_padding: bool,
 }
 
 /// A client subnet option.
@@ -64,6 +70,8 @@ pub(crate) struct ReplyOptions<'q> {
     pub(crate) name: Option<&'q str>,
     /// Tenths of a second.
     pub(crate) keepalive: Option<u16>,
+    /// How many bytes of the reply stand before OPT, where it is to be padded.
+    pub(crate) padded_after: Option<usize>,
 }
 
 /// Why an answer is what it is (RFC 8914 § 4).
@@ -87,6 +95,7 @@ impl Edns<'_> {
             + EXTENDED_ERROR_BYTES * EXTENDED_ERRORS_MAX
             + usize::from(self.asks_name) * (4 + IDENTITY_BYTES_MAX)
             + usize::from(self.asks_keepalive) * KEEPALIVE_BYTES
+            + usize::from(self.asks_padding) * (4 + PADDED_BLOCK)
     }
 
     /// The server's name, where it is asked for and known.
@@ -98,8 +107,13 @@ impl Edns<'_> {
     /// How long the stream may be idle. Over UDP the option is ignored (RFC 7828 § 3.2.1).
     #[inline]
     pub(crate) fn keepalive(&self, server: &Server, transport: Transport) -> Option<u16> {
-        (self.asks_keepalive && transport == Transport::Stream)
-            .then_some(server.stream_idle_deciseconds)
+        (self.asks_keepalive && transport.has_keepalive()).then_some(server.stream_idle_deciseconds)
+    }
+
+    /// Whether the reply is to be padded: what is not encrypted never is (RFC 7830 § 6).
+    #[inline]
+    pub(crate) fn pads(&self, transport: Transport) -> bool {
+        self.asks_padding && transport.is_encrypted()
     }
 }
 
@@ -114,6 +128,7 @@ pub(crate) fn read_options<'q>(fixed: &[u8; 10], mut data: &'q [u8]) -> Option<E
         cookie: None,
         asks_name: false,
         asks_keepalive: false,
+        asks_padding: false,
     };
     // What another version's options mean is not ours to say.
     if edns.version != 0 {
@@ -132,9 +147,10 @@ pub(crate) fn read_options<'q>(fixed: &[u8; 10], mut data: &'q [u8]) -> Option<E
                 }
                 edns.cookie = Some(option);
             }
-            // What a query says in these two is not looked at (RFC 5001 § 2.1).
+            // What a query says in these is not looked at (RFC 5001 § 2.1).
             OPTION_NAME_SERVER_ID => edns.asks_name = true,
             OPTION_KEEPALIVE => edns.asks_keepalive = true,
+            OPTION_PADDING => edns.asks_padding = true,
             _ => {}
         }
         data = tail;
@@ -205,6 +221,12 @@ pub(crate) fn write_options(options: &ReplyOptions<'_>, rcode: u16, out: &mut [u
         writer.head(OPTION_EXTENDED_ERROR, 2);
         writer.put(&(*error as u16).to_be_bytes());
     }
+    if let Some(before) = options.padded_after {
+        let unpadded = before + writer.len + 4;
+        let padding = unpadded.next_multiple_of(PADDED_BLOCK) - unpadded;
+        writer.head(OPTION_PADDING, padding);
+        writer.fill(padding);
+    }
     let length = (writer.len - OPT_BYTES) as u16;
     writer.out[9..11].copy_from_slice(&length.to_be_bytes());
     writer.len
@@ -220,6 +242,11 @@ impl Writer<'_> {
     fn put(&mut self, bytes: &[u8]) {
         self.out[self.len..self.len + bytes.len()].copy_from_slice(bytes);
         self.len += bytes.len();
+    }
+
+    fn fill(&mut self, zeroes: usize) {
+        self.out[self.len..self.len + zeroes].fill(0);
+        self.len += zeroes;
     }
 
     #[inline]

@@ -24,6 +24,7 @@ mod names;
 mod query;
 mod rdata_text;
 mod record;
+mod reply_ttl;
 mod road;
 mod snapshot;
 mod steered;
@@ -42,6 +43,7 @@ pub use error::Error;
 pub use limit::{RateLimiter, Rates, Verdict};
 pub use name::Name;
 pub use record::{Record, RecordType, Soa, UnknownType};
+pub use reply_ttl::reply_ttl_secs;
 pub use snapshot::{Snapshot, SnapshotBuilder};
 pub use steered::{
     ANSWER_RECORDS_MAX, Answer, Choice, Content, Freshness, SHARES_MAX, Share, Steered,

@@ -162,6 +162,11 @@ impl<'o> Message<'o> {
         }
     }
 
+    /// How long it is so far.
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
     /// What is left of the buffer, for OPT.
     pub(crate) fn rest(&mut self) -> &mut [u8] {
         &mut self.out[self.len..]

@@ -148,7 +148,7 @@ fn read_records(
 }
 
 /// The length of a name that may end in a pointer.
-fn skip_name(bytes: &[u8]) -> Option<usize> {
+pub(crate) fn skip_name(bytes: &[u8]) -> Option<usize> {
     let mut at = 0;
     loop {
         match *bytes.get(at)? {

@@ -21,7 +21,7 @@ pub(crate) fn client() -> Client {
     let source = "192.0.2.1".parse().unwrap();
     Client {
         source,
-        transport: Transport::Stream,
+        transport: Transport::Tcp,
         now_secs: 1_800_000_000,
         entropy: 0,
     }
@@ -449,7 +449,7 @@ proptest! {
         let end = cut.index(changed.len() * 4);
         let cut = &changed[..end.min(changed.len())];
         for query in [&bytes[..], &changed, cut] {
-            for transport in [Transport::Udp, Transport::Stream] {
+            for transport in Transport::ALL {
                 let mut buffer = vec![0; out];
                 let client = Client { transport, ..client() };
                 let reply = answer(&SIZED, query, &client, &server(), &mut buffer);

@@ -67,7 +67,8 @@ impl Entry {
     pub(crate) fn client(&self) -> Client {
         let number = |keyword: &str| self.get(keyword).map(|text| text.parse::<u64>().unwrap());
         let transport = match self.get("TRANSPORT") {
-            Some("STREAM") => Transport::Stream,
+            Some("TCP") => Transport::Tcp,
+            Some("TLS") => Transport::Tls,
             _ => Transport::Udp,
         };
         Client {

@@ -111,8 +111,8 @@ fn opt(entry: &Entry, edns: &str) -> Vec<u8> {
     bytes
 }
 
-/// `SUBNET address/source[/scope]`, `COOKIE hex`, `EDE number`, `NSID text`, `KEEPALIVE hex`, or
-/// `number hex`.
+/// `SUBNET address/source[/scope]`, `COOKIE hex`, `EDE number`, `NSID text`, `KEEPALIVE hex`,
+/// `PADDING bytes`, or `number hex`.
 fn option_bytes(option: &str) -> (u16, Vec<u8>) {
     let (code, value) = option.split_once(' ').unwrap_or((option, ""));
     match code {
@@ -120,6 +120,7 @@ fn option_bytes(option: &str) -> (u16, Vec<u8>) {
         "NSID" => (3, value.as_bytes().to_vec()),
         "COOKIE" => (10, hex(value)),
         "KEEPALIVE" => (11, hex(value)),
+        "PADDING" => (12, vec![0; value.parse().unwrap()]),
         "EDE" => (15, value.parse::<u16>().unwrap().to_be_bytes().to_vec()),
         number => (number.parse().unwrap(), hex(value)),
     }
