@@ -27,6 +27,8 @@ pub(crate) enum Command {
     Demo(Demo),
     /// Make a cluster a member: its service account, rights, token and KubeFedCluster
     Join(Join),
+    /// Show what applying manifests would change in which member, and change nothing
+    Plan(Plan),
     /// Say why a client is answered as it is
     Explain(Explain),
 }
@@ -139,6 +141,34 @@ pub(crate) struct Join {
     #[arg(long, value_name = "KEY=VALUE")]
     pub(crate) label: Vec<String>,
 }
+
+/// `meridian plan`.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = PLAN_HELP)]
+pub(crate) struct Plan {
+    #[command(flatten)]
+    pub(crate) host: Host,
+    /// Files or folders of manifests (.yaml, .yml, .json); - reads standard input
+    #[arg(short = 'f', long = "filename", value_name = "FILE", required = true)]
+    pub(crate) files: Vec<PathBuf>,
+    /// How to print it
+    #[arg(short, long, value_enum, default_value = "table")]
+    pub(crate) output: Output,
+}
+
+const PLAN_HELP: &str = "\
+What the controller would do is shown, with its own plan. The host is read once, every member that is
+ready is asked for the objects, and nothing is written. Values of Secrets are never shown.
+
+Exit codes:
+  0  nothing would change
+  2  something would change, or a member's part is not known
+  1  an error; one in a manifest is shown with its file, document and field
+
+Examples:
+  meridian plan -f deploy/demo
+  meridian plan -f 3-deployment.yaml -f 5-preference.yaml -o json
+  kustomize build eu | meridian plan -f -";
 
 /// `meridian explain`.
 #[derive(Clone, Debug, Args)]

@@ -2,6 +2,7 @@
 
 mod explain;
 pub(crate) mod join;
+mod plan;
 
 use crate::cli::Command;
 use crate::{demo, run};
@@ -18,6 +19,7 @@ pub(crate) async fn dispatch(command: Command) -> Result<ExitCode> {
         Command::Run(args) => run::run(args).boxed().await.map(|()| ExitCode::SUCCESS),
         Command::Demo(args) => demo::run(args).boxed().await,
         Command::Join(args) => join::run(args).boxed().await.map(|()| ExitCode::SUCCESS),
+        Command::Plan(args) => plan::run(args).boxed().await,
         Command::Explain(args) => explain::run(args).boxed().await.map(|()| ExitCode::SUCCESS),
     }
 }

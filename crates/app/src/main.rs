@@ -18,7 +18,7 @@ use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
     let cli = cli::Cli::parse();
-    let quiet = matches!(cli.command, cli::Command::Demo(_));
+    let quiet = matches!(cli.command, cli::Command::Demo(_) | cli::Command::Plan(_));
     // kube logs every connection that fails; what follows from it is told by who asked.
     log(if quiet {
         "error,kube_client=off"

@@ -19,6 +19,8 @@ const ESTABLISHED_PATIENCE: Duration = Duration::from_secs(30);
 pub(crate) struct Manifest {
     /// Where it was written, for messages.
     pub(crate) source: String,
+    /// Which of its documents it is, from 1.
+    pub(crate) document: usize,
     /// All of it.
     pub(crate) object: Value,
 }
@@ -33,6 +35,7 @@ impl Manifest {
         });
         Self {
             source: "here".to_owned(),
+            document: 1,
             object,
         }
     }
@@ -57,6 +60,11 @@ impl Manifest {
         self.object["metadata"]["namespace"]
             .as_str()
             .unwrap_or_default()
+    }
+
+    /// File and document, for messages.
+    pub(crate) fn place(&self) -> String {
+        format!("{}, document {}", self.source, self.document)
     }
 
     /// Where objects of this kind are read and written.
@@ -95,16 +103,15 @@ impl Manifest {
 /// Names the file, the document and what is wrong with it.
 pub(crate) fn read(source: &str, text: &str) -> Result<Vec<Manifest>> {
     // As kubectl reads it: only true and false are booleans, `y` and `no` are texts (YAML 1.2).
-    let options = serde_saphyr::options! { strict_booleans: true };
+    // Without a snippet: the lines around a mistake may hold a Secret.
+    let options = serde_saphyr::options! { strict_booleans: true, with_snippet: false };
     let documents: Vec<Value> = serde_saphyr::from_multiple_with_options(text, options)
         .with_context(|| format!("{source} is not YAML that can be read"))?;
     let mut manifests = Vec::new();
-    for (i, object) in documents.into_iter().enumerate() {
-        if object.is_null() {
-            continue;
-        }
+    for (document, object) in objects(documents) {
         let manifest = Manifest {
             source: source.to_owned(),
+            document,
             object,
         };
         for (field, value) in [
@@ -113,12 +120,28 @@ pub(crate) fn read(source: &str, text: &str) -> Result<Vec<Manifest>> {
             ("metadata.name", manifest.name()),
         ] {
             if value.is_empty() {
-                bail!("{source}: document {} has no {field}", i + 1);
+                bail!("{source}: document {document} has no {field}");
             }
         }
         manifests.push(manifest);
     }
     Ok(manifests)
+}
+
+/// What documents hold, each with its number: an object, those of a List, or nothing.
+fn objects(documents: Vec<Value>) -> impl Iterator<Item = (usize, Value)> {
+    let numbered = (1..).zip(documents);
+    numbered.flat_map(|(document, mut object)| {
+        let objects = match object["kind"] == "List" {
+            true => match object["items"].take() {
+                Value::Array(items) => items,
+                _ => Vec::new(),
+            },
+            false => vec![object],
+        };
+        let there = objects.into_iter().filter(|object| !object.is_null());
+        there.map(move |object| (document, object))
+    })
 }
 
 /// Applies an object to the API server, strictly: an unknown field is an error.
@@ -180,7 +203,13 @@ pub(crate) async fn install_types(client: &Client, system_namespace: &str) -> Re
     for config in api::federated_type_configs(system_namespace) {
         let object = serde_json::to_value(&config)?;
         let source = "the shipped FederatedTypeConfigs".to_owned();
-        apply(client, &Manifest { source, object }).await?;
+        let document = 1;
+        let manifest = Manifest {
+            source,
+            document,
+            object,
+        };
+        apply(client, &manifest).await?;
     }
     Ok(())
 }

@@ -36,7 +36,7 @@ use federation::{
     ANNOTATION_APPLIED_HASH, Action, FIELD_MANAGER, FieldChange, Observed, Plan, PlanInput,
     Readiness, diff, plan,
 };
-use futures::{StreamExt, stream};
+use futures::{FutureExt, StreamExt, stream};
 use kube::api::DynamicObject;
 use kube::{Client, ResourceExt};
 use model::ClusterName;
@@ -122,10 +122,12 @@ pub struct PreviewedObject {
 pub async fn preview(options: PreviewOptions, manifests: &[Value]) -> Result<Preview, Error> {
     let mut preview = Preview::default();
     let manifests = &claim::with_namespaces(manifests, options.client.default_namespace());
-    let context = context(options, manifests, &mut preview).await?;
+    let context = context(options, manifests, &mut preview).boxed().await?;
     let types = type_configs::wanted(&context);
     let mut claims = Claims::of(&context, &types, manifests, &mut preview);
-    let held = host::read_objects(&context, &types, &mut claims).await?;
+    let held = host::read_objects(&context, &types, &mut claims)
+        .boxed()
+        .await?;
     claims.tell(&mut preview.notes);
     {
         let mut caches = context

@@ -76,8 +76,8 @@ async fn ask_type(
 ) -> Result<(), String> {
     let cache = Cache::default();
     cache.begin_list();
-    let mut reads = stream::iter(targets)
-        .map(|key| read(client, named, key))
+    let mut reads = stream::iter(targets.clone())
+        .map(|key| async move { read(client, named, &key).await })
         .buffer_unordered(READS_MAX);
     let (mut complete, mut absent) = (true, false);
     while let Some(answer) = reads.next().await {

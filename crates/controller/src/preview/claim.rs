@@ -11,15 +11,17 @@ use model::ObjectKey;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Kinds of ours that no plan of a federated object depends on.
+/// Kinds that no plan of a federated object depends on, and why.
 const BESIDE: [(&str, &str); 5] = [
-    ("Zone", "DNS"),
-    ("GlobalService", "DNS"),
-    ("ProbeReport", "DNS"),
-    ("MemberTombstone", "deletions that are owed"),
-    ("Namespace", "the host itself"),
+    ("Zone", "it is for DNS and changes no member"),
+    ("GlobalService", "it is for DNS and changes no member"),
+    ("ProbeReport", "meridian alone writes it"),
+    ("MemberTombstone", "meridian alone writes it"),
+    (
+        "Namespace",
+        "it stays on the host; a FederatedNamespace takes it to members",
+    ),
 ];
-
 const PREFERENCE: &str = "ReplicaSchedulingPreference";
 
 /// A federated object that is planned.
@@ -76,9 +78,9 @@ impl Claims {
                 }),
                 Ok(Class::Preference(kind, key)) => preferred.push((index, kind, key)),
                 Ok(Class::Decides) => {}
-                Ok(Class::Beside(what)) => preview.notes.push(Note {
+                Ok(Class::Beside(why)) => preview.notes.push(Note {
                     manifest: Some(index),
-                    text: format!("not considered: it is about {what}"),
+                    text: format!("not planned: {why}"),
                 }),
                 Err(error) => preview.refused.push(Refused {
                     manifest: index,
@@ -199,7 +201,7 @@ fn classify(
     }
     let beside = BESIDE.iter().find(|(known, _)| *known == kind);
     match beside {
-        Some((_, about)) if ours(group) || api_version == "v1" => Ok(Class::Beside(about)),
+        Some((_, why)) if ours(group) || api_version == "v1" => Ok(Class::Beside(why)),
         _ => Err(not_federated(types, group, kind)),
     }
 }

@@ -92,11 +92,14 @@ async fn secrets(
     clusters: &[KubeFedCluster],
 ) -> Result<Vec<Secret>, Error> {
     let secrets = Api::<Secret>::namespaced(client.clone(), namespace);
-    let names: BTreeSet<&str> = clusters
+    let names: BTreeSet<String> = clusters
         .iter()
-        .map(|cluster| cluster.spec.secret_ref.name.as_str())
+        .map(|cluster| cluster.spec.secret_ref.name.clone())
         .collect();
-    let reads = stream::iter(names).map(|name| in_time(secrets.get_opt(name)));
+    let reads = stream::iter(names).map(|name| {
+        let secrets = secrets.clone();
+        async move { in_time(secrets.get_opt(&name)).await }
+    });
     let read: Vec<Option<Secret>> = reads.buffer_unordered(READS_MAX).try_collect().await?;
     Ok(read.into_iter().flatten().collect())
 }
@@ -209,18 +212,21 @@ pub(super) async fn read_objects(
     types: &BTreeMap<String, NamedType>,
     claims: &mut Claims,
 ) -> Result<Held, Error> {
-    let mut wanted: BTreeSet<(&str, ObjectKey)> = BTreeSet::new();
+    let mut wanted: BTreeSet<(Arc<str>, ObjectKey)> = BTreeSet::new();
     let namespaces = types.values().find(|named| named.federated.is_namespace());
     for claim in &claims.planned {
-        wanted.insert((&claim.named.name, claim.key.clone()));
+        wanted.insert((Arc::clone(&claim.named.name), claim.key.clone()));
         let namespace = &claim.key.namespace;
         if let (Some(named), false) = (namespaces, namespace.is_empty()) {
-            wanted.insert((&named.name, ObjectKey::new(namespace, namespace)));
+            wanted.insert((
+                Arc::clone(&named.name),
+                ObjectKey::new(namespace, namespace),
+            ));
         }
     }
     wanted.extend(steered_services(context, types));
     let reads = stream::iter(wanted).map(|(type_name, key)| async move {
-        let named = &types[type_name];
+        let named = &types[&*type_name];
         let live = read_object(context, named, &key).await?;
         Ok::<_, Error>((Arc::clone(&named.name), key, live))
     });
@@ -241,10 +247,10 @@ pub(super) async fn read_objects(
 }
 
 /// FederatedServices that global services serve: their endpoints tell of data planes.
-fn steered_services<'a>(
+fn steered_services(
     context: &Context,
-    types: &'a BTreeMap<String, NamedType>,
-) -> Vec<(&'a str, ObjectKey)> {
+    types: &BTreeMap<String, NamedType>,
+) -> Vec<(Arc<str>, ObjectKey)> {
     let kind = |named: &&NamedType| named.federated.federated.kind == "FederatedService";
     let Some(named) = types.values().find(kind) else {
         return Vec::new();
@@ -253,7 +259,8 @@ fn steered_services<'a>(
     let sources = services.iter().filter_map(|service| {
         let source = service.spec.endpoints.service.as_ref()?;
         let namespace = service.metadata.namespace.as_deref()?;
-        Some((&*named.name, ObjectKey::new(namespace, &source.name)))
+        let key = ObjectKey::new(namespace, &source.name);
+        Some((Arc::clone(&named.name), key))
     });
     sources.collect()
 }

@@ -68,6 +68,9 @@ pub(crate) async fn run_preferences(
 
 /// Plans one preference as one that is new to this process, and leaves its division for the plan
 /// of its target. Nothing, when the preference or its target is not there.
+///
+/// What members run that cannot be asked, the leader remembers and this process does not: there the
+/// status is the best witness.
 pub(crate) async fn plan_once(
     context: &Arc<Context>,
     health: &Arc<Health>,
@@ -76,9 +79,30 @@ pub(crate) async fn plan_once(
     let reconciler = Reconciler::new(Arc::clone(context), Arc::clone(health));
     let preference = context.host.preference(key)?;
     let target = reconciler.target(&preference, key).await.ok().flatten()?;
-    let planned = reconciler.plan_now(&mut Desk::default(), &preference, Some(&target));
+    let mut clusters = reconciler.clusters(Some(&target));
+    recall(&mut clusters, &preference);
+    let desk = &mut Desk::default();
+    let planned = reconciler.plan_now(desk, &preference, Some(&target), &clusters);
     context.divisions.set(key, Some(planned.plan.division()));
     Some(planned)
+}
+
+fn recall(
+    clusters: &mut BTreeMap<ClusterName, ClusterView>,
+    preference: &ReplicaSchedulingPreference,
+) {
+    let status = preference.status.iter();
+    for told in status.flat_map(|status| &status.clusters) {
+        let Some(view) = clusters.get_mut(told.name.as_str()) else {
+            continue;
+        };
+        if view.running == Running::Unknown && told.phase.is_empty() {
+            view.running = Running::Known {
+                replicas: told.replicas,
+                ready: told.replicas,
+            };
+        }
+    }
 }
 
 struct Reconciler {
@@ -172,7 +196,8 @@ impl Reconciler {
                 return Some(Instant::now() + RETRY);
             }
         };
-        let planned = self.plan_now(desk, &preference, target.as_ref());
+        let clusters = self.clusters(target.as_ref());
+        let planned = self.plan_now(desk, &preference, target.as_ref(), &clusters);
         let division = target.is_some().then(|| planned.plan.division());
         self.set_division(key, division);
         for event in &planned.plan.events {
@@ -189,19 +214,19 @@ impl Reconciler {
         desk: &mut Desk,
         preference: &ReplicaSchedulingPreference,
         target: Option<&Target>,
+        clusters: &BTreeMap<ClusterName, ClusterView>,
     ) -> PlannedPreference {
         let context = &self.context;
         let now = self.health.now_millis();
         let settings = context.settings();
         let config = context.host.config();
-        let clusters = self.clusters(target);
         let facts = PreferenceFacts {
             preference,
             target: target.map(Target::view),
-            clusters: &clusters,
+            clusters,
             reports: &desk.heard(context, now),
             services: &self.services(),
-            host_domain: host_domain(&clusters),
+            host_domain: host_domain(clusters),
             released: config
                 .as_ref()
                 .and_then(|config| config.annotations().get(ANNOTATION_FAILOVER_RELEASED))
