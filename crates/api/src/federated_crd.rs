@@ -21,11 +21,23 @@ pub enum Replicas {
     None,
 }
 
-/// The CRD of a federated type. `short_name` is what `kubectl get` takes besides the plural.
+/// The CRD of a federated type, whose template may be anything. `short_name` is what `kubectl get`
+/// takes besides the plural.
 pub fn federated_crd(
     federated: &FederatedType,
     short_name: Option<&str>,
     replicas: Replicas,
+) -> CustomResourceDefinition {
+    let any = json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true});
+    federated_crd_with(federated, short_name, replicas, any)
+}
+
+/// The same with a schema for the template: see [`crate::template_schema`].
+pub fn federated_crd_with(
+    federated: &FederatedType,
+    short_name: Option<&str>,
+    replicas: Replicas,
+    template: Value,
 ) -> CustomResourceDefinition {
     let resource = &federated.federated;
     let scope = match federated.federated_namespaced {
@@ -56,7 +68,7 @@ pub fn federated_crd(
                 "storage": true,
                 "subresources": {"status": {}},
                 "additionalPrinterColumns": printer_columns(),
-                "schema": {"openAPIV3Schema": schema(&federated.target.kind, replicas)}
+                "schema": {"openAPIV3Schema": schema(&federated.target.kind, replicas, template)}
             }]
         }
     });
@@ -72,15 +84,13 @@ fn printer_columns() -> Value {
     ])
 }
 
-fn schema(target_kind: &str, replicas: Replicas) -> Value {
+fn schema(target_kind: &str, replicas: Replicas, mut template: Value) -> Value {
+    let text = format!("The {target_kind} that is propagated, before overrides.");
+    template["description"] = text.into();
     let mut spec = json!({
         "type": "object",
         "properties": {
-            "template": {
-                "type": "object",
-                "description": format!("The {target_kind} that is propagated, before overrides."),
-                "x-kubernetes-preserve-unknown-fields": true
-            },
+            "template": template,
             "placement": placement(),
             "overrides": overrides()
         }

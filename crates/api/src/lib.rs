@@ -2,12 +2,13 @@
 //!
 //! Each kind has one file, and a `read` that gives the value a brain takes, or an [`Error`] with
 //! the path of the field. [`read_spec`] does so for the Federated\<Kind> objects, whose template
-//! is of any type; [`check_fields`] finds what a file misspells. [`crds`] is what is installed; `crds/` holds it as YAML.
+//! is of any type; [`template_schema`] makes the schema of that; [`check_fields`] finds what a file misspells. [`crds`] is what is installed; `crds/` holds it as YAML.
 
 mod cluster;
 mod condition;
 mod config;
 mod error;
+mod federate;
 mod federated;
 mod federated_crd;
 mod global_service;
@@ -19,6 +20,7 @@ mod schema;
 mod shipped;
 mod spelling;
 mod strict;
+mod template_schema;
 mod tombstone;
 mod type_config;
 mod zone;
@@ -35,8 +37,9 @@ pub use config::{
     duration_millis,
 };
 pub use error::Error;
+pub use federate::federate;
 pub use federated::{FederatedSpec, read_spec};
-pub use federated_crd::{Replicas, federated_crd};
+pub use federated_crd::{Replicas, federated_crd, federated_crd_with};
 pub use global_service::{
     BranchStatusEntry, ClusterEndpoints, EndpointHealthStatus, EndpointSource, GlobalService,
     GlobalServiceSpec, GlobalServiceStatus, HealthCheckSpec, HttpCheck, HttpExpectation,
@@ -56,6 +59,7 @@ pub use scheduling::{
 pub use shipped::{crds, federated_type_configs};
 pub use spelling::nearest;
 pub use strict::check_fields;
+pub use template_schema::template_schema;
 pub use tombstone::{
     MemberTombstone, MemberTombstoneSpec, OwedWork, TOMBSTONE_ENTRIES_MAX, TombstoneItem,
 };
