@@ -157,13 +157,13 @@ pub(crate) struct Plan {
 }
 
 const PLAN_HELP: &str = "\
-What the controller would do is shown, with its own plan. The host is read once, every member that is
-ready is asked for the objects, and nothing is written. Values of Secrets are never shown.
+What is shown is the plan that the controller would apply. The host is read once, every member that \
+is ready is asked for the objects, and nothing is written. Values of Secrets are never shown.
 
 Exit codes:
   0  nothing would change
   2  something would change, or a member's part is not known
-  1  an error; one in a manifest is shown with its file, document and field
+  1  an error; in a manifest, it is named with file, document and field
 
 Examples:
   meridian plan -f deploy/demo

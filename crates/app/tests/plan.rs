@@ -2,6 +2,7 @@
 //!
 //! What a plan says is held against what then happens.
 
+use meridian_tests::control_plane;
 use meridian_tests::world::{ApiFault, Kind, ObjectRef, Site, World, WorldOptions, condition};
 use serde_json::{Value, json};
 use std::io::Write;
@@ -43,8 +44,12 @@ const SITES: [Site; 3] = [
 
 /// A federation whose controller runs and whose members are Ready.
 async fn start() -> World {
+    start_on(Kind::Pocketkube).await
+}
+
+async fn start_on(kind: Kind) -> World {
     let mut world = World::furnished(WorldOptions {
-        kind: Kind::Pocketkube,
+        kind,
         binary: MERIDIAN.into(),
         sites: SITES.to_vec(),
         settings: json!({}),
@@ -169,7 +174,26 @@ fn assert_holds(live: &Value, planned: &Value, path: &str) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn what_is_planned_is_what_then_happens_and_then_nothing_would_change() {
-    let world = start().await;
+    plan_the_demo(&start().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_change_is_shown_field_by_field_and_is_exactly_what_the_controller_applies() {
+    plan_a_change(&start().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn real_control_planes_hold_what_was_planned_for_them() {
+    if control_plane::assets().is_none() {
+        eprintln!("left out: KUBEBUILDER_ASSETS names no folder with a control plane");
+        return;
+    }
+    let world = start_on(Kind::Real).await;
+    plan_the_demo(&world).await;
+    plan_a_change(&world).await;
+}
+
+async fn plan_the_demo(world: &World) {
     let host = world.host().kubeconfig();
     let before = plan(host, &["-f", DEMO, "-o", "json"], "");
     let report = before.ended(2).json();
@@ -186,7 +210,7 @@ async fn what_is_planned_is_what_then_happens_and_then_nothing_would_change() {
             .as_str()
             .is_some_and(|kind| kind.starts_with("Federated"))
         {
-            until_propagated(&world, object).await;
+            until_propagated(world, object).await;
         }
     }
     for (cluster, object) in &planned {
@@ -208,9 +232,7 @@ async fn what_is_planned_is_what_then_happens_and_then_nothing_would_change() {
     );
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_change_is_shown_field_by_field_and_is_exactly_what_the_controller_applies() {
-    let world = start().await;
+async fn plan_a_change(world: &World) {
     world.federate_namespace(SHOP).await;
     let host = world.host().kubeconfig();
     let everywhere = json!({"clusterSelector": {}});
@@ -222,7 +244,7 @@ async fn a_change_is_shown_field_by_field_and_is_exactly_what_the_controller_app
     let first = json!({"currency": "CNY", "sale": "spring"});
     let first = federated("FederatedConfigMap", "web", spec(first, everywhere));
     world.host().apply(first.clone()).await;
-    until_propagated(&world, &first).await;
+    until_propagated(world, &first).await;
 
     let beijing = json!({"clusters": [{"name": "beijing-a"}, {"name": "frankfurt"}]});
     let data = json!({"currency": "USD", "greeting": "Hello"});
@@ -245,7 +267,7 @@ async fn a_change_is_shown_field_by_field_and_is_exactly_what_the_controller_app
     let report = plan(host, &["-f", "-", "-o", "json"], &second.to_string());
     let planned = writes(&report.ended(2).json());
     world.host().apply(second.clone()).await;
-    until_propagated(&world, &second).await;
+    until_propagated(world, &second).await;
     let copy = ObjectRef::new("v1", "ConfigMap", SHOP, "web");
     world.member("beijing-b").until_gone(&copy).await;
     for (cluster, object) in &planned {
@@ -310,7 +332,7 @@ async fn a_member_that_hangs_is_named_and_the_others_are_planned() {
          + create   beijing-a, beijing-b: it is not there\n      \
          .data.a  \"b\"\n  \
          ? unknown  frankfurt: it does not answer: no answer within 5 s\n\n\
-         ! frankfurt does not answer, so its part is not known: no answer within 5 s\n\n\
+         ! frankfurt does not answer, so what it holds is not known: no answer within 5 s\n\n\
          2 to create, 0 to update, 0 to delete in 2 clusters; 1 cluster unknown.\n"
     );
 }

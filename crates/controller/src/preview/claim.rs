@@ -117,19 +117,23 @@ impl Claims {
         Self { planned }
     }
 
-    /// What a changed FederatedNamespace does besides.
-    pub(super) fn tell(&self, notes: &mut Vec<Note>) {
-        let changed = self.planned.iter().filter(|claim| {
-            claim.named.federated.is_namespace() && claim.change == HostChange::Update
-        });
-        notes.extend(changed.map(|claim| Note {
-            manifest: claim.manifest,
-            text: format!(
-                "the other federated objects of namespace {} follow its placement; only those in \
-                 the files are planned",
-                claim.key.name
-            ),
-        }));
+    /// Adds objects of the host that the files do not hold, and that follow what they change.
+    pub(super) fn follow(&mut self, named: &NamedType, keys: impl Iterator<Item = ObjectKey>) {
+        for key in keys {
+            let claimed = self
+                .planned
+                .iter()
+                .any(|claim| claim.named.name == named.name && claim.key == key);
+            if !claimed {
+                self.planned.push(Claim {
+                    manifest: None,
+                    named: named.clone(),
+                    key,
+                    file: None,
+                    change: HostChange::None,
+                });
+            }
+        }
     }
 }
 

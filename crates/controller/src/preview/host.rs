@@ -29,6 +29,8 @@ pub const KNOWN_AFTER_APPLY: &str = "(known after apply)";
 const DEADLINE: Duration = Duration::from_secs(5);
 /// Single objects that are read at once.
 const READS_MAX: usize = 16;
+/// Objects of one type that are planned because their namespace moves.
+const FOLLOWERS_MAX: u32 = 500;
 /// What kubectl keeps of the last manifest that it applied.
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
@@ -244,6 +246,68 @@ pub(super) async fn read_objects(
         held.entry(type_name).or_default().extend(object);
     }
     Ok(held)
+}
+
+/// Adds the objects that follow a namespace whose placement the manifests change.
+pub(super) async fn add_followers(
+    context: &Context,
+    types: &BTreeMap<String, NamedType>,
+    claims: &mut Claims,
+    notes: &mut Vec<Note>,
+) -> Result<(), Error> {
+    for namespace in moved_namespaces(context, claims).await? {
+        let namespaced = types
+            .values()
+            .filter(|named| named.federated.target_namespaced);
+        for named in namespaced {
+            let client = context.host.client.clone();
+            let resource = &named.federated.federated;
+            let api = Api::<DynamicObject>::namespaced_with(client, &namespace, resource);
+            let list = ListParams::default().limit(FOLLOWERS_MAX);
+            let listed = match in_time(api.list(&list)).await {
+                // The type's CRD is not installed yet.
+                Err(Error::Host(why)) if is_not_found(&why) => continue,
+                listed => listed?,
+            };
+            if listed.metadata.continue_.is_some() {
+                notes.push(Note {
+                    manifest: None,
+                    text: format!(
+                        "of {} in namespace {namespace}, which follow its placement, only \
+                         {FOLLOWERS_MAX} are planned",
+                        resource.plural
+                    ),
+                });
+            }
+            let keys = listed.items.iter().map(|object| key_of(&object.metadata));
+            claims.follow(named, keys);
+        }
+    }
+    Ok(())
+}
+
+/// Namespaces whose FederatedNamespace is new, or has another placement than on the host.
+async fn moved_namespaces(context: &Context, claims: &Claims) -> Result<Vec<String>, Error> {
+    let mut moved = Vec::new();
+    for claim in &claims.planned {
+        let Some(file) = claim
+            .file
+            .as_ref()
+            .filter(|_| claim.named.federated.is_namespace())
+        else {
+            continue;
+        };
+        let live = read_object(context, &claim.named, &claim.key).await?;
+        let placement = |object: &DynamicObject| object.data["spec"]["placement"].clone();
+        if live.is_none_or(|live| placement(&live) != placement(file)) {
+            moved.push(claim.key.name.to_string());
+        }
+    }
+    Ok(moved)
+}
+
+fn is_not_found(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Api(status) if status.code == 404)
 }
 
 /// FederatedServices that global services serve: their endpoints tell of data planes.

@@ -27,7 +27,7 @@ pub(super) struct Report {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Object {
-    /// Absent for an object that only a preference in the files concerns.
+    /// Absent for an object of the host that follows what the files change.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) source: Option<Source>,
     pub(super) kind: String,
@@ -131,11 +131,12 @@ pub(super) struct Totals {
 impl Report {
     pub(super) fn of(preview: &Preview, manifests: &[Manifest]) -> Self {
         let source = |index: Option<usize>| index.map(|index| Source::of(&manifests[index]));
-        let objects: Vec<Object> = preview
+        let objects = preview
             .objects
             .iter()
-            .map(|object| Object::of(object, source(object.manifest)))
-            .collect();
+            .map(|object| Object::of(object, source(object.manifest)));
+        let (objects, untouched): (Vec<Object>, Vec<Object>) =
+            objects.partition(Object::is_worth_showing);
         let notes = preview.notes.iter().map(|note| Note {
             source: source(note.manifest),
             about: note.manifest.map(|index| {
@@ -146,11 +147,16 @@ impl Report {
         });
         let mut notes: Vec<Note> = notes.collect();
         if preview.registered == 0 {
-            notes.push(Note {
-                source: None,
-                about: None,
-                text: "no member is registered: 'meridian join' makes one".to_owned(),
-            });
+            notes.push(Note::of(
+                "no member is registered: 'meridian join' makes one",
+            ));
+        }
+        if !untouched.is_empty() {
+            let count = untouched.len();
+            notes.push(Note::of(&format!(
+                "objects of the host that follow what the files change, and stay as they are: \
+                 {count}"
+            )));
         }
         let faults = preview.objects.iter().flat_map(|object| {
             let manifest = object.manifest.map(|index| &manifests[index]);
@@ -174,6 +180,16 @@ impl Report {
     pub(super) fn would_change(&self) -> bool {
         let totals = &self.totals;
         totals.changes() + totals.unknown_clusters + totals.on_host > 0
+    }
+}
+
+impl Note {
+    fn of(text: &str) -> Self {
+        Self {
+            source: None,
+            about: None,
+            text: text.to_owned(),
+        }
     }
 }
 
@@ -223,6 +239,12 @@ impl Object {
                 .collect(),
             plan: object.plan.redacted(input),
         }
+    }
+
+    /// What is not in the files, and stays as it is, is only counted.
+    fn is_worth_showing(&self) -> bool {
+        let still = |part: &Part| matches!(part.change, Change::Keep | Change::Skip);
+        self.source.is_some() || !self.replicas.is_empty() || !self.clusters.iter().all(still)
     }
 }
 

@@ -28,7 +28,7 @@ pub(super) fn text(report: &Report, colour: Colour) -> String {
         page.note(note);
     }
     for (cluster, why) in &report.silent {
-        let line = format!("{cluster} does not answer, so its part is not known: {why}");
+        let line = format!("{cluster} does not answer, so what it holds is not known: {why}");
         page.line(&format!("! {line}"), AnsiColors::Magenta);
     }
     if !report.notes.is_empty() || !report.silent.is_empty() {
@@ -64,7 +64,7 @@ impl Page {
         }
         let source = match &object.source {
             Some(source) => place(source),
-            None => "on the host; the files change its preference".to_owned(),
+            None => "on the host; it follows what the files change".to_owned(),
         };
         let host = match object.host {
             Change::Create => "; new on the host",
