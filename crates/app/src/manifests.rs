@@ -239,6 +239,17 @@ mod tests {
     }
 
     #[test]
+    fn a_list_is_read_as_the_objects_it_holds() {
+        let text = "apiVersion: v1\nkind: List\nitems:\n\
+                    - {apiVersion: v1, kind: A, metadata: {name: x}}\n\
+                    - {apiVersion: v1, kind: B, metadata: {name: y}}\n";
+        let read = read("f.yaml", text).expect("fine");
+        let places: Vec<String> = read.iter().map(Manifest::place).collect();
+        assert_eq!(places, ["f.yaml, document 1", "f.yaml, document 1"]);
+        assert_eq!(read[1].name(), "y");
+    }
+
+    #[test]
     fn what_is_missing_is_named_with_the_file_and_the_document() {
         let text =
             "apiVersion: v1\nkind: A\nmetadata: {name: x}\n---\nkind: B\nmetadata: {name: y}\n";

@@ -10,8 +10,9 @@
 //! no longer names go where kubectl had applied them.
 //! # Caveats
 //! It is a look at one moment. What the leader alone remembers is not known here: since when a
-//! member's API is down, and how many objects were deleted lately. A phase of a failover is taken
-//! from the preference's status.
+//! member's API is down, how many objects were deleted lately, and that a member's webhook changed
+//! what was written, which looks like somebody's change. A phase of a failover, and what a member
+//! ran that cannot be asked, are taken from the preference's status.
 
 mod claim;
 mod host;
@@ -424,19 +425,14 @@ mod tests {
         }
 
         async fn register(&self, name: &str) {
-            let mut member = json!({"apiVersion": "core.kubefed.io/v1beta1", "kind": "KubeFedCluster",
+            let member = json!({"apiVersion": "core.kubefed.io/v1beta1", "kind": "KubeFedCluster",
             "metadata": {"name": name, "namespace": SYSTEM, "labels": {"name": name}},
             "spec": {"apiEndpoint": format!("https://{name}.invalid"),
                 "secretRef": {"name": name}}});
             self.apply(&self.host, member.clone()).await;
             let ready = json!({"type": "Ready", "status": "True", "reason": "ClusterReady",
             "lastTransitionTime": "2026-01-01T00:00:00Z"});
-            member["status"] = json!({"conditions": [ready]});
-            let api = api_of(&self.host, &member);
-            let parameters = PatchParams::default();
-            let patch = Patch::Merge(&member);
-            let patched = api.patch_status(name, &parameters, &patch).await;
-            patched.expect("a status");
+            set_status(&self.host, &member, json!({"conditions": [ready]})).await;
         }
 
         /// Applies an object, and waits for nothing.
@@ -533,6 +529,15 @@ mod tests {
         fn drop(&mut self) {
             self.stop.cancel();
         }
+    }
+
+    async fn set_status(cluster: &Cluster, object: &Value, status: Value) {
+        let name = object["metadata"]["name"].as_str().expect("a name");
+        let patch = json!({"status": status});
+        let patched = api_of(cluster, object)
+            .patch_status(name, &PatchParams::default(), &Patch::Merge(&patch))
+            .await;
+        patched.expect("a status");
     }
 
     fn client(cluster: &Cluster) -> Client {
@@ -792,5 +797,65 @@ mod tests {
         world.apply(&world.host, moved).await;
         let planned = world.controllers_plan("configmaps", "settings").await;
         assert_eq!(config.plan, planned);
+    }
+    #[tokio::test(start_paused = true)]
+    async fn what_a_member_runs_that_is_away_is_taken_from_the_preferences_status() {
+        let world = World::new().await;
+        let spec = json!({"template": {"spec": {"template": {}}}});
+        world
+            .apply(&world.host, federated("FederatedDeployment", "web", spec))
+            .await;
+        let mut preference = json!({"apiVersion": "scheduling.kubefed.io/v1alpha1",
+            "kind": "ReplicaSchedulingPreference",
+            "metadata": {"name": "web", "namespace": "shop"},
+            "spec": {"targetKind": "FederatedDeployment", "totalReplicas": 9}});
+        world.apply(&world.host, preference.clone()).await;
+        let ran = json!([{"name": "b", "replicas": 1, "reason": "it was so"}]);
+        let told = json!({"observedGeneration": 1, "conditions": [], "clusters": ran});
+        set_status(&world.host, &preference, told).await;
+        let away = json!({"apiVersion": "core.kubefed.io/v1beta1", "kind": "KubeFedCluster",
+            "metadata": {"name": "b", "namespace": SYSTEM}});
+        let offline = json!({"type": "Offline", "status": "True", "reason": "ClusterNotReachable",
+            "lastTransitionTime": "2026-01-01T00:00:00Z", "message": "no route"});
+        set_status(&world.host, &away, json!({"conditions": [offline]})).await;
+
+        preference["spec"]["totalReplicas"] = json!(15);
+        let shown = world.preview(&[preference]).await;
+        let object = &shown.objects[0];
+        let replicas = object.replicas.as_ref().expect("divided");
+        let shares = replicas.status.clusters.iter();
+        let shares: Vec<_> = shares.map(|it| (it.name.as_str(), it.replicas)).collect();
+        assert_eq!(shares, [("a", 7), ("b", 1), ("c", 7)]);
+        assert_eq!(object.unknown["b"], "the member is not ready: no route");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn members_and_types_in_the_files_decide_as_those_of_the_host() {
+        let world = World::new().await;
+        let edge = json!({"apiVersion": "core.kubefed.io/v1beta1", "kind": "KubeFedCluster",
+            "metadata": {"name": "c", "namespace": SYSTEM, "labels": {"tier": "edge"}},
+            "spec": {"apiEndpoint": "https://c.invalid", "secretRef": {"name": "c"}}});
+        let type_config = json!({"apiVersion": "core.kubefed.io/v1beta1",
+            "kind": "FederatedTypeConfig",
+            "metadata": {"name": "widgets.example.org", "namespace": SYSTEM},
+            "spec": {"propagation": "Enabled",
+                "targetType": {"group": "example.org", "version": "v1", "kind": "Widget",
+                    "pluralName": "widgets", "scope": "Namespaced"},
+                "federatedType": {"group": "types.kubefed.io", "version": "v1beta1",
+                    "kind": "FederatedWidget", "pluralName": "federatedwidgets",
+                    "scope": "Namespaced"}}});
+        let at_the_edge = json!({"clusterSelector": {"matchLabels": {"tier": "edge"}}});
+        let config = config_map(json!({"colour": "blue"}), at_the_edge.clone());
+        let spec = json!({"template": {}, "placement": at_the_edge});
+        let widget = federated("FederatedWidget", "wheel", spec);
+        let shown = world.preview(&[edge, type_config, config, widget]).await;
+        let [config, widget] = shown.objects.as_slice() else {
+            panic!("{shown:?}");
+        };
+        assert_eq!(verbs(&config.plan), ["c create"]);
+        // No member serves widgets.
+        assert_eq!(verbs(&widget.plan), ["c hold"]);
+        let problem = &widget.plan.report[0];
+        assert_eq!(problem.kind, federation::ProblemKind::TypeNotServed);
     }
 }

@@ -379,3 +379,25 @@ async fn in_time<T>(request: impl Future<Output = Result<T, kube::Error>>) -> Re
     let answered = timeout(DEADLINE, request).await;
     Ok(answered.map_err(|_| Error::HostTimedOut)??)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn annotations_go_that_kubectl_had_applied_and_a_manifest_no_longer_has() {
+        let last = json!({"metadata": {"annotations": {"meridian.dev/paused": "true", "a": "1"}}});
+        let read = |metadata: Value| serde_json::from_value::<ObjectMeta>(metadata).expect("fine");
+        let live = read(json!({"name": "web", "uid": "u", "labels": {"theirs": "1"},
+            "annotations": {"meridian.dev/paused": "true", "a": "1", "theirs": "2",
+                LAST_APPLIED: last.to_string()}}));
+        let file = read(json!({"name": "web", "annotations": {"a": "3"}}));
+        let mut laid = laid_over(&live, &file);
+        let annotations = laid.annotations.as_mut().expect("some");
+        annotations.remove(LAST_APPLIED);
+        let expected = read(json!({"name": "web", "uid": "u", "labels": {"theirs": "1"},
+            "annotations": {"a": "3", "theirs": "2"}}));
+        assert_eq!(laid, expected);
+    }
+}
