@@ -25,6 +25,8 @@ pub struct Changes {
 #[derive(Debug, Clone)]
 pub struct Change {
     event: Arc<Event>,
+    object: Arc<Object>,
+    previous: Option<Arc<Object>>,
 }
 
 /// The reader fell behind what is kept: list everything and go on from now.
@@ -55,7 +57,7 @@ impl Changes {
                 if let Some(last) = events.last() {
                     self.version = last.version;
                 }
-                Ok(events.into_iter().map(|event| Change { event }).collect())
+                Ok(events.into_iter().map(Change::new).collect())
             }
             Err(present) => {
                 self.version = present;
@@ -73,6 +75,14 @@ impl Changes {
 }
 
 impl Change {
+    fn new(event: Arc<Event>) -> Self {
+        Self {
+            object: event.object(),
+            previous: event.previous(),
+            event,
+        }
+    }
+
     /// The table of the object: plural and group, `pods` or `deployments.apps`.
     pub fn table(&self) -> &str {
         &self.event.table
@@ -80,17 +90,17 @@ impl Change {
 
     /// The object after the change, or its last state when it was deleted.
     pub fn object(&self) -> &Arc<Object> {
-        &self.event.object
+        &self.object
     }
 
     /// The object before the change; absent when it was added.
     pub fn previous(&self) -> Option<&Arc<Object>> {
-        self.event.previous.as_ref()
+        self.previous.as_ref()
     }
 
     /// Whether the object is gone.
     pub fn is_deleted(&self) -> bool {
-        self.event.deleted
+        self.event.is_deletion()
     }
 
     /// The version that this change made.

@@ -4,19 +4,34 @@
 //! |---|---|
 //! | tables of objects, ordered as etcd orders keys | none: what clients store |
 //! | ring of events, for watches that resume and lists at a version | [`EVENTS_KEPT_MAX`] |
+//! | values ready to be read, in each table and in the ring | [`ROWS_WARM_MAX`], [`EVENTS_WARM_MAX`] |
 //!
 //! One counter gives every write its version. Events fall out of the ring oldest first; the
 //! version of the last one that fell is the compacted one, and asking for anything before it is
 //! answered with 410.
+//!
+//! A value costs many times its encoding, so only what was written lately is kept as a value as
+//! well. The rest is decoded for whoever reads it.
 
-use crate::object::Object;
+mod kept;
+mod table;
+
+use crate::object::{Object, Told};
+use kept::Kept;
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::ops::Bound;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
+use table::Table;
 use tokio::sync::watch;
 
 /// Events kept for each cluster: some minutes of a busy test, and at most a few dozen megabytes.
 pub(crate) const EVENTS_KEPT_MAX: usize = 16_384;
+
+/// Latest events whose objects are kept as values too: what controllers and watches that keep up
+/// have not read yet.
+const EVENTS_WARM_MAX: usize = 512;
+
+/// Objects of each table, those written last, that are kept as values too.
+const ROWS_WARM_MAX: usize = 512;
 
 /// The version of an empty cluster. Above 1, because 0 and 1 mean other things to clients.
 const FIRST_VERSION: u64 = 2;
@@ -32,14 +47,6 @@ pub(crate) struct Store {
     moved: watch::Sender<u64>,
 }
 
-/// All objects of one kind.
-#[derive(Debug)]
-struct Table {
-    objects: BTreeMap<Arc<str>, Arc<Object>>,
-    ring: VecDeque<Arc<Event>>,
-    moved: watch::Sender<u64>,
-}
-
 /// One change of one object.
 #[derive(Debug)]
 pub(crate) struct Event {
@@ -49,14 +56,43 @@ pub(crate) struct Event {
     pub(crate) table: Arc<str>,
     /// Key of the object in its table.
     pub(crate) key: Arc<str>,
+    /// How watches of everything tell of it.
+    pub(crate) told: Told,
+    previous: Option<Kept>,
+    object: Kept,
+}
+
+impl Event {
     /// The object before; absent when it was added.
-    pub(crate) previous: Option<Arc<Object>>,
+    pub(crate) fn previous(&self) -> Option<Arc<Object>> {
+        self.previous.as_ref().map(Kept::object)
+    }
+
     /// The object after, or its last state when it was deleted.
-    pub(crate) object: Arc<Object>,
+    pub(crate) fn object(&self) -> Arc<Object> {
+        self.object.object()
+    }
+
     /// Whether the object is gone.
-    pub(crate) deleted: bool,
-    /// The change as a watch sends it, encoded once for all watchers that take it whole.
-    pub(crate) line: OnceLock<bytes::Bytes>,
+    pub(crate) fn is_deletion(&self) -> bool {
+        self.told == Told::Deleted
+    }
+
+    /// The change as a watch of everything tells it, encoded once for all of them.
+    pub(crate) fn line(&self) -> bytes::Bytes {
+        self.object.line_as(self.told)
+    }
+
+    fn cooled(&self) -> Self {
+        Self {
+            version: self.version,
+            table: Arc::clone(&self.table),
+            key: Arc::clone(&self.key),
+            told: self.told,
+            previous: self.previous.as_ref().map(Kept::cooled),
+            object: self.object.cooled(),
+        }
+    }
 }
 
 /// The version asked for is older than the ring.
@@ -85,8 +121,8 @@ impl Store {
     }
 
     /// One object.
-    pub(crate) fn get(&self, table: &str, key: &str) -> Option<&Arc<Object>> {
-        self.tables.get(table)?.objects.get(key)
+    pub(crate) fn get(&self, table: &str, key: &str) -> Option<Arc<Object>> {
+        self.tables.get(table)?.get(key).map(Kept::object)
     }
 
     /// Objects whose key starts with `prefix` and comes after `after`, in key order.
@@ -95,16 +131,9 @@ impl Store {
         table: &str,
         prefix: &'a str,
         after: Option<&'a str>,
-    ) -> impl Iterator<Item = (&'a Arc<str>, &'a Arc<Object>)> {
-        let from = match after {
-            Some(after) => Bound::Excluded(after),
-            None => Bound::Included(prefix),
-        };
-        self.tables
-            .get(table)
-            .into_iter()
-            .flat_map(move |table| table.objects.range::<str, _>((from, Bound::Unbounded)))
-            .take_while(move |(key, _)| key.starts_with(prefix))
+    ) -> impl Iterator<Item = (&'a Arc<str>, Arc<Object>)> {
+        let table = self.tables.get(table).into_iter();
+        table.flat_map(move |table| table.range(prefix, after))
     }
 
     /// Objects whose key starts with `prefix`, as they were at `version`.
@@ -116,7 +145,7 @@ impl Store {
     ) -> Result<BTreeMap<Arc<str>, Arc<Object>>, Compacted> {
         let mut objects: BTreeMap<_, _> = self
             .range(table, prefix, None)
-            .map(|(key, object)| (Arc::clone(key), Arc::clone(object)))
+            .map(|(key, object)| (Arc::clone(key), object))
             .collect();
         let since = self.since(table, version)?;
         for event in since
@@ -124,8 +153,8 @@ impl Store {
             .rev()
             .filter(|event| event.key.starts_with(prefix))
         {
-            match &event.previous {
-                Some(previous) => objects.insert(Arc::clone(&event.key), Arc::clone(previous)),
+            match event.previous() {
+                Some(previous) => objects.insert(Arc::clone(&event.key), previous),
                 None => objects.remove(&event.key),
             };
         }
@@ -134,9 +163,7 @@ impl Store {
 
     /// How many objects a table holds.
     pub(crate) fn count(&self, table: &str) -> usize {
-        self.tables
-            .get(table)
-            .map_or(0, |table| table.objects.len())
+        self.tables.get(table).map_or(0, Table::len)
     }
 
     /// The version that the next write gets.
@@ -145,18 +172,19 @@ impl Store {
     }
 
     /// Writes an object that carries [`Store::next_version`].
-    pub(crate) fn put(&mut self, table: &str, key: &str, object: Arc<Object>) -> Arc<Event> {
+    pub(crate) fn put(&mut self, table: &str, key: &str, object: Arc<Object>) {
         let (name, rows) = self.table(table);
-        let previous = rows.objects.get(key).cloned();
-        let key: Arc<str> = key.into();
-        rows.objects.insert(Arc::clone(&key), Arc::clone(&object));
+        let (key, previous) = rows.put(key, Arc::clone(&object));
         self.record(Change {
             table: name,
             key,
+            told: match previous {
+                Some(_) => Told::Modified,
+                None => Told::Added,
+            },
             previous,
             object,
-            deleted: false,
-        })
+        });
     }
 
     /// Shows all objects of a table in another way from now on. Nothing is written: versions stay
@@ -166,25 +194,20 @@ impl Store {
         table: &str,
         show: impl Fn(&Arc<Object>) -> Option<Arc<Object>>,
     ) {
-        let (_, rows) = self.table(table);
-        for object in rows.objects.values_mut() {
-            if let Some(shown) = show(object) {
-                *object = shown;
-            }
-        }
+        self.table(table).1.reshow(show);
     }
 
     /// Removes an object; `last` is its final state, carrying [`Store::next_version`].
-    pub(crate) fn remove(&mut self, table: &str, key: &str, last: Arc<Object>) -> Arc<Event> {
+    pub(crate) fn remove(&mut self, table: &str, key: &str, last: Arc<Object>) {
         let (name, rows) = self.table(table);
-        let previous = rows.objects.remove(key);
+        let previous = rows.remove(key);
         self.record(Change {
             table: name,
             key: key.into(),
+            told: Told::Deleted,
             previous,
             object: last,
-            deleted: true,
-        })
+        });
     }
 
     /// Events of one table after `version`, oldest first.
@@ -243,24 +266,20 @@ impl Store {
         let rows = self
             .tables
             .entry(Arc::clone(&key))
-            .or_insert_with(|| Table {
-                objects: BTreeMap::new(),
-                ring: VecDeque::new(),
-                moved: watch::Sender::new(version),
-            });
+            .or_insert_with(|| Table::new(version));
         (key, rows)
     }
 
-    fn record(&mut self, change: Change) -> Arc<Event> {
+    fn record(&mut self, change: Change) {
         self.version += 1;
+        change.object.tell_as(change.told);
         let event = Arc::new(Event {
             version: self.version,
             table: change.table,
             key: change.key,
+            told: change.told,
             previous: change.previous,
-            object: change.object,
-            deleted: change.deleted,
-            line: OnceLock::new(),
+            object: Kept::Warm(change.object),
         });
         self.forget_oldest();
         self.ring.push_back(Arc::clone(&event));
@@ -269,7 +288,23 @@ impl Store {
             table.moved.send_replace(event.version);
         }
         self.moved.send_replace(event.version);
-        event
+        self.cool_one();
+    }
+
+    /// Cools the event that has just become one too many.
+    fn cool_one(&mut self) {
+        let Some(place) = self.ring.len().checked_sub(EVENTS_WARM_MAX + 1) else {
+            return;
+        };
+        let cooled = Arc::new(self.ring[place].cooled());
+        if let Some(table) = self.tables.get_mut(&cooled.table)
+            && let Ok(place) = table
+                .ring
+                .binary_search_by_key(&cooled.version, |event| event.version)
+        {
+            table.ring[place] = Arc::clone(&cooled);
+        }
+        self.ring[place] = cooled;
     }
 
     fn forget_oldest(&mut self) {
@@ -293,9 +328,9 @@ impl Store {
 struct Change {
     table: Arc<str>,
     key: Arc<str>,
-    previous: Option<Arc<Object>>,
+    told: Told,
+    previous: Option<Kept>,
     object: Arc<Object>,
-    deleted: bool,
 }
 
 fn after(ring: &VecDeque<Arc<Event>>, version: u64, limit: usize) -> Vec<Arc<Event>> {

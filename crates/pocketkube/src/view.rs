@@ -14,6 +14,10 @@ use std::sync::Arc;
 
 /// A kept object as a resource's clients see it.
 pub(crate) fn of(resource: &Resource, kept: &Arc<Object>) -> Arc<Object> {
+    // Told without decoding what is kept encoded.
+    if kept.is_of(&resource.kind, &resource.api_version()) {
+        return Arc::clone(kept);
+    }
     match of_value(resource, kept) {
         Cow::Borrowed(_) => Arc::clone(kept),
         Cow::Owned(value) => Object::new(value),

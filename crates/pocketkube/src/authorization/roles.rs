@@ -163,7 +163,7 @@ fn bindings(cluster: &Cluster, plural: &str, namespace: &str) -> Vec<Arc<Object>
     let store = cluster.store();
     store
         .range(&format!("{plural}.{GROUP}"), &prefix, None)
-        .map(|(_, binding)| Arc::clone(binding))
+        .map(|(_, binding)| binding)
         .collect()
 }
 

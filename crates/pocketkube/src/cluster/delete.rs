@@ -79,7 +79,7 @@ impl Cluster {
         let mut store = self.store();
         if !store
             .get(&table, &key)
-            .is_some_and(|current| Arc::ptr_eq(current, old))
+            .is_some_and(|current| current.is(old))
         {
             return None;
         }

@@ -249,10 +249,7 @@ impl Cluster {
         namespace: &str,
         name: &str,
     ) -> Result<Arc<Object>, Status> {
-        let found = self
-            .store()
-            .get(&resource.table(), &key(namespace, name))
-            .cloned();
+        let found = self.store().get(&resource.table(), &key(namespace, name));
         found.ok_or_else(|| Status::not_found(resource, name))
     }
 
@@ -262,7 +259,7 @@ impl Cluster {
         let store = self.store();
         store
             .range(&resource.table(), &prefix, None)
-            .map(|(_, o)| Arc::clone(o))
+            .map(|(_, object)| object)
             .collect()
     }
 
@@ -304,7 +301,7 @@ impl Cluster {
 
     /// An object of a table, as kept.
     pub(crate) fn kept(&self, table: &str, namespace: &str, name: &str) -> Option<Arc<Object>> {
-        self.store().get(table, &key(namespace, name)).cloned()
+        self.store().get(table, &key(namespace, name))
     }
 
     pub(crate) fn events_since(&self, version: u64, limit: usize) -> Result<Vec<Arc<Event>>, u64> {

@@ -67,19 +67,25 @@ pub(crate) struct Page {
 }
 
 impl Selection {
-    /// Whether an object, as kept, is in it.
-    pub(crate) fn has(&self, resource: &Resource, kept: &Value) -> bool {
-        let is_here = match &self.namespace {
-            Some(namespace) => object::namespace(kept) == namespace,
-            None => true,
-        };
-        is_here
-            && (self.labels.is_empty() || self.labels.matches(object::labels(kept)))
+    /// Whether an object of its namespace, as kept, is in it.
+    pub(crate) fn has(&self, resource: &Resource, kept: &Object) -> bool {
+        (self.labels.is_empty() || self.labels.matches(object::labels(kept)))
             && (self.fields.is_empty()
                 || self.fields.matches(&crate::view::of_value(resource, kept)))
     }
 
-    fn is_unfiltered(&self) -> bool {
+    /// Whether a key is of its namespace.
+    pub(crate) fn has_key(&self, key: &str) -> bool {
+        match &self.namespace {
+            Some(namespace) => key
+                .strip_prefix(namespace.as_str())
+                .is_some_and(|rest| rest.starts_with('/')),
+            None => true,
+        }
+    }
+
+    /// Whether every object of its namespace is in it.
+    pub(crate) fn is_unfiltered(&self) -> bool {
         self.labels.is_empty() && self.fields.is_empty()
     }
 }
@@ -115,7 +121,11 @@ impl Cluster {
             .map_err(|compacted| expired(compacted, token.as_ref()))?;
         drop(store);
         let is_after = |key: &str| after.as_deref().is_none_or(|after| key > after);
-        Ok(pager.page(rows.iter().filter(|(key, _)| is_after(key))))
+        Ok(pager.page(
+            rows.iter()
+                .filter(|(key, _)| is_after(key))
+                .map(|(key, object)| (key, Arc::clone(object))),
+        ))
     }
 }
 
@@ -128,7 +138,7 @@ struct Pager<'a> {
 }
 
 impl Pager<'_> {
-    fn page<'a>(&self, rows: impl Iterator<Item = (&'a Arc<str>, &'a Arc<Object>)>) -> Page {
+    fn page<'a>(&self, rows: impl Iterator<Item = (&'a Arc<str>, Arc<Object>)>) -> Page {
         let mut rows = rows.filter(|(_, object)| self.selection.has(self.resource, object));
         let limit = match self.limit {
             0 => usize::MAX,
@@ -142,7 +152,7 @@ impl Pager<'_> {
         };
         let mut last = "";
         for (key, object) in rows.by_ref().take(limit) {
-            page.objects.push(Arc::clone(object));
+            page.objects.push(object);
             last = key;
         }
         if page.objects.len() < limit || rows.next().is_none() {

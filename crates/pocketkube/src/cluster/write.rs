@@ -312,7 +312,7 @@ impl Cluster {
 
     pub(super) fn current(&self, target: &Target<'_>) -> Option<Arc<Object>> {
         let key = key(target.namespace, target.name);
-        self.store().get(&target.resource.table(), &key).cloned()
+        self.store().get(&target.resource.table(), &key)
     }
 
     fn commit_new(
@@ -326,7 +326,7 @@ impl Cluster {
         let mut store = self.store();
         if let Some(found) = store.get(&table, &key) {
             let mut status = Status::already_exists(resource, object::name(object));
-            if object::is_deleting(found) {
+            if object::is_deleting(&found) {
                 status.message.insert_str(0, "object is being deleted: ");
             }
             return Err(status);
@@ -358,7 +358,7 @@ impl Cluster {
         let mut store = self.store();
         let unmoved = store
             .get(&table, &key)
-            .is_some_and(|current| Arc::ptr_eq(current, old));
+            .is_some_and(|current| current.is(old));
         if !unmoved {
             return None;
         }
@@ -387,7 +387,7 @@ impl Cluster {
         if !resource.is_namespaced() {
             return Ok(());
         }
-        let Some(found) = self.store().get("namespaces", namespace).cloned() else {
+        let Some(found) = self.store().get("namespaces", namespace) else {
             return Err(Status {
                 code: 404,
                 reason: "NotFound",

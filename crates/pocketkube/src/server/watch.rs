@@ -9,22 +9,27 @@ use super::listing::{self, Look};
 use crate::cluster::Cluster;
 use crate::cluster::read::Selection;
 use crate::faults::ApiState;
-use crate::object::Object;
+use crate::object::{Object, Told};
+use crate::registry::Registry;
 use crate::resource::Resource;
 use crate::status::Status;
 use crate::store::Event;
 use crate::view;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use futures::Stream;
 use serde_json::{Value, json};
 use std::collections::VecDeque;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
-use tokio::time::Instant;
+use tokio::time::{Instant, Sleep};
 
 /// How often a quiet watch that takes bookmarks gets one, as upstream's cacher does.
 const BOOKMARK_PERIOD: Duration = Duration::from_secs(60);
+
+/// Lines sent at once: as much as one TLS record and one HTTP/2 frame hold.
+const CHUNK_BYTES_MAX: usize = 16 * 1024;
 
 /// Marks the bookmark that ends the initial events (KEP-3157).
 const INITIAL_EVENTS_END: &str = "k8s.io/initial-events-end";
@@ -84,12 +89,16 @@ pub(crate) fn lines(
 struct Watcher {
     cluster: Cluster,
     resource: Arc<Resource>,
+    table: String,
+    api_version: String,
+    registry: Arc<Registry>,
     selection: Selection,
     form: Form,
     look: Look,
     bookmarks: Bookmarks,
     ends: Instant,
-    next_bookmark: Instant,
+    /// Set to the next bookmark, or to the end.
+    timer: Pin<Box<Sleep>>,
     version: u64,
     moved: watch::Receiver<u64>,
     faults: watch::Receiver<crate::faults::Faults>,
@@ -102,6 +111,8 @@ struct Watcher {
 impl Watcher {
     fn new(cluster: Cluster, resource: Arc<Resource>, query: WatchQuery) -> Self {
         let table = resource.table();
+        // One in which the kind is not served any more is found to be another one.
+        let registry = cluster.registry();
         let mut store = cluster.store();
         let moved = store.moved_in(&table);
         let current = store.version();
@@ -110,7 +121,7 @@ impl Watcher {
             true => {
                 let prefix = crate::cluster::prefix(query.selection.namespace.as_deref());
                 let rows = store.range(&table, &prefix, None);
-                rows.map(|(_, object)| Arc::clone(object))
+                rows.map(|(_, object)| object)
                     .filter(|object| query.selection.has(&resource, object))
                     .collect()
             }
@@ -123,16 +134,23 @@ impl Watcher {
         };
         let faults = cluster.faults().subscribe();
         let falls = cluster.faults().falls();
-        let now = Instant::now();
+        let ends = Instant::now() + query.lasts;
+        let first = match query.bookmarks {
+            Bookmarks::Wanted => ends.min(Instant::now() + BOOKMARK_PERIOD),
+            Bookmarks::Unwanted => ends,
+        };
         let mut watcher = Self {
+            api_version: resource.api_version(),
+            registry,
             cluster,
             resource,
+            table,
             selection: query.selection,
             form: query.form,
             look: query.look,
             bookmarks: query.bookmarks,
-            ends: now + query.lasts,
-            next_bookmark: now + BOOKMARK_PERIOD,
+            ends,
+            timer: Box::pin(tokio::time::sleep_until(first)),
             version,
             moved,
             faults,
@@ -142,7 +160,7 @@ impl Watcher {
             over: false,
         };
         for object in initial {
-            let line = watcher.line("ADDED", &object);
+            let line = watcher.line(Told::Added, &object);
             watcher.ready.push_back(line);
         }
         if query.start == Start::WithStateAndMark && watcher.bookmarks == Bookmarks::Wanted {
@@ -159,20 +177,50 @@ impl Watcher {
             if let Some(cut) = self.obey_faults().await {
                 return cut;
             }
-            if let Some(line) = self.ready.pop_front() {
-                return Some(Ok(line));
+            if let Some(lines) = self.take_ready() {
+                return Some(Ok(lines));
             }
             if self.over {
                 return None;
             }
             // The last events of a kind that is served no more still reach its watches.
-            let is_served = self.cluster.registry().serves(&self.resource);
+            let is_served = self.is_served();
             self.read();
             self.over |= !is_served;
             if self.ready.is_empty() && !self.over && self.wait().await.is_err() {
                 return None;
             }
         }
+    }
+
+    /// Whether the kind is still served; looked up when the kinds of the cluster changed.
+    fn is_served(&mut self) -> bool {
+        let registry = self.cluster.registry();
+        if Arc::ptr_eq(&registry, &self.registry) {
+            return true;
+        }
+        let is_served = registry.serves(&self.resource);
+        self.registry = registry;
+        is_served
+    }
+
+    /// What is ready to be sent, several lines at once when they are short: a reader that fell
+    /// behind catches up the faster.
+    fn take_ready(&mut self) -> Option<Bytes> {
+        let first = self.ready.pop_front()?;
+        let next = self.ready.front().map_or(usize::MAX, Bytes::len);
+        if first.len().saturating_add(next) > CHUNK_BYTES_MAX {
+            return Some(first);
+        }
+        let mut chunk = BytesMut::with_capacity(CHUNK_BYTES_MAX);
+        chunk.extend_from_slice(&first);
+        while let Some(line) = self.ready.front()
+            && chunk.len() + line.len() <= CHUNK_BYTES_MAX
+        {
+            chunk.extend_from_slice(line);
+            self.ready.pop_front();
+        }
+        Some(chunk.freeze())
     }
 
     /// An API that went down cuts its watches; one that hangs stalls them.
@@ -200,10 +248,7 @@ impl Watcher {
     fn read(&mut self) {
         let (events, current) = {
             let store = self.cluster.store();
-            (
-                store.since(&self.resource.table(), self.version),
-                store.version(),
-            )
+            (store.since(&self.table, self.version), store.version())
         };
         match events {
             Ok(events) => {
@@ -228,16 +273,15 @@ impl Watcher {
 
     /// Waits for a change, the time of a bookmark, or a fault; an error is the end.
     async fn wait(&mut self) -> Result<(), ()> {
-        let bookmark = match self.bookmarks {
-            Bookmarks::Wanted => self.next_bookmark,
-            Bookmarks::Unwanted => self.ends,
-        };
         tokio::select! {
             moved = self.moved.changed() => moved.map_err(|_| ()),
             changed = self.faults.changed() => changed.map_err(|_| ()),
-            () = tokio::time::sleep_until(self.ends) => Err(()),
-            () = tokio::time::sleep_until(bookmark) => {
-                self.next_bookmark = Instant::now() + BOOKMARK_PERIOD;
+            () = &mut self.timer => {
+                let now = Instant::now();
+                if now >= self.ends {
+                    return Err(());
+                }
+                self.timer.as_mut().reset((now + BOOKMARK_PERIOD).min(self.ends));
                 self.read();
                 if !self.over {
                     let mark = self.bookmark(self.version, None);
@@ -251,39 +295,45 @@ impl Watcher {
     /// The line of an event, where it touches the selection. An object that enters the selection
     /// is ADDED, one that leaves it DELETED.
     fn line_of(&mut self, event: &Event) -> Option<Bytes> {
-        let is_in = !event.deleted && self.selection.has(&self.resource, &event.object);
-        let was_in = event
-            .previous
+        if !self.selection.has_key(&event.key) {
+            return None;
+        }
+        let object = event.object();
+        if self.selection.is_unfiltered() {
+            return Some(self.natural_line(event, &object));
+        }
+        let previous = event.previous();
+        let is_in = !event.is_deletion() && self.selection.has(&self.resource, &object);
+        let was_in = previous
             .as_ref()
             .is_some_and(|old| self.selection.has(&self.resource, old));
-        let kind = match (was_in, is_in) {
+        let told = match (was_in, is_in) {
             (false, false) => return None,
-            (false, true) => "ADDED",
-            (true, true) => "MODIFIED",
-            (true, false) => "DELETED",
+            (false, true) => Told::Added,
+            (true, true) => Told::Modified,
+            (true, false) => Told::Deleted,
         };
-        if kind == "DELETED" && !event.deleted {
+        if told == Told::Deleted && !event.is_deletion() {
             // The last state that was in the selection, at the version at which it left.
-            let previous = event.previous.as_ref()?;
-            let mut last = previous.value().clone();
+            let mut last = previous?.value().clone();
             last["metadata"]["resourceVersion"] = event.version.to_string().into();
-            return Some(self.line(kind, &Object::new(last)));
+            return Some(self.line(told, &Object::new(last)));
         }
-        let is_whole = self.form == Form::Whole
-            && event.object["apiVersion"] == self.resource.api_version().as_str();
-        let natural = match (&event.previous, event.deleted) {
-            (_, true) => "DELETED",
-            (None, false) => "ADDED",
-            (Some(_), false) => "MODIFIED",
-        };
-        if is_whole && kind == natural {
-            let line = || framed(kind, &event.object.json());
-            return Some(event.line.get_or_init(line).clone());
+        match told == event.told {
+            true => Some(self.natural_line(event, &object)),
+            false => Some(self.line(told, &object)),
         }
-        Some(self.line(kind, &event.object))
     }
 
-    fn line(&mut self, kind: &str, kept: &Arc<Object>) -> Bytes {
+    /// The line of an event as all watches of everything have it.
+    fn natural_line(&mut self, event: &Event, object: &Arc<Object>) -> Bytes {
+        if self.form == Form::Whole && object.is_of(&self.resource.kind, &self.api_version) {
+            return event.line();
+        }
+        self.line(event.told, object)
+    }
+
+    fn line(&mut self, told: Told, kept: &Arc<Object>) -> Bytes {
         let shown = view::of(&self.resource, kept);
         match self.form {
             Form::Table => {
@@ -298,10 +348,10 @@ impl Watcher {
                     table["columnDefinitions"] = Value::Null;
                 }
                 self.sent_columns = true;
-                encoded(kind, &table)
+                encoded(told.as_str(), &table)
             }
-            Form::Metadata => encoded(kind, &listing::metadata_of(&shown)),
-            _ => framed(kind, &shown.json()),
+            Form::Metadata => encoded(told.as_str(), &listing::metadata_of(&shown)),
+            _ => shown.line_as(told),
         }
     }
 
