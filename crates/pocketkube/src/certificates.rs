@@ -13,11 +13,13 @@ use rcgen::{
     KeyUsagePurpose, SigningKey,
 };
 use rustls::client::danger::HandshakeSignatureValid;
+use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, UnixTime};
 use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::{DigitallySignedStruct, DistinguishedName, RootCertStore, ServerConfig};
 use rustls::{SignatureScheme, crypto};
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -42,6 +44,13 @@ pub struct ClientCertificate {
     pub key_pem: String,
 }
 
+/// An authority as it is kept, in PEM.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct AuthorityPem {
+    certificate: String,
+    key: String,
+}
+
 /// The authority of one cluster.
 pub(crate) struct Authority {
     pem: String,
@@ -53,6 +62,22 @@ impl Authority {
     /// A new authority.
     pub(crate) fn new(cluster: &str) -> Result<Self, Error> {
         let key = KeyPair::generate().map_err(Error::certificate)?;
+        let parameters = Self::parameters(cluster);
+        let certificate = parameters.self_signed(&key).map_err(Error::certificate)?;
+        let issuer = Issuer::new(parameters, key);
+        Self::of(certificate.pem(), certificate.der(), issuer)
+    }
+
+    /// An authority that was kept.
+    pub(crate) fn restored(cluster: &str, kept: &AuthorityPem) -> Result<Self, Error> {
+        let key = KeyPair::from_pem(&kept.key).map_err(Error::certificate)?;
+        let certificate = CertificateDer::from_pem_slice(kept.certificate.as_bytes())
+            .map_err(|cause| Error::tls(rustls::Error::General(cause.to_string())))?;
+        let issuer = Issuer::new(Self::parameters(cluster), key);
+        Self::of(kept.certificate.clone(), &certificate, issuer)
+    }
+
+    fn parameters(cluster: &str) -> CertificateParams {
         let mut parameters = CertificateParams::default();
         parameters
             .distinguished_name
@@ -63,16 +88,23 @@ impl Authority {
             KeyUsagePurpose::CrlSign,
             KeyUsagePurpose::DigitalSignature,
         ];
-        let certificate = parameters.self_signed(&key).map_err(Error::certificate)?;
+        parameters
+    }
+
+    fn of(
+        pem: String,
+        der: &CertificateDer<'static>,
+        issuer: Issuer<'static, KeyPair>,
+    ) -> Result<Self, Error> {
         let mut roots = RootCertStore::empty();
-        roots.add(certificate.der().clone()).map_err(Error::tls)?;
+        roots.add(der.clone()).map_err(Error::tls)?;
         let provider = Arc::new(crypto::ring::default_provider());
         let clients = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
             .build()
             .expect("there is a root, and no revocation list that could be wrong");
         Ok(Self {
-            pem: certificate.pem(),
-            issuer: Issuer::new(parameters, key),
+            pem,
+            issuer,
             clients,
         })
     }
@@ -80,6 +112,14 @@ impl Authority {
     /// Its certificate in PEM.
     pub(crate) fn pem(&self) -> &str {
         &self.pem
+    }
+
+    /// Itself, to be kept.
+    pub(crate) fn to_pem(&self) -> AuthorityPem {
+        AuthorityPem {
+            certificate: self.pem.clone(),
+            key: self.issuer.key().serialize_pem(),
+        }
     }
 
     /// The server's side of TLS. Clients are asked for a certificate and may have none.
@@ -222,7 +262,6 @@ fn pem(label: &str, der: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rustls::pki_types::pem::PemObject;
 
     fn chain(certificate: &ClientCertificate) -> Vec<CertificateDer<'static>> {
         vec![CertificateDer::from_pem_slice(certificate.certificate_pem.as_bytes()).unwrap()]

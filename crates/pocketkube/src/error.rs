@@ -32,6 +32,14 @@ pub enum Error {
     /// TLS could not be set up.
     #[error("cannot set TLS up: {0}")]
     Tls(rustls::Error),
+    /// What a cluster kept in its folder cannot be read.
+    #[error("cannot go on with {path}: {why}; move the cluster's folder away to start anew")]
+    Data {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
     /// Two clusters have one name.
     #[error("two clusters are named {0:?}; names must differ")]
     DuplicateName(String),
@@ -46,6 +54,7 @@ impl Error {
             Self::Certificate(_) => "certificate",
             Self::NoAuthority => "no_authority",
             Self::Tls(_) => "tls",
+            Self::Data { .. } => "data",
             Self::DuplicateName(_) => "duplicate_name",
         }
     }

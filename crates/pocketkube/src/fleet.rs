@@ -1,8 +1,8 @@
 //! A number of clusters, each an HTTPS server with its own kubeconfig, and one control address.
 
-use crate::certificates::Authority;
 use crate::chance::Chance;
 use crate::cluster::{Cluster, ClusterOptions};
+use crate::data::{DataOptions, Home, Origin};
 use crate::error::Error;
 use crate::load_balancer::Loopback;
 use crate::workloads::Workloads;
@@ -10,8 +10,12 @@ use crate::{serve, server};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio_util::sync::{CancellationToken, DropGuard};
+
+/// Milliseconds that a fleet takes to close at most.
+const CLOSE_STEPS_MAX: usize = 5_000;
 
 /// What a fleet is made of.
 #[derive(Debug, Clone, Default)]
@@ -23,6 +27,8 @@ pub struct FleetOptions {
     pub folder: Option<PathBuf>,
     /// Port of the control address; 0 is any free one.
     pub control_port: u16,
+    /// Where clusters keep what survives a restart; without it, nowhere.
+    pub data: Option<DataOptions>,
 }
 
 /// Running clusters. Dropping it stops them.
@@ -74,14 +80,15 @@ impl Fleet {
                 let place = std::mem::take(&mut workloads.load_balancing);
                 workloads.load_balancing = place.in_fleet(&loopback, number);
             }
-            let cluster = start_cluster(cluster_options, &folder, &stop).await?;
+            let data = options.data.as_ref();
+            let cluster = start_cluster(cluster_options, data, &folder, &stop).await?;
             workloads.extend(cluster.start_workloads());
             clusters.insert(name, cluster);
         }
         let listener = listen(options.control_port).await?;
         let control = address(&listener);
         let listed = names.iter().map(|name| clusters[name].clone()).collect();
-        let routes = server::control::router(listed);
+        let routes = server::control::router(listed, stop.clone());
         tokio::spawn(serve::plain(routes, listener, stop.clone()));
         let guard = stop.clone().drop_guard();
         Ok(Self {
@@ -126,6 +133,26 @@ impl Fleet {
     pub fn stop(&self) {
         self.stop.cancel();
     }
+
+    /// Stops all clusters, and waits until nothing holds what they keep: then another fleet may
+    /// take it up.
+    pub async fn close(self) {
+        const STEP: Duration = Duration::from_millis(1);
+        let clusters: Vec<_> = self.clusters.values().map(Cluster::downgrade).collect();
+        drop(self);
+        // Tasks end at their next step; whoever keeps a cluster for longer keeps its data as well.
+        for _ in 0..CLOSE_STEPS_MAX {
+            if clusters.iter().all(|cluster| cluster.strong_count() == 0) {
+                return;
+            }
+            tokio::time::sleep(STEP).await;
+        }
+    }
+
+    /// Waits until it is stopped: by [`Fleet::stop`], or through the control address.
+    pub async fn stopped(&self) {
+        self.stop.cancelled().await;
+    }
 }
 
 impl Drop for Fleet {
@@ -139,14 +166,30 @@ impl Drop for Fleet {
 
 async fn start_cluster(
     options: ClusterOptions,
+    data: Option<&DataOptions>,
     folder: &Path,
     stop: &CancellationToken,
 ) -> Result<Cluster, Error> {
-    let listener = listen(options.port).await?;
-    let url = format!("https://{}", address(&listener));
-    let authority = Authority::new(&options.name)?;
-    let tls = authority.server()?;
-    let cluster = Cluster::at(options, url, Some(authority));
+    let home = data
+        .map(|data| Home::open(data, &options.name))
+        .transpose()?;
+    let before = home.as_ref().map_or(0, Home::port);
+    let listener = match (options.port, before) {
+        // Clients that know the port from before go on; if somebody took it, another one will do.
+        (0, 1..) => match listen(before).await {
+            Ok(listener) => listener,
+            Err(_) => listen(0).await?,
+        },
+        (port, _) => listen(port).await?,
+    };
+    let place = address(&listener);
+    let (seed, events_kept) = (options.seed, options.events_kept_max);
+    let origin = match home {
+        Some(home) => home.origin(&options.name, (seed, events_kept), place.port())?,
+        None => Origin::new(&options.name, seed, events_kept)?,
+    };
+    let tls = origin.authority.server()?;
+    let cluster = Cluster::at(options, format!("https://{place}"), origin);
     let path = folder.join(format!("{}.kubeconfig", cluster.name()));
     write_private(&path, &cluster.kubeconfig())?;
     cluster.set_kubeconfig_path(path);
@@ -186,7 +229,7 @@ fn folder(given: Option<PathBuf>) -> Result<(PathBuf, bool), Error> {
 }
 
 /// Writes a file that only its owner may read: it holds a token.
-fn write_private(path: &Path, text: &str) -> Result<(), Error> {
+pub(crate) fn write_private(path: &Path, text: &str) -> Result<(), Error> {
     use std::io::Write;
     let mut options = std::fs::OpenOptions::new();
     options.write(true).create(true).truncate(true);

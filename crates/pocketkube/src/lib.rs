@@ -19,7 +19,7 @@
 //! | [`authorization`] | who may do what |
 //! | [`faults`], [`requests`] | what is wrong with a cluster, and what it was asked |
 //! | [`clock`], [`chance`] | the only sources of time and of randomness |
-//! | `server`, `store` | HTTP and memory |
+//! | `server`, `store`, `data` | HTTP, memory, and what is kept in a folder |
 //!
 //! # How a controller works with it
 //!
@@ -35,6 +35,7 @@ pub mod changes;
 pub mod clock;
 pub mod cluster;
 mod cron;
+mod data;
 mod error;
 pub mod faults;
 pub mod fleet;
@@ -67,9 +68,11 @@ pub use certificates::ClientCertificate;
 pub use changes::{Behind, Change, Changes};
 pub use clock::Clock;
 pub use cluster::{Caller, Cluster, ClusterOptions};
+pub use data::DataOptions;
 pub use error::Error;
 pub use faults::{ApiState, DataPlaneState, Faults};
 pub use fleet::{Fleet, FleetOptions};
 pub use object::Object;
 pub use resource::Resource;
 pub use status::Status;
+pub use store::Durability;

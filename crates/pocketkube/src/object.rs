@@ -94,6 +94,11 @@ impl Object {
         })
     }
 
+    /// Whether its value is at hand.
+    pub(crate) fn is_decoded(&self) -> bool {
+        self.value.get().is_some()
+    }
+
     /// Says how watches will tell of it, before it is first encoded.
     pub(crate) fn tell_as(&self, told: Told) {
         // Encoded before, it is framed anew for watches.

@@ -4,6 +4,7 @@
 //! real control plane by the conformance cases.
 
 use crate::resource::Resource;
+use crate::store::Full;
 use serde_json::{Map, Value, json};
 use std::fmt;
 
@@ -105,6 +106,13 @@ impl Cause {
             message: message.into(),
             field: field.into(),
         }
+    }
+}
+
+impl From<Full> for Status {
+    /// What the real server says when etcd's space is used up.
+    fn from(_: Full) -> Self {
+        Self::plain(500, "", "etcdserver: mvcc: database space exceeded")
     }
 }
 

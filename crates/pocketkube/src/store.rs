@@ -13,10 +13,15 @@
 //! A value costs many times its encoding, so only what was written lately is kept as a value as
 //! well. The rest is decoded for whoever reads it.
 
+mod journal;
 mod kept;
+mod restore;
 mod table;
 
 use crate::object::{Object, Told};
+pub use journal::Durability;
+pub(crate) use journal::{Full, Settings};
+use journal::{Journal, Tag};
 use kept::Kept;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
@@ -41,11 +46,15 @@ const FIRST_VERSION: u64 = 2;
 pub(crate) struct Store {
     version: u64,
     compacted: u64,
-    tables: HashMap<Arc<str>, Table>,
+    tables: Tables,
     ring: VecDeque<Arc<Event>>,
     events_kept_max: usize,
     moved: watch::Sender<u64>,
+    journal: Option<Journal>,
 }
+
+/// Tables by their names.
+type Tables = HashMap<Arc<str>, Table>;
 
 /// One change of one object.
 #[derive(Debug)]
@@ -112,6 +121,7 @@ impl Store {
             ring: VecDeque::new(),
             events_kept_max: events_kept_max.max(1),
             moved: watch::Sender::new(FIRST_VERSION),
+            journal: None,
         }
     }
 
@@ -172,19 +182,20 @@ impl Store {
     }
 
     /// Writes an object that carries [`Store::next_version`].
-    pub(crate) fn put(&mut self, table: &str, key: &str, object: Arc<Object>) {
-        let (name, rows) = self.table(table);
-        let (key, previous) = rows.put(key, Arc::clone(&object));
-        self.record(Change {
-            table: name,
-            key,
-            told: match previous {
-                Some(_) => Told::Modified,
-                None => Told::Added,
-            },
-            previous,
-            object,
-        });
+    ///
+    /// # Errors
+    ///
+    /// When the journal has no room; nothing was written then.
+    pub(crate) fn put(&mut self, table: &str, key: &str, object: Arc<Object>) -> Result<(), Full> {
+        let is_there = |table: &Table| table.get(key).is_some();
+        let told = match self.tables.get(table).is_some_and(is_there) {
+            true => Told::Modified,
+            false => Told::Added,
+        };
+        object.tell_as(told);
+        self.log(Tag::Put, table, key, &object)?;
+        self.keep(table, key, object, told);
+        Ok(())
     }
 
     /// Shows all objects of a table in another way from now on. Nothing is written: versions stay
@@ -198,16 +209,15 @@ impl Store {
     }
 
     /// Removes an object; `last` is its final state, carrying [`Store::next_version`].
-    pub(crate) fn remove(&mut self, table: &str, key: &str, last: Arc<Object>) {
-        let (name, rows) = self.table(table);
-        let previous = rows.remove(key);
-        self.record(Change {
-            table: name,
-            key: key.into(),
-            told: Told::Deleted,
-            previous,
-            object: last,
-        });
+    ///
+    /// # Errors
+    ///
+    /// When the journal has no room; nothing was removed then.
+    pub(crate) fn remove(&mut self, table: &str, key: &str, last: Arc<Object>) -> Result<(), Full> {
+        last.tell_as(Told::Deleted);
+        self.log(Tag::Remove, table, key, &last)?;
+        self.drop_row(table, key, last);
+        Ok(())
     }
 
     /// Events of one table after `version`, oldest first.
@@ -270,9 +280,32 @@ impl Store {
         (key, rows)
     }
 
+    fn keep(&mut self, table: &str, key: &str, object: Arc<Object>, told: Told) {
+        let (name, rows) = self.table(table);
+        let (key, previous) = rows.put(key, Arc::clone(&object));
+        self.record(Change {
+            table: name,
+            key,
+            told,
+            previous,
+            object,
+        });
+    }
+
+    fn drop_row(&mut self, table: &str, key: &str, last: Arc<Object>) {
+        let (name, rows) = self.table(table);
+        let previous = rows.remove(key);
+        self.record(Change {
+            table: name,
+            key: key.into(),
+            told: Told::Deleted,
+            previous,
+            object: last,
+        });
+    }
+
     fn record(&mut self, change: Change) {
         self.version += 1;
-        change.object.tell_as(change.told);
         let event = Arc::new(Event {
             version: self.version,
             table: change.table,

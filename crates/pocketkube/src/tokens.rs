@@ -36,6 +36,19 @@ impl Tokens {
         }
     }
 
+    /// Keys that were kept.
+    pub(crate) fn restored(admin: &str, key: [u8; 32]) -> Self {
+        Self {
+            admin: admin.to_owned(),
+            key,
+        }
+    }
+
+    /// The key that signs.
+    pub(crate) fn key(&self) -> &[u8; 32] {
+        &self.key
+    }
+
     /// The administrator's token.
     pub(crate) fn admin(&self) -> &str {
         &self.admin

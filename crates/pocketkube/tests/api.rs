@@ -70,7 +70,8 @@ async fn add(cluster: &Cluster, name: &str) -> Value {
 }
 
 struct Watch {
-    lines: BodyDataStream,
+    chunks: BodyDataStream,
+    read: Vec<u8>,
 }
 
 impl Watch {
@@ -79,14 +80,23 @@ impl Watch {
         let response = send(cluster, request("GET", &path, &Value::Null)).await;
         assert_eq!(response.status(), 200);
         Self {
-            lines: response.into_body().into_data_stream(),
+            chunks: response.into_body().into_data_stream(),
+            read: Vec::new(),
         }
     }
 
     /// The next event, none at the end, an error when the connection is cut.
     async fn next(&mut self) -> Option<Result<Value, axum::Error>> {
-        let line = self.lines.next().await?;
-        Some(line.map(|line| serde_json::from_slice(&line).expect("a line of JSON")))
+        loop {
+            if let Some(end) = self.read.iter().position(|byte| *byte == b'\n') {
+                let line: Vec<u8> = self.read.drain(..=end).collect();
+                return Some(Ok(serde_json::from_slice(&line).expect("a line of JSON")));
+            }
+            match self.chunks.next().await? {
+                Ok(chunk) => self.read.extend_from_slice(&chunk),
+                Err(cut) => return Some(Err(cut)),
+            }
+        }
     }
 
     async fn sees(&mut self, kind: &str, name: &str) -> Value {

@@ -11,8 +11,11 @@ use serde_json::{Map, Value};
 use std::io::{self, Write};
 use std::process::{Command, Stdio};
 
+/// Measures something.
+type Part = fn() -> parts::Measured;
+
 /// What is measured: the argument that names a part, and the part.
-const PARTS: [(&str, fn() -> parts::Measured); 4] = [
+const PARTS: [(&str, Part); 4] = [
     ("clusters", parts::clusters),
     ("objects", parts::objects),
     ("creates", parts::creates),

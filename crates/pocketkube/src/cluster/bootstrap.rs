@@ -2,7 +2,9 @@
 
 use super::options::WriteOptions;
 use super::{Caller, Cluster};
+use crate::object::Object;
 use serde_json::{Value, json};
+use std::sync::Arc;
 
 /// Namespaces that are always there.
 const NAMESPACES: [&str; 4] = ["default", "kube-node-lease", "kube-public", "kube-system"];
@@ -11,6 +13,44 @@ const NAMESPACES: [&str; 4] = ["default", "kube-node-lease", "kube-public", "kub
 const HTTPS: u16 = 443;
 
 impl Cluster {
+    /// Takes up what follows from objects that were kept: the kinds that definitions define, and
+    /// the addresses and ports that Services have.
+    pub(super) fn resume(&self) {
+        let kept = |table: &str| -> Vec<Arc<Object>> {
+            let store = self.store();
+            store
+                .range(table, "", None)
+                .map(|(_, object)| object)
+                .collect()
+        };
+        for definition in kept("customresourcedefinitions.apiextensions.k8s.io") {
+            self.definition_kept(&definition);
+        }
+        for service in kept("services") {
+            self.service_written(None, Some(&service));
+        }
+        // Its own address may be another one than before.
+        for (api_version, kind, fields) in [
+            ("v1", "Endpoints", self.kubernetes_endpoints()),
+            (
+                "discovery.k8s.io/v1",
+                "EndpointSlice",
+                self.kubernetes_slice(),
+            ),
+        ] {
+            if let Ok(resource) = self.resource(api_version, kind) {
+                // There is none yet in a new cluster.
+                let _ = self.rewrite(&resource, "default", "kubernetes", |kept| {
+                    for field in ["subsets", "endpoints", "ports"] {
+                        if let Some(value) = fields.get(field) {
+                            kept[field] = value.clone();
+                        }
+                    }
+                });
+            }
+        }
+    }
+
     /// Makes what is in a cluster when it starts.
     pub(super) fn bootstrap(&self) {
         for name in NAMESPACES {
@@ -47,6 +87,11 @@ impl Cluster {
         let namespace = crate::object::namespace(&object).to_owned();
         let caller = Caller::system("kube-apiserver");
         let options = WriteOptions::default();
+        let name = crate::object::name(&object);
+        if self.kept(&resource.table(), &namespace, name).is_some() {
+            // From before a restart.
+            return;
+        }
         if let Err(status) = self.create(&caller, &resource, &namespace, object, &options) {
             tracing::warn!(%status, kind, "a cluster starts without an object of its own");
         }

@@ -48,6 +48,13 @@ impl Cluster {
         });
     }
 
+    /// Serves what a definition of before a restart defines.
+    pub(super) fn definition_kept(&self, definition: &Object) {
+        if is_established(definition) {
+            self.serve_definition(definition);
+        }
+    }
+
     /// Serves no longer what a definition defined. Its events stay: open watches still have to
     /// tell that the last objects went.
     pub(super) fn definition_gone(&self, definition: &Object) {

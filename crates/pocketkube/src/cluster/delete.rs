@@ -56,7 +56,7 @@ impl Cluster {
             rules::check_delete(resource, &old)?;
             let mut marked = old.value().clone();
             mark(self.clock().now(), resource, &mut marked, options);
-            if let Some(deleted) = self.commit_deletion(&target, &old, marked, options.dry_run) {
+            if let Some(deleted) = self.commit_deletion(&target, &old, marked, options.dry_run)? {
                 if options.dry_run == DryRun::Off {
                     self.after_write(resource, Some(&old), deleted.object());
                 }
@@ -73,7 +73,7 @@ impl Cluster {
         old: &Arc<Object>,
         mut marked: Value,
         dry_run: DryRun,
-    ) -> Option<Deleted> {
+    ) -> Result<Option<Deleted>, Status> {
         let key = key(target.namespace, target.name);
         let table = target.resource.table();
         let mut store = self.store();
@@ -81,29 +81,28 @@ impl Cluster {
             .get(&table, &key)
             .is_some_and(|current| current.is(old))
         {
-            return None;
+            return Ok(None);
         }
         let goes = metadata::may_go(&marked);
         if dry_run == DryRun::All {
             let object = Object::new(marked);
-            return Some(if goes {
-                Deleted::Gone(object)
-            } else {
-                Deleted::Waits(object)
-            });
+            return Ok(Some(match goes {
+                true => Deleted::Gone(object),
+                false => Deleted::Waits(object),
+            }));
         }
         if goes {
             let last = metadata::last_state(old, store.next_version());
-            store.remove(&table, &key, Arc::clone(&last));
-            return Some(Deleted::Gone(last));
+            store.remove(&table, &key, Arc::clone(&last))?;
+            return Ok(Some(Deleted::Gone(last)));
         }
         if metadata::same(old, &marked) {
-            return Some(Deleted::Waits(Arc::clone(old)));
+            return Ok(Some(Deleted::Waits(Arc::clone(old))));
         }
         metadata::set_version(&mut marked, store.next_version());
         let marked = Object::new(marked);
-        store.put(&table, &key, Arc::clone(&marked));
-        Some(Deleted::Waits(marked))
+        store.put(&table, &key, Arc::clone(&marked))?;
+        Ok(Some(Deleted::Waits(marked)))
     }
 }
 

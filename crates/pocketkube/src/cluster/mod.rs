@@ -32,6 +32,7 @@ use crate::certificates::{Authority, ClientCertificate};
 use crate::chance::Chance;
 use crate::changes::Changes;
 use crate::clock::Clock;
+use crate::data::Origin;
 use crate::error::Error;
 use crate::faults::FaultSwitch;
 use crate::kinds::Kind;
@@ -48,7 +49,7 @@ use crate::tokens::Tokens;
 use crate::workloads::{WorkloadOptions, Workloads};
 use allocate::Allocations;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, Weak};
 
 /// How a cluster is made.
 #[derive(Debug, Clone)]
@@ -88,6 +89,18 @@ struct Inner {
     url: String,
     authority: Option<Authority>,
     kubeconfig_path: OnceLock<PathBuf>,
+    /// Keeps the folder of its data for as long as the cluster lives.
+    _lock: Option<std::fs::File>,
+}
+
+/// What a cluster is made of besides its options.
+struct Start {
+    url: String,
+    authority: Option<Authority>,
+    tokens: Tokens,
+    store: Store,
+    chance: Chance,
+    lock: Option<std::fs::File>,
 }
 
 impl ClusterOptions {
@@ -109,30 +122,51 @@ impl Cluster {
     /// A cluster without a socket, to be driven through its router. Its workloads start when
     /// [`Cluster::start_workloads`] is called.
     pub fn in_process(options: ClusterOptions) -> Self {
-        let url = format!("https://{}.invalid", options.name);
-        Self::at(options, url, None)
+        let chance = Chance::new(options.seed);
+        let start = Start {
+            url: format!("https://{}.invalid", options.name),
+            authority: None,
+            tokens: Tokens::new(&chance),
+            store: Store::new(options.events_kept_max),
+            chance,
+            lock: None,
+        };
+        Self::start(options, start)
     }
 
-    /// A cluster whose server is reached at `url` and proves itself by a certificate of
-    /// `authority`.
-    pub(crate) fn at(options: ClusterOptions, url: String, authority: Option<Authority>) -> Self {
-        let chance = Chance::new(options.seed);
+    /// A cluster whose server is reached at `url` and proves itself by a certificate of its
+    /// authority.
+    pub(crate) fn at(options: ClusterOptions, url: String, origin: Origin) -> Self {
+        let start = Start {
+            url,
+            authority: Some(origin.authority),
+            tokens: origin.tokens,
+            store: origin.store,
+            chance: origin.chance,
+            lock: origin.lock,
+        };
+        Self::start(options, start)
+    }
+
+    fn start(options: ClusterOptions, start: Start) -> Self {
         let inner = Inner {
-            tokens: Tokens::new(&chance),
-            chance,
+            options,
+            chance: start.chance,
+            store: Mutex::new(start.store),
+            registry: RwLock::new(Registry::built_in()),
+            tokens: start.tokens,
             faults: FaultSwitch::new(),
             requests: RequestLog::default(),
-            store: Mutex::new(Store::new(options.events_kept_max)),
-            registry: RwLock::new(Registry::built_in()),
             allocations: Mutex::new(Allocations::new()),
-            url,
-            authority,
+            url: start.url,
+            authority: start.authority,
             kubeconfig_path: OnceLock::new(),
-            options,
+            _lock: start.lock,
         };
         let cluster = Self {
             inner: Arc::new(inner),
         };
+        cluster.resume();
         cluster.bootstrap();
         cluster
     }
@@ -307,6 +341,11 @@ impl Cluster {
     pub(crate) fn events_since(&self, version: u64, limit: usize) -> Result<Vec<Arc<Event>>, u64> {
         let store = self.store();
         store.all_since(version, limit).map_err(|_| store.version())
+    }
+
+    /// Something that tells whether anybody still holds it.
+    pub(crate) fn downgrade(&self) -> Weak<impl Sized + use<>> {
+        Arc::downgrade(&self.inner)
     }
 
     pub(crate) fn set_kubeconfig_path(&self, path: PathBuf) {

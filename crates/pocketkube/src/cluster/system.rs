@@ -109,7 +109,7 @@ impl Cluster {
                     created: false,
                 });
             }
-            if let Some(object) = self.commit_change(target, &old, new, dry_run) {
+            if let Some(object) = self.commit_change(target, &old, new, dry_run)? {
                 if dry_run == DryRun::Off {
                     self.after_write(target.resource, Some(&old), &object);
                 }

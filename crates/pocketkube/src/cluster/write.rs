@@ -177,7 +177,7 @@ impl Cluster {
         let object = loop {
             match self.commit_new(resource, &mut object, options.dry_run) {
                 Ok(object) => break object,
-                Err(taken) if !generated => return Err(taken),
+                Err(status) if !generated || status.code != 409 => return Err(status),
                 Err(_) if draws >= NAME_DRAWS_MAX => {
                     return Err(metadata::generated_name_taken(resource, &object));
                 }
@@ -250,7 +250,7 @@ impl Cluster {
                     created: false,
                 });
             };
-            if let Some(object) = self.commit_change(target, &kept, new, options.dry_run) {
+            if let Some(object) = self.commit_change(target, &kept, new, options.dry_run)? {
                 if options.dry_run == DryRun::Off {
                     self.after_write(target.resource, Some(&kept), &object);
                 }
@@ -340,7 +340,7 @@ impl Cluster {
             resource,
             std::mem::take(object),
         )));
-        store.put(&table, &key, Arc::clone(&object));
+        store.put(&table, &key, Arc::clone(&object))?;
         Ok(object)
     }
 
@@ -351,7 +351,7 @@ impl Cluster {
         old: &Arc<Object>,
         new: Value,
         dry_run: DryRun,
-    ) -> Option<Arc<Object>> {
+    ) -> Result<Option<Arc<Object>>, Status> {
         let mut new = metadata::ordered(view::to_kept(target.resource, new));
         let key = key(target.namespace, target.name);
         let table = target.resource.table();
@@ -360,21 +360,21 @@ impl Cluster {
             .get(&table, &key)
             .is_some_and(|current| current.is(old));
         if !unmoved {
-            return None;
+            return Ok(None);
         }
         if dry_run == DryRun::All {
-            return Some(Object::new(new));
+            return Ok(Some(Object::new(new)));
         }
         metadata::set_version(&mut new, store.next_version());
         let new = Object::new(new);
         if metadata::may_go(&new) {
             // Watches see what was kept last: the change that let it go never was.
             let last = metadata::last_state(old, object::resource_version(&new));
-            store.remove(&table, &key, last);
+            store.remove(&table, &key, last)?;
         } else {
-            store.put(&table, &key, Arc::clone(&new));
+            store.put(&table, &key, Arc::clone(&new))?;
         }
-        Some(new)
+        Ok(Some(new))
     }
 
     /// NamespaceLifecycle: nothing is created where no namespace is, or where it is going.

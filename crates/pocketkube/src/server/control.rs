@@ -7,7 +7,8 @@
 //! | `/pocketkube/compact` | POST | forget all events: watches that resume get 410 |
 //!
 //! The fleet's control address serves `/pocketkube/clusters` and the same paths below
-//! `/pocketkube/clusters/NAME/`; it works while a cluster's own port is down.
+//! `/pocketkube/clusters/NAME/`; it works while a cluster's own port is down. `POST
+//! /pocketkube/stop` there stops the fleet.
 
 use super::Request;
 use super::answer::Answer;
@@ -19,10 +20,19 @@ use axum::extract::State;
 use axum::response::Response;
 use http::Method;
 use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
 
 /// Routes of a fleet's control address.
-pub(crate) fn router(clusters: Vec<Cluster>) -> Router {
-    Router::new().fallback(of_fleet).with_state(clusters)
+pub(crate) fn router(clusters: Vec<Cluster>, stop: CancellationToken) -> Router {
+    Router::new()
+        .fallback(of_fleet)
+        .with_state(Control { clusters, stop })
+}
+
+#[derive(Debug, Clone)]
+struct Control {
+    clusters: Vec<Cluster>,
+    stop: CancellationToken,
 }
 
 /// Answers below `/pocketkube/` on a cluster's own port.
@@ -34,22 +44,20 @@ pub(crate) fn of_cluster(cluster: &Cluster, request: &Request) -> Answer {
     answer(cluster, rest, request)
 }
 
-async fn of_fleet(
-    State(clusters): State<Vec<Cluster>>,
-    request: axum::extract::Request,
-) -> Response {
+async fn of_fleet(State(control): State<Control>, request: axum::extract::Request) -> Response {
     let (parts, body) = request.into_parts();
     let query = Query::parse(parts.uri.query());
     match super::read(parts, body, query).await {
         Ok(request) => {
-            let answer = fleet_answer(&clusters, &request);
+            let answer = fleet_answer(&control, &request);
             answer.into_response(&request.headers, request.query.text("pretty"))
         }
         Err(status) => Answer::from(status).into_response(&http::HeaderMap::new(), ""),
     }
 }
 
-fn fleet_answer(clusters: &[Cluster], request: &Request) -> Answer {
+fn fleet_answer(control: &Control, request: &Request) -> Answer {
+    let clusters = &control.clusters;
     let segments: Vec<&str> = request.path.trim_matches('/').split('/').collect();
     match segments.as_slice() {
         ["pocketkube", "clusters"] => {
@@ -63,7 +71,14 @@ fn fleet_answer(clusters: &[Cluster], request: &Request) -> Answer {
                 None => wrong(404, &format!("there is no cluster {name:?}")),
             }
         }
-        _ => wrong(404, "there are /pocketkube/clusters and the paths below it"),
+        ["pocketkube", "stop"] if request.method == Method::POST => {
+            control.stop.cancel();
+            Answer::value(200, &json!({"stopped": true}))
+        }
+        _ => wrong(
+            404,
+            "there are /pocketkube/clusters, the paths below it, and POST /pocketkube/stop",
+        ),
     }
 }
 

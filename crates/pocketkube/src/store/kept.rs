@@ -30,10 +30,13 @@ impl Kept {
     /// The same object without its value.
     pub(super) fn cooled(&self) -> Self {
         match self {
-            Self::Warm(object) if is_within(object.value(), DEPTH_MAX) => {
-                Self::Cold(object.line().clone())
+            Self::Warm(object) => {
+                match !object.is_decoded() || is_within(object.value(), DEPTH_MAX) {
+                    true => Self::Cold(object.line().clone()),
+                    false => self.clone(),
+                }
             }
-            kept => kept.clone(),
+            Self::Cold(line) => Self::Cold(line.clone()),
         }
     }
 

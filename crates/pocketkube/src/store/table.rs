@@ -59,6 +59,17 @@ impl Table {
             .map(|(key, kept)| (key, kept.object()))
     }
 
+    /// All rows as the lines by which watches tell of them.
+    pub(super) fn lines(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        self.rows.iter().map(|(key, kept)| {
+            let line: &[u8] = match kept {
+                Kept::Warm(object) => object.line(),
+                Kept::Cold(line) => line,
+            };
+            (key.as_ref(), line)
+        })
+    }
+
     /// Writes a row, and gives its key and what was there.
     pub(super) fn put(&mut self, key: &str, object: Arc<Object>) -> (Arc<str>, Option<Kept>) {
         let known = self.rows.get_key_value(key);
