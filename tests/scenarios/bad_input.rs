@@ -4,7 +4,7 @@
 //! override of a field that is not there, becomes the status of one cluster with the member's own
 //! words where it has some; the other clusters are served.
 
-use meridian_tests::world::{ObjectRef, SYSTEM, TYPES, World, condition, in_cluster};
+use meridian_tests::world::{ObjectRef, TYPES, World, condition, in_cluster};
 use serde_json::{Value, json};
 
 scenarios! {
@@ -14,7 +14,6 @@ scenarios! {
     a_field_that_no_member_knows_is_named,
     a_template_that_members_refuse_is_told_in_their_words,
     a_cluster_that_nobody_registered_and_a_namespace_that_nobody_federated_are_named;
-    alone: a_revoked_token_is_told_with_what_to_do_and_joining_again_mends_it;
 }
 
 async fn the_host_refuses_what_cannot_be_meant_and_names_the_field(world: &World, namespace: &str) {
@@ -137,63 +136,6 @@ async fn a_cluster_that_nobody_registered_and_a_namespace_that_nobody_federated_
         .host()
         .until(&ObjectRef::of(&made), "the reason is told", |object| {
             condition(object, "Propagation")["reason"] == "NamespaceNotFederated"
-        })
-        .await;
-}
-
-async fn a_revoked_token_is_told_with_what_to_do_and_joining_again_mends_it(
-    world: &mut World,
-    namespace: &str,
-) {
-    let spec = |value: &str| json!({"template": {"data": {"x": value}}, "placement": {"clusterSelector": {}}});
-    world
-        .federate("FederatedConfigMap", namespace, "web", spec("1"))
-        .await;
-    let at = ObjectRef::new("v1", "ConfigMap", namespace, "web");
-    for member in world.members() {
-        member.until(&at, "it is there", |_| true).await;
-    }
-    let lisbon = world.member("lisbon");
-    let accounts = lisbon.list("v1", "ServiceAccount", SYSTEM).await;
-    let account = accounts.iter().find(|account| {
-        let name = account["metadata"]["name"].as_str();
-        name.is_some_and(|name| name.starts_with("meridian-"))
-    });
-    let account = account.expect("joining made one")["metadata"]["name"].clone();
-    let account = account.as_str().expect("a name");
-    lisbon
-        .delete(&ObjectRef::new("v1", "ServiceAccount", SYSTEM, account))
-        .await;
-
-    let told = world.until_condition("lisbon", "Ready", "False").await;
-    says(&told, "Unauthorized");
-    says(&told, "meridian join lisbon");
-    let federated = world
-        .federate("FederatedConfigMap", namespace, "web", spec("2"))
-        .await;
-    world
-        .host()
-        .until(&ObjectRef::of(&federated), "the status says so", |object| {
-            in_cluster(object, "lisbon")["status"] == "ClusterNotReady"
-        })
-        .await;
-    for name in ["berlin", "osaka"] {
-        world
-            .member(name)
-            .until(&at, "the others go on", |held| held["data"]["x"] == "2")
-            .await;
-    }
-
-    world.join_again("lisbon").await;
-    world.until_ready("lisbon").await;
-    lisbon_gets(world, &at).await;
-}
-
-async fn lisbon_gets(world: &World, at: &ObjectRef) {
-    world
-        .member("lisbon")
-        .until(at, "it gets what it missed", |held| {
-            held["data"]["x"] == "2"
         })
         .await;
 }

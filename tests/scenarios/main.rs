@@ -15,6 +15,8 @@ mod resolver;
 #[cfg(test)]
 mod bad_input;
 #[cfg(test)]
+mod credentials;
+#[cfg(test)]
 mod hung_member;
 #[cfg(test)]
 mod kubefed_manifests;

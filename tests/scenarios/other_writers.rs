@@ -147,6 +147,10 @@ async fn who_keeps_changing_a_field_back_is_held_off_and_told(world: &World, nam
         in_cluster(&status, "berlin")["status"].is_null(),
         "{status:#}"
     );
+    // Whose a field is does not matter to who deletes it.
+    world.host().delete(&federated).await;
+    world.host().until_gone(&federated).await;
+    lisbon.until_gone(&at).await;
 }
 
 async fn an_object_of_somebody_else_is_left_alone_until_it_goes(world: &World, namespace: &str) {

@@ -115,8 +115,11 @@ fn begin(
             false => Ok(None),
         };
     };
-    if step.action == Action::Nothing {
-        lane.cache.settle(&input.target.key);
+    if let (Action::Nothing, Some(Observed::Present(live))) =
+        (&step.action, input.observed.get(name))
+    {
+        let version = &live.resource_version;
+        lane.cache.settle(&input.target.key, version);
     }
     if !step.action.writes() {
         return Ok(None);

@@ -84,6 +84,17 @@ impl Member {
         self.read().malformed.clone()
     }
 
+    /// Resolves once it is known how, or that it cannot, be connected to.
+    pub(crate) async fn until_connected(&self) {
+        let mut changes = self.watches.subscribe();
+        while self.read().fingerprint.is_none() {
+            // The sender lives as long as the member.
+            if changes.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+
     /// Uid of its `kube-system`, once it was asked.
     pub(crate) fn identity(&self) -> Option<String> {
         self.read().identity.clone()

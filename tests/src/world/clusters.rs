@@ -2,7 +2,7 @@
 
 use crate::control_plane::{self, ControlPlane, Extent};
 use futures::future::join_all;
-use pocketkube::{ApiState, DataPlaneState, Fleet, FleetOptions};
+use pocketkube::{ApiState, Authorization, ClusterOptions, DataPlaneState, Fleet, FleetOptions};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -40,7 +40,16 @@ impl Clusters {
         match kind {
             Kind::Pocketkube => {
                 let names = std::iter::once(host).chain(members.iter().copied());
-                let fleet = Fleet::start(FleetOptions::named(names)).await;
+                let clusters = names.map(|name| ClusterOptions {
+                    // As on real ones: what a member's account may not do must fail here too.
+                    authorization: Authorization::Rbac,
+                    ..ClusterOptions::named(name)
+                });
+                let options = FleetOptions {
+                    clusters: clusters.collect(),
+                    ..FleetOptions::default()
+                };
+                let fleet = Fleet::start(options).await;
                 Self::Pocketkube(fleet.expect("loopback ports and a temporary folder"))
             }
             Kind::Real => {

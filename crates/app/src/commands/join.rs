@@ -9,7 +9,7 @@ use crate::kubeconfig;
 use anyhow::{Context, Result, bail, ensure};
 use k8s_openapi::api::core::v1::{Namespace, Secret, ServiceAccount};
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding};
-use kube::api::{Patch, PatchParams};
+use kube::api::{DeleteParams, Patch, PatchParams, Preconditions};
 use kube::runtime::wait::await_condition;
 use kube::{Api, Client, Config, Resource, ResourceExt};
 use model::ClusterName;
@@ -20,6 +20,8 @@ use std::time::Duration;
 
 /// Field manager of what a join writes.
 const MANAGER: &str = "meridian-join";
+/// Where the member's token controller notes whose token a Secret holds.
+const ACCOUNT_UID: &str = "kubernetes.io/service-account.uid";
 /// How long the member's token controller may take; it takes milliseconds.
 const TOKEN_PATIENCE: Duration = Duration::from_secs(30);
 
@@ -112,6 +114,7 @@ async fn grant(member: &Client, namespace: &str, host_uid: &str) -> Result<Crede
     apply(&Api::<Namespace>::all(member.clone()), namespace, json!({})).await?;
     let accounts = Api::<ServiceAccount>::namespaced(member.clone(), namespace);
     apply(&accounts, &account, json!({})).await?;
+    let account_uid = accounts.get(&account).await?.uid().unwrap_or_default();
     let rules = json!({"rules": [
         {"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]},
         {"nonResourceURLs": ["/readyz", "/healthz", "/livez", "/version", "/api", "/api/*", "/apis", "/apis/*"],
@@ -134,9 +137,13 @@ async fn grant(member: &Client, namespace: &str, host_uid: &str) -> Result<Crede
         "type": "kubernetes.io/service-account-token",
         "metadata": {"annotations": {"kubernetes.io/service-account.name": account}},
     });
+    remove_token_of_another(&secrets, &secret, &account_uid).await?;
     apply(&secrets, &secret, wanted).await?;
-    let filled =
-        |secret: Option<&Secret>| secret.is_some_and(|secret| field(secret, "token").is_some());
+    let filled = |secret: Option<&Secret>| {
+        secret.is_some_and(|secret| {
+            account_of(secret) == Some(&account_uid) && field(secret, "token").is_some()
+        })
+    };
     let waiting = await_condition(secrets, &secret, filled);
     let Ok(found) = tokio::time::timeout(TOKEN_PATIENCE, waiting).await else {
         bail!(
@@ -150,6 +157,32 @@ async fn grant(member: &Client, namespace: &str, host_uid: &str) -> Result<Crede
         token,
         ca: field(&found, "ca.crt").unwrap_or_default(),
     })
+}
+
+/// Uid of the service account that a Secret's token is for.
+fn account_of(secret: &Secret) -> Option<&String> {
+    secret.annotations().get(ACCOUNT_UID)
+}
+
+/// Removes the Secret of an account of this name that is no more: its token was revoked with it, and
+/// lingers until the member's token controller comes round.
+async fn remove_token_of_another(secrets: &Api<Secret>, name: &str, account: &str) -> Result<()> {
+    let Some(found) = secrets.get_opt(name).await? else {
+        return Ok(());
+    };
+    if account_of(&found).is_none_or(|uid| uid == account) {
+        return Ok(());
+    }
+    let parameters = DeleteParams::default().preconditions(Preconditions {
+        uid: found.uid(),
+        resource_version: None,
+    });
+    match secrets.delete(name, &parameters).await {
+        Ok(_) => Ok(()),
+        // The token controller was first.
+        Err(kube::Error::Api(status)) if [404, 409].contains(&status.code) => Ok(()),
+        Err(why) => Err(why).with_context(|| format!("the revoked token in Secret {name}")),
+    }
 }
 
 /// On the host: namespace, Secret, KubeFedCluster.

@@ -122,6 +122,8 @@ impl Probe {
             let Some(member) = self.context.members.get(&self.name) else {
                 return;
             };
+            // Before, there is nobody to ask, which says nothing about the member.
+            member.until_connected().await;
             let began = Instant::now();
             self.probe(&member, &settings).await;
             // From the beginning of one probe to that of the next; one that timed out has waited.

@@ -56,19 +56,15 @@ pub(crate) struct Target<'a> {
 /// What a request came to.
 pub(crate) type Answer = Result<(), MemberError>;
 
-/// Does one step. The cache is told when our fields are exact: after a plan's `Nothing`, and after
-/// a write, so that a member's webhook that changes what we wrote makes no endless fight.
+/// Does one step. After a write the cache is told that our fields are exact, so that a member's
+/// webhook that changes what we wrote makes no endless fight.
 pub(crate) async fn apply(
     target: Target<'_>,
     action: &Action,
     leadership: &Leadership,
 ) -> ClusterOutcome {
     let writing = match action {
-        Action::Nothing => {
-            target.cache.settle(target.key);
-            return ClusterOutcome::Done;
-        }
-        Action::Hold | Action::Tombstone => return ClusterOutcome::Done,
+        Action::Nothing | Action::Hold | Action::Tombstone => return ClusterOutcome::Done,
         writing => writing,
     };
     let turn = timeout(TURN_MAX, target.member.turn()).await;
@@ -282,7 +278,8 @@ async fn send_apply(
     {
         Ok(object) => {
             tell(target, &object);
-            target.cache.settle(target.key);
+            let written = Sighting::of(&object.metadata, Some(&object.data));
+            target.cache.settle_as(target.key, written);
             Ok(())
         }
         Err(error) => Err(refused(target.federated, &error)),

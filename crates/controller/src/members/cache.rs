@@ -89,10 +89,22 @@ impl Cache {
         self.lock().not_served
     }
 
-    /// A plan found the object to be exactly what was rendered.
-    pub(crate) fn settle(&self, key: &ObjectKey) {
-        if let Some(sighting) = self.lock().objects.get_mut(key) {
+    /// A plan found the object of this version to be exactly what was rendered. What was seen since
+    /// is not what was planned.
+    pub(crate) fn settle(&self, key: &ObjectKey, version: &str) {
+        if let Some(sighting) = self.lock().objects.get_mut(key)
+            && sighting.is_of_version(version)
+        {
             sighting.settle();
+        }
+    }
+
+    /// The member answered a write of ours with this: it is exact, and so is what was seen since
+    /// while our entry in it is the same.
+    pub(crate) fn settle_as(&self, key: &ObjectKey, mut written: Sighting) {
+        written.settle();
+        if let Some(sighting) = self.lock().objects.get_mut(key) {
+            sighting.learn_from(&written);
         }
     }
 
@@ -181,6 +193,7 @@ impl Cache {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use federation::OwnedFields;
     use serde_json::json;
 
     fn sighting(uid: &str, version: u64) -> Sighting {
@@ -205,6 +218,45 @@ mod tests {
         assert_eq!(cache.take(&key, sighting("u", 10)), Change::Changed);
         assert_eq!(cache.remove(&key, 8), Change::None);
         assert_eq!(cache.remove(&key, 11), Change::Changed);
+    }
+
+    /// An object with our hash, and in our entry a label, unless somebody took that.
+    fn owned(version: u64, label: Option<&str>) -> Sighting {
+        let labels = label.map_or(json!({}), |label| json!({format!("f:{label}"): {}}));
+        let metadata = json!({"uid": "u", "resourceVersion": version.to_string(),
+            "annotations": {"meridian.dev/applied-hash": "h"},
+            "managedFields": [{"manager": "meridian", "operation": "Apply", "apiVersion": "v1",
+                "fieldsV1": {"f:metadata": {"f:labels": labels}}}]});
+        Sighting::of(&serde_json::from_value(metadata).unwrap(), None)
+    }
+
+    fn is_exact(cache: &Cache, key: &ObjectKey) -> bool {
+        match cache.observe(key) {
+            Observed::Present(live) => matches!(live.owned, OwnedFields::Exact { .. }),
+            _ => false,
+        }
+    }
+
+    #[test]
+    fn what_changed_after_it_was_planned_is_not_settled_with_it() {
+        let (cache, key) = (Cache::default(), ObjectKey::new("ns", "n"));
+        cache.take(&key, owned(5, Some("app")));
+        cache.take(&key, owned(6, None));
+        cache.settle(&key, "5");
+        assert!(!is_exact(&cache, &key), "somebody took the label meanwhile");
+        cache.settle(&key, "6");
+        assert!(is_exact(&cache, &key));
+    }
+
+    #[test]
+    fn what_changed_before_a_write_was_answered_is_not_settled_with_it() {
+        let (cache, key) = (Cache::default(), ObjectKey::new("ns", "n"));
+        cache.take(&key, owned(6, None));
+        cache.settle_as(&key, owned(5, Some("app")));
+        assert!(!is_exact(&cache, &key), "somebody took the label meanwhile");
+        cache.take(&key, owned(7, Some("app")));
+        cache.settle_as(&key, owned(5, Some("app")));
+        assert!(is_exact(&cache, &key), "only something else changed");
     }
 
     #[test]

@@ -75,6 +75,10 @@ impl Sighting {
         self.version
     }
 
+    pub(crate) fn is_of_version(&self, resource_version: &str) -> bool {
+        self.live.resource_version == resource_version
+    }
+
     pub(crate) fn uid(&self) -> &str {
         &self.live.uid
     }
