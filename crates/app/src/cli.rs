@@ -1,5 +1,6 @@
 //! The command line: every flag, its default and its meaning.
 
+use crate::dns_listen::DnsListen;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -68,12 +69,6 @@ pub(crate) struct Run {
     /// City or region of this replica; observers in one of them fail together
     #[arg(long, value_name = "DOMAIN", default_value = "default")]
     pub(crate) failure_domain: String,
-    /// Addresses that answer DNS, over UDP and TCP
-    #[arg(long, value_name = "ADDRESS", default_values = ["0.0.0.0:53"])]
-    pub(crate) dns_listen: Vec<SocketAddr>,
-    /// Threads that answer UDP per address [default: one per core]
-    #[arg(long, value_name = "COUNT")]
-    pub(crate) dns_threads: Option<usize>,
     /// Address of metrics, health and explanations
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9153")]
     pub(crate) http_listen: SocketAddr,
@@ -83,6 +78,8 @@ pub(crate) struct Run {
     /// Folder of the checkpoint from which answers go on after a restart without the host
     #[arg(long, value_name = "FOLDER", default_value = "/var/lib/meridian")]
     pub(crate) state_dir: PathBuf,
+    #[command(flatten)]
+    pub(crate) dns: DnsListen,
 }
 
 /// A role of a process. Roles exchange objects of the host only.

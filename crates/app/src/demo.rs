@@ -9,6 +9,7 @@ mod view;
 mod world;
 
 use crate::cli::{self, Role};
+use crate::dns_listen::DnsListen;
 use crate::run::{self, Running};
 use anyhow::{Context, Result};
 use pace::Pace;
@@ -171,8 +172,7 @@ async fn start(world: &World, dns: SocketAddr, state: &std::path::Path) -> Resul
         roles: vec![Role::Controller, Role::Dns],
         identity: "demo".to_owned(),
         failure_domain: "demo".to_owned(),
-        dns_listen: vec![dns],
-        dns_threads: 1,
+        dns: DnsListen::plain(vec![dns]),
         http_listen: loopback(0),
         geo_databases: Vec::new(),
         state_dir: state.to_owned(),

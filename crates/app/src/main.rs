@@ -4,6 +4,7 @@ mod checkpoint;
 mod cli;
 mod commands;
 mod demo;
+mod dns_listen;
 mod geography;
 mod kubeconfig;
 mod manifests;

@@ -8,12 +8,14 @@
 
 use crate::checkpoint::CheckpointFile;
 use crate::cli::{self, Role};
+use crate::dns_listen::DnsListen;
 use crate::steering_loop::{EVENTS_MAX, Inputs, Outputs, SteeringLoop};
 use crate::{geography, kubeconfig};
 use anyhow::{Context, Result};
 use console::{Console, Listening, Part, QUESTIONS_MAX, Question, Readiness};
 use controller::dns_role::{Feed, FeedOptions, ObserverOptions, run_feed, run_observer};
 use controller::{Controller, ControllerOptions, WallClock};
+use dns::Transport;
 use dns_server::{DnsMetrics, DnsServer, Handle};
 use futures::FutureExt;
 use kube::Client;
@@ -41,10 +43,8 @@ pub(crate) struct Options {
     pub(crate) identity: String,
     /// Its failure domain.
     pub(crate) failure_domain: String,
-    /// Addresses that answer DNS.
-    pub(crate) dns_listen: Vec<SocketAddr>,
-    /// Threads per address.
-    pub(crate) dns_threads: usize,
+    /// How DNS is answered.
+    pub(crate) dns: DnsListen,
     /// The console's address.
     pub(crate) http_listen: SocketAddr,
     /// Databases; the built-in one when empty.
@@ -55,7 +55,7 @@ pub(crate) struct Options {
 
 /// A process that runs.
 pub(crate) struct Running {
-    /// Where DNS is answered, with the ports that the system chose.
+    /// Where DNS is answered over UDP and TCP, with the ports that the system chose.
     pub(crate) dns: Vec<SocketAddr>,
     /// Where the console is.
     pub(crate) http: SocketAddr,
@@ -69,7 +69,6 @@ pub(crate) struct Running {
 /// # Errors
 /// A port that is taken, a database that does not read, a host that is not named.
 pub(crate) async fn run(args: cli::Run) -> Result<()> {
-    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let config = kubeconfig::host(&args.host).await?;
     let options = Options {
         host: Client::try_from(config)?,
@@ -77,8 +76,7 @@ pub(crate) async fn run(args: cli::Run) -> Result<()> {
         roles: args.roles,
         identity: args.identity.unwrap_or_else(host_name),
         failure_domain: args.failure_domain,
-        dns_listen: args.dns_listen,
-        dns_threads: args.dns_threads.unwrap_or(cores),
+        dns: args.dns,
         http_listen: args.http_listen,
         geo_databases: args.geo_databases,
         state_dir: args.state_dir,
@@ -129,7 +127,7 @@ pub(crate) async fn start(options: Options) -> Result<Running> {
     tasks.close();
     let dns = server
         .as_ref()
-        .map(|server| server.local_addrs(dns::Transport::Udp))
+        .map(|server| server.local_addrs(Transport::Udp))
         .unwrap_or_default();
     Ok(Running {
         dns,
@@ -255,11 +253,17 @@ fn listen(options: &Options, metrics: &mut Registry) -> Result<Handle> {
         current: rand::random(),
         other: None,
     };
-    let mut listen = dns_server::Options::new(options.dns_listen.clone(), secrets);
-    listen.udp_threads = options.dns_threads;
+    let listen = options.dns.options(secrets)?;
     let nothing = Arc::new(dns::Snapshot::empty());
-    DnsServer::start(&listen, nothing, &DnsMetrics::new(metrics))
-        .context("DNS is not answered; --dns-listen chooses other addresses")
+    DnsServer::start(&listen, nothing, &DnsMetrics::new(metrics)).map_err(|why| {
+        let what = match why.kind() {
+            "taken" | "not_allowed" | "listen" => {
+                "DNS is not answered; --dns-listen and its like choose other addresses"
+            }
+            _ => "DNS is not answered",
+        };
+        anyhow::Error::from(why).context(what)
+    })
 }
 
 /// The engine as it was when the last process wrote its checkpoint, or a new one.

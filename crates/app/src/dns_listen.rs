@@ -1,0 +1,110 @@
+//! How `meridian run` listens for DNS: flags, and what the server is started with.
+
+use std::net::SocketAddr;
+use std::num::NonZeroU32;
+use std::path::PathBuf;
+
+use anyhow::{Result, bail};
+use clap::Args;
+use dns_server::{CertificateFiles, Encrypted};
+
+/// Flags of the role dns.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "DNS")]
+pub(crate) struct DnsListen {
+    /// Addresses that answer DNS, over UDP and TCP
+    #[arg(long = "dns-listen", value_name = "ADDRESS", default_values = ["0.0.0.0:53"])]
+    pub(crate) plain: Vec<SocketAddr>,
+    /// Addresses that answer DNS over TLS, such as 0.0.0.0:853
+    #[arg(
+        long = "dns-tls-listen",
+        value_name = "ADDRESS",
+        requires = "certificate"
+    )]
+    pub(crate) tls: Vec<SocketAddr>,
+    /// Addresses that answer DNS over HTTPS at /dns-query, such as 0.0.0.0:443
+    #[arg(
+        long = "dns-https-listen",
+        value_name = "ADDRESS",
+        requires = "certificate"
+    )]
+    pub(crate) https: Vec<SocketAddr>,
+    /// Addresses that answer DNS over QUIC, such as 0.0.0.0:853
+    #[arg(
+        long = "dns-quic-listen",
+        value_name = "ADDRESS",
+        requires = "certificate"
+    )]
+    pub(crate) quic: Vec<SocketAddr>,
+    /// Certificate chain of the three, in PEM; read again when it changes
+    #[arg(long = "dns-certificate", value_name = "FILE", requires = "key")]
+    pub(crate) certificate: Option<PathBuf>,
+    /// Its private key, in PEM
+    #[arg(long = "dns-key", value_name = "FILE", requires = "certificate")]
+    pub(crate) key: Option<PathBuf>,
+    /// Threads that answer UDP per address [default: one per core]
+    #[arg(long = "dns-threads", value_name = "COUNT")]
+    pub(crate) threads: Option<usize>,
+    /// Errors, and NXDOMAIN, that a network gets over UDP in a second before it is sent to TCP;
+    /// 0 is no limit
+    #[arg(long = "dns-rate-limit", value_name = "COUNT", default_value_t = 200)]
+    pub(crate) rate_limit: u32,
+    /// What NSID and id.server say, to tell replicas of one address apart [default: refused]
+    #[arg(long = "dns-name", value_name = "TEXT")]
+    pub(crate) name: Option<String>,
+    /// What version.bind says [default: refused]
+    #[arg(long = "dns-version", value_name = "TEXT")]
+    pub(crate) version: Option<String>,
+}
+
+impl DnsListen {
+    /// UDP and TCP on these addresses, and the defaults for all else.
+    pub(crate) fn plain(addresses: Vec<SocketAddr>) -> Self {
+        Self {
+            plain: addresses,
+            tls: Vec::new(),
+            https: Vec::new(),
+            quic: Vec::new(),
+            certificate: None,
+            key: None,
+            threads: Some(1),
+            rate_limit: 200,
+            name: None,
+            version: None,
+        }
+    }
+
+    /// What the server is started with.
+    ///
+    /// # Errors
+    /// A certificate that nothing uses, a name or version that is too long.
+    pub(crate) fn options(&self, secrets: dns::Secrets) -> Result<dns_server::Options> {
+        let mut options = dns_server::Options::new(self.plain.clone(), secrets);
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        options.udp_threads = self.threads.unwrap_or(cores);
+        options.identity = dns::Identity::new(self.name.as_deref(), self.version.as_deref())?;
+        options.rates = dns::Rates {
+            errors: NonZeroU32::new(self.rate_limit),
+            nxdomain: NonZeroU32::new(self.rate_limit),
+            ..dns::Rates::default()
+        };
+        if let (Some(certificate), Some(key)) = (&self.certificate, &self.key) {
+            if self.tls.is_empty() && self.https.is_empty() && self.quic.is_empty() {
+                bail!(
+                    "--dns-certificate is used by nothing: add --dns-tls-listen, \
+                     --dns-https-listen or --dns-quic-listen"
+                );
+            }
+            options.encrypted = Some(Encrypted {
+                certificate: CertificateFiles {
+                    certificate: certificate.clone(),
+                    key: key.clone(),
+                },
+                tls: self.tls.clone(),
+                https: self.https.clone(),
+                quic: self.quic.clone(),
+            });
+        }
+        Ok(options)
+    }
+}
