@@ -13,6 +13,8 @@ mod run;
 mod resolver;
 
 #[cfg(test)]
+mod any_type;
+#[cfg(test)]
 mod bad_input;
 #[cfg(test)]
 mod credentials;
@@ -34,3 +36,5 @@ mod replicas;
 mod restart;
 #[cfg(test)]
 mod traffic;
+#[cfg(test)]
+mod unjoin;

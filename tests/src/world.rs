@@ -292,6 +292,14 @@ impl World {
         product::command(&self.binary, self.host.kubeconfig(), arguments).await
     }
 
+    /// The same, of one that is to fail; what it says on stderr.
+    ///
+    /// # Panics
+    /// When it does not fail.
+    pub async fn failing_command(&self, arguments: &[&str]) -> String {
+        product::failing_command(&self.binary, self.host.kubeconfig(), arguments).await
+    }
+
     /// The ends of the logs of all processes that ran, for a scenario that failed.
     #[must_use]
     pub fn log_tails(&self) -> String {

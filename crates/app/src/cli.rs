@@ -28,10 +28,20 @@ pub(crate) enum Command {
     Demo(Demo),
     /// Make a cluster a member: its service account, rights, token and KubeFedCluster
     Join(Join),
+    /// Make a cluster no longer a member; what was propagated to it stays there
+    Unjoin(Unjoin),
+    /// Federate a type: its Federated CRD, with the type's schema, and its FederatedTypeConfig
+    Enable(Enable),
+    /// Federate a type no longer; what members hold stays
+    Disable(Disable),
+    /// Make a federated object of one that exists on the host
+    Federate(Federate),
     /// Show what applying manifests would change in which member, and change nothing
     Plan(Plan),
     /// Say why a client is answered as it is
     Explain(Explain),
+    /// Print what a shell needs to complete commands
+    Completion(Completion),
 }
 
 /// Which host cluster, and where meridian keeps its own objects there.
@@ -137,6 +147,107 @@ pub(crate) struct Join {
     /// Labels of the KubeFedCluster, for placement by selector
     #[arg(long, value_name = "KEY=VALUE")]
     pub(crate) label: Vec<String>,
+}
+
+/// `meridian unjoin`.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "Example: meridian unjoin eu-1 --cluster-context eu-1-admin")]
+pub(crate) struct Unjoin {
+    #[command(flatten)]
+    pub(crate) host: Host,
+    /// Name of the member
+    pub(crate) name: String,
+    /// Kubeconfig of the member, whose service account for this host is removed [default: the
+    /// host's]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) cluster_kubeconfig: Option<PathBuf>,
+    /// Its context [default: the one of the member's name, or the current one if it leads there]
+    #[arg(long, value_name = "CONTEXT")]
+    pub(crate) cluster_context: Option<String>,
+    /// Go on when the member cannot be reached
+    #[arg(long)]
+    pub(crate) force: bool,
+}
+
+/// `meridian enable`.
+#[derive(Clone, Debug, Args)]
+#[command(
+    after_help = "Examples:\n  meridian enable statefulsets.apps\n  meridian enable \
+                        certificates.cert-manager.io\n  meridian enable ingress -o yaml | kubectl apply \
+                        --server-side -f -"
+)]
+pub(crate) struct Enable {
+    #[command(flatten)]
+    pub(crate) host: Host,
+    /// The type: plural, singular, kind or short name, with its group where that is needed
+    #[arg(value_name = "TYPE")]
+    pub(crate) type_name: String,
+    /// Group of the federated type
+    #[arg(long, value_name = "GROUP", default_value = api::names::TYPES_GROUP)]
+    pub(crate) federated_group: String,
+    /// Version of the federated type
+    #[arg(long, value_name = "VERSION", default_value = api::names::TYPES_VERSION)]
+    pub(crate) federated_version: String,
+    /// Print the manifests, and change nothing
+    #[arg(short, long, value_enum)]
+    pub(crate) output: Option<ManifestOutput>,
+}
+
+/// How manifests are printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ManifestOutput {
+    /// YAML, one document each
+    Yaml,
+    /// JSON, one List
+    Json,
+}
+
+/// `meridian disable`.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "Example: meridian disable statefulsets.apps")]
+pub(crate) struct Disable {
+    #[command(flatten)]
+    pub(crate) host: Host,
+    /// The type, as for enable
+    #[arg(value_name = "TYPE")]
+    pub(crate) type_name: String,
+    /// Delete the Federated CRD as well; refused while there are objects of it
+    #[arg(long)]
+    pub(crate) delete_crd: bool,
+}
+
+/// `meridian federate`.
+#[derive(Clone, Debug, Args)]
+#[command(
+    after_help = "Examples:\n  meridian federate deployment web -n shop\n  meridian federate \
+                        namespace shop --contents -o yaml > shop.yaml"
+)]
+pub(crate) struct Federate {
+    #[command(flatten)]
+    pub(crate) host: Host,
+    /// The type, as for enable; it is federated already
+    #[arg(value_name = "TYPE")]
+    pub(crate) type_name: String,
+    /// Name of the object
+    pub(crate) name: String,
+    /// Its namespace [default: the context's]
+    #[arg(short, long, value_name = "NAMESPACE")]
+    pub(crate) namespace: Option<String>,
+    /// With a namespace: what is in it too, of every federated type
+    #[arg(short, long)]
+    pub(crate) contents: bool,
+    /// Print the manifests, and create nothing
+    #[arg(short, long, value_enum)]
+    pub(crate) output: Option<ManifestOutput>,
+}
+
+/// `meridian completion`.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "Example: source <(meridian completion bash)")]
+pub(crate) struct Completion {
+    /// The shell
+    #[arg(value_enum)]
+    pub(crate) shell: clap_complete::Shell,
 }
 
 /// `meridian plan`.

@@ -1,7 +1,8 @@
 //! Manifests: YAML text to objects, and objects to the host.
 
 use anyhow::{Context, Result, bail};
-use kube::api::{DynamicObject, Patch, PatchParams};
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::api::{DynamicObject, Patch, PatchParams, PostParams};
 use kube::core::GroupVersionKind;
 use kube::discovery::{ApiResource, Scope};
 use kube::runtime::wait::{await_condition, conditions};
@@ -33,6 +34,11 @@ impl Manifest {
             "kind": kind,
             "metadata": {"namespace": namespace, "name": name},
         });
+        Self::made(object)
+    }
+
+    /// An object that meridian made itself.
+    pub(crate) fn made(object: Value) -> Self {
         Self {
             source: "here".to_owned(),
             document: 1,
@@ -169,23 +175,49 @@ pub(crate) async fn apply(client: &Client, manifest: &Manifest) -> Result<()> {
     Ok(())
 }
 
+/// Creates an object; one that is there already is an error, and stays as it is.
+///
+/// # Errors
+/// The API server's own words.
+pub(crate) async fn create(client: &Client, manifest: &Manifest) -> Result<()> {
+    let api = manifest.api(client).await?;
+    let object: DynamicObject = serde_json::from_value(manifest.object.clone())?;
+    let parameters = PostParams {
+        field_manager: Some(MANAGER.to_owned()),
+        ..PostParams::default()
+    };
+    let created = api.create(&parameters, &object).await;
+    created.with_context(|| format!("{} {}", manifest.kind(), manifest.name()))?;
+    Ok(())
+}
+
 /// Installs all CRDs that the binary carries and waits until they are served.
 ///
 /// # Errors
 /// The API server refuses one, or does not serve it in time.
 pub(crate) async fn install_crds(client: &Client) -> Result<()> {
-    use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+    install(client, &api::crds()).await
+}
+
+/// Installs one more CRD and waits until it is served.
+///
+/// # Errors
+/// As [`install_crds`].
+pub(crate) async fn install_crd(client: &Client, crd: &CustomResourceDefinition) -> Result<()> {
+    install(client, std::slice::from_ref(crd)).await
+}
+
+async fn install(client: &Client, all: &[CustomResourceDefinition]) -> Result<()> {
     let definitions = Api::<CustomResourceDefinition>::all(client.clone());
     let parameters = PatchParams::apply(MANAGER).force();
-    let all = api::crds();
-    for crd in &all {
+    for crd in all {
         let name = crd.metadata.name.as_deref().unwrap_or_default();
         definitions
             .patch(name, &parameters, &Patch::Apply(crd))
             .await
             .with_context(|| format!("CRD {name}"))?;
     }
-    for crd in &all {
+    for crd in all {
         let name = crd.metadata.name.as_deref().unwrap_or_default();
         let served = await_condition(definitions.clone(), name, conditions::is_crd_established());
         tokio::time::timeout(ESTABLISHED_PATIENCE, served)

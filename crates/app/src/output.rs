@@ -1,5 +1,8 @@
 //! Data to stdout. Everything else goes to stderr.
 
+use crate::cli::ManifestOutput;
+use anyhow::Result;
+use serde_json::{Value, json};
 use std::io::{IsTerminal, Write};
 
 /// Whether what is printed is coloured.
@@ -19,6 +22,25 @@ pub(crate) fn colour() -> Colour {
         true => Colour::On,
         false => Colour::Off,
     }
+}
+
+/// Prints manifests, as kubectl takes them.
+///
+/// # Errors
+/// None for what is JSON.
+pub(crate) fn manifests(form: ManifestOutput, objects: Vec<Value>) -> Result<()> {
+    match form {
+        ManifestOutput::Json => {
+            let list = json!({"apiVersion": "v1", "kind": "List", "items": objects});
+            print(&format!("{list:#}\n"));
+        }
+        ManifestOutput::Yaml => {
+            for object in &objects {
+                print(&format!("---\n{}", serde_saphyr::to_string(object)?));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Prints data; a reader that went away (`| head`) is no error.

@@ -6,6 +6,7 @@ use crate::world::cluster::PATIENCE;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
+use std::process::Output;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -190,6 +191,23 @@ impl Meridian {
 
 /// Runs a command to its end; what it printed to stdout.
 pub(super) async fn command(binary: &Path, host: &Path, arguments: &[&str]) -> String {
+    let output = output(binary, host, arguments).await;
+    assert!(
+        output.status.success(),
+        "{arguments:?}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// Runs a command that is to fail; what it says on stderr.
+pub(super) async fn failing_command(binary: &Path, host: &Path, arguments: &[&str]) -> String {
+    let output = output(binary, host, arguments).await;
+    assert_eq!(output.status.code(), Some(1), "{arguments:?}");
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+async fn output(binary: &Path, host: &Path, arguments: &[&str]) -> Output {
     let mut command = tokio::process::Command::new(binary);
     command
         .args(arguments)
@@ -198,13 +216,7 @@ pub(super) async fn command(binary: &Path, host: &Path, arguments: &[&str]) -> S
         .kill_on_drop(true);
     let ended = tokio::time::timeout(PATIENCE, command.output()).await;
     let ended = ended.unwrap_or_else(|_| panic!("{arguments:?} did not end"));
-    let output = ended.expect("the binary runs");
-    assert!(
-        output.status.success(),
-        "{arguments:?}: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    String::from_utf8_lossy(&output.stdout).into_owned()
+    ended.expect("the binary runs")
 }
 
 /// The end of a log.

@@ -254,6 +254,13 @@ async fn open_api_v3_describes_kinds_with_group_version_kind_and_merge_keys(worl
         "x-kubernetes-patch-merge-key": "name",
         "x-kubernetes-patch-strategy": "merge",
     }));
+    for (name, alternatives) in [
+        ("api.resource.Quantity", ["string", "number"]),
+        ("util.intstr.IntOrString", ["integer", "string"]),
+    ] {
+        let alternatives = alternatives.map(|kind| json!({"type": kind}));
+        schemas[format!("io.k8s.apimachinery.pkg.{name}")].has(json!({"oneOf": alternatives}));
+    }
     let path = "/apis/apps/v1/namespaces/{namespace}/deployments";
     document["paths"][path]["post"].has(json!({
         "x-kubernetes-action": "post",

@@ -107,10 +107,14 @@ struct Credentials {
     ca: String,
 }
 
+/// One account per host: two hosts that share a member revoke each other nothing.
+pub(crate) fn account(host_uid: &str) -> String {
+    format!("meridian-{}", host_uid.get(..8).unwrap_or("host"))
+}
+
 /// In the member: namespace, service account, rights, token.
 async fn grant(member: &Client, namespace: &str, host_uid: &str) -> Result<Credentials> {
-    // One account per host: two hosts that share a member revoke each other nothing.
-    let account = format!("meridian-{}", host_uid.get(..8).unwrap_or("host"));
+    let account = account(host_uid);
     apply(&Api::<Namespace>::all(member.clone()), namespace, json!({})).await?;
     let accounts = Api::<ServiceAccount>::namespaced(member.clone(), namespace);
     apply(&accounts, &account, json!({})).await?;

@@ -237,6 +237,13 @@ fn reference(definition: &Value) -> Option<&str> {
 /// A definition with its references as OpenAPI wants them and with the facts in.
 fn complete(name: String, mut definition: Value) -> (String, Value) {
     let owner = short_name(&name).to_owned();
+    if let Some(alternatives) = alternatives(&name) {
+        let description = definition["description"].take();
+        definition = alternatives;
+        if description.is_string() {
+            definition["description"] = description;
+        }
+    }
     if let Some(fact) = lists().get(owner.as_str()) {
         extend(&mut definition, &fact.merge, &PatchStrategy::Natural);
     }
@@ -253,6 +260,20 @@ fn complete(name: String, mut definition: Value) -> (String, Value) {
             json!([{ "group": group, "version": version, "kind": kind }]);
     }
     (name, definition)
+}
+
+/// What the API server publishes of the two types that are written in two ways.
+fn alternatives(name: &str) -> Option<Value> {
+    match name {
+        "io.k8s.apimachinery.pkg.api.resource.Quantity" => {
+            Some(json!({"oneOf": [{"type": "string"}, {"type": "number"}]}))
+        }
+        "io.k8s.apimachinery.pkg.util.intstr.IntOrString" => Some(json!({
+            "format": "int-or-string",
+            "oneOf": [{"type": "integer"}, {"type": "string"}],
+        })),
+        _ => None,
+    }
 }
 
 /// `$ref` beside other words is wrapped in `allOf`, because OpenAPI 3.0 ignores those words.

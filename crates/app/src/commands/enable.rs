@@ -1,0 +1,184 @@
+//! `meridian enable` and `meridian disable`: which types are federated.
+
+use super::resource_type::{self, ResourceType};
+use crate::cli;
+use crate::manifests::{self, Manifest};
+use crate::{kubeconfig, output};
+use anyhow::{Context, Result, bail, ensure};
+use api::{
+    FederatedTypeConfig, FederatedTypeConfigSpec, Replicas, Scope, Switch, TypeResource,
+    federated_crd_with, names, plural_of, template_schema,
+};
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams};
+use kube::{Api, Client, ResourceExt};
+use serde_json::{Value, json};
+
+/// Groups whose types say how the federation works.
+const OUR_GROUPS: &[&str] = &[
+    names::CORE_GROUP,
+    names::TYPES_GROUP,
+    names::SCHEDULING_GROUP,
+    names::FEDERATION_GROUP,
+    names::GSLB_GROUP,
+];
+
+/// What makes a type federated.
+struct Enabled {
+    crd: CustomResourceDefinition,
+    config: FederatedTypeConfig,
+}
+
+/// Runs `meridian enable`.
+///
+/// # Errors
+/// The type is not served, is not for federating, or the host refuses what makes it so.
+pub(crate) async fn enable(args: cli::Enable) -> Result<()> {
+    let host = Client::try_from(kubeconfig::host(&args.host).await?)?;
+    let target = resource_type::find(&host, &args.type_name).await?;
+    let enabled = enabled(&host, &args, &target).await?;
+    if let Some(form) = args.output {
+        let crd = tidy(serde_json::to_value(&enabled.crd)?);
+        let config = tidy(serde_json::to_value(&enabled.config)?);
+        return output::manifests(form, vec![crd, config]);
+    }
+    manifests::install_crd(&host, &enabled.crd).await?;
+    let config = Manifest::made(serde_json::to_value(&enabled.config)?);
+    manifests::apply(&host, &config).await?;
+    let kind = &enabled.config.spec.federated_type.kind;
+    eprintln!(
+        "{} is federated: write objects of kind {kind}, or 'meridian federate {} NAME'",
+        target.full_name(),
+        target.full_name(),
+    );
+    Ok(())
+}
+
+async fn enabled(host: &Client, args: &cli::Enable, target: &ResourceType) -> Result<Enabled> {
+    let group = &target.resource.group;
+    ensure!(
+        !OUR_GROUPS.contains(&group.as_str()),
+        "{} is one of meridian's own types, which are for the host alone",
+        target.full_name()
+    );
+    let config = config(args, target);
+    let federated = config.read()?;
+    let template = match schema(host, target).await {
+        Ok(schema) => schema,
+        Err(why) => {
+            eprintln!("{why:#}: templates are taken as they are");
+            json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true})
+        }
+    };
+    let short_name = target.short_name.as_ref().map(|name| format!("f{name}"));
+    let crd = federated_crd_with(&federated, short_name.as_deref(), target.replicas, template);
+    Ok(Enabled { crd, config })
+}
+
+fn config(args: &cli::Enable, target: &ResourceType) -> FederatedTypeConfig {
+    let kind = format!("Federated{}", target.resource.kind);
+    let is_namespace = target.resource.group.is_empty() && target.resource.kind == "Namespace";
+    let collects = target.replicas == Replicas::Counted;
+    let spec = FederatedTypeConfigSpec {
+        target_type: target.resource.clone(),
+        propagation: Switch::Enabled,
+        federated_type: TypeResource {
+            group: args.federated_group.clone(),
+            version: args.federated_version.clone(),
+            plural_name: plural_of(&kind),
+            kind,
+            scope: match is_namespace {
+                true => Scope::Namespaced,
+                false => target.resource.scope,
+            },
+        },
+        status_type: None,
+        status_collection: collects.then_some(Switch::Enabled),
+    };
+    let mut config = FederatedTypeConfig::new(&target.full_name(), spec);
+    config.metadata.namespace = Some(args.host.system_namespace.clone());
+    config
+}
+
+/// The schema of templates, from what the host publishes of the target.
+async fn schema(host: &Client, target: &ResourceType) -> Result<Value> {
+    let path = target.open_api_path();
+    let request = http::Request::get(&path).body(Vec::new())?;
+    let document: Value = host
+        .request(request)
+        .await
+        .with_context(|| format!("no schema of {} at {path}", target.full_name()))?;
+    let TypeResource {
+        group,
+        version,
+        kind,
+        ..
+    } = &target.resource;
+    Ok(template_schema(&document, group, version, kind)?)
+}
+
+/// A manifest without what only a server writes.
+fn tidy(mut object: Value) -> Value {
+    if let Some(fields) = object.as_object_mut() {
+        fields.remove("status");
+    }
+    object
+}
+
+/// Runs `meridian disable`. Nothing is deleted in members: what was propagated stays there, as it
+/// is.
+///
+/// # Errors
+/// The type is not federated; with `--delete-crd`, objects of it are left.
+pub(crate) async fn disable(args: cli::Disable) -> Result<()> {
+    let host = Client::try_from(kubeconfig::host(&args.host).await?)?;
+    let namespace = &args.host.system_namespace;
+    let configs = Api::<FederatedTypeConfig>::namespaced(host.clone(), namespace);
+    let name = match configs.get_opt(&args.type_name).await? {
+        Some(config) => config.name_any(),
+        None => resource_type::find(&host, &args.type_name)
+            .await?
+            .full_name(),
+    };
+    let Some(config) = configs.get_opt(&name).await? else {
+        bail!("{name} is not federated: there is no FederatedTypeConfig {namespace}/{name}");
+    };
+    let federated = config.read()?.federated;
+    if args.delete_crd {
+        refuse_while_objects_are_left(&host, &federated).await?;
+    }
+    let off = json!({"spec": {"propagation": Switch::Disabled}});
+    configs
+        .patch(&name, &PatchParams::default(), &Patch::Merge(off))
+        .await
+        .with_context(|| format!("FederatedTypeConfig {name}"))?;
+    configs.delete(&name, &DeleteParams::default()).await?;
+    if args.delete_crd {
+        let crd = format!("{}.{}", federated.plural, federated.group);
+        Api::<CustomResourceDefinition>::all(host)
+            .delete(&crd, &DeleteParams::default())
+            .await
+            .with_context(|| format!("CRD {crd}"))?;
+    }
+    eprintln!("{name} is no longer federated; what members hold stays as it is");
+    Ok(())
+}
+
+/// A CRD takes its objects along, and theirs would wait for a controller that is gone.
+async fn refuse_while_objects_are_left(
+    host: &Client,
+    federated: &kube::core::ApiResource,
+) -> Result<()> {
+    let all = Api::<DynamicObject>::all_with(host.clone(), federated);
+    let some = all.list(&ListParams::default().limit(1)).await?;
+    let Some(first) = some.items.first() else {
+        return Ok(());
+    };
+    bail!(
+        "there are objects of kind {} still, such as {}/{}: delete them first, or leave out \
+         --delete-crd",
+        federated.kind,
+        first.namespace().unwrap_or_default(),
+        first.name_any()
+    );
+}

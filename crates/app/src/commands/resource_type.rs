@@ -1,0 +1,203 @@
+//! A type as its user names it: plural, singular, kind or short name, with or without its group.
+
+use anyhow::{Context, Result, bail};
+use api::{Replicas, Scope, TypeResource};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{APIResource, APIResourceList};
+use kube::Client;
+
+/// A type that the host's API server serves.
+#[derive(Clone, Debug)]
+pub(crate) struct ResourceType {
+    /// Group, version, kind, plural and scope.
+    pub(crate) resource: TypeResource,
+    /// What kubectl takes besides, if there is something.
+    pub(crate) short_name: Option<String>,
+    /// Whether its objects have `spec.replicas`.
+    pub(crate) replicas: Replicas,
+    names: Vec<String>,
+}
+
+/// Finds the type that `name` means: `deployments`, `deploy`, `Deployment`, `deployments.apps`.
+/// Of several versions the server's preferred one counts.
+///
+/// # Errors
+/// There is none, or there are several; then their full names are given.
+pub(crate) async fn find(client: &Client, name: &str) -> Result<ResourceType> {
+    choose(served(client).await?, name)
+}
+
+/// Every type in its group's preferred version.
+async fn served(client: &Client) -> Result<Vec<ResourceType>> {
+    let asked = "the host's API server does not say which types it serves";
+    let core = client.list_core_api_resources("v1").await.context(asked)?;
+    let mut found = types("", "v1", &core);
+    for group in client.list_api_groups().await.context(asked)?.groups {
+        let Some(preferred) = group.preferred_version.as_ref().or(group.versions.first()) else {
+            continue;
+        };
+        // A group whose own server is away takes its types with it, and no others.
+        if let Ok(list) = client
+            .list_api_group_resources(&preferred.group_version)
+            .await
+        {
+            found.extend(types(&group.name, &preferred.version, &list));
+        }
+    }
+    Ok(found)
+}
+
+fn types(group: &str, version: &str, list: &APIResourceList) -> Vec<ResourceType> {
+    let has_scale = |plural: &str| {
+        let scale = format!("{plural}/scale");
+        list.resources.iter().any(|resource| resource.name == scale)
+    };
+    let own = list
+        .resources
+        .iter()
+        .filter(|resource| !resource.name.contains('/'));
+    own.map(|resource| ResourceType {
+        replicas: match has_scale(&resource.name) {
+            true => Replicas::Counted,
+            false => Replicas::None,
+        },
+        short_name: short_names(resource).first().cloned(),
+        names: [
+            vec![
+                resource.name.clone(),
+                resource.singular_name.clone(),
+                resource.kind.to_lowercase(),
+            ],
+            short_names(resource),
+        ]
+        .concat(),
+        resource: TypeResource {
+            group: group.to_owned(),
+            version: version.to_owned(),
+            kind: resource.kind.clone(),
+            plural_name: resource.name.clone(),
+            scope: match resource.namespaced {
+                true => Scope::Namespaced,
+                false => Scope::Cluster,
+            },
+        },
+    })
+    .collect()
+}
+
+fn short_names(resource: &APIResource) -> Vec<String> {
+    resource.short_names.clone().unwrap_or_default()
+}
+
+fn choose(served: Vec<ResourceType>, name: &str) -> Result<ResourceType> {
+    let name = name.to_lowercase();
+    let (short, group) = match name.split_once('.') {
+        Some((short, group)) => (short, Some(group)),
+        None => (name.as_str(), None),
+    };
+    let mut meant: Vec<ResourceType> = served
+        .into_iter()
+        .filter(|found| found.names.iter().any(|known| known == short))
+        .filter(|found| group.is_none_or(|group| group == found.resource.group))
+        .collect();
+    // As kubectl has it: a type of the core group comes before others of its name.
+    if group.is_none()
+        && let Some(core) = meant
+            .iter()
+            .position(|found| found.resource.group.is_empty())
+    {
+        return Ok(meant.swap_remove(core));
+    }
+    match meant.as_slice() {
+        [_] => Ok(meant.swap_remove(0)),
+        [] => bail!(
+            "the host's API server has no type {name:?}; 'kubectl api-resources' lists what it has"
+        ),
+        several => {
+            let names: Vec<String> = several.iter().map(ResourceType::full_name).collect();
+            bail!("{name:?} may be {}: give one of them", names.join(" or "))
+        }
+    }
+}
+
+impl ResourceType {
+    /// Plural and group, as CRDs and FederatedTypeConfigs are named.
+    pub(crate) fn full_name(&self) -> String {
+        let TypeResource {
+            group, plural_name, ..
+        } = &self.resource;
+        match group.is_empty() {
+            true => plural_name.clone(),
+            false => format!("{plural_name}.{group}"),
+        }
+    }
+
+    /// Where the API server publishes its schema.
+    pub(crate) fn open_api_path(&self) -> String {
+        let TypeResource { group, version, .. } = &self.resource;
+        match group.is_empty() {
+            true => format!("/openapi/v3/api/{version}"),
+            false => format!("/openapi/v3/apis/{group}/{version}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn list(resources: serde_json::Value) -> APIResourceList {
+        serde_json::from_value(json!({"groupVersion": "x", "resources": resources})).expect("list")
+    }
+
+    fn served() -> Vec<ResourceType> {
+        let apps = list(json!([
+            {"name": "deployments", "singularName": "deployment", "kind": "Deployment",
+             "namespaced": true, "shortNames": ["deploy"], "verbs": []},
+            {"name": "deployments/scale", "singularName": "", "kind": "Scale",
+             "namespaced": true, "verbs": []}
+        ]));
+        let events = list(
+            json!([{"name": "events", "singularName": "event", "kind": "Event",
+            "namespaced": true, "shortNames": ["ev"], "verbs": []}]),
+        );
+        let gateways = list(json!([{"name": "gateways", "singularName": "gateway",
+            "kind": "Gateway", "namespaced": true, "shortNames": ["gw"], "verbs": []}]));
+        [
+            types("", "v1", &events),
+            types("apps", "v1", &apps),
+            types("events.k8s.io", "v1", &events),
+            types("gateway.networking.k8s.io", "v1", &gateways),
+            types("networking.istio.io", "v1", &gateways),
+        ]
+        .concat()
+    }
+
+    #[test]
+    fn every_name_that_kubectl_takes_is_taken() {
+        for name in [
+            "deployments",
+            "deployment",
+            "Deployment",
+            "deploy",
+            "deployments.apps",
+            "deploy.apps",
+        ] {
+            let found = choose(served(), name).expect(name);
+            assert_eq!(found.full_name(), "deployments.apps");
+            assert_eq!(found.replicas, Replicas::Counted);
+        }
+        assert_eq!(choose(served(), "ev").expect("core").full_name(), "events");
+    }
+
+    #[test]
+    fn a_name_that_means_nothing_or_several_is_refused_with_what_to_give() {
+        let error = choose(served(), "gw").expect_err("two").to_string();
+        let expected = "\"gw\" may be gateways.gateway.networking.k8s.io or \
+                        gateways.networking.istio.io: give one of them";
+        assert_eq!(error, expected);
+        assert!(choose(served(), "gw.networking.istio.io").is_ok());
+        let error = choose(served(), "deploys").expect_err("none").to_string();
+        assert!(error.contains("kubectl api-resources"), "{error}");
+    }
+}

@@ -1,0 +1,181 @@
+//! Any type can be federated while the controller runs, and no longer be.
+//!
+//! `meridian enable` writes the Federated CRD, with the schema that the host publishes of the type,
+//! and its FederatedTypeConfig; the controller needs no restart. `meridian disable` takes nothing
+//! from members.
+
+use meridian_tests::world::{ObjectRef, TYPES, World, condition};
+use serde_json::{Value, json};
+
+scenarios! {
+    shared:
+    a_type_that_is_enabled_is_propagated_and_one_that_is_disabled_stays_in_members,
+    a_custom_type_is_federated_with_its_own_schema,
+    a_namespace_is_federated_with_what_is_in_it;
+}
+
+const DEFINITIONS: &str = "apiextensions.k8s.io/v1";
+
+/// Until a Federated object says that it is propagated.
+async fn until_propagated(world: &World, at: &ObjectRef) {
+    let propagated =
+        |object: &Value| condition(object, "Propagation")["status"] == Value::from("True");
+    world.host().until(at, "it is propagated", propagated).await;
+}
+
+async fn a_type_that_is_enabled_is_propagated_and_one_that_is_disabled_stays_in_members(
+    world: &World,
+    namespace: &str,
+) {
+    world.command(&["enable", "statefulset"]).await;
+    let federated = |template: Value| {
+        json!({"apiVersion": TYPES, "kind": "FederatedStatefulSet",
+            "metadata": {"namespace": namespace, "name": "db"},
+            "spec": {"template": template, "placement": {"clusterSelector": {}}}})
+    };
+    let wrong = federated(json!({"spec": {"replicas": "three"}}));
+    let refusal = world.host().try_apply(wrong).await.expect_err("a text");
+    let message = refusal.message;
+    assert!(message.contains("spec.template.spec.replicas"), "{message}");
+    let labels = json!({"app": "db"});
+    let right = federated(json!({"spec": {
+        "replicas": 1, "serviceName": "db", "selector": {"matchLabels": labels},
+        "template": {"metadata": {"labels": labels},
+            "spec": {"containers": [{"name": "db", "image": "db:1",
+                "resources": {"requests": {"cpu": 0.01}}}]}}
+    }}));
+    world.host().apply(right).await;
+    let at = ObjectRef::new(TYPES, "FederatedStatefulSet", namespace, "db");
+    until_propagated(world, &at).await;
+    let there = ObjectRef::new("apps/v1", "StatefulSet", namespace, "db");
+    for member in world.members() {
+        assert_eq!(member.get(&there).await["spec"]["serviceName"], "db");
+    }
+
+    let refused = world
+        .failing_command(&["disable", "statefulsets.apps", "--delete-crd"])
+        .await;
+    assert!(refused.contains(&format!("{namespace}/db")), "{refused}");
+    world.command(&["disable", "statefulsets.apps"]).await;
+    let again = world
+        .failing_command(&["disable", "statefulsets.apps"])
+        .await;
+    assert!(again.contains("is not federated"), "{again}");
+    for member in world.members() {
+        member.get(&there).await;
+    }
+
+    // Enabled once more, it is as before, and goes when its user deletes it.
+    world.command(&["enable", "statefulsets.apps"]).await;
+    world.host().delete(&at).await;
+    world.host().until_gone(&at).await;
+    for member in world.members() {
+        member.until_gone(&there).await;
+    }
+    world
+        .command(&["disable", "statefulsets.apps", "--delete-crd"])
+        .await;
+    let name = "federatedstatefulsets.types.kubefed.io";
+    let crd = ObjectRef::new(DEFINITIONS, "CustomResourceDefinition", "", name);
+    world.host().until_gone(&crd).await;
+}
+
+/// A type of somebody's own.
+fn definition() -> Value {
+    json!({
+        "apiVersion": DEFINITIONS, "kind": "CustomResourceDefinition",
+        "metadata": {"name": "widgets.shop.example.org"},
+        "spec": {
+            "group": "shop.example.org", "scope": "Namespaced",
+            "names": {"kind": "Widget", "plural": "widgets", "singular": "widget",
+                "shortNames": ["wd"]},
+            "versions": [{
+                "name": "v1", "served": true, "storage": true,
+                "schema": {"openAPIV3Schema": {
+                    "type": "object",
+                    "properties": {"spec": {
+                        "type": "object", "required": ["size"],
+                        "properties": {
+                            "size": {"type": "integer", "minimum": 1},
+                            "colour": {"type": "string", "enum": ["red", "blue"], "default": "red"}
+                        }
+                    }}
+                }}
+            }]
+        }
+    })
+}
+
+async fn a_custom_type_is_federated_with_its_own_schema(world: &World, namespace: &str) {
+    let crd = ObjectRef::of(&definition());
+    let served = |crd: &Value| condition(crd, "Established")["status"] == Value::from("True");
+    world.host().apply(definition()).await;
+    world.host().until(&crd, "it is served", served).await;
+    // One member lacks the type: it alone says so.
+    let mut members = world.members();
+    let without = members.next().expect("a member").name().to_owned();
+    for member in members {
+        member.apply(definition()).await;
+        member.until(&crd, "it is served", served).await;
+    }
+    world.command(&["enable", "wd.shop.example.org"]).await;
+    let federated = |colour: &str| {
+        json!({"apiVersion": TYPES, "kind": "FederatedWidget",
+            "metadata": {"namespace": namespace, "name": "w"},
+            "spec": {"template": {"spec": {"size": 3, "colour": colour}},
+                "placement": {"clusterSelector": {}}}})
+    };
+    let refusal = world.host().try_apply(federated("green")).await;
+    let message = refusal.expect_err("no such colour").message;
+    assert!(message.contains("spec.template.spec.colour"), "{message}");
+    world.host().apply(federated("blue")).await;
+    let there = ObjectRef::new("shop.example.org/v1", "Widget", namespace, "w");
+    for member in world.members().filter(|member| member.name() != without) {
+        let widget = member.until(&there, "it is there", |_| true).await;
+        assert_eq!(widget["spec"], json!({"size": 3, "colour": "blue"}));
+    }
+    let at = ObjectRef::new(TYPES, "FederatedWidget", namespace, "w");
+    let told = |object: &Value| {
+        let clusters = object["status"]["clusters"].as_array();
+        clusters.is_some_and(|clusters| {
+            clusters.iter().any(|cluster| {
+                cluster["name"] == without.as_str() && cluster["message"].as_str().is_some()
+            })
+        })
+    };
+    world.host().until(&at, "who lacks it is named", told).await;
+    // What is federated when its namespace goes would wait for the type.
+    world.host().delete(&at).await;
+    world.host().until_gone(&at).await;
+}
+
+async fn a_namespace_is_federated_with_what_is_in_it(world: &World, namespace: &str) {
+    let mine = format!("{namespace}-mine");
+    let host = world.host();
+    host.apply(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": mine}}))
+        .await;
+    host.apply(json!({"apiVersion": "v1", "kind": "ConfigMap",
+        "metadata": {"namespace": mine, "name": "settings"}, "data": {"currency": "EUR"}}))
+        .await;
+    let service = json!({"apiVersion": "v1", "kind": "Service",
+        "metadata": {"namespace": mine, "name": "web"},
+        "spec": {"ports": [{"port": 80}], "selector": {"app": "web"}}});
+    let service = host.apply(service).await;
+    world
+        .command(&["federate", "namespace", &mine, "--contents"])
+        .await;
+    let settings = ObjectRef::new("v1", "ConfigMap", &mine, "settings");
+    let web = ObjectRef::new("v1", "Service", &mine, "web");
+    for member in world.members() {
+        let held = member.until(&settings, "it is there", |_| true).await;
+        assert_eq!(held["data"], json!({"currency": "EUR"}));
+        let held = member.until(&web, "it is there", |_| true).await;
+        assert_eq!(held["spec"]["selector"], service["spec"]["selector"]);
+    }
+    let given = ObjectRef::new(TYPES, "FederatedConfigMap", &mine, "kube-root-ca.crt");
+    assert_eq!(host.find(&given).await, None, "every namespace has its own");
+    let twice = world
+        .failing_command(&["federate", "configmap", "settings", "-n", &mine])
+        .await;
+    assert!(twice.contains("already exists"), "{twice}");
+}
