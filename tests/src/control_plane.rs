@@ -357,6 +357,8 @@ impl Files<'_> {
             ),
             format!("--cluster-signing-cert-file={}", self.path("ca.crt")),
             format!("--cluster-signing-key-file={}", self.path("ca.key")),
+            // Fifteen seconds would be long for a test.
+            "--horizontal-pod-autoscaler-sync-period=1s".to_owned(),
         ]);
         self.spawn("kube-controller-manager", &arguments)
     }

@@ -1,5 +1,7 @@
 //! The part of a kubelet that a control plane can see: nodes that are Ready, and pods bound to them
-//! that become Running and Ready, and go when they are deleted. There are no containers.
+//! that become Running and Ready, may complete, and go when they are deleted. There are no
+//! containers. It obeys the annotations of pocketkube's kubelet, so that a case means the same to
+//! both.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -15,6 +17,16 @@ use tokio::task::JoinSet;
 
 /// As often as a real kubelet; the controller manager gives up on a node after 40 s.
 const HEARTBEAT: Duration = Duration::from_secs(10);
+
+/// How long a pod runs that is not always restarted and does not say.
+const COMPLETE: Duration = Duration::from_secs(1);
+/// Exit code of a container that was killed.
+const KILLED: i32 = 137;
+const READY_AFTER: &str = "pocketkube.dev/ready-after";
+const COMPLETE_AFTER: &str = "pocketkube.dev/complete-after";
+const EXIT_CODE: &str = "pocketkube.dev/exit-code";
+/// Finalizer of a Job's pods: the Job wants to know how they ended.
+const JOB_TRACKING: &str = "batch.kubernetes.io/job-tracking";
 
 /// Nodes `node-1`, `node-2`, … that run until this is dropped.
 #[derive(Debug)]
@@ -86,7 +98,10 @@ async fn pods(client: Client, names: BTreeSet<String>) {
         .applied_objects();
     let mut changes = std::pin::pin!(changes);
     let mut addresses: u32 = 0;
+    let mut ends = JoinSet::new();
     while let Some(change) = changes.next().await {
+        // Those that are done take no place.
+        while ends.try_join_next().is_some() {}
         let Ok(pod) = change else { continue };
         let ours = node_of(&pod).is_some_and(|node| names.contains(node));
         if !ours {
@@ -96,15 +111,82 @@ async fn pods(client: Client, names: BTreeSet<String>) {
         let api: Api<Pod> = Api::namespaced(client.clone(), &namespace);
         // A pod that is gone or changed in between comes round again, or need not.
         if pod.metadata.deletion_timestamp.is_some() {
+            if pod.finalizers().iter().any(|name| name == JOB_TRACKING) && !is_terminal(&pod) {
+                report(&api, &pod, ended(&pod, KILLED)).await;
+            }
             let now = DeleteParams::default().grace_period(0);
             let _ = api.delete(&pod.name_any(), &now).await;
-        } else if phase(&pod) == Some("Pending") {
+        } else if phase(&pod) == Some("Pending") && annotation(&pod, READY_AFTER) != Some("never") {
             addresses += 1;
-            let running = Patch::Strategic(running(&pod, addresses));
-            let _ = api
-                .patch_status(&pod.name_any(), &PatchParams::default(), &running)
-                .await;
+            report(&api, &pod, running(&pod, addresses, 0)).await;
+            if let Some(after) = complete_after(&pod) {
+                ends.spawn(complete(api, pod, addresses, after));
+            }
         }
+    }
+}
+
+/// Ends a pod's containers after a while, again and again where they are restarted.
+async fn complete(api: Api<Pod>, pod: Pod, address: u32, after: Duration) {
+    let code: i32 = annotation(&pod, EXIT_CODE)
+        .and_then(|code| code.parse().ok())
+        .unwrap_or(0);
+    let policy = pod
+        .spec
+        .as_ref()
+        .and_then(|spec| spec.restart_policy.as_deref());
+    for restarts in 1.. {
+        tokio::time::sleep(after).await;
+        let restarted = match policy {
+            Some("Never") => false,
+            Some("OnFailure") => code != 0,
+            _ => true,
+        };
+        if !restarted {
+            return report(&api, &pod, ended(&pod, code)).await;
+        }
+        if api.get(&pod.name_any()).await.is_err() {
+            return;
+        }
+        report(&api, &pod, running(&pod, address, restarts)).await;
+    }
+}
+
+/// Writes a pod's status; its uid guards against another of its name.
+async fn report(api: &Api<Pod>, pod: &Pod, status: Value) {
+    let patch = Patch::Strategic(status);
+    // A pod that is gone or changed in between comes round again, or need not.
+    let _ = api
+        .patch_status(&pod.name_any(), &PatchParams::default(), &patch)
+        .await;
+}
+
+fn annotation<'a>(pod: &'a Pod, key: &str) -> Option<&'a str> {
+    pod.annotations().get(key).map(String::as_str)
+}
+
+fn is_terminal(pod: &Pod) -> bool {
+    matches!(phase(pod), Some("Succeeded" | "Failed"))
+}
+
+/// How long a pod's containers run, if they end.
+fn complete_after(pod: &Pod) -> Option<Duration> {
+    let policy = pod.spec.as_ref()?.restart_policy.as_deref();
+    match annotation(pod, COMPLETE_AFTER) {
+        Some("never") => None,
+        Some(text) => {
+            let millis = text
+                .strip_suffix("ms")
+                .and_then(|millis| millis.parse().ok());
+            let secs = || {
+                text.strip_suffix('s')?
+                    .parse()
+                    .ok()
+                    .map(Duration::from_secs)
+            };
+            millis.map(Duration::from_millis).or_else(secs)
+        }
+        None => matches!(policy, Some("Never" | "OnFailure")).then_some(COMPLETE),
     }
 }
 
@@ -116,8 +198,42 @@ fn phase(pod: &Pod) -> Option<&str> {
     pod.status.as_ref()?.phase.as_deref()
 }
 
+/// The status of `pod` once all its containers ended.
+fn ended(pod: &Pod, code: i32) -> Value {
+    let now = Timestamp::now().to_string();
+    let (phase, reason) = match code {
+        0 => ("Succeeded", "Completed"),
+        _ => ("Failed", "Error"),
+    };
+    let unready = |kind: &str| {
+        json!({"type": kind, "status": "False", "reason": format!("Pod{phase}"),
+            "lastTransitionTime": now})
+    };
+    let containers = pod.spec.iter().flat_map(|spec| &spec.containers);
+    let statuses: Vec<Value> = containers
+        .map(|container| {
+            json!({
+                "name": container.name,
+                "image": container.image,
+                "imageID": "none",
+                "ready": false,
+                "started": false,
+                "restartCount": 0,
+                "state": {"running": null, "terminated": {
+                    "exitCode": code, "reason": reason, "startedAt": now, "finishedAt": now,
+                }},
+            })
+        })
+        .collect();
+    json!({"metadata": {"uid": pod.metadata.uid}, "status": {
+        "phase": phase,
+        "conditions": [unready("Ready"), unready("ContainersReady")],
+        "containerStatuses": statuses,
+    }})
+}
+
 /// The status of `pod` once all its containers run, under the address number `address`.
-fn running(pod: &Pod, address: u32) -> Value {
+fn running(pod: &Pod, address: u32, restarts: i32) -> Value {
     let now = Timestamp::now().to_string();
     let address = format!("10.200.{}.{}", address / 250 % 250, address % 250 + 1);
     let true_ones = ["Initialized", "Ready", "ContainersReady", "PodScheduled"];
@@ -134,7 +250,7 @@ fn running(pod: &Pod, address: u32) -> Value {
                 "imageID": "none",
                 "ready": true,
                 "started": true,
-                "restartCount": 0,
+                "restartCount": restarts,
                 "state": {"running": {"startedAt": now}},
             })
         })

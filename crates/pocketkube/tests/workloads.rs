@@ -432,3 +432,144 @@ async fn a_disruption_budget_follows_the_pods_of_its_workload() {
     world.pass(1_000).await;
     assert_eq!(allowed(), (json!(3), json!(1)));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_cron_job_runs_through_a_day_and_keeps_its_last_jobs() {
+    let world = World::start(&[("a", "4")]).await;
+    let template = json!({"spec": {"restartPolicy": "Never",
+        "containers": [{"name": "c", "image": "sum:1"}]}});
+    world.create(
+        "batch/v1",
+        "CronJob",
+        json!({"metadata": {"name": "nightly"}, "spec": {"schedule": "0 * * * *",
+            "successfulJobsHistoryLimit": 3, "jobTemplate": {"spec": {"template": template}}}}),
+    );
+    world.pass((24 * 3_600 + 60) * 1_000).await;
+    let cron_job = world.get("batch/v1", "CronJob", "nightly").expect("it");
+    let status = &cron_job["status"];
+    assert_eq!(status["lastScheduleTime"], "2026-01-02T00:00:00Z");
+    assert_eq!(status["active"], Value::Null);
+    let jobs = world.list("batch/v1", "Job");
+    assert_eq!(jobs.len(), 3);
+    assert!(jobs.iter().all(|job| is_true(job, "Complete")));
+    assert_eq!(world.list("v1", "Pod").len(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_autoscaler_follows_a_load_that_its_replicas_share() {
+    let world = World::start(&[("a", "16")]).await;
+    let deployment = world.deployment(1, "100m");
+    world.create(
+        "autoscaling/v2",
+        "HorizontalPodAutoscaler",
+        json!({"metadata": {"name": "web"}, "spec": {"minReplicas": 1, "maxReplicas": 10,
+            "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"},
+            "metrics": [{"type": "Resource", "resource": {"name": "cpu",
+                "target": {"type": "Utilization", "averageUtilization": 50}}}]}}),
+    );
+    world.pass(5_000).await;
+    let load = |load: &'static str| {
+        world.edit(&deployment, move |object| {
+            object["metadata"]["annotations"]["pocketkube.dev/cpu-load"] = json!(load);
+        });
+    };
+    load("300m");
+    // At most four, then at most twice as many: two looks of fifteen seconds.
+    world.pass(16_000).await;
+    assert_eq!(world.status("replicas"), 4);
+    world.pass(16_000).await;
+    assert_eq!(world.status("replicas"), 6);
+    world.pass(600_000).await;
+    assert_eq!(world.status("replicas"), 6, "what is enough stays");
+    load("50m");
+    world.pass(240_000).await;
+    assert_eq!(
+        world.status("replicas"),
+        6,
+        "a higher wish holds for five minutes"
+    );
+    world.pass(90_000).await;
+    assert_eq!(world.status("replicas"), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stateful_set_gets_volumes_of_the_default_class() {
+    let world = World::start(&[("a", "4")]).await;
+    let set = world.create(
+        "apps/v1",
+        "StatefulSet",
+        json!({"metadata": {"name": "db"}, "spec": {"replicas": 2, "serviceName": "db",
+            "selector": {"matchLabels": {"app": "db"}},
+            "persistentVolumeClaimRetentionPolicy": {"whenDeleted": "Delete"},
+            "template": {"metadata": {"labels": {"app": "db"}},
+                "spec": {"containers": [{"name": "c", "image": "db:1"}]}},
+            "volumeClaimTemplates": [{"metadata": {"name": "data"}, "spec": {
+                "accessModes": ["ReadWriteOnce"],
+                "resources": {"requests": {"storage": "1Gi"}}}}]}}),
+    );
+    world.pass(10_000).await;
+    assert_eq!(world.ready_pods(), 2);
+    let claims = world.list("v1", "PersistentVolumeClaim");
+    assert_eq!(claims.len(), 2);
+    for claim in &claims {
+        assert_eq!(claim["status"]["phase"], "Bound");
+        assert_eq!(claim["spec"]["storageClassName"], "standard");
+        let volume = claim["spec"]["volumeName"].as_str().expect("a volume");
+        let volume = world.get("v1", "PersistentVolume", volume).expect("it");
+        assert_eq!(volume["status"]["phase"], "Bound");
+    }
+    world.delete(&set, Propagation::Background);
+    world.pass(60_000).await;
+    assert_eq!(world.list("v1", "Pod").len(), 0);
+    assert_eq!(world.list("v1", "PersistentVolumeClaim").len(), 0);
+    let volumes = world.resource("v1", "PersistentVolume");
+    assert_eq!(world.cluster.list(&volumes, None).len(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_daemon_set_follows_nodes_that_come_and_stays_on_silent_ones() {
+    let world = World::start(&[("a", "4"), ("b", "4")]).await;
+    world.create(
+        "apps/v1",
+        "DaemonSet",
+        json!({"metadata": {"name": "agent"}, "spec": {
+            "selector": {"matchLabels": {"app": "agent"}},
+            "template": {"metadata": {"labels": {"app": "agent"}},
+                "spec": {"containers": [{"name": "c", "image": "agent:1"}]}}}}),
+    );
+    world.pass(5_000).await;
+    assert_eq!(world.ready_pods(), 2);
+    world.create("v1", "Node", json!({"metadata": {"name": "guest"}}));
+    world.pass(5_000).await;
+    let set = world.get("apps/v1", "DaemonSet", "agent").expect("it");
+    assert_eq!(set["status"]["desiredNumberScheduled"], 3);
+    world.cluster.faults().set_data_plane(DataPlaneState::Down);
+    world.pass(600_000).await;
+    // Its Pods tolerate nodes that are not reachable for as long as it takes.
+    let pods = world.list("v1", "Pod");
+    assert!(
+        pods.iter()
+            .all(|pod| pod["metadata"]["deletionTimestamp"].is_null())
+    );
+    assert_eq!(world.ready_pods(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_autoscaler_of_the_first_version_is_followed_like_the_second() {
+    let world = World::start(&[("a", "4")]).await;
+    world.deployment(0, "100m");
+    world.create(
+        "autoscaling/v1",
+        "HorizontalPodAutoscaler",
+        json!({"metadata": {"name": "web"}, "spec": {"minReplicas": 1, "maxReplicas": 3,
+            "targetCPUUtilizationPercentage": 50,
+            "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"}}}),
+    );
+    world.pass(1_000).await;
+    let found = world.get("autoscaling/v2", "HorizontalPodAutoscaler", "web");
+    let found = found.expect("the autoscaler");
+    assert_eq!(
+        condition(&found, "ScalingActive")["reason"],
+        "ScalingDisabled"
+    );
+}

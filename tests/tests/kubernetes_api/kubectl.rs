@@ -58,7 +58,7 @@ cases! { Workloads:
 }
 
 /// What kubectl printed, and its exit code.
-struct Said {
+pub(crate) struct Said {
     code: i32,
     out: String,
     err: String,
@@ -67,21 +67,21 @@ struct Said {
 impl Said {
     /// Standard output, when it went well.
     #[track_caller]
-    fn well(self) -> String {
+    pub(crate) fn well(self) -> String {
         assert_eq!(self.code, 0, "{}\n{}", self.out, self.err);
         self.out
     }
 
     /// Standard error, when it failed.
     #[track_caller]
-    fn badly(self) -> String {
+    pub(crate) fn badly(self) -> String {
         assert_ne!(self.code, 0, "{}\n{}", self.out, self.err);
         self.err
     }
 }
 
 /// Whether there is a kubectl; without one the stories are not told, except that CI must have one.
-fn available() -> bool {
+pub(crate) fn available() -> bool {
     static FOUND: std::sync::LazyLock<bool> = std::sync::LazyLock::new(|| {
         let found = std::process::Command::new("kubectl")
             .args(["version", "--client"])
@@ -136,17 +136,17 @@ async fn finish(mut command: Command, input: &str) -> Said {
     }
 }
 
-async fn kubectl(world: &World, arguments: &str) -> Said {
+pub(crate) async fn kubectl(world: &World, arguments: &str) -> Said {
     finish(command(world, arguments), "").await
 }
 
 /// With `manifest` on standard input, where the arguments say `-f -`.
-async fn feed(world: &World, arguments: &str, manifest: &Value) -> Said {
+pub(crate) async fn feed(world: &World, arguments: &str, manifest: &Value) -> Said {
     finish(command(world, arguments), &manifest.to_string()).await
 }
 
 /// The words of each line.
-fn words(text: &str) -> Vec<Vec<&str>> {
+pub(crate) fn words(text: &str) -> Vec<Vec<&str>> {
     text.lines()
         .map(|line| line.split_whitespace().collect())
         .collect()
@@ -508,7 +508,7 @@ async fn get_says_not_found(world: World) {
 
 /// Asserts that `text` has each part of `parts`, which ` … ` separates, in this order.
 #[track_caller]
-fn tells(text: &str, parts: &str) {
+pub(crate) fn tells(text: &str, parts: &str) {
     let mut rest = text;
     for part in parts.split(" … ") {
         let Some(at) = rest.find(part) else {

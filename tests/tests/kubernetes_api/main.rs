@@ -23,11 +23,15 @@ mod world;
 #[cfg(test)]
 mod access;
 #[cfg(test)]
+mod autoscaling;
+#[cfg(test)]
 mod built_in_kinds;
 #[cfg(test)]
 mod crud;
 #[cfg(test)]
 mod custom_resources;
+#[cfg(test)]
+mod daemon_sets;
 #[cfg(test)]
 mod deletion;
 #[cfg(test)]
@@ -35,7 +39,11 @@ mod discovery;
 #[cfg(test)]
 mod dry_run;
 #[cfg(test)]
+mod jobs;
+#[cfg(test)]
 mod kubectl;
+#[cfg(test)]
+mod kubectl_workloads;
 #[cfg(test)]
 mod leases_and_events;
 #[cfg(test)]
@@ -47,13 +55,19 @@ mod patch;
 #[cfg(test)]
 mod rbac;
 #[cfg(test)]
+mod scheduling;
+#[cfg(test)]
 mod schemas;
 #[cfg(test)]
 mod server_side_apply;
 #[cfg(test)]
+mod stateful_sets;
+#[cfg(test)]
 mod subresources;
 #[cfg(test)]
 mod tables;
+#[cfg(test)]
+mod volumes;
 #[cfg(test)]
 mod watching;
 #[cfg(test)]

@@ -2,9 +2,11 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::{LazyLock, OnceLock};
+use std::time::Duration;
 
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use meridian_tests::control_plane::{self, ControlPlane, Extent};
+use pocketkube::workloads::NodeOptions;
 use pocketkube::{Authorization, Fleet, FleetOptions};
 
 use crate::run::RUNTIME;
@@ -68,6 +70,10 @@ async fn start_pocketkube() -> Server {
         std::process::id()
     );
     let mut options = FleetOptions::named(["conformance"]);
+    if let Some(workloads) = &mut options.clusters[0].workloads {
+        workloads.nodes = ["node-1", "node-2"].map(NodeOptions::named).to_vec();
+        workloads.autoscale_every = Duration::from_secs(1);
+    }
     options.folder = Some(PathBuf::from(folder));
     // As the real one does.
     options.clusters[0].authorization = Authorization::Rbac;

@@ -94,10 +94,13 @@ pub(super) fn claim(new: &Value, old: &Value, causes: &mut Vec<Cause>) {
         if let Some(requests) = spec.pointer_mut("/resources/requests") {
             *requests = Value::Null;
         }
-        if old["spec"]["volumeName"].is_null()
-            && let Some(fields) = spec.as_object_mut()
-        {
-            fields.shift_remove("volumeName");
+        // What is not said yet may be said once: which volume, and (KEP-3333) which class.
+        for field in ["volumeName", "storageClassName"] {
+            if old["spec"][field].is_null()
+                && let Some(fields) = spec.as_object_mut()
+            {
+                fields.shift_remove(field);
+            }
         }
         spec
     };

@@ -41,6 +41,22 @@ pub(super) fn pod(object: &mut Value) {
     let quality = quality(&object["spec"]);
     ensure(object, "status", "phase", json!("Pending"));
     ensure(object, "status", "qosClass", json!(quality));
+    let gates = object["spec"]["schedulingGates"].as_array();
+    if gates.is_some_and(|gates| !gates.is_empty()) {
+        ensure(object, "status", "conditions", gated());
+    }
+}
+
+/// What a Pod says that may not be scheduled yet (KEP-3521).
+fn gated() -> Value {
+    json!([{
+        "type": "PodScheduled",
+        "status": "False",
+        "lastProbeTime": null,
+        "lastTransitionTime": null,
+        "reason": "SchedulingGated",
+        "message": "Scheduling is blocked due to non-empty scheduling gates",
+    }])
 }
 
 /// A Job selects its Pods by its uid, unless it is told how.

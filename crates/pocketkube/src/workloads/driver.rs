@@ -250,6 +250,10 @@ impl Driver {
                 self.mark_controllers(object);
                 self.mark_services(object);
                 self.mark_budgets(object);
+                for claim in volumes::claims_of(object) {
+                    let key = crate::cluster::key(namespace(object), claim);
+                    self.agenda.now(Task::Claim(key));
+                }
                 self.look.mark_loose(object, &mut self.agenda);
             }
             replica_set::TABLE | revision::TABLE | job::TABLE => {

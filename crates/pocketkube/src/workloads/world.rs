@@ -1,7 +1,7 @@
 //! What the controllers know of the cluster, indexed for their questions; follows its changes.
 
 use super::addresses::Addresses;
-use super::{autoscaler, daemon_set, job, pod, replica_set, revision, scheduler, volumes};
+use super::{daemon_set, job, pod, replica_set, revision, scheduler, volumes};
 use crate::garbage::Graph;
 use crate::object::{Object, controller_uid, name, namespace, uid};
 use serde_json::Value;
@@ -48,7 +48,7 @@ enum By {
     Nothing,
 }
 
-const FOLLOWED: [Followed; 8] = [
+const FOLLOWED: [Followed; 7] = [
     Followed {
         table: replica_set::TABLE,
         by: By::Controller,
@@ -60,10 +60,6 @@ const FOLLOWED: [Followed; 8] = [
     Followed {
         table: job::TABLE,
         by: By::Controller,
-    },
-    Followed {
-        table: autoscaler::TABLE,
-        by: By::Nothing,
     },
     Followed {
         table: daemon_set::TABLE,

@@ -238,9 +238,11 @@ impl Look {
         None
     }
 
+    /// An object in the version that is asked for, whichever it is kept in.
     fn get(&self, api_version: &str, kind: &str, place: &str, name: &str) -> Option<Arc<Object>> {
         let resource = self.cluster.resource(api_version, kind).ok()?;
-        self.cluster.get(&resource, place, name).ok()
+        let kept = self.cluster.get(&resource, place, name).ok()?;
+        Some(crate::view::of(&resource, &kept))
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::{Look, split};
 use crate::workloads::agenda::{Agenda, Task};
+use crate::workloads::pod;
 use crate::workloads::step::{Creation, Write};
 use crate::workloads::volumes::{self, CLAIMS, CLASSES, SELECTED_NODE, VOLUMES};
 use crate::workloads::world::World;
@@ -44,7 +45,15 @@ impl Look {
             classes: &classes,
             now: self.cluster.clock().now(),
         };
-        let step = volumes::claim_step(&object, view);
+        let mounts = |pod: &Value| {
+            let runs = !pod::node(pod).is_empty() && !pod::is_terminal(pod);
+            runs && volumes::claims_of(pod).any(|claim| claim == named)
+        };
+        let usage = match world.pods_in(place).any(|pod| mounts(pod)) {
+            true => volumes::Use::Mounted,
+            false => volumes::Use::Free,
+        };
+        let step = volumes::claim_step(&object, usage, view);
         let task = Task::Claim(key.to_owned());
         self.carry_out(Component::ControllerManager, step, task, agenda);
     }

@@ -7,7 +7,7 @@
 //! | [`choice`] | which volume fits a claim |
 //!
 //! One look makes one step of the road, so that each write is of what was seen:
-//! class → volume taken (or made) → claim bound → both say so.
+//! protected → class → volume taken (or made) → claim bound → both say so.
 
 mod choice;
 #[cfg(test)]
@@ -16,7 +16,9 @@ mod tests;
 use super::status::differs;
 use super::step::{Creation, Deletion, Note, Severity, Step, Write};
 use crate::clock::seconds;
-use crate::object::{annotation, is_deleting, list, metadata_mut, name, namespace, uid};
+use crate::object::{
+    annotation, finalizers, is_deleting, list, metadata_mut, name, namespace, uid,
+};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -41,6 +43,8 @@ const WANTED_PROVISIONERS: [&str; 2] = [
 ];
 /// A class whose volumes somebody else makes by hand.
 const NO_PROVISIONER: &str = "kubernetes.io/no-provisioner";
+const CLAIM_PROTECTION: &str = "kubernetes.io/pvc-protection";
+const VOLUME_PROTECTION: &str = "kubernetes.io/pv-protection";
 const BINDER: &str = "persistentvolume-controller";
 
 /// What a look at a claim, or at a volume, sees.
@@ -77,9 +81,22 @@ pub(crate) fn is_bound(claim: &Value) -> bool {
     claim["status"]["phase"] == "Bound" && annotation(claim, BIND_COMPLETED).is_some()
 }
 
+/// Whether a Pod that has a node, and has not ended, mounts a claim.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Use {
+    /// One does.
+    Mounted,
+    /// None does.
+    Free,
+}
+
 /// One look at a claim.
-pub(crate) fn claim_step(claim: &Value, view: View<'_>) -> Step {
+pub(crate) fn claim_step(claim: &Value, usage: Use, view: View<'_>) -> Step {
     let mut step = Step::default();
+    if let Some(write) = protect(CLAIMS, claim, CLAIM_PROTECTION, usage) {
+        step.push(write);
+        return step;
+    }
     if is_deleting(claim) {
         return step;
     }
@@ -122,7 +139,13 @@ pub(crate) fn claim_step(claim: &Value, view: View<'_>) -> Step {
 /// One look at a volume; `claim` is the one that its reference names, if that is there.
 pub(crate) fn volume_step(volume: &Value, claim: Option<&Value>, view: View<'_>) -> Step {
     let mut step = Step::default();
-    if is_deleting(volume) {
+    let usage = if volume["status"]["phase"] == "Bound" {
+        Use::Mounted
+    } else {
+        Use::Free
+    };
+    if let Some(write) = protect(VOLUMES, volume, VOLUME_PROTECTION, usage) {
+        step.push(write);
         return step;
     }
     let reference = &volume["spec"]["claimRef"];
@@ -141,7 +164,7 @@ pub(crate) fn volume_step(volume: &Value, claim: Option<&Value>, view: View<'_>)
     };
     let own = annotation(volume, PROVISIONED_BY) == Some(PROVISIONER);
     let policy = &volume["spec"]["persistentVolumeReclaimPolicy"];
-    if phase == "Released" && own && policy == "Delete" {
+    if phase == "Released" && own && policy == "Delete" && !is_deleting(volume) {
         step.push(Write::Delete(Deletion::of(VOLUMES, volume)));
         return step;
     }
@@ -152,6 +175,22 @@ pub(crate) fn volume_step(volume: &Value, claim: Option<&Value>, view: View<'_>)
         step.push(Write::UpdateStatus(VOLUMES, object));
     }
     step
+}
+
+/// Holds an object by a finalizer until it is free (`pvcprotection` and `pvprotection` of the real
+/// controller manager).
+fn protect(table: &'static str, object: &Value, finalizer: &str, usage: Use) -> Option<Write> {
+    let is_held = finalizers(object).any(|held| held == finalizer);
+    let lets_go = is_deleting(object) && usage == Use::Free;
+    let mut held = list(&object["metadata"]["finalizers"]).to_vec();
+    match (is_held, is_deleting(object)) {
+        (false, false) => held.push(json!(finalizer)),
+        (true, true) if lets_go => held.retain(|held| *held != *finalizer),
+        _ => return None,
+    }
+    let mut object = object.clone();
+    metadata_mut(&mut object).insert("finalizers".to_owned(), Value::Array(held));
+    Some(Write::Update(table, object))
 }
 
 fn report_bound(claim: &Value, view: View<'_>, step: &mut Step) {

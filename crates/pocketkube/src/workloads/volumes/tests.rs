@@ -4,14 +4,15 @@ const NOW: &str = "2026-01-01T00:00:00Z";
 
 fn claim(class: Value) -> Value {
     json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim",
-        "metadata": {"name": "data", "namespace": "n", "uid": "c", "resourceVersion": "1"},
+        "metadata": {"name": "data", "namespace": "n", "uid": "c", "resourceVersion": "1",
+            "finalizers": [CLAIM_PROTECTION]},
         "spec": {"accessModes": ["ReadWriteOnce"], "storageClassName": class,
             "volumeMode": "Filesystem", "resources": {"requests": {"storage": "2Gi"}}},
         "status": {"phase": "Pending"}})
 }
 
 fn volume(name: &str, size: &str) -> Value {
-    json!({"metadata": {"name": name},
+    json!({"metadata": {"name": name, "finalizers": [VOLUME_PROTECTION]},
         "spec": {"accessModes": ["ReadWriteOnce", "ReadOnlyMany"], "capacity": {"storage": size},
             "storageClassName": "hand", "volumeMode": "Filesystem"}})
 }
@@ -29,7 +30,7 @@ fn look(claim: &Value, volumes: &[Value], classes: &[Value]) -> Step {
         classes: &classes,
         now: NOW.parse().unwrap(),
     };
-    claim_step(claim, view)
+    claim_step(claim, Use::Free, view)
 }
 
 fn written(step: &Step) -> Value {
@@ -120,4 +121,21 @@ fn a_volume_follows_its_claim() {
         volume_step(&own, None, view).writes[..],
         [Write::Delete(_)]
     ));
+}
+
+#[test]
+fn what_is_in_use_is_held_until_it_is_free() {
+    let view = View {
+        volumes: &[],
+        classes: &[],
+        now: NOW.parse().unwrap(),
+    };
+    let mut own = claim(json!("hand"));
+    own["metadata"]["finalizers"] = Value::Null;
+    let mut held = written(&claim_step(&own, Use::Free, view));
+    assert_eq!(held["metadata"]["finalizers"], json!([CLAIM_PROTECTION]));
+    held["metadata"]["deletionTimestamp"] = json!(NOW);
+    assert_eq!(claim_step(&held, Use::Mounted, view).writes, []);
+    let free = written(&claim_step(&held, Use::Free, view));
+    assert_eq!(free["metadata"]["finalizers"], json!([]));
 }

@@ -1,5 +1,16 @@
 //! The scheduler: which node a Pod goes to, or why none can take it
 //! (filters and messages of kube-scheduler's default plugins).
+//!
+//! | room | what it decides |
+//! |---|---|
+//! | here | what nodes have, and which of those that fit is best |
+//! | [`company`] | what other Pods mean: affinity, spreading, ports |
+//!
+//! Nobody is preempted. Namespaces are not selected by label: an empty selector means all.
+
+mod company;
+#[cfg(test)]
+mod tests;
 
 use super::pod;
 use super::quantity::thousandths;
@@ -7,6 +18,7 @@ use super::selector;
 use super::step::{Binding, Note, Severity, Step, Write};
 use crate::clock::seconds;
 use crate::object::{controller_uid, generation, labels, list, name, namespace, uid};
+use company::Company;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use std::cmp::Reverse;
@@ -44,6 +56,7 @@ struct Taken {
     node: String,
     requests: Resources,
     controller: String,
+    other: company::Other,
 }
 
 /// Thousandths of each resource.
@@ -147,6 +160,7 @@ impl Board {
             node: node.to_owned(),
             requests,
             controller,
+            other: company::Other::of(pod),
         };
         self.bound.insert(uid(pod).to_owned(), taken);
     }
@@ -170,10 +184,12 @@ impl Board {
     /// The node that a Pod would get, or why none.
     pub(crate) fn choose(&self, pod: &Value) -> Result<String, String> {
         let requests = requests(pod);
+        let company = Company::of(pod, self);
         let (mut fitting, mut refusals) = (Vec::new(), Vec::new());
         for (name, place) in &self.nodes {
             let Some(node) = &place.node else { continue };
-            match refusal(pod, &requests, node, place) {
+            let refused = refusal(pod, &requests, node, place, &company);
+            match refused.or_else(|| company.refusal(node)) {
                 None => fitting.push((name, place, node)),
                 Some(refusal) => refusals.push(refusal),
             }
@@ -184,6 +200,7 @@ impl Board {
             let zone = crate::object::label(node, ZONE).unwrap_or_default();
             (
                 avoided(pod, node),
+                Reverse(preferred(pod, node) + company.preference(node)),
                 place.siblings.get(siblings).copied().unwrap_or(0),
                 zones.get(zone).copied().unwrap_or(0),
                 Reverse(place.free_thousandths(&requests)),
@@ -204,6 +221,22 @@ impl Board {
             *zones.entry(zone).or_default() += place.siblings.get(siblings).copied().unwrap_or(0);
         }
         zones
+    }
+}
+
+impl Refusal {
+    fn hopeless(reason: &str) -> Self {
+        Self {
+            reasons: vec![reason.to_owned()],
+            hopeless: true,
+        }
+    }
+
+    fn hopeful(reason: &str) -> Self {
+        Self {
+            hopeless: false,
+            ..Self::hopeless(reason)
+        }
     }
 }
 
@@ -322,13 +355,14 @@ fn largest(total: &mut Resources, other: &Resources) {
 }
 
 /// The first filter that says no, in the order of the real scheduler's plugins.
-fn refusal(pod: &Value, requests: &Resources, node: &Value, place: &Place) -> Option<Refusal> {
-    let hopeless = |reason: &str| {
-        Some(Refusal {
-            reasons: vec![reason.to_owned()],
-            hopeless: true,
-        })
-    };
+fn refusal(
+    pod: &Value,
+    requests: &Resources,
+    node: &Value,
+    place: &Place,
+    company: &Company<'_>,
+) -> Option<Refusal> {
+    let hopeless = |reason: &str| Some(Refusal::hopeless(reason));
     let cordon = json!({"key": "node.kubernetes.io/unschedulable", "effect": "NoSchedule"});
     if node["spec"]["unschedulable"] == true && !is_tolerated(pod, &cordon) {
         return hopeless("node(s) were unschedulable");
@@ -345,6 +379,11 @@ fn refusal(pod: &Value, requests: &Resources, node: &Value, place: &Place) -> Op
     }
     if !matches_affinity(pod, node) {
         return hopeless("node(s) didn't match Pod's node affinity/selector");
+    }
+    if company.has_taken_port(name(node)) {
+        return Some(Refusal::hopeful(
+            "node(s) didn't have free ports for the requested pod ports",
+        ));
     }
     let mut refusal = Refusal::default();
     for (resource, amount) in requests.iter().filter(|(_, amount)| **amount > 0) {
@@ -403,18 +442,29 @@ pub(crate) fn matches_affinity(pod: &Value, node: &Value) -> bool {
     let Some(terms) = required.as_array() else {
         return true;
     };
+    terms.iter().any(|term| is_term_met(term, node))
+}
+
+fn is_term_met(term: &Value, node: &Value) -> bool {
     let fields = json!({"metadata.name": name(node)});
-    terms.iter().any(|term| {
-        let expressions = list(&term["matchExpressions"]);
-        let of_fields = list(&term["matchFields"]);
-        (!expressions.is_empty() || !of_fields.is_empty())
-            && expressions
-                .iter()
-                .all(|one| selector::holds(one, labels(node)))
-            && of_fields
-                .iter()
-                .all(|one| selector::holds(one, fields.as_object()))
-    })
+    let expressions = list(&term["matchExpressions"]);
+    let of_fields = list(&term["matchFields"]);
+    (!expressions.is_empty() || !of_fields.is_empty())
+        && expressions
+            .iter()
+            .all(|one| selector::holds(one, labels(node)))
+        && of_fields
+            .iter()
+            .all(|one| selector::holds(one, fields.as_object()))
+}
+
+/// Weights of the preferred node affinities that a node satisfies.
+fn preferred(pod: &Value, node: &Value) -> i64 {
+    let terms =
+        &pod["spec"]["affinity"]["nodeAffinity"]["preferredDuringSchedulingIgnoredDuringExecution"];
+    let holds = |term: &&Value| is_term_met(&term["preference"], node);
+    let met = list(terms).iter().filter(holds);
+    met.filter_map(|term| term["weight"].as_i64()).sum()
 }
 
 /// The words of the real scheduler.
@@ -449,171 +499,4 @@ fn counted<'a>(reasons: impl Iterator<Item = &'a str>) -> String {
         .collect();
     parts.sort();
     parts.join(", ")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn node(name: &str, cpu: &str, extra: Value) -> Value {
-        json!({"metadata": {"name": name, "labels": extra["labels"]}, "spec": extra["spec"],
-            "status": {"allocatable": {"cpu": cpu, "memory": "4Gi", "pods": "3"}}})
-    }
-
-    fn pod(name: &str, cpu: &str, spec: Value) -> Value {
-        let mut pod = json!({"metadata": {"name": name, "namespace": "n", "uid": name,
-                "ownerReferences": [{"uid": "rs", "controller": true}]},
-            "spec": {"containers": [{"resources": {"requests": {"cpu": cpu}}}]}});
-        for (field, value) in spec.as_object().into_iter().flatten() {
-            pod["spec"][field] = value.clone();
-        }
-        pod
-    }
-
-    fn board(nodes: &[Value]) -> Board {
-        let mut board = Board::default();
-        nodes.iter().for_each(|node| board.put_node(node));
-        board
-    }
-
-    fn check(nodes: &[Value], pod: &Value, expected: Result<&str, &str>) {
-        let found = board(nodes).choose(pod);
-        let expected = expected.map(str::to_owned).map_err(str::to_owned);
-        assert_eq!(found, expected, "{pod}");
-    }
-
-    #[test]
-    fn a_pod_that_fits_nowhere_is_told_why_in_the_schedulers_words() {
-        let two = [node("a", "2", json!({})), node("b", "2", json!({}))];
-        check(
-            &two,
-            &pod("big", "3", json!({})),
-            Err(
-                "0/2 nodes are available: 2 Insufficient cpu. no new claims to deallocate, \
-                 preemption: 0/2 nodes are available: 2 Preemption is not helpful for scheduling.",
-            ),
-        );
-        check(
-            &[],
-            &pod("any", "1", json!({})),
-            Err("no nodes available to schedule pods"),
-        );
-        let mixed = [
-            node("a", "2", json!({"spec": {"unschedulable": true}})),
-            node(
-                "b",
-                "2",
-                json!({"spec": {"taints": [{"key": "a", "effect": "NoSchedule"}]}}),
-            ),
-        ];
-        check(
-            &mixed,
-            &pod("any", "1", json!({})),
-            Err(
-                "0/2 nodes are available: 1 node(s) had untolerated taint(s), 1 node(s) were \
-                 unschedulable. no new claims to deallocate, preemption: 0/2 nodes are available: \
-                 2 Preemption is not helpful for scheduling.",
-            ),
-        );
-    }
-
-    #[test]
-    fn selectors_affinity_and_tolerations_choose_nodes() {
-        let nodes = [
-            node("a", "2", json!({"labels": {"disk": "ssd"}})),
-            node("b", "2", json!({"labels": {"disk": "hdd"}})),
-            node(
-                "c",
-                "2",
-                json!({"spec": {"taints": [{"key": "k", "value": "v", "effect": "NoSchedule"}]}}),
-            ),
-        ];
-        check(
-            &nodes,
-            &pod("p", "1", json!({"nodeSelector": {"disk": "hdd"}})),
-            Ok("b"),
-        );
-        let terms = |terms: Value| {
-            json!({"affinity": {"nodeAffinity": {
-                "requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms}}}})
-        };
-        let not_ssd = json!([{"matchExpressions": [{"key": "disk", "operator": "NotIn", "values": ["ssd"]}]}]);
-        check(&nodes, &pod("p", "1", terms(not_ssd)), Ok("b"));
-        let named =
-            json!([{"matchFields": [{"key": "metadata.name", "operator": "In", "values": ["b"]}]}]);
-        check(&nodes, &pod("p", "1", terms(named)), Ok("b"));
-        check(
-            &nodes[2..],
-            &pod(
-                "p",
-                "1",
-                json!({"tolerations": [{"key": "k", "operator": "Exists"}]}),
-            ),
-            Ok("c"),
-        );
-        check(
-            &nodes[2..],
-            &pod(
-                "p",
-                "1",
-                json!({"tolerations": [{"key": "k", "value": "v"}]}),
-            ),
-            Ok("c"),
-        );
-    }
-
-    #[test]
-    fn replicas_are_spread_over_nodes_and_zones() {
-        let zone = |zone: &str| json!({"labels": {ZONE: zone}});
-        let mut board = board(&[
-            node("a1", "4", zone("a")),
-            node("a2", "4", zone("a")),
-            node("b1", "4", zone("b")),
-        ]);
-        let chosen: Vec<String> = (0..4)
-            .map(|number| {
-                let pod = pod(&number.to_string(), "1", json!({}));
-                let step = board.step(&pod, Timestamp::UNIX_EPOCH);
-                match &step.writes[0] {
-                    Write::Bind(binding) => binding.node.clone(),
-                    other => panic!("{other:?}"),
-                }
-            })
-            .collect();
-        assert_eq!(chosen, ["a1", "b1", "a2", "b1"]);
-    }
-
-    #[test]
-    fn room_is_taken_and_given_back() {
-        let mut board = board(&[node("a", "2", json!({}))]);
-        let first = pod("first", "2", json!({}));
-        let second = pod("second", "2", json!({}));
-        board.step(&first, Timestamp::UNIX_EPOCH);
-        let waits = board.step(&second, Timestamp::UNIX_EPOCH);
-        let [Write::UpdateStatus(_, object), Write::Event(note)] = &waits.writes[..] else {
-            panic!("{waits:?}");
-        };
-        assert_eq!(note.message, object["status"]["conditions"][0]["message"]);
-        assert!(
-            note.message
-                .contains("1 No preemption victims found for incoming pod"),
-            "{note:?}"
-        );
-        assert_eq!(board.step(object, Timestamp::UNIX_EPOCH), Step::default());
-        assert!(board.remove_pod("first"));
-        let goes = board.step(object, Timestamp::UNIX_EPOCH);
-        assert!(matches!(&goes.writes[0], Write::Bind(binding) if binding.node == "a"));
-    }
-
-    #[test]
-    fn init_containers_count_once_and_sidecars_with_the_rest() {
-        let container = |cpu: &str| json!({"resources": {"requests": {"cpu": cpu}}});
-        let mut sidecar = container("200m");
-        sidecar["restartPolicy"] = json!("Always");
-        let pod = json!({"spec": {"containers": [container("1"), container("500m")],
-            "initContainers": [sidecar, container("3")]}});
-        assert_eq!(requests(&pod)["cpu"], 3_200);
-        let pod = json!({"spec": {"containers": [container("1")], "initContainers": [container("500m")]}});
-        assert_eq!(requests(&pod)["cpu"], 1_000);
-    }
 }
