@@ -16,7 +16,7 @@
 //! | [`status`] | [`Status`]: the error of every API call, worded as the real server words it |
 //! | [`kinds`], [`schema`], [`merge`], [`apply`], [`table`] | what differs between kinds, schemas, patches, server-side apply, printing |
 //! | [`workloads`] | Deployments, ReplicaSets, Pods, nodes, endpoints, load balancers, namespaces, garbage |
-//! | [`authorization`] | who may do what |
+//! | [`authorization`], `admission` | who may do what, and who else has a say |
 //! | [`faults`], [`requests`] | what is wrong with a cluster, and what it was asked |
 //! | [`clock`], [`chance`] | the only sources of time and of randomness |
 //! | `server`, `store`, `data` | HTTP, memory, and what is kept in a folder |
@@ -27,6 +27,7 @@
 //! lists, decides and writes. A driver waits for [`Changes::wait`], takes [`Changes::take`] and
 //! lists anew when told that it fell [`Behind`].
 
+mod admission;
 pub mod apply;
 pub mod authorization;
 mod certificates;

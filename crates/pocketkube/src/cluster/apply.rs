@@ -14,7 +14,7 @@ use serde_json::Value;
 const RACES_MAX: usize = 3;
 
 impl Cluster {
-    pub(super) fn apply(
+    pub(super) async fn apply(
         &self,
         caller: &Caller,
         target: &Target<'_>,
@@ -34,11 +34,12 @@ impl Cluster {
                     ..Sent::from(merged)
                 })
             };
-            match self.edit(caller, target, options, edit) {
+            match self.edit(caller, target, options, edit).await {
                 Err(status) if status.is_not_found() && self.current(target).is_none() => {}
                 done => return done,
             }
-            match self.apply_new(caller, target, &kind, (wanted, force), options) {
+            let applied = self.apply_new(caller, target, &kind, (wanted, force), options);
+            match Box::pin(applied).await {
                 // Somebody else created it: apply to that.
                 Err(status) if status.is_already_exists() => {}
                 done => return done,
@@ -47,7 +48,7 @@ impl Cluster {
         Err(Status::modified(target.resource, target.name))
     }
 
-    fn apply_new(
+    async fn apply_new(
         &self,
         caller: &Caller,
         target: &Target<'_>,
@@ -85,6 +86,7 @@ impl Cluster {
         };
         self.check_may_create(&caller.user, resource, (namespace, name))?;
         self.create_with(caller, resource, namespace, sent, options)
+            .await
     }
 }
 

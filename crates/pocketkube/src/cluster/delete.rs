@@ -1,8 +1,9 @@
 //! Deleting objects: finalizers, grace and what happens to dependents.
 
-use super::options::{DeleteOptions, DryRun, Part, Propagation};
+use super::options::{Admission, DeleteOptions, DryRun, Part, Propagation};
 use super::write::{RETRIES_MAX, Target};
-use super::{Caller, Cluster, key, metadata, rules};
+use super::{Caller, Cluster, at_once, key, metadata, rules};
+use crate::admission::{Attempt, Operation};
 use crate::object::{self, Object};
 use crate::resource::Resource;
 use crate::status::Status;
@@ -36,10 +37,24 @@ impl Cluster {
     /// 404, and 409 when a precondition does not hold.
     pub fn delete(
         &self,
-        _caller: &Caller,
+        caller: &Caller,
         resource: &Resource,
         namespace: &str,
         name: &str,
+        options: &DeleteOptions,
+    ) -> Result<Deleted, Status> {
+        let options = DeleteOptions {
+            admission: Admission::Inside,
+            ..options.clone()
+        };
+        at_once(self.delete_with(caller, resource, (namespace, name), &options))
+    }
+
+    pub(crate) async fn delete_with(
+        &self,
+        caller: &Caller,
+        resource: &Resource,
+        (namespace, name): (&str, &str),
         options: &DeleteOptions,
     ) -> Result<Deleted, Status> {
         let target = Target {
@@ -54,6 +69,18 @@ impl Cluster {
             };
             check_preconditions(resource, &old, options)?;
             rules::check_delete(resource, &old)?;
+            let attempt = Attempt {
+                user: &caller.user,
+                resource,
+                part: "",
+                operation: Operation::Delete,
+                namespace,
+                name,
+                is_trial: options.dry_run == DryRun::All,
+                old: Some(&old),
+                admission: options.admission,
+            };
+            self.let_delete(&attempt).await?;
             let mut marked = old.value().clone();
             mark(self.clock().now(), resource, &mut marked, options);
             if let Some(deleted) = self.commit_deletion(&target, &old, marked, options.dry_run)? {

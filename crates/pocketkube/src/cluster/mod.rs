@@ -22,8 +22,8 @@ mod write;
 pub use caller::{Caller, User};
 pub use delete::{Deleted, FOREGROUND, ORPHAN};
 pub use options::{
-    DeleteOptions, DryRun, FieldValidation, Force, Part, Patch, Preconditions, Propagation,
-    WriteOptions,
+    Admission, DeleteOptions, DryRun, FieldValidation, Force, Part, Patch, Preconditions,
+    Propagation, WriteOptions,
 };
 pub(crate) use write::{Sent, Target, Written};
 
@@ -48,6 +48,7 @@ use crate::store::{EVENTS_KEPT_MAX, Event, Store};
 use crate::tokens::Tokens;
 use crate::workloads::{WorkloadOptions, Workloads};
 use allocate::Allocations;
+use futures::FutureExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, Weak};
 
@@ -419,6 +420,13 @@ impl Cluster {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The outcome of a write that asks nobody, and so never waits.
+pub(crate) fn at_once<T>(write: impl Future<Output = T>) -> T {
+    write
+        .now_or_never()
+        .expect("only webhooks are waited for, and this write asks none")
 }
 
 /// Whether upstream registers field selectors of a built-in kind's own, which words its errors.

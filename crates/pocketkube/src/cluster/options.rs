@@ -9,6 +9,18 @@ pub struct WriteOptions {
     pub dry_run: DryRun,
     /// What happens to fields nobody knows.
     pub field_validation: FieldValidation,
+    /// Whether webhooks and policies have a say.
+    pub admission: Admission,
+}
+
+/// Whether admission webhooks and policies have a say in a write.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Admission {
+    /// They do not: the control plane itself writes.
+    #[default]
+    Inside,
+    /// They do: a client writes over the API.
+    Asked,
 }
 
 /// Whether a write is stored.
@@ -42,6 +54,17 @@ pub enum Part {
     Status,
     /// The `scale` subresource.
     Scale,
+}
+
+impl Part {
+    /// As paths and rules name it; empty for the object itself.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Main => "",
+            Self::Status => "status",
+            Self::Scale => "scale",
+        }
+    }
 }
 
 /// A change to an object.
@@ -83,6 +106,8 @@ pub struct DeleteOptions {
     pub propagation: Option<Propagation>,
     /// Deletes only that very object.
     pub preconditions: Preconditions,
+    /// Whether webhooks and policies have a say.
+    pub admission: Admission,
 }
 
 /// What happens to the dependents of a deleted object.

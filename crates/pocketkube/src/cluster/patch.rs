@@ -1,8 +1,8 @@
 //! Patching objects.
 
 use super::options::{Part, Patch, WriteOptions};
-use super::write::{Target, Written};
-use super::{Caller, Cluster, rules};
+use super::write::{Target, Written, inside};
+use super::{Caller, Cluster, at_once, rules};
 use crate::object::Object;
 use crate::resource::Resource;
 use crate::status::Status;
@@ -31,11 +31,11 @@ impl Cluster {
             name,
             part,
         };
-        self.patch_with(caller, &target, patch, options)
-            .map(|done| done.object)
+        let options = inside(options);
+        at_once(self.patch_with(caller, &target, patch, &options)).map(|done| done.object)
     }
 
-    pub(crate) fn patch_with(
+    pub(crate) async fn patch_with(
         &self,
         caller: &Caller,
         target: &Target<'_>,
@@ -43,11 +43,12 @@ impl Cluster {
         options: &WriteOptions,
     ) -> Result<Written, Status> {
         if let Patch::Apply { wanted, force } = patch {
-            return self.apply(caller, target, wanted, *force, options);
+            return self.apply(caller, target, wanted, *force, options).await;
         }
         let kind = self.kind(target.resource)?;
         self.edit(caller, target, options, |old| {
             rules::patched(&kind, old, patch)
         })
+        .await
     }
 }

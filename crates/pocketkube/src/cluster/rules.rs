@@ -136,16 +136,11 @@ fn writer<'a>(
     part: Part,
     operation: Operation,
 ) -> Writer<'a> {
-    let subresource = match part {
-        Part::Main => "",
-        Part::Status => "status",
-        Part::Scale => "scale",
-    };
     Writer {
         manager: &caller.manager,
         operation,
         api_version,
-        subresource,
+        subresource: part.as_str(),
         now,
     }
 }

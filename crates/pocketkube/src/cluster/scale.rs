@@ -1,7 +1,7 @@
 //! The `scale` subresource: replicas of an object as an `autoscaling/v1` Scale.
 
-use super::write::Sent;
-use super::{Caller, Cluster, Patch, Target, WriteOptions, rules};
+use super::write::{Sent, inside};
+use super::{Caller, Cluster, Patch, Target, WriteOptions, at_once, rules};
 use crate::object::{self, Object};
 use crate::resource::ScalePaths;
 use crate::status::{Cause, Status};
@@ -14,7 +14,7 @@ impl Cluster {
         Ok(scale_of(target, &object))
     }
 
-    /// Sets an object's replicas from a Scale.
+    /// Sets an object's replicas from a Scale, asking nobody.
     pub(crate) fn replace_scale(
         &self,
         caller: &Caller,
@@ -22,13 +22,25 @@ impl Cluster {
         scale: &Value,
         options: &WriteOptions,
     ) -> Result<Value, Status> {
+        let options = inside(options);
+        at_once(self.replace_scale_with(caller, target, scale, &options))
+    }
+
+    /// Sets an object's replicas from a Scale.
+    pub(crate) async fn replace_scale_with(
+        &self,
+        caller: &Caller,
+        target: &Target<'_>,
+        scale: &Value,
+        options: &WriteOptions,
+    ) -> Result<Value, Status> {
         let edit = |old: &Object| scaled(target, old, scale);
-        let done = self.edit(caller, target, options, edit)?;
+        let done = self.edit(caller, target, options, edit).await?;
         Ok(scale_of(target, &done.object))
     }
 
     /// Patches an object's Scale.
-    pub(crate) fn patch_scale(
+    pub(crate) async fn patch_scale(
         &self,
         caller: &Caller,
         target: &Target<'_>,
@@ -39,7 +51,7 @@ impl Cluster {
             let scale = rules::patched_plain(&scale_of(target, old), patch)?;
             scaled(target, old, &scale)
         };
-        let done = self.edit(caller, target, options, edit)?;
+        let done = self.edit(caller, target, options, edit).await?;
         Ok(scale_of(target, &done.object))
     }
 }

@@ -196,7 +196,8 @@ impl Cluster {
             };
             let options = WriteOptions::default();
             // Somebody else wrote it meanwhile: it is theirs now.
-            let _ = self.replace_with(&caller, &target, Sent::from(filled), &options);
+            let written = self.replace_with(&caller, &target, Sent::from(filled), &options);
+            let _ = super::at_once(written);
         }
     }
 }

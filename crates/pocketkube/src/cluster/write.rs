@@ -4,8 +4,9 @@
 //! fill metadata, validate, commit. An update computes outside the store's lock and commits only
 //! if the object has not moved meanwhile.
 
-use super::options::{DryRun, Part, WriteOptions};
-use super::{Caller, Cluster, key, metadata, rules};
+use super::options::{Admission, DryRun, Part, WriteOptions};
+use super::{Caller, Cluster, at_once, key, metadata, rules};
+use crate::admission::{Attempt, Operation};
 use crate::kinds::Kind;
 use crate::object::{self, Object};
 use crate::resource::Resource;
@@ -87,7 +88,8 @@ impl Cluster {
         object: Value,
         options: &WriteOptions,
     ) -> Result<Arc<Object>, Status> {
-        self.create_with(caller, resource, namespace, object.into(), options)
+        let options = inside(options);
+        at_once(self.create_with(caller, resource, namespace, object.into(), &options))
             .map(|done| done.object)
     }
 
@@ -110,8 +112,8 @@ impl Cluster {
             name: &name,
             part: Part::Main,
         };
-        self.replace_with(caller, &target, object.into(), options)
-            .map(|done| done.object)
+        let options = inside(options);
+        at_once(self.replace_with(caller, &target, object.into(), &options)).map(|done| done.object)
     }
 
     /// Replaces an object's status.
@@ -132,11 +134,11 @@ impl Cluster {
             name: &name,
             part: Part::Status,
         };
-        self.replace_with(caller, &target, object.into(), &WriteOptions::default())
-            .map(|done| done.object)
+        let options = WriteOptions::default();
+        at_once(self.replace_with(caller, &target, object.into(), &options)).map(|done| done.object)
     }
 
-    pub(crate) fn create_with(
+    pub(crate) async fn create_with(
         &self,
         caller: &Caller,
         resource: &Resource,
@@ -155,7 +157,8 @@ impl Cluster {
             return Err(Status::plain(500, "", message));
         }
         let managers = sent.managers;
-        let (mut object, warnings) = rules::decode(&kind, sent, options)?;
+        let (mut object, mut warnings) = rules::decode(&kind, sent, options)?;
+        let given_name = object::name(&object).to_owned();
         let generated = metadata::draw_name(self, &mut object);
         metadata::fill_new(self, &mut object);
         if managers == Managers::Track {
@@ -163,6 +166,19 @@ impl Cluster {
         }
         self.admit_namespace(resource, namespace, object::name(&object))?;
         self.admit_definition(resource, object::name(&object))?;
+        let attempt = Attempt {
+            user: &caller.user,
+            resource,
+            part: "",
+            operation: Operation::Create,
+            namespace,
+            name: &given_name,
+            is_trial: options.dry_run == DryRun::All,
+            old: None,
+            admission: options.admission,
+        };
+        let opinion = self.let_change(&attempt, &mut object).await?;
+        warnings.extend(opinion.warnings);
         self.allocate(resource, None, &mut object)?;
         kind.prepare_create(&mut object);
         self.check_escalation(&caller.user, resource, None, &object)?;
@@ -173,6 +189,8 @@ impl Cluster {
         if !causes.is_empty() {
             return Err(Status::invalid(resource, object::name(&object), causes));
         }
+        let opinion = self.let_refuse(&attempt, Some(&object)).await?;
+        warnings.extend(opinion.warnings);
         let mut draws = 1;
         let object = loop {
             match self.commit_new(resource, &mut object, options.dry_run) {
@@ -197,7 +215,7 @@ impl Cluster {
         })
     }
 
-    pub(crate) fn replace_with(
+    pub(crate) async fn replace_with(
         &self,
         caller: &Caller,
         target: &Target<'_>,
@@ -217,19 +235,21 @@ impl Cluster {
             && rules::creates_on_update(resource)
         {
             self.check_may_create(&caller.user, resource, (namespace, name))?;
-            return self.create_with(caller, resource, namespace, sent, options);
+            let created = self.create_with(caller, resource, namespace, sent, options);
+            return Box::pin(created).await;
         }
         self.edit(caller, target, options, |_| Ok(sent.clone()))
+            .await
     }
 
     /// Reads, edits, checks and commits, anew while the object moves under an edit that named no
     /// version. The edit sees the object in the version that the client speaks.
-    pub(super) fn edit(
+    pub(super) async fn edit(
         &self,
         caller: &Caller,
         target: &Target<'_>,
         options: &WriteOptions,
-        edit: impl Fn(&Object) -> Result<Sent, Status>,
+        edit: impl Fn(&Object) -> Result<Sent, Status> + Send + Sync,
     ) -> Result<Written, Status> {
         let kind = self.kind(target.resource)?;
         for _ in 0..RETRIES_MAX {
@@ -238,7 +258,9 @@ impl Cluster {
             };
             let old = view::of(target.resource, &kept);
             let sent = edit(&old)?;
-            let change = self.change(caller, target, &kind, &old, sent, options)?;
+            let change = self
+                .change(caller, target, &kind, &old, sent, options)
+                .await?;
             let Changed {
                 new: Some(new),
                 warnings,
@@ -265,7 +287,7 @@ impl Cluster {
     }
 
     /// The object that an edit makes of an old one.
-    fn change(
+    async fn change(
         &self,
         caller: &Caller,
         target: &Target<'_>,
@@ -285,24 +307,43 @@ impl Cluster {
         }
         metadata::check_version(resource, old, &sent.value)?;
         let managers = sent.managers;
-        let (mut new, warnings) = rules::decode(kind, sent, options)?;
+        let (mut new, mut warnings) = rules::decode(kind, sent, options)?;
         metadata::keep_system_fields(old, &mut new);
         kind.prepare_update(part, &mut new, old);
         if managers == Managers::Track {
             rules::track(self, caller, kind, part, Some(old), &mut new)?;
         }
+        let attempt = Attempt {
+            user: &caller.user,
+            resource,
+            part: part.as_str(),
+            operation: Operation::Update,
+            namespace: target.namespace,
+            name,
+            is_trial: options.dry_run == DryRun::All,
+            old: Some(old),
+            admission: options.admission,
+        };
+        let opinion = self.let_change(&attempt, &mut new).await?;
+        warnings.extend(opinion.warnings);
+        metadata::keep_system_fields(old, &mut new);
         self.allocate(resource, Some(old), &mut new)?;
         self.check_escalation(&caller.user, resource, Some(old), &new)?;
-        if metadata::same(old, &new) {
+        let is_same = metadata::same(old, &new);
+        if !is_same {
+            let mut causes = metadata::check_deletion_time(old, &new);
+            causes.extend(kind.validate_update(part, &new, old));
+            if !causes.is_empty() {
+                return Err(Status::invalid(resource, name, causes));
+            }
+        }
+        let opinion = self.let_refuse(&attempt, Some(&new)).await?;
+        warnings.extend(opinion.warnings);
+        if is_same {
             return Ok(Changed {
                 new: None,
                 warnings,
             });
-        }
-        let mut causes = metadata::check_deletion_time(old, &new);
-        causes.extend(kind.validate_update(part, &new, old));
-        if !causes.is_empty() {
-            return Err(Status::invalid(resource, name, causes));
         }
         Ok(Changed {
             new: Some(new),
@@ -426,6 +467,14 @@ pub(crate) struct Target<'a> {
     pub(crate) name: &'a str,
     /// Which part of it.
     pub(crate) part: Part,
+}
+
+/// The options of a write that asks nobody.
+pub(super) fn inside(options: &WriteOptions) -> WriteOptions {
+    WriteOptions {
+        admission: Admission::Inside,
+        ..options.clone()
+    }
 }
 
 fn place(object: &Value) -> (String, String) {

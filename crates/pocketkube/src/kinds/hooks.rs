@@ -236,6 +236,16 @@ pub(super) const WEBHOOKS: Hooks = Hooks {
     generation: Generation::Everything,
     ..PLAIN
 };
+pub(super) const POLICY: Hooks = Hooks {
+    default: defaults::policy,
+    validate: validate::policy,
+    ..SPEC
+};
+pub(super) const POLICY_BINDING: Hooks = Hooks {
+    default: defaults::policy_binding,
+    validate: validate::policy_binding,
+    ..SPEC
+};
 pub(super) const DEFINITION: Hooks = Hooks {
     default: crd::default,
     validate: crd::validate,

@@ -123,6 +123,8 @@ pub(super) fn register_types(generator: &mut SchemaGenerator) {
         extensions::CustomResourceDefinition,
         admission::ValidatingWebhookConfiguration,
         admission::MutatingWebhookConfiguration,
+        admission::ValidatingAdmissionPolicy,
+        admission::ValidatingAdmissionPolicyBinding,
         registration::APIService,
         authentication::TokenReview,
         authentication::TokenRequest,
@@ -430,6 +432,21 @@ fn extension_rows() -> Vec<Row> {
         )
         .category(EXTENSIONS)
         .hooks(&hooks::WEBHOOKS),
+        cluster(
+            admission,
+            "ValidatingAdmissionPolicy",
+            "validatingadmissionpolicies",
+        )
+        .category(EXTENSIONS)
+        .with_status()
+        .hooks(&hooks::POLICY),
+        cluster(
+            admission,
+            "ValidatingAdmissionPolicyBinding",
+            "validatingadmissionpolicybindings",
+        )
+        .category(EXTENSIONS)
+        .hooks(&hooks::POLICY_BINDING),
         cluster(
             "apiextensions.k8s.io",
             "CustomResourceDefinition",

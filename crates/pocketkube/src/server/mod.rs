@@ -120,7 +120,7 @@ async fn handle(State(server): State<Server>, request: axum::extract::Request) -
         Ok(request) => request,
         Err(status) => return Answer::from(status).into_response(&HeaderMap::new(), ""),
     };
-    let reply = match route(&server, &request) {
+    let reply = match Box::pin(route(&server, &request)).await {
         Ok(reply) => reply,
         Err(status) => Reply::Whole(status.into()),
     };
@@ -134,7 +134,7 @@ async fn handle(State(server): State<Server>, request: axum::extract::Request) -
 }
 
 /// Finds who answers.
-fn route(server: &Server, request: &Request) -> Result<Reply, Status> {
+async fn route(server: &Server, request: &Request) -> Result<Reply, Status> {
     let cluster = &server.cluster;
     let open = discovery::open(cluster, request);
     if let (Some(answer), false) = (&open, cluster.enforces_roles()) {
@@ -153,7 +153,7 @@ fn route(server: &Server, request: &Request) -> Result<Reply, Status> {
         return Ok(Reply::Whole(answer));
     }
     match ResourcePath::parse(&request.path) {
-        Some(path) => resources::answer(cluster, user, &path, request),
+        Some(path) => resources::answer(cluster, user, &path, request).await,
         None => Ok(Reply::Whole(discovery::nothing_here())),
     }
 }

@@ -21,12 +21,12 @@ const TOKEN_SECS_MIN: i64 = 600;
 const TOKEN_SECS_MAX: i64 = 1 << 32;
 
 /// Answers a request on a subresource.
-pub(crate) fn answer(call: &Call<'_>, part: &str) -> Result<Answer, Status> {
+pub(crate) async fn answer(call: &Call<'_>, part: &str) -> Result<Answer, Status> {
     let method = &call.request.method;
     match (call.resource.plural.as_str(), part) {
         ("serviceaccounts", "token") if *method == Method::POST => token(call),
         ("namespaces", "finalize") if *method == Method::PUT => finalize(call),
-        ("pods", "eviction") if *method == Method::POST => evict(call),
+        ("pods", "eviction") if *method == Method::POST => evict(call).await,
         ("pods", "binding") if *method == Method::POST => bind(call),
         ("pods", "log" | "exec" | "attach" | "portforward" | "proxy") => no_container(call),
         ("serviceaccounts", "token")
@@ -161,7 +161,7 @@ fn finalize(call: &Call<'_>) -> Result<Answer, Status> {
 }
 
 /// A deletion that asks the disruption budgets first.
-fn evict(call: &Call<'_>) -> Result<Answer, Status> {
+async fn evict(call: &Call<'_>) -> Result<Answer, Status> {
     let body = call.json_body()?.unwrap_or_else(|| json!({}));
     let options: DeleteOptions = match body.get("deleteOptions") {
         Some(options) => call.request.query.delete_options(Some(options))?,
@@ -176,13 +176,10 @@ fn evict(call: &Call<'_>) -> Result<Answer, Status> {
         .cluster
         .get(call.resource, &path.namespace, &path.name)?;
     eviction::permit(call.cluster, &pod, options.dry_run)?;
-    call.cluster.delete(
-        &call.caller(),
-        call.resource,
-        &path.namespace,
-        &path.name,
-        &options,
-    )?;
+    let (caller, place) = (call.caller(), (path.namespace.as_str(), path.name.as_str()));
+    call.cluster
+        .delete_with(&caller, call.resource, place, &options)
+        .await?;
     let success = json!({
         "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201,
     });

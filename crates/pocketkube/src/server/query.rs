@@ -2,7 +2,8 @@
 
 use super::path::percent_decoded;
 use crate::cluster::{
-    DeleteOptions, DryRun, FieldValidation, Force, Preconditions, Propagation, WriteOptions,
+    Admission, DeleteOptions, DryRun, FieldValidation, Force, Preconditions, Propagation,
+    WriteOptions,
 };
 use crate::status::{Cause, Details, Status};
 use serde_json::Value;
@@ -141,6 +142,7 @@ impl Query {
         Ok(WriteOptions {
             dry_run,
             field_validation,
+            admission: Admission::Asked,
         })
     }
 
@@ -158,6 +160,7 @@ impl Query {
         let mut causes = Vec::new();
         let mut options = DeleteOptions {
             dry_run: self.dry_run(&mut causes),
+            admission: Admission::Asked,
             ..DeleteOptions::default()
         };
         let empty = Value::Null;

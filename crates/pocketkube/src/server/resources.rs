@@ -35,7 +35,7 @@ const CUSTOM_PATCHES: [&str; 3] = [
 ];
 
 /// Answers a request on a resource.
-pub(crate) fn answer(
+pub(crate) async fn answer(
     cluster: &Cluster,
     user: User,
     path: &ResourcePath,
@@ -66,10 +66,10 @@ pub(crate) fn answer(
         resource,
     };
     let reply = match path.part.as_str() {
-        "" => call.main(),
-        "status" if resource.serves_status() => call.part(Part::Status).map(Reply::Whole),
-        "scale" if resource.scale.is_some() => call.part(Part::Scale).map(Reply::Whole),
-        part => super::parts::answer(&call, part).map(Reply::Whole),
+        "" => Box::pin(call.main()).await,
+        "status" if resource.serves_status() => call.part(Part::Status).await.map(Reply::Whole),
+        "scale" if resource.scale.is_some() => call.part(Part::Scale).await.map(Reply::Whole),
+        part => super::parts::answer(&call, part).await.map(Reply::Whole),
     };
     let Some(warning) = resource.deprecation() else {
         return reply;
@@ -89,7 +89,7 @@ pub(crate) struct Call<'a> {
 }
 
 impl Call<'_> {
-    fn main(&self) -> Result<Reply, Status> {
+    async fn main(&self) -> Result<Reply, Status> {
         let has_name = !self.path.name.is_empty();
         let query = &self.request.query;
         let verb = match (&self.request.method, has_name) {
@@ -110,11 +110,11 @@ impl Call<'_> {
             Verb::Watch => self.watch(),
             Verb::Get => self.get(),
             Verb::List => self.list(),
-            Verb::Create => self.create(),
-            Verb::Update => self.replace(Part::Main),
-            Verb::Patch => self.patch(Part::Main),
-            Verb::Delete => self.delete(),
-            Verb::DeleteCollection => self.delete_collection(),
+            Verb::Create => self.create().await,
+            Verb::Update => self.replace(Part::Main).await,
+            Verb::Patch => self.patch(Part::Main).await,
+            Verb::Delete => self.delete().await,
+            Verb::DeleteCollection => self.delete_collection().await,
         }
         .map(|reply| match reply {
             Given::Answer(answer) => Reply::Whole(answer),
@@ -123,15 +123,15 @@ impl Call<'_> {
     }
 
     /// A request on `status` or `scale`.
-    fn part(&self, part: Part) -> Result<Answer, Status> {
+    async fn part(&self, part: Part) -> Result<Answer, Status> {
         let given = match self.request.method {
             Method::GET if part == Part::Scale => {
                 let scale = self.cluster.scale(&self.target(part))?;
                 return Ok(Answer::value(200, &scale));
             }
             Method::GET => self.get(),
-            Method::PUT => self.replace(part),
-            Method::PATCH => self.patch(part),
+            Method::PUT => self.replace(part).await,
+            Method::PATCH => self.patch(part).await,
             _ => Err(Status::method_not_allowed()),
         }?;
         match given {
@@ -204,22 +204,19 @@ impl Call<'_> {
         Ok(Given::Stream(response))
     }
 
-    fn create(&self) -> Result<Given, Status> {
+    async fn create(&self) -> Result<Given, Status> {
         let form = self.request.form()?;
         let options = self.request.query.write_options("CreateOptions")?;
         let body = self.object()?;
         let caller = self.caller();
-        let done = self.cluster.create_with(
-            &caller,
-            self.resource,
-            &self.path.namespace,
-            body,
-            &options,
-        )?;
+        let done =
+            self.cluster
+                .create_with(&caller, self.resource, &self.path.namespace, body, &options);
+        let done = done.await?;
         Ok(self.written(&done, form).into())
     }
 
-    fn replace(&self, part: Part) -> Result<Given, Status> {
+    async fn replace(&self, part: Part) -> Result<Given, Status> {
         let form = self.request.form()?;
         let options = self.request.query.write_options("UpdateOptions")?;
         let (caller, target) = (self.caller(), self.target(part));
@@ -227,16 +224,18 @@ impl Call<'_> {
             let body = decode::object(self.media_type(), &self.request.body, "Scale")?;
             let scale = self
                 .cluster
-                .replace_scale(&caller, &target, &body.value, &options)?;
+                .replace_scale_with(&caller, &target, &body.value, &options)
+                .await?;
             return Ok(Answer::value(200, &scale).into());
         }
         let done = self
             .cluster
-            .replace_with(&caller, &target, self.object()?, &options)?;
+            .replace_with(&caller, &target, self.object()?, &options)
+            .await?;
         Ok(self.written(&done, form).into())
     }
 
-    fn patch(&self, part: Part) -> Result<Given, Status> {
+    async fn patch(&self, part: Part) -> Result<Given, Status> {
         let query = &self.request.query;
         let form = self.request.form()?;
         let options = query.write_options("PatchOptions")?;
@@ -246,29 +245,29 @@ impl Call<'_> {
         if part == Part::Scale {
             let scale = self
                 .cluster
-                .patch_scale(&caller, &target, &patch, &options)?;
+                .patch_scale(&caller, &target, &patch, &options)
+                .await?;
             return Ok(Answer::value(200, &scale).into());
         }
         let done = self
             .cluster
-            .patch_with(&caller, &target, &patch, &options)?;
+            .patch_with(&caller, &target, &patch, &options)
+            .await?;
         Ok(self.written(&done, form).into())
     }
 
-    fn delete(&self) -> Result<Given, Status> {
+    async fn delete(&self) -> Result<Given, Status> {
         let options = self
             .request
             .query
             .delete_options(self.json_body()?.as_ref())?;
         let path = self.path;
         let caller = self.caller();
-        let deleted = self.cluster.delete(
-            &caller,
-            self.resource,
-            &path.namespace,
-            &path.name,
-            &options,
-        )?;
+        let place = (path.namespace.as_str(), path.name.as_str());
+        let deleted = self
+            .cluster
+            .delete_with(&caller, self.resource, place, &options)
+            .await?;
         match deleted {
             Deleted::Gone(object) if !returns_object(self.resource) => {
                 Ok(Answer::value(200, &success(self.resource, &object)).into())
@@ -280,7 +279,7 @@ impl Call<'_> {
         }
     }
 
-    fn delete_collection(&self) -> Result<Given, Status> {
+    async fn delete_collection(&self) -> Result<Given, Status> {
         let options = self
             .request
             .query
@@ -297,10 +296,10 @@ impl Call<'_> {
             let page = self.cluster.page(self.resource, &selection, &query)?;
             for found in page.objects {
                 let place = (object::namespace(&found), object::name(&found));
-                let deleted =
-                    self.cluster
-                        .delete(&caller, self.resource, place.0, place.1, &options);
-                match deleted {
+                let deleted = self
+                    .cluster
+                    .delete_with(&caller, self.resource, place, &options);
+                match deleted.await {
                     Ok(deleted) => objects.push(Arc::clone(deleted.object())),
                     Err(status) if status.is_not_found() => {}
                     Err(status) => return Err(status),

@@ -59,10 +59,39 @@ pub(super) fn columns(kind: &str) -> Option<Vec<Column>> {
                 text("Age", age_cell),
             ]
         }
+        "ValidatingAdmissionPolicy" => policy(),
+        "ValidatingAdmissionPolicyBinding" => policy_binding(),
         "APIService" => api_service(),
         _ => return None,
     };
     Some(columns)
+}
+
+fn policy() -> Vec<Column> {
+    vec![
+        number("Validations", |o, _| {
+            json!(list(&o["spec"]["validations"]).len())
+        }),
+        text("ParamKind", |o, _| {
+            let kind = &o["spec"]["paramKind"];
+            match (kind["apiVersion"].as_str(), kind["kind"].as_str()) {
+                (Some(version), Some(kind)) => json!(format!("{version}/{kind}")),
+                _ => json!("<unset>"),
+            }
+        }),
+        text("Age", age_cell),
+    ]
+}
+
+fn policy_binding() -> Vec<Column> {
+    vec![
+        text("PolicyName", |o, _| json!(at(o, &["spec", "policyName"]))),
+        text("ParamRef", |o, _| {
+            let name = o["spec"]["paramRef"]["name"].as_str();
+            json!(name.unwrap_or("<unset>"))
+        }),
+        text("Age", age_cell),
+    ]
 }
 
 fn api_service() -> Vec<Column> {

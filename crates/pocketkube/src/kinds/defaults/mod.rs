@@ -7,6 +7,7 @@ mod batch;
 mod cluster;
 mod network;
 mod pod;
+mod policy;
 mod workload;
 
 pub(super) use batch::{cron_job, job};
@@ -15,6 +16,7 @@ pub(super) use cluster::{
 };
 pub(super) use network::{endpoint_slice, endpoints, network_policy, service};
 pub(super) use pod::{pod, pod_template};
+pub(super) use policy::{policy, policy_binding};
 pub(super) use workload::{
     autoscaler, autoscaler_v1, daemon_set, deployment, replica_set, replication_controller,
     stateful_set,

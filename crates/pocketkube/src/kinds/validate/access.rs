@@ -1,6 +1,6 @@
-//! Roles.
+//! Roles, and the policies of admission.
 
-use super::list;
+use super::{list, text};
 use crate::schema::{child_path, index_path};
 use crate::selector::LabelSelector;
 use crate::status::Cause;
@@ -55,6 +55,50 @@ fn check_rule(rule: &Value, is_namespaced: bool, path: &str, causes: &mut Vec<Ca
         if is_empty(field) {
             let why = format!("resource rules must supply at least one {what}");
             causes.push(Cause::required(at(field), &why));
+        }
+    }
+}
+
+pub(in crate::kinds) fn policy(object: &Value, causes: &mut Vec<Cause>) {
+    let spec = &object["spec"];
+    if spec["matchConstraints"].is_null() {
+        causes.push(Cause::required("spec.matchConstraints", ""));
+    } else if list(&spec["matchConstraints"]["resourceRules"]).is_empty() {
+        let field = "spec.matchConstraints.resourceRules";
+        causes.push(Cause::required(field, ""));
+    }
+    let has_annotations = !list(&spec["auditAnnotations"]).is_empty();
+    if list(&spec["validations"]).is_empty() && !has_annotations {
+        let why = "validations or auditAnnotations must contain at least one item";
+        causes.push(Cause::required("spec.validations", why));
+        causes.push(Cause::required("spec.auditAnnotations", why));
+    }
+    for (index, validation) in list(&spec["validations"]).iter().enumerate() {
+        let field = child_path(&index_path("spec.validations", index), "expression");
+        let expression = &validation["expression"];
+        if text(expression).trim().is_empty() {
+            causes.push(Cause::required(field, "expression is not specified"));
+        } else if let Err(why) = crate::admission::check_expression(text(expression)) {
+            causes.push(Cause::invalid(field, expression, &why));
+        }
+    }
+}
+
+pub(in crate::kinds) fn policy_binding(object: &Value, causes: &mut Vec<Cause>) {
+    let spec = &object["spec"];
+    if text(&spec["policyName"]).is_empty() {
+        causes.push(Cause::required("spec.policyName", ""));
+    }
+    let actions = list(&spec["validationActions"]);
+    if actions.is_empty() {
+        let why = "at least one validation action is required";
+        causes.push(Cause::required("spec.validationActions", why));
+    }
+    for (index, action) in actions.iter().enumerate() {
+        let allowed = ["Audit", "Deny", "Warn"];
+        if !allowed.contains(&text(action)) {
+            let field = index_path("spec.validationActions", index);
+            causes.push(Cause::unsupported(field, action, &allowed));
         }
     }
 }

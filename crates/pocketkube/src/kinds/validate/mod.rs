@@ -8,7 +8,7 @@ mod network;
 mod pod;
 mod workload;
 
-pub(super) use access::role;
+pub(super) use access::{policy, policy_binding, role};
 pub(super) use config::{
     claim, config_map, disruption_budget, role_binding, secret, volume, webhooks,
 };

@@ -1,0 +1,255 @@
+//! ValidatingAdmissionPolicies (KEP-3488): expressions that refuse, through bindings that say where
+//! and with which parameters.
+
+use super::expression::{Found, Scope};
+use super::{Attempt, Opinion, matching};
+use crate::cluster::Cluster;
+use crate::object::{self, Object};
+use crate::resource::Resource;
+use crate::selector::LabelSelector;
+use crate::status::{Cause, Status};
+use serde_json::Value;
+use std::sync::Arc;
+
+const POLICIES: &str = "validatingadmissionpolicies.admissionregistration.k8s.io";
+const BINDINGS: &str = "validatingadmissionpolicybindings.admissionregistration.k8s.io";
+
+/// A validation that does not hold.
+struct Denial {
+    message: String,
+    reason: &'static str,
+}
+
+/// Lets policies refuse an object; none is a deletion.
+pub(super) fn refuse(
+    cluster: &Cluster,
+    attempt: &Attempt<'_>,
+    object: Option<&Value>,
+) -> Result<Opinion, Status> {
+    let mut opinion = Opinion::default();
+    let bindings = all(cluster, BINDINGS, "");
+    if bindings.is_empty() {
+        return Ok(opinion);
+    }
+    let mut refusal = None;
+    for policy in all(cluster, POLICIES, "") {
+        let name = object::name(&policy);
+        let Some(told) = concerns(
+            cluster,
+            attempt,
+            object,
+            &policy["spec"]["matchConstraints"],
+        ) else {
+            continue;
+        };
+        let own = bindings
+            .iter()
+            .filter(|binding| binding["spec"]["policyName"] == name);
+        for binding in own {
+            let place = &binding["spec"]["matchResources"];
+            if !place.is_null() && concerns(cluster, attempt, object, place).is_none() {
+                continue;
+            }
+            let denials = denials(cluster, attempt, object, &told, &policy, binding);
+            let actions = object::list(&binding["spec"]["validationActions"]);
+            let by = format!("'{name}' with binding '{}'", object::name(binding));
+            for denial in denials {
+                let message = &denial.message;
+                if actions.iter().any(|action| action == "Warn") {
+                    let start = "Validation failed for ValidatingAdmissionPolicy";
+                    opinion.warnings.push(format!("{start} {by}: {message}"));
+                }
+                if actions.iter().any(|action| action == "Deny") && refusal.is_none() {
+                    let why = format!("ValidatingAdmissionPolicy {by} denied request: {message}");
+                    refusal = Some(refused(attempt, &why, denial.reason));
+                }
+            }
+        }
+    }
+    match refusal {
+        Some(status) => Err(status),
+        None => Ok(opinion),
+    }
+}
+
+/// The resource as which a policy or binding sees a write, where it concerns it.
+fn concerns(
+    cluster: &Cluster,
+    attempt: &Attempt<'_>,
+    object: Option<&Value>,
+    constraints: &Value,
+) -> Option<Arc<Resource>> {
+    let excluded = object::list(&constraints["excludeResourceRules"]);
+    if excluded
+        .iter()
+        .any(|rule| matching::fits(rule, attempt, attempt.resource))
+    {
+        return None;
+    }
+    let everything = [serde_json::json!({
+        "operations": ["*"], "apiGroups": ["*"], "apiVersions": ["*"], "resources": ["*/*"],
+    })];
+    let rules = match object::list(&constraints["resourceRules"]) {
+        // A binding may narrow by selectors alone.
+        [] => &everything,
+        rules => rules,
+    };
+    matching::told_as(cluster, attempt, object, constraints, rules)
+}
+
+/// What one policy says through one binding.
+fn denials(
+    cluster: &Cluster,
+    attempt: &Attempt<'_>,
+    object: Option<&Value>,
+    told: &Resource,
+    policy: &Object,
+    binding: &Object,
+) -> Vec<Denial> {
+    let spec = &policy["spec"];
+    let forgives = spec["failurePolicy"] == "Ignore";
+    let failed = |message: String| match forgives {
+        true => Vec::new(),
+        false => vec![Denial {
+            message,
+            reason: "Invalid",
+        }],
+    };
+    let parameters = match parameters(cluster, attempt, &spec["paramKind"], binding) {
+        Ok(parameters) => parameters,
+        Err(problem) => return failed(problem),
+    };
+    let request = attempt.request("", told, object);
+    let namespace = cluster.kept("namespaces", "", attempt.namespace);
+    let namespace = namespace.map_or(Value::Null, |namespace| namespace.value().clone());
+    let mut denials = Vec::new();
+    for parameter in parameters {
+        let mut scope = Scope::new(&[
+            ("object", &request["object"]),
+            ("oldObject", &request["oldObject"]),
+            ("request", &request),
+            ("params", &parameter),
+            ("namespaceObject", &namespace),
+        ]);
+        match matches(&scope, object::list(&spec["matchConditions"])) {
+            Ok(true) => {}
+            Ok(false) => continue,
+            Err(problem) => {
+                denials.extend(failed(problem));
+                continue;
+            }
+        }
+        for variable in object::list(&spec["variables"]) {
+            // One that fails fails whatever uses it.
+            let _ = scope.add_variable(text(&variable["name"]), text(&variable["expression"]));
+        }
+        for validation in object::list(&spec["validations"]) {
+            match scope.find(text(&validation["expression"])) {
+                Ok(Found::True) => {}
+                Ok(_) => denials.push(denial(&scope, validation)),
+                Err(problem) => denials.extend(failed(problem)),
+            }
+        }
+    }
+    denials
+}
+
+fn matches(scope: &Scope<'_>, conditions: &[Value]) -> Result<bool, String> {
+    let mut problem = None;
+    for condition in conditions {
+        match scope.find(text(&condition["expression"])) {
+            Ok(Found::False) => return Ok(false),
+            Ok(_) => {}
+            Err(found) => problem = Some(found),
+        }
+    }
+    problem.map_or(Ok(true), Err)
+}
+
+fn denial(scope: &Scope<'_>, validation: &Value) -> Denial {
+    let expression = text(&validation["expression"]).trim();
+    let computed = match validation["messageExpression"].as_str() {
+        Some(told) => match scope.find(told) {
+            Ok(Found::Text(message)) if !message.trim().is_empty() => Some(message),
+            _ => None,
+        },
+        None => None,
+    };
+    let message = match (computed, text(&validation["message"]).trim()) {
+        (Some(computed), _) => computed,
+        (None, "") => format!("failed expression: {expression}"),
+        (None, fixed) => fixed.to_owned(),
+    };
+    let reason = match text(&validation["reason"]) {
+        "Unauthorized" => "Unauthorized",
+        "Forbidden" => "Forbidden",
+        "RequestEntityTooLarge" => "RequestEntityTooLarge",
+        _ => "Invalid",
+    };
+    Denial { message, reason }
+}
+
+/// The parameters of a binding, one evaluation for each; null for a policy that takes none.
+fn parameters(
+    cluster: &Cluster,
+    attempt: &Attempt<'_>,
+    kind: &Value,
+    binding: &Object,
+) -> Result<Vec<Value>, String> {
+    let reference = &binding["spec"]["paramRef"];
+    if kind.is_null() || reference.is_null() {
+        return Ok(vec![Value::Null]);
+    }
+    let (version, kind) = (text(&kind["apiVersion"]), text(&kind["kind"]));
+    let resource = cluster.resource(version, kind).map_err(|_| {
+        format!("failed to find resource referenced by paramKind: '{version}, Kind={kind}'")
+    })?;
+    let namespace = match (resource.is_namespaced(), text(&reference["namespace"])) {
+        (false, _) => "",
+        (true, "") => attempt.namespace,
+        (true, own) => own,
+    };
+    let kept = all(cluster, &resource.table(), namespace);
+    let name = text(&reference["name"]);
+    let selector = LabelSelector::from_value(&reference["selector"]).unwrap_or_default();
+    let found: Vec<Value> = kept
+        .iter()
+        .filter(|object| match name {
+            "" => selector.matches(object::labels(object)),
+            name => object::name(object) == name,
+        })
+        .map(|object| object.value().clone())
+        .collect();
+    match found.is_empty() && reference["parameterNotFoundAction"] != "Allow" {
+        true => Err(
+            "failed to configure binding: no params found for policy binding with \
+                     `Deny` parameterNotFoundAction"
+                .to_owned(),
+        ),
+        false => Ok(found),
+    }
+}
+
+fn refused(attempt: &Attempt<'_>, why: &str, reason: &'static str) -> Status {
+    let mut status = Status::forbidden(attempt.resource, attempt.name, why);
+    status.reason = reason;
+    status.code = match reason {
+        "Unauthorized" => 401,
+        "Forbidden" => 403,
+        "RequestEntityTooLarge" => 413,
+        _ => 422,
+    };
+    status.with_causes(vec![Cause::new("", "", why)])
+}
+
+/// All objects of a table, of one namespace where one is named, by name.
+fn all(cluster: &Cluster, table: &str, namespace: &str) -> Vec<Arc<Object>> {
+    let prefix = crate::cluster::prefix(Some(namespace));
+    let store = cluster.store();
+    let objects = store.range(table, &prefix, None);
+    objects.map(|(_, object)| object).collect()
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
+}
