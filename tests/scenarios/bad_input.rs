@@ -94,12 +94,8 @@ async fn a_template_that_members_refuse_is_told_in_their_words(world: &World, na
     world
         .federate("FederatedConfigMap", namespace, "web", spec)
         .await;
-    let federated = ObjectRef::new(TYPES, "FederatedConfigMap", namespace, "web");
     world
-        .host()
-        .until(&federated, "it is propagated", |object| {
-            condition(object, "Propagation")["status"] == "True"
-        })
+        .until_propagated("FederatedConfigMap", namespace, "web")
         .await;
 }
 

@@ -4,7 +4,7 @@
 //! namespace and of the two clusters are this world's own. What configures an installation is
 //! shown to the host as a trial, strictly, so that a field which is not known would be named.
 
-use meridian_tests::world::{ObjectRef, SCHEDULING, TYPES, World, condition};
+use meridian_tests::world::{ObjectRef, SCHEDULING, World};
 use serde_json::{Value, json};
 
 scenarios! {
@@ -233,13 +233,8 @@ async fn the_user_guides_objects_propagate_with_their_overrides(world: &World, n
         "test-service",
         "test-deployment",
     ]) {
-        let federated = ObjectRef::new(TYPES, &format!("Federated{kind}"), namespace, name);
-        world
-            .host()
-            .until(&federated, "it is propagated", |object| {
-                condition(object, "Propagation")["status"] == "True"
-            })
-            .await;
+        let federated = format!("Federated{kind}");
+        world.until_propagated(&federated, namespace, name).await;
     }
     let (first, second) = (world.member("berlin"), world.member("osaka"));
     let at = |version, kind, name| ObjectRef::new(version, kind, namespace, name);

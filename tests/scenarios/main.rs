@@ -19,6 +19,8 @@ mod bad_input;
 #[cfg(test)]
 mod credentials;
 #[cfg(test)]
+mod host_away;
+#[cfg(test)]
 mod hung_member;
 #[cfg(test)]
 mod kubefed_manifests;

@@ -5,7 +5,7 @@
 //! member. Nobody writes into members but meridian, and where somebody does, meridian's fields come
 //! back and all others stay.
 
-use meridian_tests::world::{Cluster, ObjectRef, TYPES, World, condition, in_cluster};
+use meridian_tests::world::{Cluster, ObjectRef, TYPES, World, in_cluster};
 use serde_json::{Value, json};
 
 scenarios! {
@@ -49,7 +49,8 @@ async fn every_kind_reaches_the_members_that_its_placement_names_with_each_ones_
     let (berlin, lisbon, osaka) = members(world);
     let at = |api_version, kind| ObjectRef::new(api_version, kind, namespace, "web");
     for kind in ["ConfigMap", "Secret", "Service", "Deployment"] {
-        until_propagated(world, kind, namespace).await;
+        let federated = format!("Federated{kind}");
+        world.until_propagated(&federated, namespace, "web").await;
     }
     let held = berlin.get(&at("v1", "ConfigMap")).await;
     assert_eq!(held["data"], json!({"currency": "EUR"}));
@@ -195,16 +196,6 @@ fn members(world: &World) -> (&Cluster, &Cluster, &Cluster) {
         world.member("lisbon"),
         world.member("osaka"),
     )
-}
-
-async fn until_propagated(world: &World, kind: &str, namespace: &str) {
-    let federated = ObjectRef::new(TYPES, &format!("Federated{kind}"), namespace, "web");
-    world
-        .host()
-        .until(&federated, "it is propagated", |object| {
-            condition(object, "Propagation")["status"] == "True"
-        })
-        .await;
 }
 
 /// A Deployment for all members, with an image of its own in one of them.

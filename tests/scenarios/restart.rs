@@ -3,7 +3,7 @@
 //! No bookkeeping survives the process: the new one reads what the members hold, and finds that it
 //! is what it would write. Members see no write, so no rollout, no audit entry, no load.
 
-use meridian_tests::world::{ObjectRef, TYPES, World, condition};
+use meridian_tests::world::{ObjectRef, TYPES, World};
 use serde_json::{Value, json};
 
 scenarios! {
@@ -35,13 +35,8 @@ async fn a_restart_writes_nothing_to_members_that_hold_what_they_should(
         world.federate(&federated, namespace, "web", spec).await;
     }
     for (_, kind, _) in &kinds {
-        let federated = ObjectRef::new(TYPES, &format!("Federated{kind}"), namespace, "web");
-        world
-            .host()
-            .until(&federated, "it is propagated", |object| {
-                condition(object, "Propagation")["status"] == "True"
-            })
-            .await;
+        let federated = format!("Federated{kind}");
+        world.until_propagated(&federated, namespace, "web").await;
     }
     let running = ObjectRef::new("apps/v1", "Deployment", namespace, "web");
     for member in world.members() {

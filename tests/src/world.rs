@@ -35,7 +35,7 @@ pub const FEDERATION: &str = "federation.meridian.dev/v1alpha1";
 /// `apiVersion` of Zone, GlobalService and ProbeReport.
 pub const GSLB: &str = "gslb.meridian.dev/v1alpha1";
 /// The host's name.
-const HOST: &str = "host";
+pub const HOST: &str = "host";
 
 /// A member to be.
 #[derive(Clone, Copy, Debug)]
@@ -130,20 +130,20 @@ impl World {
         self.members.values()
     }
 
-    /// Puts a fault into a member's API.
+    /// Puts a fault into the API of a member, or of [`HOST`].
     ///
     /// # Panics
     /// When the fault is there already.
-    pub fn break_api(&mut self, member: &str, fault: ApiFault) {
-        self.clusters.break_api(member, fault);
+    pub fn break_api(&mut self, cluster: &str, fault: ApiFault) {
+        self.clusters.break_api(cluster, fault);
     }
 
     /// Takes it away; the API answers when this returns.
     ///
     /// # Panics
     /// When it does not come back.
-    pub async fn mend_api(&mut self, member: &str) {
-        self.clusters.mend_api(member).await;
+    pub async fn mend_api(&mut self, cluster: &str) {
+        self.clusters.mend_api(cluster).await;
     }
 
     /// Stops the load balancers of a member; only pocketkube has some.
@@ -217,6 +217,7 @@ impl World {
     /// When it does not become so.
     pub async fn restore(&mut self) {
         let names: Vec<String> = self.members.keys().cloned().collect();
+        self.clusters.mend_api(HOST).await;
         for name in &names {
             self.clusters.mend_api(name).await;
         }
@@ -282,6 +283,20 @@ impl World {
                 "metadata": {"namespace": namespace, "name": name}, "spec": spec,
             }))
             .await
+    }
+
+    /// Waits until every member of its placement holds a federated object as it is now.
+    ///
+    /// # Panics
+    /// When the status does not come to say so.
+    pub async fn until_propagated(&self, kind: &str, namespace: &str, name: &str) {
+        let federated = ObjectRef::new(TYPES, kind, namespace, name);
+        self.host
+            .until(&federated, "it is propagated", |object| {
+                object["status"]["observedGeneration"] == object["metadata"]["generation"]
+                    && condition(object, "Propagation")["status"] == "True"
+            })
+            .await;
     }
 
     /// Runs a command of the binary against the host; what it printed to stdout.

@@ -82,7 +82,7 @@ impl Clusters {
                 ApiFault::Down => ApiState::Down,
             }),
             Self::Real(planes) => {
-                let plane = planes.get_mut(name).expect("a member's name");
+                let plane = planes.get_mut(name).expect("a cluster's name");
                 assert_eq!(plane.fault, None, "{name} has a fault already");
                 plane.fault = Some(fault);
                 match fault {
@@ -97,7 +97,7 @@ impl Clusters {
         match self {
             Self::Pocketkube(fleet) => fleet.cluster(name).faults().set_api(ApiState::Up),
             Self::Real(planes) => {
-                let plane = planes.get_mut(name).expect("a member's name");
+                let plane = planes.get_mut(name).expect("a cluster's name");
                 match plane.fault.take() {
                     None => {}
                     Some(ApiFault::Hung) => plane.plane.resume_api(),
