@@ -16,6 +16,7 @@ cases! { Workloads:
     a_suspended_job_starts_when_it_is_resumed,
     suspending_a_job_takes_its_pods_away,
     an_indexed_job_gives_each_pod_an_index,
+    an_indexed_job_needs_completions,
     a_success_policy_completes_a_job_early,
     a_finished_job_goes_after_its_time,
     a_job_without_completions_ends_with_the_first_success,
@@ -238,6 +239,29 @@ async fn an_indexed_job_gives_each_pod_an_index(world: World) {
     }
     indexes.sort();
     assert_eq!(indexes, ["0", "1", "2"]);
+}
+
+async fn an_indexed_job_needs_completions(world: World) {
+    world
+        .post(
+            JOBS,
+            &job(json!({"completionMode": "Indexed", "parallelism": 2})),
+        )
+        .await
+        .refused(
+            422,
+            "Invalid",
+            "Job.batch \"a\" is invalid: spec.completions: Required value: when completion mode is \
+             Indexed",
+        );
+    world
+        .post(JOBS, &job(json!({"activeDeadlineSeconds": -1})))
+        .await
+        .refused_saying(
+            422,
+            "Invalid",
+            "spec.activeDeadlineSeconds: Invalid value: -1: must be greater than or equal to 0",
+        );
 }
 
 async fn a_success_policy_completes_a_job_early(world: World) {

@@ -23,8 +23,6 @@ mod world;
 #[cfg(test)]
 mod access;
 #[cfg(test)]
-mod admission;
-#[cfg(test)]
 mod autoscaling;
 #[cfg(test)]
 mod built_in_kinds;
@@ -39,9 +37,9 @@ mod deletion;
 #[cfg(test)]
 mod discovery;
 #[cfg(test)]
-mod dry_run;
+mod disruptions;
 #[cfg(test)]
-mod hook;
+mod dry_run;
 #[cfg(test)]
 mod jobs;
 #[cfg(test)]
@@ -56,8 +54,6 @@ mod list;
 mod namespaces;
 #[cfg(test)]
 mod patch;
-#[cfg(test)]
-mod policies;
 #[cfg(test)]
 mod rbac;
 #[cfg(test)]

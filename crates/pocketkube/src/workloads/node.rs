@@ -397,6 +397,12 @@ fn evict(view: View<'_>, step: &mut Step) {
                 name(pod)
             ),
         )));
+        let why = (
+            "DeletionByTaintManager",
+            "Taint manager: deleting due to NoExecute taint",
+        );
+        let marked = pod::disrupted(pod, why, view.now);
+        step.push(Write::UpdateStatus(pod::TABLE, marked));
         step.push(Write::Delete(Deletion::of(pod::TABLE, pod)));
     }
 }

@@ -1,9 +1,10 @@
 //! Reading Pods: what every controller asks of them.
 
+use super::status::begun;
 use super::step::{after_secs, time};
-use crate::object::{is_deleting, list};
+use crate::object::{generation, is_deleting, list};
 use jiff::Timestamp;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// Table of Pods.
 pub(crate) const TABLE: &str = "pods";
@@ -54,6 +55,23 @@ pub(crate) fn available_at(pod: &Value, min_ready_secs: i64) -> Option<Timestamp
         0 => Some(Timestamp::MIN),
         secs => ready_since(pod).map(|since| after_secs(since, secs)),
     }
+}
+
+/// A Pod that says why it is about to go (KEP-3329).
+pub(crate) fn disrupted(pod: &Value, (reason, message): (&str, &str), now: Timestamp) -> Value {
+    const KIND: &str = "DisruptionTarget";
+    let mut condition = begun(KIND, "True", (reason, message), now);
+    condition["lastProbeTime"] = Value::Null;
+    if generation(pod) > 0 {
+        condition["observedGeneration"] = json!(generation(pod));
+    }
+    let others = list(&pod["status"]["conditions"]).iter();
+    let others = others.filter(|other| other["type"] != KIND);
+    let mut conditions: Vec<Value> = others.cloned().collect();
+    conditions.push(condition);
+    let mut object = pod.clone();
+    object["status"]["conditions"] = Value::Array(conditions);
+    object
 }
 
 /// Largest restart count of its containers.

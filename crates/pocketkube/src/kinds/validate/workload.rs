@@ -6,6 +6,9 @@ use crate::schema::child_path;
 use crate::status::Cause;
 use serde_json::{Map, Value, json};
 
+/// Pods that an Indexed Job may run at once.
+const PARALLELISM_MAX: i64 = 100_000;
+
 pub(in crate::kinds) fn deployment(object: &Value, causes: &mut Vec<Cause>) {
     let spec = &object["spec"];
     not_negative(&spec["replicas"], "spec.replicas", causes);
@@ -185,10 +188,29 @@ fn job_spec(spec: &Value, path: &str, causes: &mut Vec<Cause>) {
     for name in [
         "parallelism",
         "completions",
+        "activeDeadlineSeconds",
         "backoffLimit",
         "ttlSecondsAfterFinished",
     ] {
         not_negative(&spec[name], &child_path(path, name), causes);
+    }
+    let mode = &spec["completionMode"];
+    if mode.is_string() {
+        let modes = ["NonIndexed", "Indexed"];
+        one_of(mode, &child_path(path, "completionMode"), &modes, causes);
+    }
+    if *mode == "Indexed" {
+        if spec["completions"].is_null() {
+            let why = "when completion mode is Indexed";
+            causes.push(Cause::required(child_path(path, "completions"), why));
+        }
+        if spec["parallelism"].as_i64() > Some(PARALLELISM_MAX) {
+            let why = format!(
+                "must be less than or equal to {PARALLELISM_MAX} when completion mode is Indexed"
+            );
+            let field = child_path(path, "parallelism");
+            causes.push(Cause::invalid(field, &spec["parallelism"], &why));
+        }
     }
     let at = child_path(path, "template");
     template(&spec["template"], &at, &["OnFailure", "Never"], causes);

@@ -163,6 +163,12 @@ fn abandon<'a>(pods: impl Iterator<Item = &'a Value>, at: Timestamp, now: Timest
             step.wake(at);
             break;
         }
+        if !pod::is_terminal(pod) {
+            let why = ("DeletionByPodGC", "PodGC: node no longer exists");
+            let mut marked = pod::disrupted(pod, why, now);
+            marked["status"]["phase"] = Value::from("Failed");
+            step.push(Write::UpdateStatus(pod::TABLE, marked));
+        }
         let mut deletion = Deletion::of(pod::TABLE, pod);
         deletion.grace_secs = Some(0);
         step.push(Write::Delete(deletion));
