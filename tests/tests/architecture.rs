@@ -72,6 +72,7 @@ const KUBERNETES: &[&str] = &["app", "controller", "api", "pocketkube"];
 
 /// Where the controller writes to a Kubernetes API, exactly, and what.
 const WRITERS: &[(&str, &str)] = &[
+    ("cookie_keys.rs", "the keys of DNS cookies"),
     (
         "dns_role/observer.rs",
         "an observer's own ProbeReport and Lease",

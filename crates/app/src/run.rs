@@ -13,8 +13,10 @@ use crate::steering_loop::{EVENTS_MAX, Inputs, Outputs, SteeringLoop};
 use crate::{geography, kubeconfig};
 use anyhow::{Context, Result};
 use console::{Console, Listening, Part, QUESTIONS_MAX, Question, Readiness};
-use controller::dns_role::{Feed, FeedOptions, ObserverOptions, run_feed, run_observer};
-use controller::{Controller, ControllerOptions, WallClock};
+use controller::dns_role::{
+    Feed, FeedOptions, ObserverOptions, follow_cookie_keys, run_feed, run_observer,
+};
+use controller::{Controller, ControllerOptions, CookieKeys, WallClock};
 use dns::Transport;
 use dns_server::{DnsMetrics, DnsServer, Handle};
 use futures::FutureExt;
@@ -243,12 +245,38 @@ async fn start_dns(
         domain: options.failure_domain.clone(),
     };
     tasks.spawn(run_observer(observing, reports, stop.clone()));
+    tasks.spawn(share_cookies(options, Arc::clone(&server), stop.clone()));
     Ok(server)
+}
+
+/// Cookies with the host's keys, as soon as it has some.
+fn share_cookies(
+    options: &Options,
+    server: Arc<Handle>,
+    stop: CancellationToken,
+) -> impl Future<Output = ()> + use<> {
+    let (client, namespace) = (options.host.clone(), options.system_namespace.clone());
+    let (tell, mut told) = watch::channel(None::<CookieKeys>);
+    let using = async move {
+        while told.changed().await.is_ok() {
+            let keys = *told.borrow_and_update();
+            if let Some(CookieKeys { current, other }) = keys {
+                server.set_secrets(dns::Secrets { current, other });
+            }
+        }
+    };
+    async move {
+        tokio::select! {
+            () = follow_cookie_keys(client, &namespace, tell).boxed() => {}
+            () = using => {}
+            () = stop.cancelled() => {}
+        }
+    }
 }
 
 /// Opens the DNS sockets; until the first snapshot every zone is refused.
 fn listen(options: &Options, metrics: &mut Registry) -> Result<Handle> {
-    // Cookies of this process; a client that meets another replica gets a new one (RFC 7873 § 5.2.3).
+    // Cookies of this process, until the host's keys are known.
     let secrets = dns::Secrets {
         current: rand::random(),
         other: None,

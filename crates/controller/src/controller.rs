@@ -4,6 +4,7 @@ use crate::Error;
 use crate::clock::WallClock;
 use crate::cluster_health::{Health, probe_members};
 use crate::context::{Context, Parts};
+use crate::cookie_keys;
 use crate::federated_object::{Next, reconcile};
 use crate::fleet;
 use crate::global_service;
@@ -116,6 +117,7 @@ impl Controller {
         tasks.spawn(fleet::spread_news(Arc::clone(&context)));
         tasks.spawn(tombstones::run(Arc::clone(&context)));
         tasks.spawn(global_service::run(Arc::clone(&context)));
+        tasks.spawn(cookie_keys::run(Arc::clone(&context)));
         tasks.spawn(dispatch(Arc::clone(&context)));
         let health = Arc::new(Health::new());
         tasks.spawn(probe_members(

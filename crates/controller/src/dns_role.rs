@@ -1,8 +1,10 @@
 //! What a DNS replica reads from the host and writes to it: objects only, no member credentials.
 
 pub(crate) mod contact;
+mod cookies;
 mod feed;
 mod observer;
 
+pub use cookies::follow_cookie_keys;
 pub use feed::{Feed, FeedOptions, run_feed};
 pub use observer::{ObserverOptions, run_observer};
