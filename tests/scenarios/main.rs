@@ -17,6 +17,8 @@ mod any_type;
 #[cfg(test)]
 mod bad_input;
 #[cfg(test)]
+mod cookies;
+#[cfg(test)]
 mod credentials;
 #[cfg(test)]
 mod host_away;

@@ -63,6 +63,25 @@ pub(crate) async fn ask(server: SocketAddr, name: &str, client: IpAddr) -> Optio
     Some(addresses)
 }
 
+/// Asks for nothing but a cookie (RFC 7873 § 5.4), with the one that is known; both parts.
+pub(crate) async fn cookie(server: SocketAddr, known: &[u8]) -> Option<Vec<u8>> {
+    let mut query = ID.to_be_bytes().to_vec();
+    query.extend([0, 0, 0, 0, 0, 0, 0, 0, 0, 1]);
+    query.extend([0, 0, 41, 0x04, 0xd0, 0, 0, 0, 0]);
+    query.extend((known.len() as u16 + 4).to_be_bytes());
+    query.extend([0, 10]);
+    query.extend((known.len() as u16).to_be_bytes());
+    query.extend(known);
+    let socket = UdpSocket::bind("127.0.0.1:0").await.ok()?;
+    socket.connect(server).await.ok()?;
+    socket.send(&query).await.ok()?;
+    let mut reply = [0_u8; 512];
+    let received = tokio::time::timeout(TIMEOUT, socket.recv(&mut reply)).await;
+    let length = received.ok()?.ok()?;
+    let cookie = reply[..length].last_chunk::<24>();
+    cookie.map(|both| both.to_vec())
+}
+
 fn question(name: &str, client: IpAddr) -> Vec<u8> {
     let mut message = Message::query();
     message.metadata.id = ID;

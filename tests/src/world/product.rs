@@ -30,6 +30,12 @@ impl Run {
         Self::with(name, &["--roles", "controller"])
     }
 
+    /// Role dns, at an address.
+    #[must_use]
+    pub fn dns(name: &str, dns: SocketAddr) -> Self {
+        Self::with(name, &["--roles", "dns", "--dns-listen", &dns.to_string()])
+    }
+
     /// All roles, with DNS at an address.
     #[must_use]
     pub fn all_roles(name: &str, dns: SocketAddr) -> Self {
