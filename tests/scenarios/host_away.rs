@@ -41,8 +41,9 @@ async fn members_keep_what_they_have_while_the_host_is_away(world: &mut World, n
         .await;
     let mut now = Vec::new();
     for member in world.members() {
-        let held = member.get(&copy).await;
-        assert_eq!(held["data"]["price"], "2", "{}", member.name());
+        let held = member
+            .until(&copy, "it follows", |held| held["data"]["price"] == "2")
+            .await;
         now.push(uid(&held));
     }
     assert_eq!(now, uids, "nothing was made anew");
