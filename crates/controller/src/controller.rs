@@ -168,7 +168,7 @@ async fn dispatch(context: Arc<Context>) {
                 context.wake.objects.done(&key);
                 context.metrics.reconciled(match next {
                     Next::OnChange => ReconcileEnd::Settled,
-                    Next::At(_) => ReconcileEnd::Pending,
+                    Next::At(_) | Next::Spare => ReconcileEnd::Pending,
                     Next::Backoff => ReconcileEnd::Failed,
                 });
                 match next {
@@ -176,6 +176,10 @@ async fn dispatch(context: Arc<Context>) {
                     Next::At(at) => {
                         failures.forget(&key);
                         context.wake.objects.add_at(key, at);
+                    }
+                    Next::Spare => {
+                        failures.forget(&key);
+                        context.wake.objects.add_spare(key);
                     }
                     Next::Backoff => {
                         let at = Instant::now() + failures.backoff(&key);

@@ -7,6 +7,7 @@ use crate::context::Context;
 use crate::events::{About, Tone};
 use crate::fights::Bout;
 use crate::flights::fly;
+use crate::host::TypeCache;
 use crate::members::MET_FOR;
 use crate::members::apply::{Target, look};
 use crate::read::{Read, Reading, observed, plan_input, status};
@@ -40,6 +41,8 @@ pub(crate) enum Next {
     At(Instant),
     /// After a wait that grows.
     Backoff,
+    /// When there is time: all is done but the status that says so.
+    Spare,
 }
 
 /// Brings members and status to what the federated object says.
@@ -66,6 +69,13 @@ pub(crate) async fn reconcile(context: &Arc<Context>, key: &FederatedKey) -> Nex
     }
     tell(context, &read, &plan, &outcome);
     let summary = summarize(&read.input, &plan, &outcome);
+    // Members first: good news can wait while other objects are on their way.
+    if is_good(&plan, &outcome)
+        && context.wake.objects.may_wait(key)
+        && !is_told(context, key, &read.object, &summary)
+    {
+        return Next::Spare;
+    }
     match write_status(context, key, &read.object, &summary).await {
         Ok(written) => next(&read, &plan, &outcome, written),
         Err(error) => failed(key, &error),
@@ -95,6 +105,12 @@ async fn carry_out(
             input.object.finalizer = federation::FinalizerState::Present;
         }
     }
+}
+
+/// Whether nothing stands in the way.
+fn is_good(plan: &Plan, outcome: &Outcome) -> bool {
+    let mut told = outcome.clusters.values();
+    plan.report.is_empty() && told.all(|told| *told == ClusterOutcome::Done)
 }
 
 /// Whether the plan was of something that is no longer so.
@@ -221,6 +237,30 @@ async fn write_status(
     let Some(cache) = context.type_cache(&key.type_name) else {
         return Ok(Written::Current);
     };
+    let (subject, wanted) = status_of(&cache, key, object, summary);
+    context.statuses.write(subject, wanted).await
+}
+
+/// Whether the host's status says so already.
+fn is_told(
+    context: &Context,
+    key: &FederatedKey,
+    object: &DynamicObject,
+    summary: &Status,
+) -> bool {
+    context.type_cache(&key.type_name).is_none_or(|cache| {
+        let (subject, wanted) = status_of(&cache, key, object, summary);
+        context.statuses.is_told(&subject, &wanted)
+    })
+}
+
+/// Whose status is to be what.
+fn status_of<'a>(
+    cache: &'a TypeCache,
+    key: &'a FederatedKey,
+    object: &'a DynamicObject,
+    summary: &Status,
+) -> (Subject<'a>, Value) {
     let mut wanted = serde_json::to_value(summary).unwrap_or_default();
     if !cache.named.federated.collects_status {
         let clusters = wanted["clusters"].as_array_mut();
@@ -232,17 +272,16 @@ async fn write_status(
             cluster.remove("remoteStatus");
         }
     }
-    let namespace = Some(&*key.object.namespace).filter(|namespace| !namespace.is_empty());
     let metadata = &object.metadata;
     let subject = Subject {
         resource: &cache.named.federated.federated,
-        namespace,
+        namespace: Some(&*key.object.namespace).filter(|namespace| !namespace.is_empty()),
         name: &key.object.name,
         uid: metadata.uid.as_deref().unwrap_or_default(),
         version: metadata.resource_version.as_deref().unwrap_or_default(),
         current: status(object),
     };
-    context.statuses.write(subject, wanted).await
+    (subject, wanted)
 }
 
 /// A spec that does not read: nothing is done, and the status says why.

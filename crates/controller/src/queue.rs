@@ -2,7 +2,8 @@
 //!
 //! # Guarantees
 //! A key that is added while it is worked on comes again afterwards. Its memory is one entry per
-//! distinct key, however often that is added.
+//! distinct key, however often that is added. Spare keys come when nothing more urgent is to be
+//! done, and however busy the queue is, one turn in [`SPARE_EVERY`] is theirs.
 //! # Assumptions
 //! Whoever took a key calls [`Queue::done`].
 //! # Caveats
@@ -14,6 +15,13 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
+/// Spare keys that are worked on while others are: one, so that these have the host's time.
+const SPARE_BESIDE_MAX: usize = 1;
+/// With more keys than that under way, what is not urgent waits.
+const QUIET_MAX: usize = 4;
+/// One turn in so many is a spare key's, so that none waits for ever.
+const SPARE_EVERY: u64 = 16;
+
 /// See the module.
 pub(crate) struct Queue<K> {
     state: Mutex<State<K>>,
@@ -23,11 +31,25 @@ pub(crate) struct Queue<K> {
 struct State<K> {
     ready: VecDeque<K>,
     queued: HashSet<K>,
-    running: HashSet<K>,
+    /// What waits until there is time.
+    spare: VecDeque<K>,
+    spared: HashSet<K>,
+    running: HashMap<K, Urgency>,
+    /// How many of those are urgent.
+    urgent: usize,
+    /// How many keys were taken.
+    taken: u64,
     again: HashSet<K>,
     /// When each delayed key is due.
     due: HashMap<K, Instant>,
     agenda: BTreeMap<Instant, BTreeSet<K>>,
+}
+
+/// Why a key was taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Urgency {
+    Asked,
+    Spare,
 }
 
 impl<K: Clone + Eq + Hash + Ord> Queue<K> {
@@ -36,7 +58,11 @@ impl<K: Clone + Eq + Hash + Ord> Queue<K> {
             state: Mutex::new(State {
                 ready: VecDeque::new(),
                 queued: HashSet::new(),
-                running: HashSet::new(),
+                spare: VecDeque::new(),
+                spared: HashSet::new(),
+                running: HashMap::new(),
+                urgent: 0,
+                taken: 0,
                 again: HashSet::new(),
                 due: HashMap::new(),
                 agenda: BTreeMap::new(),
@@ -55,6 +81,24 @@ impl<K: Clone + Eq + Hash + Ord> Queue<K> {
     pub(crate) fn add_at(&self, key: K, at: Instant) {
         self.lock().delay(key, at);
         self.changed.notify_one();
+    }
+
+    /// To be worked on when there is time, or earlier if somebody asks for that.
+    pub(crate) fn add_spare(&self, key: K) {
+        let mut state = self.lock();
+        if !state.queued.contains(&key) && state.spared.insert(key.clone()) {
+            state.spare.push_back(key);
+        }
+        drop(state);
+        self.changed.notify_one();
+    }
+
+    /// Whether a key that was taken may leave to [`Queue::add_spare`] what is not urgent: others
+    /// are being worked on, and it was asked for itself.
+    pub(crate) fn may_wait(&self, key: &K) -> bool {
+        let state = self.lock();
+        state.running.get(key) == Some(&Urgency::Asked)
+            && (!state.ready.is_empty() || state.urgent > QUIET_MAX)
     }
 
     /// The next key; waits for one.
@@ -81,7 +125,9 @@ impl<K: Clone + Eq + Hash + Ord> Queue<K> {
     /// A key that was taken is finished.
     pub(crate) fn done(&self, key: &K) {
         let mut state = self.lock();
-        state.running.remove(key);
+        if state.running.remove(key) == Some(Urgency::Asked) {
+            state.urgent -= 1;
+        }
         if state.again.remove(key) {
             state.add(key.clone());
         }
@@ -97,7 +143,7 @@ impl<K: Clone + Eq + Hash + Ord> Queue<K> {
 impl<K: Clone + Eq + Hash + Ord> State<K> {
     fn add(&mut self, key: K) {
         self.forget_delay(&key);
-        if self.running.contains(&key) {
+        if self.running.contains_key(&key) {
             self.again.insert(key);
         } else if self.queued.insert(key.clone()) {
             self.ready.push_back(key);
@@ -138,10 +184,33 @@ impl<K: Clone + Eq + Hash + Ord> State<K> {
     }
 
     fn take(&mut self) -> Option<K> {
-        let key = self.ready.pop_front()?;
+        let (key, urgency) = match self.take_spare() {
+            Some(key) => (key, Urgency::Spare),
+            None => (self.ready.pop_front()?, Urgency::Asked),
+        };
         self.queued.remove(&key);
-        self.running.insert(key.clone());
+        self.running.insert(key.clone(), urgency);
+        self.urgent += usize::from(urgency == Urgency::Asked);
+        self.taken += 1;
         Some(key)
+    }
+
+    /// A spare key, when it is its turn.
+    fn take_spare(&mut self) -> Option<K> {
+        let beside = self.running.len() - self.urgent;
+        let has_time = self.ready.is_empty() && (self.urgent == 0 || beside < SPARE_BESIDE_MAX);
+        if !has_time && !self.taken.is_multiple_of(SPARE_EVERY) {
+            return None;
+        }
+        // Whoever works on one that was asked for in the meantime sees to all of it.
+        while let Some(key) = self.spare.pop_front() {
+            self.spared.remove(&key);
+            if !self.queued.contains(&key) && !self.running.contains_key(&key) {
+                self.forget_delay(&key);
+                return Some(key);
+            }
+        }
+        None
     }
 }
 
@@ -162,6 +231,48 @@ mod tests {
         queue.done(&"a");
         let next = tokio::time::timeout(Duration::from_secs(60), queue.next());
         assert!(next.await.is_err(), "nothing is left");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_can_wait_comes_when_nothing_is_asked_for_and_one_turn_in_so_many_before() {
+        let queue = Queue::new();
+        (0..40).for_each(|key| queue.add(key));
+        assert_eq!(queue.next().await, 0);
+        assert!(queue.may_wait(&0), "others are asked for");
+        queue.done(&0);
+        queue.add_spare(0);
+        queue.add_spare(0);
+        let mut taken = Vec::new();
+        for _ in 0..40 {
+            let key = queue.next().await;
+            queue.done(&key);
+            taken.push(key);
+        }
+        assert_eq!(taken[15], 0, "{taken:?}");
+        assert_eq!(taken[16], 16);
+
+        queue.add_spare(7);
+        assert_eq!(queue.next().await, 7);
+        assert!(!queue.may_wait(&7), "its time has come");
+        queue.add(7);
+        queue.done(&7);
+        assert_eq!(queue.next().await, 7, "it was asked for meanwhile");
+        assert!(!queue.may_wait(&7), "it is alone");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn few_spare_keys_are_worked_on_beside_urgent_ones() {
+        let queue = Queue::new();
+        queue.add(100);
+        assert_eq!(queue.next().await, 100);
+        (0..10).for_each(|key| queue.add_spare(key));
+        for key in 0..SPARE_BESIDE_MAX {
+            assert_eq!(queue.next().await, key);
+        }
+        let next = tokio::time::timeout(Duration::from_secs(60), queue.next());
+        assert!(next.await.is_err(), "an urgent one is being worked on");
+        queue.done(&100);
+        assert_eq!(queue.next().await, SPARE_BESIDE_MAX);
     }
 
     #[tokio::test(start_paused = true)]

@@ -152,6 +152,11 @@ impl Statuses {
         Ok(Written::Current)
     }
 
+    /// Whether the status says so already, or will once a cache that is behind has caught up.
+    pub(crate) fn is_told(&self, subject: &Subject<'_>, wanted: &Value) -> bool {
+        self.known(subject, &without_times(wanted)) == Some(Written::Current)
+    }
+
     /// What can be told without a write.
     fn known(&self, subject: &Subject<'_>, says: &Value) -> Option<Written> {
         let last = self.lock();
