@@ -94,7 +94,11 @@ async fn what_an_injector_adds_stays_and_is_no_fight(world: &World, namespace: &
     osaka.until(&there, "it is there", |_| true).await;
     let generation = |object: &Value| object["metadata"]["generation"].as_u64();
     let now = osaka.get(&at).await;
-    assert_eq!(generation(&now), generation(&with_sidecar).map(|g| g + 1));
+    assert_eq!(
+        generation(&now),
+        generation(&with_sidecar).map(|before| before + 1),
+        "{with_sidecar:#} became {now:#}"
+    );
 }
 
 async fn who_keeps_changing_a_field_back_is_held_off_and_told(world: &World, namespace: &str) {
