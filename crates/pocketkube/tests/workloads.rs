@@ -573,3 +573,39 @@ async fn an_autoscaler_of_the_first_version_is_followed_like_the_second() {
         "ScalingDisabled"
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn pods_with_names_and_pods_of_jobs_come_back_when_their_node_is_gone() {
+    let world = World::start(&[("a", "4"), ("b", "4")]).await;
+    let template = |policy: &str| {
+        json!({"metadata": {"labels": {"app": policy}}, "spec": {"restartPolicy": policy,
+            "nodeName": "a", "containers": [{"name": "c", "image": "db:1"}]}})
+    };
+    let mut job = template("Never");
+    job["metadata"]["annotations"] = json!({"pocketkube.dev/complete-after": "never"});
+    world.create(
+        "batch/v1",
+        "Job",
+        json!({"metadata": {"name": "sum"}, "spec": {"template": job}}),
+    );
+    world.create(
+        "apps/v1",
+        "StatefulSet",
+        json!({"metadata": {"name": "db"}, "spec": {"replicas": 1, "serviceName": "db",
+            "selector": {"matchLabels": {"app": "Always"}}, "template": template("Always")}}),
+    );
+    world.pass(5_000).await;
+    assert_eq!(world.ready_pods(), 2);
+    let first = world.get("v1", "Pod", "db-0").expect("the pod");
+    let node = world.get("v1", "Node", "a").expect("the node");
+    world.delete(&node, Propagation::Background);
+    world.pass(39_000).await;
+    let kept = world.get("v1", "Pod", "db-0").expect("the pod");
+    assert_eq!(kept["metadata"]["uid"], first["metadata"]["uid"]);
+    world.pass(30_000).await;
+    let second = world.get("v1", "Pod", "db-0").expect("another pod");
+    assert_ne!(second["metadata"]["uid"], first["metadata"]["uid"]);
+    let job = world.get("batch/v1", "Job", "sum").expect("the job");
+    let failed = job["status"]["failed"].as_i64().unwrap_or(0);
+    assert!(failed >= 1, "{:?}", job["status"]);
+}

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::answer::Look;
 use crate::kubectl::{available, feed, kubectl, tells as tells_exactly, words};
-use crate::manifests::{deployment, pod};
+use crate::manifests::{claim, deployment, pod, stateful_set};
 use crate::world::World;
 
 cases! { Workloads:
@@ -20,7 +20,8 @@ cases! { Workloads:
     wide_tables_of_workloads,
     wide_tables_of_jobs,
     wide_tables_of_autoscalers_and_budgets,
-    wide_tables_of_volumes,
+    wide_tables_of_claims,
+    wide_tables_of_volumes_and_classes,
     describe_tells_of_a_stateful_set,
     describe_tells_of_a_daemon_set,
     describe_tells_of_a_job,
@@ -28,14 +29,6 @@ cases! { Workloads:
     describe_tells_of_an_autoscaler,
     describe_tells_of_a_budget,
     describe_tells_of_volumes,
-}
-
-fn stateful_set(replicas: u32) -> Value {
-    let mut set = deployment("a", replicas);
-    set["kind"] = json!("StatefulSet");
-    set["spec"]["serviceName"] = json!("a");
-    set["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] = json!(1);
-    set
 }
 
 /// Of the first node, which is labelled for this case alone.
@@ -71,19 +64,6 @@ fn cron_job(schedule: &str) -> Value {
         "kind": "CronJob",
         "metadata": {"name": "a"},
         "spec": {"schedule": schedule, "jobTemplate": {"spec": job("a")["spec"]}},
-    })
-}
-
-fn claim(class: &str) -> Value {
-    json!({
-        "apiVersion": "v1",
-        "kind": "PersistentVolumeClaim",
-        "metadata": {"name": "a"},
-        "spec": {
-            "accessModes": ["ReadWriteOnce"],
-            "storageClassName": class,
-            "resources": {"requests": {"storage": "2Gi"}},
-        },
     })
 }
 
@@ -123,6 +103,22 @@ async fn rolled_out(world: &World, what: &str) -> String {
 fn tells(text: &str, parts: &str) {
     let words: Vec<&str> = text.split_whitespace().collect();
     tells_exactly(&words.join(" "), parts);
+}
+
+/// A Deployment without replicas, and an autoscaler that was looked at.
+async fn autoscaled(world: &World) {
+    feed(world, "apply -f -", &deployment("a", 0)).await.well();
+    kubectl(
+        world,
+        "autoscale deployment a --min=1 --max=3 --cpu-percent=50",
+    )
+    .await
+    .well();
+    world
+        .until("autoscaling/v2:horizontalpodautoscalers/a", |object| {
+            !object.condition("ScalingActive").is_null()
+        })
+        .await;
 }
 
 fn last_line(text: &str) -> &str {
@@ -536,18 +532,7 @@ async fn wide_tables_of_autoscalers_and_budgets(world: World) {
     if !available() {
         return;
     }
-    feed(&world, "apply -f -", &deployment("a", 0)).await.well();
-    kubectl(
-        &world,
-        "autoscale deployment a --min=1 --max=3 --cpu-percent=50",
-    )
-    .await
-    .well();
-    world
-        .until("autoscaling/v2:horizontalpodautoscalers/a", |object| {
-            !object.condition("ScalingActive").is_null()
-        })
-        .await;
+    autoscaled(&world).await;
     assert_eq!(
         wide(&world, "hpa").await,
         [
@@ -579,7 +564,7 @@ async fn wide_tables_of_autoscalers_and_budgets(world: World) {
     );
 }
 
-async fn wide_tables_of_volumes(world: World) {
+async fn wide_tables_of_claims(world: World) {
     if !available() {
         return;
     }
@@ -610,6 +595,14 @@ async fn wide_tables_of_volumes(world: World) {
             ],
         ]
     );
+}
+
+async fn wide_tables_of_volumes_and_classes(world: World) {
+    if !available() {
+        return;
+    }
+    bound(&world).await;
+    let own = world.namespace.as_str();
     let claim = format!("{own}/a");
     assert_eq!(
         wide(&world, &format!("pv {own}")).await,
@@ -733,18 +726,7 @@ async fn describe_tells_of_an_autoscaler(world: World) {
     if !available() {
         return;
     }
-    feed(&world, "apply -f -", &deployment("a", 0)).await.well();
-    kubectl(
-        &world,
-        "autoscale deployment a --min=1 --max=3 --cpu-percent=50",
-    )
-    .await
-    .well();
-    world
-        .until("autoscaling/v2:horizontalpodautoscalers/a", |object| {
-            !object.condition("ScalingActive").is_null()
-        })
-        .await;
+    autoscaled(&world).await;
     let said = kubectl(&world, "describe hpa/a").await.well();
     tells(
         &said,

@@ -47,6 +47,29 @@ pub(crate) fn deployment(name: &str, replicas: u32) -> Value {
     })
 }
 
+/// The StatefulSet `a`, whose pods end quickly.
+pub(crate) fn stateful_set(replicas: u32) -> Value {
+    let mut set = deployment("a", replicas);
+    set["kind"] = json!("StatefulSet");
+    set["spec"]["serviceName"] = json!("a");
+    set["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] = json!(1);
+    set
+}
+
+/// The claim `a` of a storage class.
+pub(crate) fn claim(class: &str) -> Value {
+    json!({
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
+        "metadata": {"name": "a"},
+        "spec": {
+            "accessModes": ["ReadWriteOnce"],
+            "storageClassName": class,
+            "resources": {"requests": {"storage": "2Gi"}},
+        },
+    })
+}
+
 pub(crate) fn service(name: &str) -> Value {
     json!({
         "apiVersion": "v1",

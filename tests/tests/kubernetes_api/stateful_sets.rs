@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::answer::Look;
-use crate::manifests::deployment;
+use crate::manifests::stateful_set;
 use crate::world::World;
 
 cases! { Workloads:
@@ -28,14 +28,6 @@ const SET: &str = "apps/v1:statefulsets/a";
 const SETS: &str = "apps/v1:statefulsets";
 const PODS: &str = "pods?labelSelector=app%3Da";
 const REVISIONS: &str = "apps/v1:controllerrevisions?labelSelector=app%3Da";
-
-fn stateful_set(replicas: u32) -> Value {
-    let mut set = deployment("a", replicas);
-    set["kind"] = json!("StatefulSet");
-    set["spec"]["serviceName"] = json!("a");
-    set["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] = json!(1);
-    set
-}
 
 /// With claims of a class that nobody makes volumes for.
 fn with_claims(replicas: u32) -> Value {
@@ -81,6 +73,13 @@ async fn running(world: &World, replicas: u32) -> Value {
 
 fn image(image: &str) -> Value {
     json!({"spec": {"template": {"spec": {"containers": [{"name": "main", "image": image}]}}}})
+}
+
+/// Whether there is a pod of this name, and not the old one.
+fn is_another(pods: &[Value], name: &str, old: &Value) -> bool {
+    pods.iter().any(|pod| {
+        pod.text("/metadata/name") == name && pod["metadata"]["uid"] != old["metadata"]["uid"]
+    })
 }
 
 fn names(objects: &[Value]) -> Vec<&str> {
@@ -174,14 +173,7 @@ async fn a_deleted_pod_comes_back_under_its_name(world: World) {
     running(&world, 2).await;
     let old = world.get("pods/a-0").await.is(200);
     world.delete("pods/a-0").await.is(200);
-    let back = |pods: &[Value]| {
-        let mut found = pods
-            .iter()
-            .filter(|pod| pod.text("/metadata/name") == "a-0");
-        found
-            .next()
-            .is_some_and(|pod| pod["metadata"]["uid"] != old["metadata"]["uid"])
-    };
+    let back = |pods: &[Value]| is_another(pods, "a-0", &old);
     world.until_list(PODS, back).await;
 }
 
@@ -224,14 +216,7 @@ async fn an_update_stops_at_its_partition(world: World) {
     // Before the partition, a pod comes back as it was.
     let old = world.get("pods/a-0").await.is(200);
     world.delete("pods/a-0").await.is(200);
-    let back = |pods: &[Value]| {
-        let mut found = pods
-            .iter()
-            .filter(|pod| pod.text("/metadata/name") == "a-0");
-        found
-            .next()
-            .is_some_and(|pod| pod["metadata"]["uid"] != old["metadata"]["uid"])
-    };
+    let back = |pods: &[Value]| is_another(pods, "a-0", &old);
     let pods = world.until_list(PODS, back).await;
     let pod = pods
         .iter()

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::answer::Look;
-use crate::manifests::pod;
+use crate::manifests::{claim, pod};
 use crate::world::World;
 
 cases! { Workloads:
@@ -27,19 +27,6 @@ const CLAIM: &str = "persistentvolumeclaims/a";
 const CLAIMS: &str = "persistentvolumeclaims";
 const VOLUMES: &str = "/api/v1/persistentvolumes";
 const CLASSES: &str = "/apis/storage.k8s.io/v1/storageclasses";
-
-fn claim(class: &str) -> Value {
-    json!({
-        "apiVersion": "v1",
-        "kind": "PersistentVolumeClaim",
-        "metadata": {"name": "a"},
-        "spec": {
-            "accessModes": ["ReadWriteOnce"],
-            "storageClassName": class,
-            "resources": {"requests": {"storage": "2Gi"}},
-        },
-    })
-}
 
 /// A volume of this case's own class.
 async fn volume(world: &World, name: &str, size: &str) -> String {

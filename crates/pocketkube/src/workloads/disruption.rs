@@ -100,7 +100,10 @@ pub(crate) fn judge(pod: &Value, budgets: &[&Value], now: Timestamp) -> Verdict 
         [] => return Verdict::Free,
         [budget] => budget,
         _ => {
-            return Verdict::Refused(Status::internal(
+            // The real server gives no reason here.
+            return Verdict::Refused(Status::plain(
+                500,
+                "",
                 "This pod has more than one PodDisruptionBudget, which the eviction subresource \
                  does not support.",
             ));

@@ -5,11 +5,13 @@
 //! |---|---|
 //! | here | which Pods count, and how the Job ends |
 //! | [`pods`] | what a Pod of a Job looks like, how many there should be |
+//! | [`failures`] | what the failure of a Pod means |
 //! | [`indexes`] | sets of indexes as they are written, and success policies |
 //! | [`status`] | counts and conditions |
 //!
-//! Failure policies of Pods and limits per index are not there.
+//! Limits of failures per index are not there.
 
+mod failures;
 mod indexes;
 mod pods;
 mod status;
@@ -21,6 +23,7 @@ use super::pod;
 use super::status::{condition, holds};
 use super::step::{Deletion, Note, Propagation, Severity, Step, Write, after_secs, time};
 use crate::object::{annotation, finalizers, is_deleting, list, metadata_mut, uid};
+use failures::Meaning;
 use indexes::Indexes;
 use jiff::Timestamp;
 use serde_json::Value;
@@ -219,7 +222,8 @@ impl<'a> Turn<'a> {
             }
         } else if self.has_failed(pod) {
             self.counted.push(pod);
-            if !self.is_indexed() || self.index_of(pod).is_some() {
+            let is_ours = !self.is_indexed() || self.index_of(pod).is_some();
+            if is_ours && self.meaning_of(pod) != Meaning::Ignored {
                 self.uncounted_failed.push(own);
             }
         }
@@ -229,6 +233,10 @@ impl<'a> Turn<'a> {
     /// replaced (KEP-3939).
     fn has_failed(&self, pod: &Value) -> bool {
         pod::phase(pod) == FAILED || (is_deleting(pod) && !self.replaces_only_failed())
+    }
+
+    fn meaning_of(&self, pod: &Value) -> Meaning {
+        failures::meaning(&self.view.job["spec"]["podFailurePolicy"], pod)
     }
 
     fn replaces_only_failed(&self) -> bool {
@@ -266,6 +274,17 @@ impl<'a> Turn<'a> {
         };
         self.end = told(SUCCESS_CRITERIA_MET, COMPLETE).or_else(|| told(FAILURE_TARGET, FAILED));
         if self.end.is_some() {
+            return;
+        }
+        let failed = self.pods.iter().filter(|pod| self.has_failed(pod));
+        let fatal = failed
+            .map(|pod| self.meaning_of(pod))
+            .find_map(|meaning| match meaning {
+                Meaning::FailsJob(message) => Some(message),
+                _ => None,
+            });
+        if let Some(message) = fatal {
+            self.end = Some(End::of(FAILED, "PodFailurePolicy", &message));
             return;
         }
         let spec = &self.view.job["spec"];

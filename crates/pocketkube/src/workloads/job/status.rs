@@ -59,6 +59,7 @@ impl Turn<'_> {
         }
         let reason = match end.reason.as_str() {
             "DeadlineExceeded" => "DeadlineExceeded",
+            "PodFailurePolicy" => "PodFailurePolicy",
             _ => "BackoffLimitExceeded",
         };
         self.note(Severity::Warning, reason, end.message.clone());
