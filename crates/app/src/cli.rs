@@ -38,6 +38,8 @@ pub(crate) enum Command {
     Federate(Federate),
     /// Show what applying manifests would change in which member, and change nothing
     Plan(Plan),
+    /// Start Kubernetes clusters on this machine, for any tool to be tried on
+    Fleet(Fleet),
     /// Say why a client is answered as it is
     Explain(Explain),
     /// Print what a shell needs to complete commands
@@ -277,6 +279,92 @@ Examples:
   meridian plan -f deploy/demo
   meridian plan -f 3-deployment.yaml -f 5-preference.yaml -o json
   kustomize build eu | meridian plan -f -";
+
+/// `meridian fleet`.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = FLEET_HELP)]
+pub(crate) struct Fleet {
+    #[command(subcommand)]
+    pub(crate) command: FleetCommand,
+}
+
+/// What is done with a fleet.
+#[derive(Clone, Debug, Subcommand)]
+pub(crate) enum FleetCommand {
+    /// Start clusters and write their kubeconfigs; they run until Ctrl-C
+    Up(FleetUp),
+    /// Break one of them, or mend it
+    Fault(FleetFault),
+    /// End them
+    Down(FleetDown),
+}
+
+/// `meridian fleet up`.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct FleetUp {
+    /// Names of the clusters
+    #[arg(
+        long,
+        value_name = "NAME",
+        value_delimiter = ',',
+        conflicts_with = "count"
+    )]
+    pub(crate) clusters: Vec<String>,
+    /// How many clusters, named cluster-1 and so on
+    #[arg(
+        long,
+        value_name = "COUNT",
+        default_value_t = 3,
+        value_parser = clap::value_parser!(u16).range(1..=1000)
+    )]
+    pub(crate) count: u16,
+    /// Nodes of each cluster
+    #[arg(
+        long,
+        value_name = "COUNT",
+        default_value_t = 1,
+        value_parser = clap::value_parser!(u16).range(0..=1000)
+    )]
+    pub(crate) nodes: u16,
+    /// Folder of what survives a restart [default: nothing does]
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// Folder of the kubeconfigs
+    #[arg(long, value_name = "FOLDER", default_value = FLEET_FOLDER)]
+    pub(crate) dir: PathBuf,
+}
+
+/// `meridian fleet fault`.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct FleetFault {
+    /// Name of the cluster
+    pub(crate) cluster: String,
+    /// Faults as FIELD=STATE: api=down, api=hung, api=slow=200ms, api=429, data-plane=down; or clear
+    #[arg(required = true, value_name = "FAULT")]
+    pub(crate) faults: Vec<String>,
+    /// Folder of the kubeconfigs
+    #[arg(long, value_name = "FOLDER", default_value = FLEET_FOLDER)]
+    pub(crate) dir: PathBuf,
+}
+
+/// `meridian fleet down`.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct FleetDown {
+    /// Folder of the kubeconfigs
+    #[arg(long, value_name = "FOLDER", default_value = FLEET_FOLDER)]
+    pub(crate) dir: PathBuf,
+}
+
+/// Where kubeconfigs of a fleet are.
+const FLEET_FOLDER: &str = "fleet";
+
+const FLEET_HELP: &str = "\
+Examples:
+  meridian fleet up --clusters frankfurt,beijing --nodes 3
+  kubectl --kubeconfig fleet/frankfurt.kubeconfig get nodes
+  meridian fleet fault frankfurt api=slow=200ms data-plane=down
+  meridian fleet fault frankfurt clear
+  meridian fleet down";
 
 /// `meridian explain`.
 #[derive(Clone, Debug, Args)]

@@ -4,6 +4,7 @@ mod completion;
 mod enable;
 mod explain;
 mod federate;
+mod fleet;
 pub(crate) mod join;
 mod plan;
 mod resource_type;
@@ -33,6 +34,7 @@ pub(crate) async fn dispatch(command: Command) -> Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Command::Plan(args) => plan::run(args).boxed().await,
+        Command::Fleet(args) => fleet::run(args).boxed().await.map(done),
         Command::Explain(args) => explain::run(args).boxed().await.map(done),
     }
 }
