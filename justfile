@@ -31,3 +31,7 @@ bench-answer:
 # Seconds of 1,000 federated objects into three members, beside a plain client's
 bench-propagate *ARGS:
     cargo bench -p meridian-tests --bench propagate -- {{ARGS}}
+
+# What pocketkube carries: clusters, objects, creations, watches
+bench-pocketkube:
+    ulimit -n $(ulimit -H -n) && cargo bench -p meridian-pocketkube --bench scale

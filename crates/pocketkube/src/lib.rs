@@ -61,6 +61,11 @@ mod tokens;
 mod view;
 pub mod workloads;
 
+/// The example of the README is run.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 /// The version that clusters say they have.
 pub const KUBERNETES_VERSION: &str = "v1.35.0";
 

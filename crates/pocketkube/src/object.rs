@@ -10,6 +10,7 @@
 //! ```
 
 use bytes::Bytes;
+use serde::Deserialize;
 use serde_json::{Map, Value};
 use std::ops::Deref;
 use std::sync::{Arc, OnceLock};
@@ -24,6 +25,18 @@ pub struct Object {
     value: OnceLock<Value>,
     line: OnceLock<Bytes>,
     told: OnceLock<Told>,
+}
+
+/// As much of an object as selectors of labels look at.
+#[derive(Deserialize)]
+struct Head {
+    #[serde(default)]
+    metadata: HeadMetadata,
+}
+
+#[derive(Default, Deserialize)]
+struct HeadMetadata {
+    labels: Option<Map<String, Value>>,
 }
 
 /// As what a watch tells of an object.
@@ -97,6 +110,15 @@ impl Object {
     /// Whether its value is at hand.
     pub(crate) fn is_decoded(&self) -> bool {
         self.value.get().is_some()
+    }
+
+    /// Looks at its labels; where there is its encoding alone, nothing else of it is decoded.
+    pub(crate) fn with_labels<T>(&self, look: impl FnOnce(Option<&Map<String, Value>>) -> T) -> T {
+        if let Some(value) = self.value.get() {
+            return look(labels(value));
+        }
+        let head: Head = serde_json::from_slice(&self.json()).expect("what was encoded decodes");
+        look(head.metadata.labels.as_ref())
     }
 
     /// Says how watches will tell of it, before it is first encoded.
@@ -299,6 +321,7 @@ mod tests {
         assert!(!twin.is_of("Pod", "v"));
         assert!(!twin.is_of("Po", "v1"));
         assert!(twin.is(&object));
+        assert!(twin.with_labels(|labels| labels.is_none()));
         assert_eq!(twin.value(), object.value());
         assert!(!pod().is(&object));
     }

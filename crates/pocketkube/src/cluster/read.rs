@@ -69,7 +69,7 @@ pub(crate) struct Page {
 impl Selection {
     /// Whether an object of its namespace, as kept, is in it.
     pub(crate) fn has(&self, resource: &Resource, kept: &Object) -> bool {
-        (self.labels.is_empty() || self.labels.matches(object::labels(kept)))
+        (self.labels.is_empty() || kept.with_labels(|labels| self.labels.matches(labels)))
             && (self.fields.is_empty()
                 || self.fields.matches(&crate::view::of_value(resource, kept)))
     }
@@ -113,6 +113,15 @@ impl Cluster {
             prefix: &prefix,
             version,
         };
+        if version == current && !selection.is_unfiltered() {
+            // Others need not wait while objects are decoded for the selection.
+            let rows: Vec<_> = store
+                .range(&table, &prefix, after.as_deref())
+                .map(|(key, object)| (Arc::clone(key), object))
+                .collect();
+            drop(store);
+            return Ok(pager.page(rows.iter().map(|(key, object)| (key, Arc::clone(object)))));
+        }
         if version == current {
             return Ok(pager.page(store.range(&table, &prefix, after.as_deref())));
         }

@@ -117,17 +117,13 @@ impl Watcher {
         let moved = store.moved_in(&table);
         let current = store.version();
         let with_state = matches!(query.start, Start::WithState | Start::WithStateAndMark);
-        let initial: Vec<Arc<Object>> = match with_state {
-            true => {
-                let prefix = crate::cluster::prefix(query.selection.namespace.as_deref());
-                let rows = store.range(&table, &prefix, None);
-                rows.map(|(_, object)| object)
-                    .filter(|object| query.selection.has(&resource, object))
-                    .collect()
-            }
-            false => Vec::new(),
-        };
+        let mut initial: Vec<Arc<Object>> = Vec::new();
+        if with_state {
+            let prefix = crate::cluster::prefix(query.selection.namespace.as_deref());
+            initial.extend(store.range(&table, &prefix, None).map(|(_, object)| object));
+        }
         drop(store);
+        initial.retain(|object| query.selection.has(&resource, object));
         let version = match query.start {
             Start::After(version) => version,
             _ => current,
