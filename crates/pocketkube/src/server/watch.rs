@@ -91,6 +91,8 @@ struct Watcher {
     resource: Arc<Resource>,
     table: String,
     api_version: String,
+    /// Whether all objects are kept in the very form that this watch sends.
+    is_kept_so: bool,
     registry: Arc<Registry>,
     selection: Selection,
     form: Form,
@@ -136,6 +138,9 @@ impl Watcher {
             Bookmarks::Unwanted => ends,
         };
         let mut watcher = Self {
+            is_kept_so: query.form == Form::Whole
+                && !resource.is_custom()
+                && resource.api_version() == resource.stored_api_version(),
             api_version: resource.api_version(),
             registry,
             cluster,
@@ -323,7 +328,9 @@ impl Watcher {
 
     /// The line of an event as all watches of everything have it.
     fn natural_line(&mut self, event: &Event, object: &Arc<Object>) -> Bytes {
-        if self.form == Form::Whole && object.is_of(&self.resource.kind, &self.api_version) {
+        let is_shown_as_kept = self.is_kept_so
+            || self.form == Form::Whole && object.is_of(&self.resource.kind, &self.api_version);
+        if is_shown_as_kept {
             return event.line();
         }
         self.line(event.told, object)
