@@ -4,7 +4,7 @@
 //! are of one version, or 410 when that is no longer kept.
 
 use super::{Cluster, prefix};
-use crate::object::{self, Object};
+use crate::object::Object;
 use crate::resource::Resource;
 use crate::selector::{FieldSelector, LabelSelector};
 use crate::status::{Cause, Details, Status};
