@@ -7,12 +7,16 @@ use tokio::time::Instant;
 #[derive(Debug, Clone, Copy)]
 pub struct Clock {
     origin: Option<(Timestamp, Instant)>,
+    skew: SignedDuration,
 }
 
 impl Clock {
     /// The system's clock.
     pub fn system() -> Self {
-        Self { origin: None }
+        Self {
+            origin: None,
+            skew: SignedDuration::ZERO,
+        }
     }
 
     /// A clock that shows `start` now and moves as tokio's clock moves: in a runtime whose clock
@@ -20,11 +24,26 @@ impl Clock {
     pub fn following_tokio(start: Timestamp) -> Self {
         Self {
             origin: Some((start, Instant::now())),
+            skew: SignedDuration::ZERO,
+        }
+    }
+
+    /// The same clock, set forward, or back when below 0.
+    #[must_use]
+    pub fn skewed(self, seconds: i64) -> Self {
+        Self {
+            skew: SignedDuration::from_secs(seconds),
+            ..self
         }
     }
 
     /// The present.
     pub fn now(&self) -> Timestamp {
+        let now = self.right_now();
+        now.saturating_add(self.skew).unwrap_or(now)
+    }
+
+    fn right_now(&self) -> Timestamp {
         match self.origin {
             None => Timestamp::now(),
             Some((start, begun)) => {

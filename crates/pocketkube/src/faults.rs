@@ -4,15 +4,26 @@
 //! |---|---|
 //! | `up` | a working server |
 //! | `down` | connections reset, open watches cut |
+//! | `refused` | nobody listens: connections refused, open ones cut |
 //! | `hung` | requests that are never answered, open watches that stall |
 //! | `slow` | every answer after `delayMillis` |
 //! | `tooManyRequests` | 429 with `Retry-After: 1` |
 //!
 //! `dataPlane: down` stops the load balancers' listeners, apart from the API; `hung` lets them take
-//! connections that are never answered.
+//! connections that are never answered. `clockSkewSecs` sets the cluster's clock forward, or back
+//! when below 0: its times, its tokens' ends and its leases follow.
+//!
+//! Faults of single requests and watch events are [`FaultRule`]s, drawn from a seed.
 
+mod rules;
+
+pub use rules::{Effect, FaultRule};
+
+use crate::chance::Chance;
+use rules::Rules;
 use serde::{Deserialize, Serialize};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 use tokio::sync::watch;
 
 /// The faults of one cluster. All parts of the cluster obey the latest value.
@@ -20,6 +31,7 @@ use tokio::sync::watch;
 pub struct FaultSwitch {
     faults: watch::Sender<Faults>,
     falls: AtomicU64,
+    rules: RwLock<Rules>,
 }
 
 /// What is wrong with a cluster.
@@ -35,6 +47,9 @@ pub struct Faults {
     /// The data plane.
     #[serde(default)]
     pub data_plane: DataPlaneState,
+    /// By how much the cluster's clock is wrong.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub clock_skew_secs: i64,
 }
 
 /// State of the API.
@@ -46,6 +61,8 @@ pub enum ApiState {
     Up,
     /// Connections are reset.
     Down,
+    /// Connections are refused: the port is closed for as long, and opened again afterwards.
+    Refused,
     /// Requests are taken and never answered.
     Hung,
     /// Answers come late.
@@ -67,11 +84,23 @@ pub enum DataPlaneState {
     Hung,
 }
 
+impl ApiState {
+    /// Whether no request gets through.
+    pub(crate) fn is_down(self) -> bool {
+        matches!(self, Self::Down | Self::Refused)
+    }
+}
+
+fn is_zero(number: &i64) -> bool {
+    *number == 0
+}
+
 impl FaultSwitch {
     pub(crate) fn new() -> Self {
         Self {
             faults: watch::Sender::new(Faults::default()),
             falls: AtomicU64::new(0),
+            rules: RwLock::new(Rules::new(Vec::new(), 0)),
         }
     }
 
@@ -83,7 +112,7 @@ impl FaultSwitch {
     /// Replaces all faults.
     pub fn set(&self, faults: Faults) {
         self.faults.send_modify(|current| {
-            if faults.api == ApiState::Down && current.api != ApiState::Down {
+            if faults.api.is_down() && !current.api.is_down() {
                 self.falls.fetch_add(1, Ordering::SeqCst);
             }
             *current = faults;
@@ -101,6 +130,46 @@ impl FaultSwitch {
             data_plane,
             ..self.get()
         });
+    }
+
+    /// Replaces the rules of single requests and watch events, which draw anew from a seed.
+    pub fn set_rules(&self, rules: Vec<FaultRule>, seed: u64) {
+        *self.rules.write().unwrap_or_else(PoisonError::into_inner) = Rules::new(rules, seed);
+        // Whoever hangs by a rule looks again.
+        self.faults.send_modify(|_| {});
+    }
+
+    /// The rules of single requests and watch events, and their seed.
+    pub fn rules(&self) -> (Vec<FaultRule>, u64) {
+        let rules = self.read_rules();
+        (rules.list.clone(), rules.seed)
+    }
+
+    /// What strikes a request.
+    pub(crate) fn strike(&self, verb: &str, resource: &str) -> Option<Effect> {
+        let rules = self.read_rules();
+        match rules.list.is_empty() {
+            true => None,
+            false => rules.strike(verb, resource),
+        }
+    }
+
+    /// What strikes an event of a watch, drawn from the watch's own chance.
+    pub(crate) fn strike_event(
+        &self,
+        chance: &mut Option<Chance>,
+        resource: &str,
+    ) -> Option<Effect> {
+        let rules = self.read_rules();
+        if rules.list.is_empty() {
+            return None;
+        }
+        let chance = chance.get_or_insert_with(|| Chance::new(Some(rules.seed)));
+        rules.strike_event(chance, resource)
+    }
+
+    fn read_rules(&self) -> RwLockReadGuard<'_, Rules> {
+        self.rules.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// How often the API went down: connections of before a fall are cut even if they look only

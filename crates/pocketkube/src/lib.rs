@@ -17,6 +17,7 @@
 //! | [`kinds`], [`schema`], [`merge`], [`apply`], [`table`] | what differs between kinds, schemas, patches, server-side apply, printing |
 //! | [`workloads`] | Deployments, ReplicaSets, Pods, nodes, endpoints, load balancers, namespaces, garbage |
 //! | [`authorization`], `admission` | who may do what, and who else has a say |
+//! | [`authorization`] | who may do what |
 //! | [`faults`], [`requests`] | what is wrong with a cluster, and what it was asked |
 //! | [`clock`], [`chance`] | the only sources of time and of randomness |
 //! | `server`, `store`, `data` | HTTP, memory, and what is kept in a folder |
@@ -76,7 +77,7 @@ pub use clock::Clock;
 pub use cluster::{Caller, Cluster, ClusterOptions};
 pub use data::DataOptions;
 pub use error::Error;
-pub use faults::{ApiState, DataPlaneState, Faults};
+pub use faults::{ApiState, DataPlaneState, Effect, FaultRule, Faults};
 pub use fleet::{Fleet, FleetOptions};
 pub use object::Object;
 pub use resource::Resource;

@@ -2,10 +2,11 @@
 //!
 //! Guarantees: while the API is down, connections are reset, new ones at once and open ones within
 //! the same moment; while it hangs, they are taken and nothing is answered. Assumptions: the port
-//! stays bound for the whole life of the fleet, so it cannot be lost to somebody else.
+//! stays bound for the whole life of the fleet, so it cannot be lost to somebody else, unless a
+//! fault closes it.
 
 use crate::cluster::Cluster;
-use crate::faults::ApiState;
+use crate::faults::{ApiState, Faults};
 use crate::server::{Access, Peer, router};
 use axum::{Extension, Router};
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -15,6 +16,7 @@ use rustls::ServerConfig;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
@@ -23,6 +25,9 @@ const HANDSHAKE_MAX: Duration = Duration::from_secs(10);
 
 /// Streams that one HTTP/2 connection may have: watches of a busy controller fit into one.
 const STREAMS_MAX: u32 = 1_000;
+
+/// How often a port that was closed for a while is bound again before it counts as lost.
+const REBINDS_MAX: u32 = 100;
 
 /// How long to wait when the system has no more file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -34,12 +39,22 @@ pub(crate) async fn https(
     tls: Arc<ServerConfig>,
     stop: CancellationToken,
 ) {
-    let faults = cluster.faults().subscribe();
+    let mut faults = cluster.faults().subscribe();
+    let mut listener = listener;
     let routes = router(cluster.clone(), Access::Authenticated);
     let acceptor = TlsAcceptor::from(tls);
     loop {
         let accepted = tokio::select! {
             () = stop.cancelled() => return,
+            () = refused(&mut faults) => {
+                let reopened = tokio::select! {
+                    () = stop.cancelled() => return,
+                    reopened = closed(listener, &mut faults) => reopened,
+                };
+                let Some(reopened) = reopened else { return };
+                listener = reopened;
+                continue;
+            }
             accepted = listener.accept() => accepted,
         };
         let stream = match accepted {
@@ -62,6 +77,39 @@ pub(crate) async fn https(
         };
         tokio::spawn(Box::pin(connection.serve(stream, stop.clone())));
     }
+}
+
+/// Returns when connections are to be refused.
+async fn refused(faults: &mut watch::Receiver<Faults>) {
+    // The switch outlives the listener; if it is gone, nothing changes any more.
+    if faults
+        .wait_for(|now| now.api == ApiState::Refused)
+        .await
+        .is_err()
+    {
+        std::future::pending::<()>().await;
+    }
+}
+
+/// Closes a listener until connections are taken again; none when its port was lost meanwhile.
+async fn closed(
+    listener: TcpListener,
+    faults: &mut watch::Receiver<Faults>,
+) -> Option<TcpListener> {
+    let address = listener.local_addr().ok()?;
+    drop(listener);
+    faults
+        .wait_for(|now| now.api != ApiState::Refused)
+        .await
+        .ok()?;
+    for _ in 0..REBINDS_MAX {
+        match TcpListener::bind(address).await {
+            Ok(listener) => return Some(listener),
+            Err(cause) => tracing::warn!(%cause, %address, "cannot listen again yet"),
+        }
+        tokio::time::sleep(ACCEPT_PAUSE).await;
+    }
+    None
 }
 
 /// Serves plain HTTP until it is stopped.

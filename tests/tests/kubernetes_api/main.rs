@@ -23,6 +23,8 @@ mod world;
 #[cfg(test)]
 mod access;
 #[cfg(test)]
+mod admission;
+#[cfg(test)]
 mod autoscaling;
 #[cfg(test)]
 mod built_in_kinds;
@@ -41,6 +43,8 @@ mod disruptions;
 #[cfg(test)]
 mod dry_run;
 #[cfg(test)]
+mod hook;
+#[cfg(test)]
 mod jobs;
 #[cfg(test)]
 mod kubectl;
@@ -54,6 +58,8 @@ mod list;
 mod namespaces;
 #[cfg(test)]
 mod patch;
+#[cfg(test)]
+mod policies;
 #[cfg(test)]
 mod rbac;
 #[cfg(test)]

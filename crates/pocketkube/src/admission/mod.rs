@@ -69,6 +69,8 @@ impl Operation {
 pub(crate) struct Opinion {
     /// What the caller should know.
     pub(crate) warnings: Vec<String>,
+    /// Whether the object was changed.
+    pub(crate) changed: bool,
 }
 
 impl Cluster {

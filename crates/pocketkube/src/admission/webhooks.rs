@@ -89,6 +89,7 @@ async fn ask_to_change(
     kind.decode(&mut changed).map_err(Status::internal)?;
     kind.default(&mut changed);
     let is_changed = changed != *object;
+    opinion.changed |= is_changed;
     *object = changed;
     Ok(Some(is_changed))
 }

@@ -244,7 +244,8 @@ impl Cluster {
 
     /// Where it takes the time from.
     pub fn clock(&self) -> Clock {
-        self.inner.options.clock
+        let skew = self.faults().get().clock_skew_secs;
+        self.inner.options.clock.skewed(skew)
     }
 
     /// Where it takes uids and names from.

@@ -326,7 +326,10 @@ impl Cluster {
         };
         let opinion = self.let_change(&attempt, &mut new).await?;
         warnings.extend(opinion.warnings);
-        metadata::keep_system_fields(old, &mut new);
+        if opinion.changed {
+            metadata::keep_system_fields(old, &mut new);
+            kind.prepare_update(part, &mut new, old);
+        }
         self.allocate(resource, Some(old), &mut new)?;
         self.check_escalation(&caller.user, resource, Some(old), &new)?;
         let is_same = metadata::same(old, &new);

@@ -3,6 +3,7 @@
 //! | path | method | what |
 //! |---|---|---|
 //! | `/pocketkube/faults` | GET, PUT, PATCH | the cluster's faults |
+//! | `/pocketkube/rules` | GET, PUT, DELETE | faults of single requests and watch events: `{"seed": 1, "rules": […]}` |
 //! | `/pocketkube/requests` | GET, DELETE | the cluster's request counts |
 //! | `/pocketkube/compact` | POST | forget all events: watches that resume get 410 |
 //!
@@ -14,7 +15,7 @@ use super::Request;
 use super::answer::Answer;
 use super::query::Query;
 use crate::cluster::Cluster;
-use crate::faults::Faults;
+use crate::faults::{FaultRule, Faults};
 use axum::Router;
 use axum::extract::State;
 use axum::response::Response;
@@ -98,6 +99,12 @@ fn answer(cluster: &Cluster, what: &str, request: &Request) -> Answer {
         ("faults", &Method::PATCH) => {
             set_faults(cluster, json!(cluster.faults().get()), &request.body)
         }
+        ("rules", &Method::GET) => rules(cluster),
+        ("rules", &Method::PUT) => set_rules(cluster, &request.body),
+        ("rules", &Method::DELETE) => {
+            cluster.faults().set_rules(Vec::new(), 0);
+            rules(cluster)
+        }
         ("requests", &Method::GET) => {
             let total = cluster.requests().count(|_| true);
             let counts = cluster.requests().counts();
@@ -111,13 +118,39 @@ fn answer(cluster: &Cluster, what: &str, request: &Request) -> Answer {
             cluster.compact();
             Answer::value(200, &json!({"version": cluster.version()}))
         }
-        ("faults" | "requests" | "compact", _) => wrong(405, "this method is not for this path"),
-        _ => wrong(404, "there are faults, requests and compact"),
+        ("faults" | "rules" | "requests" | "compact", _) => {
+            wrong(405, "this method is not for this path")
+        }
+        _ => wrong(404, "there are faults, rules, requests and compact"),
     }
 }
 
 fn faults(cluster: &Cluster) -> Answer {
     Answer::value(200, &json!(cluster.faults().get()))
+}
+
+fn rules(cluster: &Cluster) -> Answer {
+    let (rules, seed) = cluster.faults().rules();
+    Answer::value(200, &json!({"seed": seed, "rules": rules}))
+}
+
+/// Rules as they are sent.
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SentRules {
+    #[serde(default)]
+    seed: u64,
+    rules: Vec<FaultRule>,
+}
+
+fn set_rules(cluster: &Cluster, body: &[u8]) -> Answer {
+    match serde_json::from_slice::<SentRules>(body) {
+        Ok(sent) => {
+            cluster.faults().set_rules(sent.rules, sent.seed);
+            rules(cluster)
+        }
+        Err(cause) => wrong(400, &format!("the body is no set of rules: {cause}")),
+    }
 }
 
 /// Sets faults to a base with the fields of a body on top.

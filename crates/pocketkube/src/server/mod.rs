@@ -17,12 +17,13 @@ mod protobuf;
 mod query;
 mod resources;
 mod reviews;
+mod strike;
 mod watch;
 
 pub(crate) use authenticate::{Access, Peer};
 
 use crate::cluster::Cluster;
-use crate::faults::ApiState;
+use crate::faults::{ApiState, Effect};
 use crate::requests::RequestKind;
 use crate::status::Status;
 use answer::Answer;
@@ -115,6 +116,12 @@ async fn handle(State(server): State<Server>, request: axum::extract::Request) -
             return answer.into_response(&parts.headers, "");
         }
     }
+    let effect = strike::on(&server.cluster, &parts, &query);
+    if let Some(effect) = effect
+        && let Some(struck) = strike::before(&server.cluster, effect, &parts, &query).await
+    {
+        return struck;
+    }
     let pretty = query.text("pretty").to_owned();
     let request = match read(parts, body, query).await {
         Ok(request) => request,
@@ -130,7 +137,10 @@ async fn handle(State(server): State<Server>, request: axum::extract::Request) -
     };
     let code = response.status().as_u16();
     record_request(&server.cluster, &request, code);
-    response
+    match effect {
+        Some(Effect::Cut) => strike::cut(response).await,
+        _ => response,
+    }
 }
 
 /// Finds who answers.
@@ -170,7 +180,7 @@ async fn obey_faults(cluster: &Cluster) -> Obeyed {
         let now = *faults.borrow_and_update();
         match now.api {
             ApiState::Up => return Obeyed::Go,
-            ApiState::Down => return Obeyed::Broken,
+            ApiState::Down | ApiState::Refused => return Obeyed::Broken,
             ApiState::TooManyRequests => return Obeyed::Refused,
             ApiState::Slow => {
                 tokio::time::sleep(Duration::from_millis(now.delay_millis)).await;

@@ -6,9 +6,10 @@
 
 use super::accept::Form;
 use super::listing::{self, Look};
+use crate::chance::Chance;
 use crate::cluster::Cluster;
 use crate::cluster::read::Selection;
-use crate::faults::ApiState;
+use crate::faults::{ApiState, Effect};
 use crate::object::{Object, Told};
 use crate::registry::Registry;
 use crate::resource::Resource;
@@ -105,6 +106,10 @@ struct Watcher {
     moved: watch::Receiver<u64>,
     faults: watch::Receiver<crate::faults::Faults>,
     falls: u64,
+    /// Draws the faults of its events.
+    chance: Option<Chance>,
+    /// Until when its events are held back.
+    stale_until: Option<Instant>,
     ready: VecDeque<Bytes>,
     sent_columns: bool,
     over: bool,
@@ -156,6 +161,8 @@ impl Watcher {
             moved,
             faults,
             falls,
+            chance: None,
+            stale_until: None,
             ready: VecDeque::new(),
             sent_columns: false,
             over: false,
@@ -226,12 +233,15 @@ impl Watcher {
 
     /// An API that went down cuts its watches; one that hangs stalls them.
     async fn obey_faults(&mut self) -> Option<Option<Result<Bytes, std::io::Error>>> {
+        if let Some(until) = self.stale_until.take() {
+            tokio::time::sleep_until(until).await;
+        }
         loop {
             let state = self.faults.borrow_and_update().api;
             if self.over && self.ready.is_empty() {
                 return Some(None);
             }
-            if self.cluster.faults().falls() != self.falls || state == ApiState::Down {
+            if self.cluster.faults().falls() != self.falls || state.is_down() {
                 self.over = true;
                 self.ready.clear();
                 return Some(Some(Err(std::io::ErrorKind::ConnectionReset.into())));
@@ -245,6 +255,21 @@ impl Watcher {
         }
     }
 
+    /// Makes a line ready, as the faults of watch events have it.
+    fn tell(&mut self, line: Bytes) {
+        let faults = self.cluster.faults();
+        match faults.strike_event(&mut self.chance, &self.table) {
+            Some(Effect::DropEvents) => return,
+            Some(Effect::DuplicateEvents) => self.ready.push_back(line.clone()),
+            Some(Effect::StaleEvents { delay_millis }) => {
+                let until = Instant::now() + Duration::from_millis(delay_millis);
+                self.stale_until = self.stale_until.max(Some(until));
+            }
+            _ => {}
+        }
+        self.ready.push_back(line);
+    }
+
     /// Takes what happened since the last time.
     fn read(&mut self) {
         let (events, current) = {
@@ -255,7 +280,7 @@ impl Watcher {
             Ok(events) => {
                 for event in events {
                     if let Some(line) = self.line_of(&event) {
-                        self.ready.push_back(line);
+                        self.tell(line);
                     }
                 }
                 self.version = self.version.max(current);
