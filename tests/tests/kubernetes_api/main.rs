@@ -49,6 +49,8 @@ mod jobs;
 #[cfg(test)]
 mod kubectl;
 #[cfg(test)]
+mod kubectl_auth;
+#[cfg(test)]
 mod kubectl_workloads;
 #[cfg(test)]
 mod leases_and_events;
