@@ -17,7 +17,6 @@
 //! | [`kinds`], [`schema`], [`merge`], [`apply`], [`table`] | what differs between kinds, schemas, patches, server-side apply, printing |
 //! | [`workloads`] | Deployments, ReplicaSets, Pods, nodes, endpoints, load balancers, namespaces, garbage |
 //! | [`authorization`], `admission` | who may do what, and who else has a say |
-//! | [`authorization`] | who may do what |
 //! | [`faults`], [`requests`] | what is wrong with a cluster, and what it was asked |
 //! | [`clock`], [`chance`] | the only sources of time and of randomness |
 //! | `server`, `store`, `data` | HTTP, memory, and what is kept in a folder |
