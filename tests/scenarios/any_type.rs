@@ -18,8 +18,7 @@ const DEFINITIONS: &str = "apiextensions.k8s.io/v1";
 
 /// Until a Federated object says that it is propagated.
 async fn until_propagated(world: &World, at: &ObjectRef) {
-    let propagated =
-        |object: &Value| condition(object, "Propagation")["status"] == Value::from("True");
+    let propagated = |object: &Value| condition(object, "Propagation")["status"] == "True";
     world.host().until(at, "it is propagated", propagated).await;
 }
 
@@ -108,7 +107,7 @@ fn definition() -> Value {
 
 async fn a_custom_type_is_federated_with_its_own_schema(world: &World, namespace: &str) {
     let crd = ObjectRef::of(&definition());
-    let served = |crd: &Value| condition(crd, "Established")["status"] == Value::from("True");
+    let served = |crd: &Value| condition(crd, "Established")["status"] == "True";
     world.host().apply(definition()).await;
     world.host().until(&crd, "it is served", served).await;
     // One member lacks the type: it alone says so.

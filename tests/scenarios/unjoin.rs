@@ -17,8 +17,7 @@ async fn a_member_that_leaves_keeps_its_workloads_and_revokes_its_host(
         .federate("FederatedConfigMap", namespace, "settings", spec)
         .await;
     let at = ObjectRef::new(TYPES, "FederatedConfigMap", namespace, "settings");
-    let propagated =
-        |object: &Value| condition(object, "Propagation")["status"] == Value::from("True");
+    let propagated = |object: &Value| condition(object, "Propagation")["status"] == "True";
     world
         .host()
         .until(&at, "it is propagated", propagated)
@@ -58,7 +57,7 @@ async fn a_member_that_leaves_keeps_its_workloads_and_revokes_its_host(
         .await;
     let there = ObjectRef::new("v1", "ConfigMap", namespace, "settings");
     for member in world.members().filter(|member| member.name() != name) {
-        let changed = |held: &Value| held["data"]["currency"] == Value::from("CHF");
+        let changed = |held: &Value| held["data"]["currency"] == "CHF";
         member.until(&there, "it is changed", changed).await;
     }
     let held = leaving.get(&there).await;
@@ -66,6 +65,6 @@ async fn a_member_that_leaves_keeps_its_workloads_and_revokes_its_host(
 
     world.join_again(&name).await;
     world.until_ready(&name).await;
-    let changed = |held: &Value| held["data"]["currency"] == Value::from("CHF");
+    let changed = |held: &Value| held["data"]["currency"] == "CHF";
     leaving.until(&there, "it is made good", changed).await;
 }
