@@ -1,3 +1,5 @@
+//! Autoscalers over a world of values, in virtual time.
+
 use super::*;
 use jiff::SignedDuration;
 

@@ -1,3 +1,5 @@
+//! Claims, volumes and classes over a world of values.
+
 use super::*;
 
 const NOW: &str = "2026-01-01T00:00:00Z";
