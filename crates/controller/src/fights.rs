@@ -1,4 +1,7 @@
 //! Fights: the same fields applied again and again because somebody changes them back.
+//!
+//! Only what a member accepted counts. A repair that met a newer version changed nothing, and a
+//! busy object is no fight.
 
 use crate::wake::FederatedKey;
 use model::ClusterName;
@@ -27,8 +30,23 @@ pub(crate) struct Fights {
 }
 
 impl Fights {
-    /// One more repair; refused while there were too many.
-    pub(crate) fn repair(&self, key: &FederatedKey, cluster: &ClusterName) -> Result<(), Bout> {
+    /// Whether one more repair may be sent: not while there were too many.
+    pub(crate) fn may_repair(&self, key: &FederatedKey, cluster: &ClusterName) -> Result<(), Bout> {
+        let now = Instant::now();
+        let repairs = self.repairs.lock().unwrap_or_else(PoisonError::into_inner);
+        let applied = repairs
+            .get(&(key.clone(), cluster.clone()))
+            .map_or(0, |times| {
+                times.iter().filter(|at| now < **at + WINDOW).count()
+            });
+        match applied {
+            REPAIRS_MAX.. => Err(Bout { applied }),
+            _ => Ok(()),
+        }
+    }
+
+    /// The member has taken a repair.
+    pub(crate) fn repaired(&self, key: &FederatedKey, cluster: &ClusterName) {
         let now = Instant::now();
         let mut repairs = self.repairs.lock().unwrap_or_else(PoisonError::into_inner);
         if repairs.len() >= REMEMBERED_MAX {
@@ -38,13 +56,7 @@ impl Fights {
         while times.front().is_some_and(|at| *at + WINDOW <= now) {
             times.pop_front();
         }
-        if times.len() >= REPAIRS_MAX {
-            return Err(Bout {
-                applied: times.len(),
-            });
-        }
         times.push_back(now);
-        Ok(())
     }
 }
 
@@ -52,6 +64,18 @@ impl Fights {
 mod tests {
     use super::*;
     use model::ObjectKey;
+
+    #[tokio::test(start_paused = true)]
+    async fn repairs_that_were_not_taken_are_no_fight() {
+        let fights = Fights::default();
+        let key = FederatedKey {
+            type_name: "configmaps".into(),
+            object: ObjectKey::new("ns", "n"),
+        };
+        for _ in 0..10 * REPAIRS_MAX {
+            fights.may_repair(&key, &"a".into()).unwrap();
+        }
+    }
 
     #[tokio::test(start_paused = true)]
     async fn a_fight_is_held_back_and_goes_on_a_minute_later() {
@@ -62,16 +86,17 @@ mod tests {
         };
         let cluster = ClusterName::from("a");
         for _ in 0..REPAIRS_MAX {
-            fights.repair(&key, &cluster).unwrap();
+            fights.may_repair(&key, &cluster).unwrap();
+            fights.repaired(&key, &cluster);
         }
         assert_eq!(
-            fights.repair(&key, &cluster),
+            fights.may_repair(&key, &cluster),
             Err(Bout {
                 applied: REPAIRS_MAX
             })
         );
-        fights.repair(&key, &"b".into()).unwrap();
+        fights.may_repair(&key, &"b".into()).unwrap();
         tokio::time::advance(WINDOW).await;
-        fights.repair(&key, &cluster).unwrap();
+        fights.may_repair(&key, &cluster).unwrap();
     }
 }

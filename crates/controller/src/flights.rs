@@ -124,9 +124,8 @@ fn begin(
     if !step.action.writes() {
         return Ok(None);
     }
-    if repairs(input, name, &step.action)
-        && let Err(bout) = context.fights.repair(key, name)
-    {
+    let repairs = repairs(input, name, &step.action);
+    if repairs && let Err(bout) = context.fights.may_repair(key, name) {
         return Err(held_back(&bout, &step.reason));
     }
     let flight = (key.clone(), name.clone());
@@ -149,6 +148,9 @@ fn begin(
                 apply(target, &action, &context.leadership).await
             }
         };
+        if repairs && outcome == ClusterOutcome::Done {
+            context.fights.repaired(&flight.0, &flight.1);
+        }
         context.metrics.wrote(action.verb(), end_of(&outcome));
         context.flights.end(&flight);
         if told_late.load(Ordering::SeqCst) {

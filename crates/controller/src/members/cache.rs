@@ -222,9 +222,13 @@ mod tests {
 
     /// An object with our hash, and in our entry a label, unless somebody took that.
     fn owned(version: u64, label: Option<&str>) -> Sighting {
+        rendered("h", version, label)
+    }
+
+    fn rendered(hash: &str, version: u64, label: Option<&str>) -> Sighting {
         let labels = label.map_or(json!({}), |label| json!({format!("f:{label}"): {}}));
         let metadata = json!({"uid": "u", "resourceVersion": version.to_string(),
-            "annotations": {"meridian.dev/applied-hash": "h"},
+            "annotations": {"meridian.dev/applied-hash": hash},
             "managedFields": [{"manager": "meridian", "operation": "Apply", "apiVersion": "v1",
                 "fieldsV1": {"f:metadata": {"f:labels": labels}}}]});
         Sighting::of(&serde_json::from_value(metadata).unwrap(), None)
@@ -257,6 +261,22 @@ mod tests {
         cache.take(&key, owned(7, Some("app")));
         cache.settle_as(&key, owned(5, Some("app")));
         assert!(is_exact(&cache, &key), "only something else changed");
+    }
+
+    #[test]
+    fn another_rendering_with_the_same_fields_is_exact_once_it_was_answered() {
+        let (cache, key) = (Cache::default(), ObjectKey::new("ns", "n"));
+        cache.take(&key, rendered("first", 5, Some("app")));
+        cache.settle(&key, "5");
+        // The watch may be faster than the answer.
+        cache.take(&key, rendered("second", 6, Some("app")));
+        assert!(!is_exact(&cache, &key), "nobody has planned it yet");
+        cache.settle_as(&key, rendered("second", 6, Some("app")));
+        let Observed::Present(live) = cache.observe(&key) else {
+            panic!("it is there");
+        };
+        let rendered_hash = "second".to_owned();
+        assert_eq!(live.owned, OwnedFields::Exact { rendered_hash });
     }
 
     #[test]

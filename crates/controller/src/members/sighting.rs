@@ -83,19 +83,25 @@ impl Sighting {
         &self.live.uid
     }
 
-    /// Keeps what an earlier sighting knew to be exact, while the entry is still that one.
+    /// Keeps what an earlier sighting knew to be exact, while the entry is still that one and the
+    /// object says that it holds the same: another rendering may have the same fields.
     pub(crate) fn learn_from(&mut self, earlier: &Self) {
         let (
             Owned::Entry {
                 api_version,
                 fields,
             },
-            Owned::Exact { digest, .. },
+            Owned::Exact {
+                digest,
+                rendered_hash,
+            },
         ) = (&self.owned, &earlier.owned)
         else {
             return;
         };
-        if FieldsDigest::of(api_version, fields) == *digest {
+        if self.live.applied_hash.as_ref() == Some(rendered_hash)
+            && FieldsDigest::of(api_version, fields) == *digest
+        {
             self.owned = earlier.owned.clone();
         }
     }
