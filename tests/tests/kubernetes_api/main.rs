@@ -39,11 +39,11 @@ mod deletion;
 #[cfg(test)]
 mod discovery;
 #[cfg(test)]
-mod hook;
-#[cfg(test)]
 mod disruptions;
 #[cfg(test)]
 mod dry_run;
+#[cfg(test)]
+mod hook;
 #[cfg(test)]
 mod jobs;
 #[cfg(test)]
