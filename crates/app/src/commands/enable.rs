@@ -100,21 +100,51 @@ fn config(args: &cli::Enable, target: &ResourceType) -> FederatedTypeConfig {
     config
 }
 
-/// The schema of templates, from what the host publishes of the target.
+/// The schema of templates, from what the host knows of the target: of a custom type its
+/// definition, since what is published of it follows a moment later.
 async fn schema(host: &Client, target: &ResourceType) -> Result<Value> {
+    let definitions = Api::<CustomResourceDefinition>::all(host.clone());
+    let definition = definitions.get_opt(&target.full_name()).await;
+    if let Ok(Some(definition)) = definition
+        && let Some(document) = document_of(&definition, &target.resource)?
+    {
+        return read_schema(&document, target);
+    }
     let path = target.open_api_path();
     let request = http::Request::get(&path).body(Vec::new())?;
     let document: Value = host
         .request(request)
         .await
         .with_context(|| format!("no schema of {} at {path}", target.full_name()))?;
+    read_schema(&document, target)
+}
+
+fn read_schema(document: &Value, target: &ResourceType) -> Result<Value> {
     let TypeResource {
         group,
         version,
         kind,
         ..
     } = &target.resource;
-    Ok(template_schema(&document, group, version, kind)?)
+    Ok(template_schema(document, group, version, kind)?)
+}
+
+/// What the host will publish of a custom type, if it has a schema.
+fn document_of(
+    definition: &CustomResourceDefinition,
+    resource: &TypeResource,
+) -> Result<Option<Value>> {
+    let mut versions = definition.spec.versions.iter();
+    let version = versions.find(|version| version.name == resource.version);
+    let schema = version.and_then(|version| version.schema.as_ref()?.open_api_v3_schema.as_ref());
+    let Some(schema) = schema else {
+        return Ok(None);
+    };
+    let mut schema = serde_json::to_value(schema)?;
+    schema["x-kubernetes-group-version-kind"] = json!([{
+        "group": resource.group, "version": resource.version, "kind": resource.kind,
+    }]);
+    Ok(Some(json!({"components": {"schemas": {"it": schema}}})))
 }
 
 /// A manifest without what only a server writes.
