@@ -20,7 +20,7 @@ const SPARE_BESIDE_MAX: usize = 1;
 /// With more keys than that under way, what is not urgent waits.
 const QUIET_MAX: usize = 4;
 /// One turn in so many is a spare key's, so that none waits for ever.
-const SPARE_EVERY: u64 = 16;
+const SPARE_EVERY: u64 = 64;
 
 /// See the module.
 pub(crate) struct Queue<K> {
@@ -198,7 +198,8 @@ impl<K: Clone + Eq + Hash + Ord> State<K> {
     /// A spare key, when it is its turn.
     fn take_spare(&mut self) -> Option<K> {
         let beside = self.running.len() - self.urgent;
-        let has_time = self.ready.is_empty() && (self.urgent == 0 || beside < SPARE_BESIDE_MAX);
+        let is_quiet = self.urgent <= QUIET_MAX && beside < SPARE_BESIDE_MAX;
+        let has_time = self.ready.is_empty() && (self.urgent == 0 || is_quiet);
         if !has_time && !self.taken.is_multiple_of(SPARE_EVERY) {
             return None;
         }
@@ -236,20 +237,22 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_can_wait_comes_when_nothing_is_asked_for_and_one_turn_in_so_many_before() {
         let queue = Queue::new();
-        (0..40).for_each(|key| queue.add(key));
+        let turns = SPARE_EVERY;
+        (0..2 * turns).for_each(|key| queue.add(key));
         assert_eq!(queue.next().await, 0);
         assert!(queue.may_wait(&0), "others are asked for");
         queue.done(&0);
         queue.add_spare(0);
         queue.add_spare(0);
         let mut taken = Vec::new();
-        for _ in 0..40 {
+        for _ in 0..2 * turns {
             let key = queue.next().await;
             queue.done(&key);
             taken.push(key);
         }
-        assert_eq!(taken[15], 0, "{taken:?}");
-        assert_eq!(taken[16], 16);
+        let turn = usize::try_from(turns).unwrap() - 1;
+        assert_eq!(taken[turn], 0, "{taken:?}");
+        assert_eq!(taken[turn + 1], turns);
 
         queue.add_spare(7);
         assert_eq!(queue.next().await, 7);
@@ -258,6 +261,20 @@ mod tests {
         queue.done(&7);
         assert_eq!(queue.next().await, 7, "it was asked for meanwhile");
         assert!(!queue.may_wait(&7), "it is alone");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn spare_keys_wait_while_many_urgent_ones_are_worked_on() {
+        let queue = Queue::new();
+        for key in 0..=QUIET_MAX {
+            queue.add(key);
+            assert_eq!(queue.next().await, key);
+        }
+        queue.add_spare(100);
+        let next = tokio::time::timeout(Duration::from_secs(60), queue.next());
+        assert!(next.await.is_err(), "the system is not quiet");
+        queue.done(&0);
+        assert_eq!(queue.next().await, 100);
     }
 
     #[tokio::test(start_paused = true)]
