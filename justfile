@@ -32,6 +32,10 @@ bench-answer:
 bench-propagate *ARGS:
     cargo bench -p meridian-tests --bench propagate -- {{ARGS}}
 
+# Latency, updates, restarts, many members, a lost one, far ones, each beside a plain client's
+bench-federation *ARGS:
+    ulimit -n $(ulimit -H -n) && cargo bench -p meridian-app --bench federation -- {{ARGS}}
+
 # What pocketkube carries: clusters, objects, creations, watches
 bench-pocketkube:
     ulimit -n $(ulimit -H -n) && cargo bench -p meridian-pocketkube --bench scale

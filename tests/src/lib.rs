@@ -4,4 +4,5 @@
 pub mod control_plane;
 pub mod kubelet;
 pub mod process;
+pub mod sighted;
 pub mod world;

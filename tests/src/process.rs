@@ -40,6 +40,15 @@ pub enum Signal {
     Kill,
 }
 
+/// What a process uses.
+#[derive(Clone, Copy, Debug)]
+pub struct Usage {
+    /// Memory that is resident, in MiB.
+    pub resident_mb: f64,
+    /// Seconds of processors so far, user and system.
+    pub cpu_secs: f64,
+}
+
 /// A process under its keeper; dropping it ends both.
 #[derive(Debug)]
 pub struct Process {
@@ -49,6 +58,9 @@ pub struct Process {
     keeper: Child,
     pipe: Option<ChildStdin>,
 }
+
+/// `USER_HZ`, which is 100 on every architecture that Rust's std runs on under Linux.
+const TICKS_PER_SECOND: f64 = 100.0;
 
 impl Process {
     /// Starts `binary` as `name`, with its output in `<name>.log` of `folder`.
@@ -127,6 +139,33 @@ impl Process {
             .status();
         let sent = sent.is_ok_and(|status| status.success());
         assert!(sent, "{} ({number}) takes no {name}", self.name);
+    }
+
+    /// What it uses, as Linux counts it.
+    ///
+    /// # Panics
+    /// When there is no such process any more.
+    #[must_use]
+    pub fn usage(&self) -> Usage {
+        let number = fs::read_to_string(&self.number).unwrap_or_default();
+        let read = |file: &str| {
+            let path = format!("/proc/{}/{file}", number.trim());
+            fs::read_to_string(&path).unwrap_or_else(|why| panic!("{path}: {why}"))
+        };
+        let status = read("status");
+        let resident = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmRSS:"))
+            .and_then(|rest| rest.split_whitespace().next()?.parse::<f64>().ok());
+        // proc(5): utime and stime are the 14th and 15th field; the second may hold spaces.
+        let stat = read("stat");
+        let fields = stat.rsplit(')').next().unwrap_or_default();
+        let ticks = fields.split_whitespace().skip(11).take(2);
+        let ticks: f64 = ticks.filter_map(|field| field.parse::<f64>().ok()).sum();
+        Usage {
+            resident_mb: resident.unwrap_or(f64::NAN) / 1024.0,
+            cpu_secs: ticks / TICKS_PER_SECOND,
+        }
     }
 
     /// Waits until it has ended; nothing here ends it.

@@ -17,10 +17,12 @@ pub use product::{Meridian, Run};
 
 use clusters::Clusters;
 use futures::future::join_all;
+use futures::{StreamExt, stream};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 /// Namespace of meridian's own objects.
 pub const SYSTEM: &str = "kube-federation-system";
@@ -138,6 +140,14 @@ impl World {
         self.clusters.break_api(cluster, fault);
     }
 
+    /// Makes every answer of a member's API that much slower; only pocketkube can.
+    ///
+    /// # Panics
+    /// On real control planes.
+    pub fn slow_api(&self, member: &str, delay: Duration) {
+        self.clusters.slow_api(member, delay);
+    }
+
     /// Takes it away; the API answers when this returns.
     ///
     /// # Panics
@@ -210,6 +220,20 @@ impl World {
         self.own().take().expect("it was not taken")
     }
 
+    /// Gives the world a controller of its own again.
+    pub fn give_controller(&self, controller: Meridian) {
+        *self.own() = Some(controller);
+    }
+
+    /// Merges into the spec of the KubeFedConfig.
+    ///
+    /// # Panics
+    /// When the host refuses it.
+    pub async fn change_settings(&self, spec: Value) {
+        let config = ObjectRef::new(CORE, "KubeFedConfig", SYSTEM, "kubefed");
+        self.host.patch(&config, json!({"spec": spec})).await;
+    }
+
     /// Makes the world as it was: every API answers, every member has joined, one controller runs,
     /// every member is Ready.
     ///
@@ -221,7 +245,11 @@ impl World {
         for name in &names {
             self.clusters.mend_api(name).await;
         }
-        join_all(self.sites.iter().map(|site| self.join(site))).await;
+        let joining = self.sites.iter().map(|site| self.join(site));
+        stream::iter(joining)
+            .buffer_unordered(JOINING_MAX)
+            .collect::<()>()
+            .await;
         if self.own().is_none() {
             let controller = self.lead("controller").await;
             *self.own() = Some(controller);
@@ -390,6 +418,8 @@ impl World {
     }
 }
 
+/// How many members join at once: each does so by a process of its own.
+const JOINING_MAX: usize = 8;
 /// The Lease of the leader.
 const LEASE: &str = "meridian-controller";
 

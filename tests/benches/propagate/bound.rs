@@ -1,7 +1,7 @@
 //! The bound: the same objects written into the members by a plain client.
 
 use crate::furnish::{config_map, create_namespace};
-use crate::sighted::Sighted;
+use crate::sighted::everywhere;
 use crate::site::Site;
 use crate::{OBJECTS, Result};
 use futures::{StreamExt, TryStreamExt, stream};
@@ -46,7 +46,7 @@ async fn write_all(site: &Site, namespace: &str, verb: Verb, in_flight: usize) -
         create_namespace(client, namespace).await?;
         members.push(Api::<ConfigMap>::namespaced(client.clone(), namespace));
     }
-    let sighted = Sighted::begin(site, namespace).await?;
+    let sighted = everywhere(site, namespace).await?;
     let began = Instant::now();
     stream::iter(0..OBJECTS)
         .flat_map(|number| stream::iter(members.clone()).map(move |api| (number, api)))
@@ -54,7 +54,7 @@ async fn write_all(site: &Site, namespace: &str, verb: Verb, in_flight: usize) -
         .buffer_unordered(in_flight)
         .try_collect::<Vec<()>>()
         .await?;
-    let all = sighted.all().await?;
+    let all = sighted.all().await?.last;
     Ok((all - began).as_secs_f64())
 }
 

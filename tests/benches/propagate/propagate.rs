@@ -4,7 +4,7 @@ use crate::furnish::{
     create_namespace, federate_namespace, federated_config_map, federated_config_maps,
 };
 use crate::host_writes::host_writes;
-use crate::sighted::{Sighted, found, namespace_everywhere, told};
+use crate::sighted::{everywhere, namespace_everywhere, told};
 use crate::site::Site;
 use crate::{OBJECTS, Result};
 use futures::{StreamExt, TryStreamExt, stream};
@@ -33,14 +33,14 @@ pub(crate) async fn as_created(site: &Site, run: usize) -> Result<Propagated> {
     create_namespace(&site.host, &namespace).await?;
     federate_namespace(&site.host, &namespace).await?;
     namespace_everywhere(site, &namespace).await?;
-    let sighted = Sighted::begin(site, &namespace).await?;
+    let sighted = everywhere(site, &namespace).await?;
     let statuses = told(&site.host, &namespace, "True").await?;
     let writes_before = host_writes(site).await?;
     let began = Instant::now();
     create_all(site, &namespace).await?;
     let created = Instant::now();
-    let all = sighted.all().await?;
-    let told = found(statuses).await?;
+    let all = sighted.all().await?.last;
+    let told = statuses.all().await?.last;
     let writes = host_writes(site).await? - writes_before - OBJECTS as f64;
     Ok(Propagated {
         created_seconds: (created - began).as_secs_f64(),
@@ -57,15 +57,15 @@ pub(crate) async fn when_placed(site: &Site, run: usize) -> Result<f64> {
     for client in site.members.values() {
         create_namespace(client, &namespace).await?;
     }
-    let sighted = Sighted::begin(site, &namespace).await?;
+    let sighted = everywhere(site, &namespace).await?;
     let waiting = told(&site.host, &namespace, "False").await?;
     create_all(site, &namespace).await?;
-    found(waiting).await?;
+    waiting.all().await?;
     let statuses = told(&site.host, &namespace, "True").await?;
     let began = Instant::now();
     federate_namespace(&site.host, &namespace).await?;
-    let all = sighted.all().await?;
-    found(statuses).await?;
+    let all = sighted.all().await?.last;
+    statuses.all().await?;
     Ok((all - began).as_secs_f64())
 }
 

@@ -2,9 +2,12 @@
 
 use crate::control_plane::{self, ControlPlane, Extent};
 use futures::future::join_all;
-use pocketkube::{ApiState, Authorization, ClusterOptions, DataPlaneState, Fleet, FleetOptions};
+use pocketkube::{
+    ApiState, Authorization, ClusterOptions, DataPlaneState, Faults, Fleet, FleetOptions,
+};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// Of what kind a world's clusters are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,6 +107,20 @@ impl Clusters {
                     Some(ApiFault::Down) => plane.plane.restart_api().await,
                 }
             }
+        }
+    }
+
+    pub(super) fn slow_api(&self, name: &str, delay: Duration) {
+        match self {
+            Self::Pocketkube(fleet) => {
+                let faults = fleet.cluster(name).faults();
+                faults.set(Faults {
+                    api: ApiState::Slow,
+                    delay_millis: u64::try_from(delay.as_millis()).unwrap_or(u64::MAX),
+                    ..faults.get()
+                });
+            }
+            Self::Real(_) => panic!("real control planes are as fast as they are"),
         }
     }
 

@@ -1,7 +1,7 @@
 //! The binary that is tested: long-running processes and single commands.
 
 use crate::control_plane::free_ports;
-use crate::process::{Folder, Process, Signal};
+use crate::process::{Folder, Process, Signal, Usage};
 use crate::world::cluster::PATIENCE;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -79,6 +79,15 @@ impl Meridian {
     #[must_use]
     pub fn log(&self) -> &Path {
         self.process.log()
+    }
+
+    /// What it uses.
+    ///
+    /// # Panics
+    /// When it does not run.
+    #[must_use]
+    pub fn usage(&self) -> Usage {
+        self.process.usage()
     }
 
     /// Sends it a signal.

@@ -1,0 +1,32 @@
+//! Members that are far away.
+
+use crate::bound::Distance;
+use crate::report::Report;
+use crate::site;
+use crate::update::Updates;
+use meridian_tests::sighted::Result;
+use meridian_tests::world::Kind;
+use std::time::Duration;
+
+/// Between a request and its answer, besides what the answer takes.
+const DELAYS_MS: [u64; 2] = [50, 150];
+
+/// See the benchmark's head.
+pub(crate) async fn measure(report: &mut Report) -> Result<()> {
+    let world = site::three(Kind::Pocketkube).await;
+    let updates = Updates::furnish(&world, "far").await?;
+    for (number, delay) in DELAYS_MS.into_iter().enumerate() {
+        let members: Vec<String> = world.members().map(|m| m.name().to_owned()).collect();
+        for member in &members {
+            world.slow_api(member, Duration::from_millis(delay));
+        }
+        let run = updates.run(number + 1, Distance::Far).await?;
+        report.add(&format!("far_{delay}_ms_seconds"), run.seconds);
+        report.add(&format!("far_{delay}_ms_bound_seconds"), run.bound_seconds);
+        report.add(
+            &format!("far_{delay}_ms_ratio"),
+            run.seconds / run.bound_seconds,
+        );
+    }
+    Ok(())
+}
