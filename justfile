@@ -28,6 +28,10 @@ lint:
 bench-answer:
     cargo bench -p meridian-dns --bench answer
 
+# Microseconds per division of replicas
+bench-divide:
+    cargo bench -p meridian-federation --bench divide
+
 # Seconds of 1,000 federated objects into three members, beside a plain client's
 bench-propagate *ARGS:
     cargo bench -p meridian-tests --bench propagate -- {{ARGS}}

@@ -54,7 +54,7 @@ pub use probe_report::{
 };
 pub use scheduling::{
     ClusterPreferences, ClusterReplicas, ReplicaSchedulingPreference,
-    ReplicaSchedulingPreferenceSpec, ReplicaSchedulingPreferenceStatus,
+    ReplicaSchedulingPreferenceSpec, ReplicaSchedulingPreferenceStatus, SpreadBy, SpreadConstraint,
 };
 pub use shipped::{crds, federated_type_configs};
 pub use spelling::nearest;

@@ -42,6 +42,11 @@ pub struct ReplicaSchedulingPreferenceSpec {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 1000))]
     pub clusters: BTreeMap<String, ClusterPreferences>,
+    /// How evenly over regions and zones; each narrows the one before. A group that is full, or at
+    /// its minima, holds nobody back: what cannot be met is the condition `Spread`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 2))]
+    pub spread: Vec<SpreadConstraint>,
     /// Overrides the settings' word on failover.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failover: Option<FailoverConfig>,
@@ -66,6 +71,32 @@ pub struct ClusterPreferences {
     #[serde(default, skip_serializing_if = "is_zero")]
     #[schemars(range(min = 0))]
     pub weight: i64,
+}
+
+/// How evenly replicas are spread over groups of clusters.
+#[derive(JsonSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SpreadConstraint {
+    /// `region`: the clusters of a region; `zone`: the clusters with the same zones.
+    pub by: SpreadBy,
+    /// At least so many groups get replicas, where there are as many.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub min_groups: Option<i64>,
+    /// No group has so many more than another; without bound when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub max_skew: Option<i64>,
+}
+
+/// What makes a group of clusters.
+#[derive(JsonSchema, Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum SpreadBy {
+    /// The clusters of one region.
+    Region,
+    /// The clusters with the same zones.
+    Zone,
 }
 
 fn is_zero(number: &i64) -> bool {

@@ -7,7 +7,7 @@
 
 use crate::{
     divide_kubefed::{divide_kubefed, fnv1_32},
-    preference::Preference,
+    preference::{ClusterPreference, Preference},
 };
 use model::ClusterName;
 use serde::{Deserialize, Serialize};
@@ -65,7 +65,38 @@ pub fn divide(
             target: target[name],
         })
         .collect();
-    move_least(clusters, preference.total_replicas)
+    let plan = move_least(clusters, preference.total_replicas);
+    top_up(&preference, plan, &names, &capacity, key)
+}
+
+/// What clusters without a weight keep may be more than their target, so that the others' targets
+/// together are less than what is missing: these then take more, by weight.
+fn top_up(
+    preference: &Preference,
+    plan: BTreeMap<ClusterName, i64>,
+    names: &BTreeSet<ClusterName>,
+    capacity: &BTreeMap<ClusterName, i64>,
+    key: &str,
+) -> BTreeMap<ClusterName, i64> {
+    if plan.values().sum::<i64>() >= preference.total_replicas {
+        return plan;
+    }
+    let at_least = plan.iter().filter_map(|(name, replicas)| {
+        let bounds = preference.of(name)?;
+        let min_replicas = *replicas;
+        Some((
+            name.to_string(),
+            ClusterPreference {
+                min_replicas,
+                ..bounds
+            },
+        ))
+    });
+    let at_least = Preference {
+        clusters: at_least.collect(),
+        ..preference.clone()
+    };
+    divide_kubefed(&at_least, names, &BTreeMap::new(), capacity, key).plan
 }
 
 struct Cluster<'a> {
@@ -77,9 +108,7 @@ struct Cluster<'a> {
     target: i64,
 }
 
-fn without_weights(
-    preference: &Preference,
-) -> BTreeMap<String, crate::preference::ClusterPreference> {
+fn without_weights(preference: &Preference) -> BTreeMap<String, ClusterPreference> {
     let mut clusters = preference.clusters.clone();
     for cluster in clusters.values_mut() {
         cluster.weight = 0;
@@ -166,7 +195,6 @@ fn apportion(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::preference::ClusterPreference;
     use proptest::prelude::*;
 
     fn names(current: &[(&str, i64)]) -> BTreeMap<ClusterName, Candidate> {
@@ -252,6 +280,22 @@ mod tests {
     }
 
     #[test]
+    fn what_is_missing_beside_replicas_without_a_weight_goes_to_whoever_has_one() {
+        let mut preference = equal(33);
+        let bounds = |weight, max_replicas| ClusterPreference {
+            weight,
+            max_replicas,
+            ..ClusterPreference::default()
+        };
+        preference.clusters = [
+            ("A".to_owned(), bounds(0, None)),
+            ("B".to_owned(), bounds(1, Some(28))),
+        ]
+        .into();
+        check(&preference, &[("A", 30), ("B", 2)], &[("A", 30), ("B", 3)]);
+    }
+
+    #[test]
     fn replicas_without_a_weight_stay_while_they_are_wanted() {
         let mut preference = equal(10);
         preference.clusters = [("*".to_owned(), ClusterPreference::default())].into();
@@ -275,7 +319,7 @@ mod tests {
                 let mut preference = Preference {
                     total_replicas,
                     rebalance,
-                    clusters: BTreeMap::new(),
+                    ..Preference::default()
                 };
                 let mut candidates = BTreeMap::new();
                 for (index, (min, room, weight, current, capacity)) in rows.into_iter().enumerate()

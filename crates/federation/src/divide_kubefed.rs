@@ -233,6 +233,7 @@ mod tests {
                 total_replicas: self.total,
                 rebalance: self.rebalance,
                 clusters: serde_json::from_value(self.clusters.clone()).unwrap(),
+                ..Preference::default()
             };
             let map = |value: &Value| -> BTreeMap<ClusterName, i64> {
                 serde_json::from_value(value.clone()).unwrap()

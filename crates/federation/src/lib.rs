@@ -33,6 +33,7 @@ mod present;
 mod redact;
 mod render;
 mod selector;
+mod spread;
 mod status;
 mod step;
 mod summarize;
@@ -69,7 +70,7 @@ pub use ownership::{OwnershipDifference, owned_exactly, ownership_difference};
 pub use path::FieldPath;
 pub use place::{Choice, Placing, by_placement, place};
 pub use plan::plan;
-pub use preference::{ClusterPreference, EVERY_CLUSTER, Preference};
+pub use preference::{ClusterPreference, EVERY_CLUSTER, Preference, SpreadBy, SpreadConstraint};
 pub use preference_input::{
     ClusterShare, Drain, FailbackRequest, FailoverState, MemberSignals, PreferenceEvent,
     PreferenceEventKind, PreferenceInput, PreferencePlan, Role, Running,
@@ -77,6 +78,7 @@ pub use preference_input::{
 pub use preference_plan::plan_preference;
 pub use render::{Provenance, Rendered, ReplicasRule, render};
 pub use selector::{LabelOperator, LabelRequirement, LabelSelector};
+pub use spread::{SpreadDivision, SpreadPlace, divide_spread};
 pub use status::{ClusterStatus, Condition, PropagationReason, PropagationStatus, Status};
 pub use step::{
     Action, Delete, FinalizerStep, Owed, Plan, Precondition, Problem, ProblemKind, Release, Step,

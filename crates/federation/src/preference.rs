@@ -3,6 +3,7 @@
 use model::ClusterName;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::fmt;
 
 /// The entry of [`Preference::clusters`] for clusters without one of their own.
 pub const EVERY_CLUSTER: &str = "*";
@@ -20,6 +21,42 @@ pub struct Preference {
     /// Per cluster by name, or `*`. Empty means `*` with weight 1.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub clusters: BTreeMap<String, ClusterPreference>,
+    /// How evenly, over groups of clusters; each narrows the one before.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub spread: Vec<SpreadConstraint>,
+}
+
+/// How evenly replicas are spread over groups of clusters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SpreadConstraint {
+    /// What makes a group.
+    pub by: SpreadBy,
+    /// At least so many groups get replicas, where there are as many.
+    #[serde(default)]
+    pub min_groups: i64,
+    /// No group has so many more than another; absent is without a bound.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_skew: Option<i64>,
+}
+
+/// What makes a group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum SpreadBy {
+    /// The clusters of one region.
+    Region,
+    /// The clusters with the same zones.
+    Zone,
+}
+
+impl fmt::Display for SpreadBy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Region => "region",
+            Self::Zone => "zone",
+        })
+    }
 }
 
 /// What one cluster may and should have.

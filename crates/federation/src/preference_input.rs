@@ -6,6 +6,7 @@ use crate::{
     },
     input::DividedReplicas,
     preference::Preference,
+    spread::SpreadPlace,
 };
 use model::{ClusterName, ObjectKey};
 use serde::{Deserialize, Serialize};
@@ -46,6 +47,9 @@ pub struct MemberSignals {
     pub role: Role,
     /// Its failure domain.
     pub failure_domain: String,
+    /// Its region and zones, for the preference's `spread`.
+    #[serde(default)]
+    pub place: SpreadPlace,
     /// Its API.
     #[serde(default)]
     pub api: ApiSignal,
@@ -157,6 +161,9 @@ pub struct PreferencePlan {
     /// Why nothing moves, while the brake is shut.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub braked: Option<String>,
+    /// Where the division is less even than was asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unspread: Vec<String>,
     /// What the user should know of the settings.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,

@@ -18,6 +18,7 @@ use crate::{
         ClusterShare, Drain, FailbackRequest, FailoverState, MemberSignals, PreferenceEvent,
         PreferenceEventKind, PreferenceInput, PreferencePlan, Role, Running,
     },
+    spread::{SpreadPlace, divide_spread, spread},
 };
 use model::ClusterName;
 use std::collections::{BTreeMap, BTreeSet};
@@ -33,7 +34,7 @@ pub fn plan_preference(
     planner.change_phases();
     let goals = loop {
         let goals = planner.goals();
-        if !planner.advance(&goals) {
+        if !planner.advance(&goals.goals) {
             break goals;
         }
     };
@@ -61,6 +62,13 @@ enum Goal {
     Pinned(i64),
     /// Nothing to say: it was lost.
     Gone,
+}
+
+/// What all clusters should have in the end.
+struct Goals {
+    goals: BTreeMap<ClusterName, Goal>,
+    /// Where that is less even than was asked for.
+    unspread: Vec<String>,
 }
 
 impl<'a> Planner<'a> {
@@ -253,7 +261,7 @@ impl<'a> Planner<'a> {
     }
 
     /// The goals of every member that is concerned.
-    fn goals(&self) -> BTreeMap<ClusterName, Goal> {
+    fn goals(&self) -> Goals {
         let serving: BTreeMap<&ClusterName, (&MemberSignals, Phase)> = self
             .candidates()
             .map(|(name, member)| (name, (member, self.phase(name))))
@@ -291,13 +299,56 @@ impl<'a> Planner<'a> {
             free.insert((*name).clone(), candidate);
         }
         let divided = divide(&preference, &free, &self.text);
+        let (divided, unspread) = self.spread(&preference, free, divided, &goals);
         goals.extend(
             divided
                 .into_iter()
                 .map(|(name, replicas)| (name, Goal::Free(replicas))),
         );
         goals.extend(self.leaving(&serving));
-        goals
+        Goals { goals, unspread }
+    }
+
+    /// Spreads what is divided, beside what is pinned.
+    fn spread(
+        &self,
+        preference: &Preference,
+        free: BTreeMap<ClusterName, Candidate>,
+        mut divided: BTreeMap<ClusterName, i64>,
+        pinned: &BTreeMap<ClusterName, Goal>,
+    ) -> (BTreeMap<ClusterName, i64>, Vec<String>) {
+        if preference.spread.is_empty() {
+            return (divided, Vec::new());
+        }
+        let (mut preference, mut candidates) = (preference.clone(), free);
+        for (name, goal) in pinned {
+            let replicas = goal.replicas();
+            let mut bounds = preference.of(name).unwrap_or_default();
+            bounds.min_replicas = replicas;
+            bounds.max_replicas = Some(replicas);
+            preference.clusters.insert(name.to_string(), bounds);
+            let candidate = Candidate {
+                current: replicas,
+                capacity: None,
+            };
+            candidates.insert(name.clone(), candidate);
+            divided.insert(name.clone(), replicas);
+        }
+        let mut spread = spread(
+            &preference,
+            &candidates,
+            &self.places(),
+            &self.text,
+            divided,
+        );
+        spread.plan.retain(|name, _| !pinned.contains_key(name));
+        (spread.plan, spread.unmet)
+    }
+
+    fn places(&self) -> BTreeMap<ClusterName, SpreadPlace> {
+        self.candidates()
+            .map(|(name, member)| (name.clone(), member.place.clone()))
+            .collect()
     }
 
     /// Clusters that shall have none in the end: drained, lost, or no candidates any more.
@@ -344,7 +395,7 @@ impl<'a> Planner<'a> {
                 ((*name).clone(), candidate)
             })
             .collect();
-        divide(&preference, &candidates, &self.text)
+        divide_spread(&preference, &candidates, &self.places(), &self.text).plan
     }
 
     /// What a returning cluster gets at a step: `step_percent` of its share more each time.
@@ -399,7 +450,8 @@ impl<'a> Planner<'a> {
         matches!(self.phase(name), Phase::Returning { .. })
     }
 
-    fn finish(self, goals: &BTreeMap<ClusterName, Goal>) -> PreferencePlan {
+    fn finish(self, goals: &Goals) -> PreferencePlan {
+        let Goals { goals, unspread } = goals;
         let movers: Vec<Mover<'_>> = goals
             .iter()
             .filter_map(|(name, goal)| {
@@ -433,6 +485,7 @@ impl<'a> Planner<'a> {
         PreferencePlan {
             clusters,
             warnings: self.warnings(),
+            unspread: unspread.clone(),
             braked: self.brake.as_ref().map(|brake| brake.reason.clone()),
             state: FailoverState {
                 phases: self.phases,

@@ -7,7 +7,7 @@ use federation::{
     ApiSignal, BrakeSettings, ClusterPreference, DataPlane, DividedReplicas, Drain, FailbackMode,
     FailbackRequest, FailbackSettings, FailoverMode, FailoverSettings, FailoverState,
     MemberSignals, Phase, Preference, PreferenceEventKind, PreferenceInput, PreferencePlan, Role,
-    Running, SeenFrom, Suitability, plan_preference,
+    Running, SeenFrom, SpreadBy, SpreadConstraint, SpreadPlace, Suitability, plan_preference,
 };
 use meridian_federation as federation;
 use model::{ClusterName, ObjectKey};
@@ -48,6 +48,7 @@ impl World {
                 let signals = MemberSignals {
                     role: Role::Candidate,
                     failure_domain: (*domain).to_owned(),
+                    place: SpreadPlace::default(),
                     api: ApiSignal::Up { since_millis: 0 },
                     data_plane: DataPlane::Up { since_millis: 0 },
                     drain: Drain::No,
@@ -272,6 +273,32 @@ fn a_dead_member_is_evacuated_and_its_replicas_return_in_steps() {
         ]
     );
     assert_eq!(world.events[1].0, 160);
+}
+
+/// Three clusters of one region and one of another, which share equally however many they are.
+#[test]
+fn a_lost_members_replicas_stay_in_its_region_where_regions_are_to_be_even() {
+    let domains = [("eu1", "e1"), ("eu2", "e2"), ("eu3", "e3"), ("us1", "u1")];
+    let mut world = World::new(&domains, 12);
+    world.check(10, &[3, 3, 3, 3]);
+    world.input.preference.spread = vec![SpreadConstraint {
+        by: SpreadBy::Region,
+        min_groups: 2,
+        max_skew: Some(1),
+    }];
+    for (name, _) in domains {
+        world.member(name).place.region = Some(name[..2].to_owned());
+    }
+    world.least_ready = usize::MAX;
+    world.check(20, &[2, 2, 2, 6]);
+    assert_eq!(world.least_ready, 12, "replacements were ready first");
+    world.kill("eu1");
+    world.check(40, &[0, 3, 3, 6]);
+    assert!(world.plan.unspread.is_empty());
+
+    // A member whose API hangs keeps what it runs, and counts.
+    world.api_down("us1");
+    world.check(60, &[0, 3, 3, 6]);
 }
 
 #[test]
@@ -607,6 +634,7 @@ mod any_world {
                 |(role, domain, api, data_plane, drain, running, capacity)| MemberSignals {
                     role,
                     failure_domain: format!("d{domain}"),
+                    place: SpreadPlace::default(),
                     api,
                     data_plane,
                     drain,

@@ -8,8 +8,8 @@ use crate::settings::{Settings, failback_of, failover_of};
 use api::{ReplicaSchedulingPreference, names};
 use federation::{
     ApiSignal, ClusterFacts, ClusterPreference, Drain, FailbackRequest, Intent, MemberSignals,
-    NamespacePlacement, Placement, Preference, PreferenceInput, Role, Running, Suitability,
-    by_placement,
+    NamespacePlacement, Placement, Preference, PreferenceInput, Role, Running, SpreadBy,
+    SpreadConstraint, SpreadPlace, Suitability, by_placement,
 };
 use k8s_openapi::jiff::Timestamp;
 use model::{ClusterName, ObjectKey};
@@ -106,6 +106,10 @@ pub(crate) fn input(
                     Role::Bystander
                 },
                 failure_domain: view.failure_domain.clone(),
+                place: SpreadPlace {
+                    region: view.facts.region.as_ref().map(ToString::to_string),
+                    zones: view.facts.zones.clone(),
+                },
                 api: view.api,
                 data_plane: data_planes.see(name, seen, now),
                 drain: Drain::No,
@@ -189,6 +193,18 @@ fn preference(object: &ReplicaSchedulingPreference) -> Preference {
                     weight: cluster.weight,
                 };
                 (name.clone(), bounds)
+            })
+            .collect(),
+        spread: spec
+            .spread
+            .iter()
+            .map(|constraint| SpreadConstraint {
+                by: match constraint.by {
+                    api::SpreadBy::Region => SpreadBy::Region,
+                    api::SpreadBy::Zone => SpreadBy::Zone,
+                },
+                min_groups: constraint.min_groups.unwrap_or_default(),
+                max_skew: constraint.max_skew,
             })
             .collect(),
     }

@@ -35,6 +35,10 @@ pub(crate) fn status(
         let message = plan.warnings.join("; ");
         conditions.push(condition("FailoverUnsafe", "True", "MayRunTwice", &message));
     }
+    if !plan.unspread.is_empty() {
+        let message = plan.unspread.join("; ");
+        conditions.push(condition("Spread", "False", "LessEven", &message));
+    }
     ReplicaSchedulingPreferenceStatus {
         observed_generation: facts.preference.metadata.generation.unwrap_or_default(),
         conditions,
