@@ -9,6 +9,7 @@ mod data_plane;
 mod reconcile;
 mod signals;
 mod status;
+mod unschedulable;
 
 pub use data_plane::{HeardReport, SteeredService, steered_by};
 pub(crate) use reconcile::{plan_once, run_preferences};

@@ -1,7 +1,8 @@
 //! A federated Deployment with a scheduling preference over members in this process, under
 //! tokio's paused clock: what a member's failure and return do to replicas.
 
-use kube::api::{Api, DynamicObject, PostParams};
+use k8s_openapi::api::core::v1::Node;
+use kube::api::{Api, DynamicObject, ListParams, Patch, PatchParams, PostParams};
 use kube::core::{ApiResource, GroupVersionKind};
 use kube::{Client, ResourceExt};
 use meridian_controller::{Controller, ControllerOptions, InProcess, WallClock};
@@ -215,6 +216,47 @@ impl World {
             .collect()
     }
 
+    /// Why a member gets what it gets.
+    async fn reason(&self, member: &str) -> String {
+        let preference = self.preferences().get("web").await.expect("the preference");
+        let clusters = preference.data["status"]["clusters"].as_array().cloned();
+        let mut clusters = clusters.unwrap_or_default().into_iter();
+        let told = clusters.find(|cluster| cluster["name"] == member);
+        let reason = told.and_then(|told| told["reason"].as_str().map(str::to_owned));
+        reason.unwrap_or_default()
+    }
+
+    async fn want_replicas(&self, total: i64) {
+        let patch = json!({"spec": {"totalReplicas": total}});
+        self.preferences()
+            .patch("web", &PatchParams::default(), &Patch::Merge(&patch))
+            .await
+            .expect("patched");
+    }
+
+    fn preferences(&self) -> Api<DynamicObject> {
+        let kind = "ReplicaSchedulingPreference";
+        self.api("scheduling.kubefed.io/v1alpha1", kind, Some("shop"))
+    }
+
+    /// Lets a member's nodes take no new Pods.
+    async fn cordon(&self, member: &str) {
+        let client = Client::new(self.members[member].0.router(), "default");
+        let nodes: Api<Node> = Api::all(client);
+        let listed = nodes.list(&ListParams::default()).await.expect("nodes");
+        let patch = json!({"spec": {"unschedulable": true}});
+        for node in listed.items {
+            let patched = nodes
+                .patch(
+                    &node.name_any(),
+                    &PatchParams::default(),
+                    &Patch::Merge(&patch),
+                )
+                .await;
+            patched.expect("patched");
+        }
+    }
+
     async fn ready_condition(&self, member: &str) -> Vec<(String, String)> {
         let api = self.api("core.kubefed.io/v1beta1", "KubeFedCluster", Some(SYSTEM));
         let cluster = api.get(member).await.expect("the member");
@@ -294,4 +336,27 @@ async fn a_dead_members_replicas_move_and_return() {
             .iter()
             .all(|(_, _, phase)| phase.is_empty())
     );
+}
+
+/// Replicas that a member cannot run go to the others.
+#[tokio::test(start_paused = true)]
+async fn what_finds_no_place_in_a_member_goes_to_the_others() {
+    let world = World::start(json!({})).await;
+    world.cordon("frankfurt").await;
+    world.want_replicas(15).await;
+    world.pass(30_000).await;
+    assert_eq!(world.all_running(), [(5, 5), (5, 5), (5, 3)]);
+    world.pass(60_000).await;
+    let full = world.all_running();
+    assert_eq!(full[2], (3, 3), "{full:?}");
+    assert_eq!(full[0].1 + full[1].1, 12, "{full:?}");
+    let reason = world.reason("frankfurt").await;
+    assert!(
+        reason.contains("no more can be scheduled there"),
+        "{reason}"
+    );
+
+    world.want_replicas(18).await;
+    world.pass(10_000).await;
+    assert_eq!(world.running("frankfurt"), (3, 3), "it is believed full");
 }

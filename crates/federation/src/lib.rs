@@ -6,6 +6,7 @@
 
 mod absent;
 mod brake;
+mod capacity;
 mod diff;
 mod digest;
 mod divide;
@@ -42,6 +43,7 @@ mod test_world;
 mod tombstone;
 
 pub use brake::DeletionLedger;
+pub use capacity::CapacityTrack;
 pub use diff::{FieldChange, FieldValue, diff};
 pub use digest::FieldsDigest;
 pub use divide::{Candidate, divide};

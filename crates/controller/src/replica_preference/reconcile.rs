@@ -9,6 +9,7 @@
 //! # Caveats
 //! Health, reports and the fleet concern every preference: then all are planned, once each.
 
+use super::unschedulable::{Again, LOOKERS, Unschedulable};
 use super::{
     Clocks, ClusterView, HeardReport, PlannedPreference, PreferenceBook, PreferenceFacts,
     SteeredService, TargetView,
@@ -59,6 +60,15 @@ pub(crate) async fn run_preferences(
             }
         });
     }
+    for _ in 0..LOOKERS {
+        let (reconciler, stop) = (Arc::clone(&reconciler), stop.clone());
+        tokio::spawn(async move {
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = reconciler.look_for_capacity() => {}
+            }
+        });
+    }
     tokio::select! {
         () = stop.cancelled() => {}
         () = reconciler.listen() => {}
@@ -79,7 +89,7 @@ pub(crate) async fn plan_once(
     let reconciler = Reconciler::new(Arc::clone(context), Arc::clone(health));
     let preference = context.host.preference(key)?;
     let target = reconciler.target(&preference, key).await.ok().flatten()?;
-    let mut clusters = reconciler.clusters(Some(&target));
+    let mut clusters = reconciler.clusters(key, Some(&target));
     recall(&mut clusters, &preference);
     let desk = &mut Desk::default();
     let planned = reconciler.plan_now(desk, &preference, Some(&target), &clusters);
@@ -110,6 +120,7 @@ struct Reconciler {
     health: Arc<Health>,
     keys: Queue<ObjectKey>,
     statuses: Queue<ObjectKey>,
+    unschedulable: Unschedulable,
     /// The newest status of each preference that is to be written.
     wanted: Mutex<HashMap<ObjectKey, ReplicaSchedulingPreferenceStatus>>,
 }
@@ -121,6 +132,7 @@ impl Reconciler {
             health,
             keys: Queue::new(),
             statuses: Queue::new(),
+            unschedulable: Unschedulable::new(),
             wanted: Mutex::default(),
         }
     }
@@ -186,6 +198,7 @@ impl Reconciler {
             .filter(|preference| preference.metadata.deletion_timestamp.is_none());
         let Some(preference) = preference else {
             desk.book.forget(key);
+            self.unschedulable.forget(key);
             self.set_division(key, None);
             return None;
         };
@@ -196,7 +209,10 @@ impl Reconciler {
                 return Some(Instant::now() + RETRY);
             }
         };
-        let clusters = self.clusters(target.as_ref());
+        let clusters = self.clusters(key, target.as_ref());
+        for (name, view) in &clusters {
+            self.unschedulable.note(key, name, view.running);
+        }
         let planned = self.plan_now(desk, &preference, target.as_ref(), &clusters);
         let division = target.is_some().then(|| planned.plan.division());
         self.set_division(key, division);
@@ -239,6 +255,38 @@ impl Reconciler {
         desk.book.plan(&facts, &settings, clocks)
     }
 
+    /// Looks at Pods that may have no place, one workload and member after another.
+    async fn look_for_capacity(&self) {
+        loop {
+            let place = self.unschedulable.next().await;
+            let again = self.look(&place).await;
+            self.unschedulable
+                .done(&place, self.health.now_millis(), again);
+        }
+    }
+
+    async fn look(&self, place: &(ObjectKey, ClusterName)) -> Again {
+        let (key, name) = place;
+        if !self.context.leadership.leads() {
+            return Again::WhenItEnds;
+        }
+        let Some(preference) = self.context.host.preference(key) else {
+            return Again::WhenItEnds;
+        };
+        let Ok(Some(target)) = self.target(&preference, key).await else {
+            return Again::WhenItEnds;
+        };
+        let now = self.health.now_millis();
+        let again = self
+            .unschedulable
+            .look(&self.context, &target, place, now)
+            .await;
+        tracing::trace!(preference = %key, member = %name, ?again, "looked for Pods without a place");
+        // What was learned, or has ended, changes the division.
+        self.keys.add(key.clone());
+        again
+    }
+
     /// The federated object whose replicas are divided, unless there is none.
     async fn target(
         &self,
@@ -270,8 +318,13 @@ impl Reconciler {
     }
 
     /// Every member, with what it runs of the target.
-    fn clusters(&self, target: Option<&Target>) -> BTreeMap<ClusterName, ClusterView> {
+    fn clusters(
+        &self,
+        key: &ObjectKey,
+        target: Option<&Target>,
+    ) -> BTreeMap<ClusterName, ClusterView> {
         let context = &self.context;
+        let now = self.health.now_millis();
         let type_name = target.map(|target| Arc::clone(&target.cache.named.name));
         let host_uid = context
             .host_uid
@@ -292,7 +345,7 @@ impl Reconciler {
                     failure_domain: failure_domain(&name, &facts),
                     api: self.health.api(&name),
                     running,
-                    capacity: None,
+                    capacity: self.unschedulable.capacity(key, &name, now),
                     facts,
                 };
                 (name, view)
@@ -394,11 +447,11 @@ impl Reconciler {
 }
 
 /// The federated object, read.
-struct Target {
-    cache: Arc<TypeCache>,
+pub(super) struct Target {
+    pub(super) cache: Arc<TypeCache>,
     /// Namespace and name in the members.
-    key: ObjectKey,
-    intent: Intent,
+    pub(super) key: ObjectKey,
+    pub(super) intent: Intent,
     annotations: BTreeMap<String, String>,
     namespace: NamespacePlacement,
 }
