@@ -38,7 +38,7 @@ use federation::{
 use futures::{FutureExt, StreamExt, stream};
 use kube::api::DynamicObject;
 use kube::{Client, ResourceExt};
-use model::ClusterName;
+use model::{ClusterName, ObjectKey};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError};
@@ -60,6 +60,17 @@ pub struct PreviewOptions {
     pub in_process: BTreeMap<ClusterName, InProcess>,
     /// Where wall time comes from.
     pub clock: WallClock,
+    /// Objects of the host that are planned as they stand, besides those that the manifests reach.
+    pub asked: Vec<Asked>,
+}
+
+/// A federated object of the host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Asked {
+    /// The name of its FederatedTypeConfig.
+    pub type_name: String,
+    /// Its own namespace and name.
+    pub key: ObjectKey,
 }
 
 /// What would become of some manifests.
@@ -101,6 +112,8 @@ pub struct Note {
 pub struct PreviewedObject {
     /// The manifest's index; nothing for an object that is on the host only.
     pub manifest: Option<usize>,
+    /// Whether it was asked for by name.
+    pub asked: bool,
     /// What happens to the federated object itself.
     pub host: HostChange,
     /// What the plan was made from.
@@ -109,6 +122,8 @@ pub struct PreviewedObject {
     pub plan: Plan,
     /// The fields that applies would change, as far as they may be shown.
     pub changes: BTreeMap<ClusterName, Vec<FieldChange>>,
+    /// What members hold of it now, whole.
+    pub live: BTreeMap<ClusterName, DynamicObject>,
     /// Clusters whose part is not known, and why.
     pub unknown: BTreeMap<ClusterName, String>,
     /// What a scheduling preference divides, and why.
@@ -122,9 +137,11 @@ pub struct PreviewedObject {
 pub async fn preview(options: PreviewOptions, manifests: &[Value]) -> Result<Preview, Error> {
     let mut preview = Preview::default();
     let manifests = &claim::with_namespaces(manifests, options.client.default_namespace());
+    let asked = options.asked.clone();
     let context = context(options, manifests, &mut preview).boxed().await?;
     let types = type_configs::wanted(&context);
     let mut claims = Claims::of(&context, &types, manifests, &mut preview);
+    claims.ask(&types, &asked, &mut preview);
     host::add_followers(&context, &types, &mut claims, &mut preview.notes)
         .boxed()
         .await?;
@@ -262,8 +279,10 @@ async fn take(
     };
     preview.objects.push(PreviewedObject {
         manifest: claim.manifest,
+        asked: claim.asked,
         host: claim.change,
         changes: known.changes(),
+        live: known.all_live(),
         unknown: known.unknown(),
         input: read.input,
         plan,
@@ -311,6 +330,12 @@ impl Known<'_> {
         let name = Arc::clone(&self.claim.named.name);
         let objects = &self.answers.get(cluster)?.objects;
         objects.get(&(name, self.input.target.key.clone()))
+    }
+
+    fn all_live(&self) -> BTreeMap<ClusterName, DynamicObject> {
+        let names = self.answers.keys();
+        let live = names.filter_map(|name| Some((name.clone(), self.live(name)?.clone())));
+        live.collect()
     }
 
     /// Parts that wait because nobody could say what the member holds.
@@ -373,7 +398,6 @@ mod tests {
     use crate::wake::FederatedKey;
     use kube::api::{Api, Patch, PatchParams};
     use kube::core::{ApiResource, GroupVersionKind};
-    use model::ObjectKey;
     use pocketkube::Cluster;
     use pocketkube::cluster::ClusterOptions;
     use std::time::Duration;
@@ -452,6 +476,7 @@ mod tests {
                     system_namespace: SYSTEM.to_owned(),
                     in_process: self.in_process(),
                     clock: WallClock::System,
+                    asked: Vec::new(),
                 },
                 manifests,
             )
@@ -732,6 +757,7 @@ mod tests {
             system_namespace: SYSTEM.to_owned(),
             in_process: world.in_process(),
             clock: WallClock::System,
+            asked: Vec::new(),
         };
         let shown = preview(options, &manifests)
             .await

@@ -7,11 +7,12 @@ mod report;
 mod table;
 
 use crate::cli::{self, Output};
+use crate::commands::federated_type;
 use crate::kubeconfig;
 use crate::manifests::Manifest;
 use crate::output::{self, colour};
 use anyhow::{Result, anyhow};
-use controller::preview::{Preview, PreviewOptions, preview};
+use controller::preview::{Asked, Preview, PreviewOptions, preview};
 use controller::{Error, WallClock};
 use kube::{Client, Config};
 use report::Report;
@@ -29,11 +30,19 @@ const WOULD_CHANGE: u8 = 2;
 /// # Errors
 /// A manifest that does not read, or a host that cannot be read.
 pub(crate) async fn run(args: cli::Plan) -> Result<ExitCode> {
-    let manifests = files::read(&args.files)?;
+    let depth = match args.recursive {
+        true => files::Depth::Deep,
+        false => files::Depth::Shallow,
+    };
+    let manifests = files::read(&args.files, depth)?;
     if told(files::check(&manifests)) {
         return Ok(ExitCode::FAILURE);
     }
-    let preview = ask(&args.host, &manifests).await?;
+    let asked = match (&args.type_name, &args.name) {
+        (Some(type_name), Some(name)) => vec![named(&args, type_name, name).await?],
+        _ => Vec::new(),
+    };
+    let preview = ask(&args.host, &manifests, asked).await?;
     let refused = preview.refused.iter().map(|refused| {
         let manifest = &manifests[refused.manifest];
         fault(manifest, &refused.error.to_string())
@@ -55,8 +64,30 @@ pub(crate) async fn run(args: cli::Plan) -> Result<ExitCode> {
     })
 }
 
-/// Reads the host and the members.
-async fn ask(host: &cli::Host, manifests: &[Manifest]) -> Result<Preview> {
+/// The object of the host that is planned.
+async fn named(args: &cli::Plan, type_name: &str, name: &str) -> Result<Asked> {
+    let which = cli::Which {
+        host: args.host.clone(),
+        type_name: type_name.to_owned(),
+        name: name.to_owned(),
+        namespace: args.namespace.clone(),
+    };
+    let found = federated_type::object(&which).await?;
+    Ok(Asked {
+        type_name: found.federated.name,
+        key: found.key,
+    })
+}
+
+/// Reads the host and the members, and plans manifests and objects of the host.
+///
+/// # Errors
+/// The host cannot be read.
+pub(crate) async fn ask(
+    host: &cli::Host,
+    manifests: &[Manifest],
+    asked: Vec<Asked>,
+) -> Result<Preview> {
     let mut config = kubeconfig::host(host).await?;
     // Who waits at a terminal is told at once that the host does not answer.
     config.default_retry = false;
@@ -66,6 +97,7 @@ async fn ask(host: &cli::Host, manifests: &[Manifest]) -> Result<Preview> {
         system_namespace: host.system_namespace.clone(),
         in_process: BTreeMap::new(),
         clock: WallClock::System,
+        asked,
     };
     let objects: Vec<_> = manifests
         .iter()

@@ -1,7 +1,7 @@
 //! Which manifests are planned, which decide about plans, and which are neither.
 
 use super::host::{HostChange, ours};
-use super::{Note, Preview, Refused};
+use super::{Asked, Note, Preview, Refused};
 use crate::Error;
 use crate::context::Context;
 use crate::members::key_of;
@@ -33,6 +33,8 @@ pub(super) struct Claim {
     pub(super) key: ObjectKey,
     /// As the manifest has it.
     pub(super) file: Option<DynamicObject>,
+    /// Whether it was asked for by name.
+    pub(super) asked: bool,
     /// What happens to it on the host; known once the host was read.
     pub(super) change: HostChange,
 }
@@ -105,6 +107,7 @@ impl Claims {
                     named: named.clone(),
                     key,
                     file: None,
+                    asked: false,
                     change: HostChange::None,
                 }),
                 None => preview.refused.push(Refused {
@@ -115,6 +118,29 @@ impl Claims {
             }
         }
         Self { planned }
+    }
+
+    /// Adds objects that were asked for by name.
+    pub(super) fn ask(
+        &mut self,
+        types: &BTreeMap<String, NamedType>,
+        asked: &[Asked],
+        preview: &mut Preview,
+    ) {
+        for Asked { type_name, key } in asked {
+            let Some(named) = types.get(type_name) else {
+                let text = format!("{type_name} is not federated: {key} is not planned");
+                let manifest = None;
+                preview.notes.push(Note { manifest, text });
+                continue;
+            };
+            self.follow(named, std::iter::once(key.clone()));
+            let claims = self.planned.iter_mut();
+            let mut those = claims.filter(|claim| claim.named.name == named.name);
+            if let Some(claim) = those.find(|claim| claim.key == *key) {
+                claim.asked = true;
+            }
+        }
     }
 
     /// Adds objects of the host that the files do not hold, and that follow what they change.
@@ -130,6 +156,7 @@ impl Claims {
                     named: named.clone(),
                     key,
                     file: None,
+                    asked: false,
                     change: HostChange::None,
                 });
             }
@@ -190,6 +217,7 @@ fn classify(
             named: named.clone(),
             key: key_of(&file.metadata),
             file: Some(file),
+            asked: false,
             change: HostChange::Create,
         })));
     }

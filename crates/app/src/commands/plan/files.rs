@@ -16,7 +16,7 @@ const STANDARD_INPUT: &str = "standard input";
 ///
 /// # Errors
 /// Names the file, and the line where one does not parse.
-pub(super) fn read(paths: &[PathBuf]) -> Result<Vec<Manifest>> {
+pub(super) fn read(paths: &[PathBuf], depth: Depth) -> Result<Vec<Manifest>> {
     let mut all = Vec::new();
     for path in paths {
         if path.as_os_str() == "-" {
@@ -25,7 +25,7 @@ pub(super) fn read(paths: &[PathBuf]) -> Result<Vec<Manifest>> {
             reading.context(STANDARD_INPUT)?;
             all.extend(documents(STANDARD_INPUT, &text)?);
         } else if path.is_dir() {
-            for file in files_of(path)? {
+            for file in files_of(path, depth)? {
                 all.extend(read_file(&file)?);
             }
         } else {
@@ -57,24 +57,46 @@ pub(super) fn check(manifests: &[Manifest]) -> Vec<String> {
     faults
 }
 
-fn files_of(folder: &Path) -> Result<Vec<PathBuf>> {
-    let unreadable = || folder.display().to_string();
+/// How far down folders are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Depth {
+    /// The files in them.
+    Shallow,
+    /// The folders below as well.
+    Deep,
+}
+
+fn files_of(folder: &Path, depth: Depth) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
-    for entry in std::fs::read_dir(folder).with_context(unreadable)? {
-        let path = entry.with_context(unreadable)?.path();
-        let ending = path.extension().and_then(|ending| ending.to_str());
-        if path.is_file() && ending.is_some_and(|ending| ENDINGS.contains(&ending)) {
-            files.push(path);
-        }
-    }
+    collect(folder, depth, &mut files)?;
     if files.is_empty() {
+        let advice = match depth {
+            Depth::Shallow => "; -R reads the folders below it as well",
+            Depth::Deep => ", nor do the folders below it",
+        };
         bail!(
-            "{} holds no .yaml, .yml or .json file; folders below it are not read",
+            "{} holds no .yaml, .yml or .json file{advice}",
             folder.display()
         );
     }
     files.sort();
     Ok(files)
+}
+
+fn collect(folder: &Path, depth: Depth, files: &mut Vec<PathBuf>) -> Result<()> {
+    let unreadable = || folder.display().to_string();
+    for entry in std::fs::read_dir(folder).with_context(unreadable)? {
+        let entry = entry.with_context(unreadable)?;
+        let path = entry.path();
+        let ending = path.extension().and_then(|ending| ending.to_str());
+        if path.is_file() && ending.is_some_and(|ending| ENDINGS.contains(&ending)) {
+            files.push(path);
+        // A link to a folder may lead round in a circle.
+        } else if depth == Depth::Deep && entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            collect(&path, depth, files)?;
+        }
+    }
+    Ok(())
 }
 
 fn read_file(path: &Path) -> Result<Vec<Manifest>> {

@@ -33,6 +33,9 @@ pub(super) struct Object {
     pub(super) kind: String,
     #[serde(flatten)]
     pub(super) key: ObjectKey,
+    /// Whether it was asked for by name.
+    #[serde(skip)]
+    pub(super) asked: bool,
     /// What happens to it on the host.
     pub(super) host: Change,
     /// Whether it is being deleted there: then that is what is planned.
@@ -218,6 +221,7 @@ impl Object {
         };
         Self {
             source,
+            asked: object.asked,
             kind: input.object.kind.clone(),
             key: ObjectKey::new(namespace, &target.key.name),
             host: match object.host {
@@ -244,7 +248,10 @@ impl Object {
     /// What is not in the files, and stays as it is, is only counted.
     fn is_worth_showing(&self) -> bool {
         let still = |part: &Part| matches!(part.change, Change::Keep | Change::Skip);
-        self.source.is_some() || !self.replicas.is_empty() || !self.clusters.iter().all(still)
+        self.source.is_some()
+            || self.asked
+            || !self.replicas.is_empty()
+            || !self.clusters.iter().all(still)
     }
 }
 

@@ -64,6 +64,7 @@ impl Page {
         }
         let source = match &object.source {
             Some(source) => place(source),
+            None if object.asked => "on the host".to_owned(),
             None => "on the host; it follows what the files change".to_owned(),
         };
         let host = match object.host {
