@@ -53,8 +53,9 @@ pub use probe_report::{
     NamedClusterEntry, ProbeReport, ProbeReportSpec, VerdictEntry, VerdictWord,
 };
 pub use scheduling::{
-    ClusterPreferences, ClusterReplicas, ReplicaSchedulingPreference,
-    ReplicaSchedulingPreferenceSpec, ReplicaSchedulingPreferenceStatus, SpreadBy, SpreadConstraint,
+    ClusterPreferences, ClusterReplicas, DIVISIONS_KEPT_MAX, PastDivision,
+    ReplicaSchedulingPreference, ReplicaSchedulingPreferenceSpec,
+    ReplicaSchedulingPreferenceStatus, SpreadBy, SpreadConstraint,
 };
 pub use shipped::{crds, federated_type_configs};
 pub use spelling::nearest;

@@ -118,6 +118,27 @@ pub struct ReplicaSchedulingPreferenceStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 1000))]
     pub clusters: Vec<ClusterReplicas>,
+    /// The last divisions, newest first, for `meridian history` and `meridian undo`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 5))]
+    pub history: Vec<PastDivision>,
+}
+
+/// Divisions that a status keeps.
+pub const DIVISIONS_KEPT_MAX: usize = 5;
+
+/// A division as it once was.
+#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PastDivision {
+    /// Since when (RFC 3339).
+    #[schemars(length(max = 40))]
+    pub divided_at: String,
+    /// The generation of the preference that it was made for.
+    pub generation: i64,
+    /// Replicas by cluster.
+    #[schemars(extend("maxProperties" = 1000))]
+    pub clusters: BTreeMap<String, i64>,
 }
 
 /// What one cluster gets.

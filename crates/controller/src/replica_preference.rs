@@ -16,7 +16,7 @@ pub(crate) use reconcile::{plan_once, run_preferences};
 pub use signals::{ClusterView, PreferenceFacts, TargetView};
 
 use crate::settings::Settings;
-use api::ReplicaSchedulingPreferenceStatus;
+use api::{PastDivision, ReplicaSchedulingPreferenceStatus};
 use data_plane::DataPlaneTrack;
 use federation::{DividedReplicas, FailoverState, Phase, PreferencePlan, plan_preference};
 use model::{ClusterName, ObjectKey};
@@ -42,6 +42,8 @@ struct Page {
     state: FailoverState,
     data_planes: DataPlaneTrack,
     division: BTreeMap<ClusterName, DividedReplicas>,
+    /// The last divisions, newest first.
+    history: Vec<PastDivision>,
 }
 
 /// One preference, planned.
@@ -67,13 +69,17 @@ impl PreferenceBook {
         let key = facts.key();
         let page = self.pages.entry(key).or_insert_with(|| Page {
             state: restored(facts),
+            history: past(facts),
             ..Page::default()
         });
         let input = signals::input(facts, settings, &mut page.data_planes, clocks);
         let plan = plan_preference(&input, &page.state, clocks.monotonic_millis);
         page.state = plan.state.clone();
         page.division = plan.division();
-        let status = status::status(facts, &plan);
+        let mut status = status::status(facts, &plan);
+        let (past, shares) = (&mut page.history, &status.clusters);
+        status::remember(past, facts.preference, shares, clocks.wall_secs);
+        status.history.clone_from(&page.history);
         PlannedPreference { plan, status }
     }
 
@@ -86,6 +92,13 @@ impl PreferenceBook {
     pub fn forget(&mut self, key: &ObjectKey) {
         self.pages.remove(key);
     }
+}
+
+fn past(facts: &PreferenceFacts<'_>) -> Vec<PastDivision> {
+    let status = facts.preference.status.as_ref();
+    status
+        .map(|status| status.history.clone())
+        .unwrap_or_default()
 }
 
 fn restored(facts: &PreferenceFacts<'_>) -> FailoverState {
@@ -337,6 +350,46 @@ mod tests {
         };
         world.view("a").capacity = Some(1);
         assert_eq!(world.shares(1), shares(&[("a", 1), ("b", 8)]));
+    }
+
+    #[test]
+    fn the_last_five_divisions_are_kept_and_a_pinned_one_counts_instead_of_the_spec() {
+        let mut world = World::new();
+        world.running("a", 0);
+        for weight in 1..=7 {
+            let clusters = json!({"a": {"weight": weight}, "b": {"weight": 10 - weight}});
+            world.preference.spec.clusters = serde_json::from_value(clusters).expect("weights");
+            world.preference.spec.rebalance = true;
+            // Made before broken: what is new must be ready first.
+            for step in 0..5 {
+                for (name, replicas) in world.shares(10 * weight + step) {
+                    world.running(&name, replicas);
+                }
+            }
+        }
+        let status = world.plan(80).status;
+        assert_eq!(status.history.len(), 5);
+        let now: BTreeMap<String, i64> = world.shares(81).into_iter().collect();
+        assert_eq!(status.history[0].clusters, now);
+        let before = status.history[1].clusters.clone();
+        assert_ne!(before, now);
+        let division = serde_json::to_string(&before).expect("JSON");
+        let annotations = world
+            .preference
+            .metadata
+            .annotations
+            .get_or_insert_default();
+        annotations.insert(federation::ANNOTATION_DIVISION.to_owned(), division);
+        for second in 82..90 {
+            for (name, replicas) in world.shares(second) {
+                world.running(&name, replicas);
+            }
+        }
+        let status = world.plan(90).status;
+        let pinned = find_condition(&status.conditions, "Pinned").expect("told");
+        assert_eq!(pinned.status, "True");
+        let shares: BTreeMap<String, i64> = world.shares(91).into_iter().collect();
+        assert_eq!(shares, before);
     }
 
     #[test]

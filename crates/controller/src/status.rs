@@ -191,7 +191,12 @@ fn number(version: &str) -> u64 {
     version.parse().unwrap_or(0)
 }
 
-const TIMES: [&str; 3] = ["lastTransitionTime", "lastUpdateTime", "lastProbeTime"];
+const TIMES: [&str; 4] = [
+    "lastTransitionTime",
+    "lastUpdateTime",
+    "lastProbeTime",
+    "dividedAt",
+];
 
 /// What a status says: without times, empty texts, empty lists and nulls, which are all nothing.
 fn without_times(status: &Value) -> Value {

@@ -7,9 +7,9 @@ use super::{
 use crate::settings::{Settings, failback_of, failover_of};
 use api::{ReplicaSchedulingPreference, names};
 use federation::{
-    ApiSignal, ClusterFacts, ClusterPreference, Drain, FailbackRequest, Intent, MemberSignals,
-    NamespacePlacement, Placement, Preference, PreferenceInput, Role, Running, SpreadBy,
-    SpreadConstraint, SpreadPlace, Suitability, by_placement,
+    ANNOTATION_DIVISION, ApiSignal, ClusterFacts, ClusterPreference, Drain, FailbackRequest,
+    Intent, MemberSignals, NamespacePlacement, Placement, Preference, PreferenceInput, Role,
+    Running, SpreadBy, SpreadConstraint, SpreadPlace, Suitability, by_placement,
 };
 use k8s_openapi::jiff::Timestamp;
 use model::{ClusterName, ObjectKey};
@@ -180,6 +180,9 @@ fn candidates(facts: &PreferenceFacts<'_>) -> BTreeSet<ClusterName> {
 
 fn preference(object: &ReplicaSchedulingPreference) -> Preference {
     let spec = &object.spec;
+    if let Some(Ok(division)) = pinned(object) {
+        return of_division(&division);
+    }
     Preference {
         total_replicas: i64::from(spec.total_replicas),
         rebalance: spec.rebalance,
@@ -207,6 +210,40 @@ fn preference(object: &ReplicaSchedulingPreference) -> Preference {
                 max_skew: constraint.max_skew,
             })
             .collect(),
+    }
+}
+
+/// The division that `meridian undo` pinned, if there is one; the error is what is wrong with it.
+pub(crate) fn pinned(
+    object: &ReplicaSchedulingPreference,
+) -> Option<Result<BTreeMap<String, i64>, String>> {
+    let annotations = object.metadata.annotations.as_ref()?;
+    let text = annotations.get(ANNOTATION_DIVISION)?;
+    let read = serde_json::from_str::<BTreeMap<String, i64>>(text);
+    Some(match read {
+        Ok(division) if division.values().all(|n| *n >= 0) => Ok(division),
+        Ok(_) => Err("a count is negative".to_owned()),
+        Err(error) => Err(error.to_string()),
+    })
+}
+
+/// The preference that asks for a division. Its counts are minima and weights, not maxima, so that
+/// a lost cluster's share still finds a place.
+fn of_division(division: &BTreeMap<String, i64>) -> Preference {
+    let clusters = division.iter().map(|(name, replicas)| {
+        let bounds = ClusterPreference {
+            min_replicas: *replicas,
+            max_replicas: None,
+            weight: *replicas,
+        };
+        (name.clone(), bounds)
+    });
+    Preference {
+        total_replicas: division.values().sum(),
+        rebalance: true,
+        clusters: clusters.collect(),
+        // It was even when it was made, or was meant to be uneven.
+        spread: Vec::new(),
     }
 }
 

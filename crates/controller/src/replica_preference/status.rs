@@ -1,15 +1,24 @@
 //! The status of a scheduling preference.
 
-use super::signals::PreferenceFacts;
-use api::{ClusterReplicas, Condition, ReplicaSchedulingPreferenceStatus};
-use federation::{Phase, PreferencePlan};
+use super::signals::{PreferenceFacts, pinned};
+use api::{
+    ClusterReplicas, Condition, DIVISIONS_KEPT_MAX, PastDivision, ReplicaSchedulingPreference,
+    ReplicaSchedulingPreferenceStatus,
+};
+use federation::{ANNOTATION_DIVISION, Phase, PreferencePlan};
+use k8s_openapi::jiff::Timestamp;
+use std::collections::BTreeMap;
+
+/// What a condition says of a pinned division.
+const PINNED: &str =
+    "meridian undo pinned this division, whatever spec says: meridian undo --release ends that";
 
 /// What the status shall say; the writer adds the times.
 pub(crate) fn status(
     facts: &PreferenceFacts<'_>,
     plan: &PreferencePlan,
 ) -> ReplicaSchedulingPreferenceStatus {
-    let clusters = plan
+    let clusters: Vec<ClusterReplicas> = plan
         .clusters
         .iter()
         .map(|(name, share)| ClusterReplicas {
@@ -39,10 +48,48 @@ pub(crate) fn status(
         let message = plan.unspread.join("; ");
         conditions.push(condition("Spread", "False", "LessEven", &message));
     }
+    conditions.extend(pinned(facts.preference).map(|pinned| match pinned {
+        Ok(_) => condition("Pinned", "True", "Undone", PINNED),
+        Err(why) => {
+            let message = format!("the annotation {ANNOTATION_DIVISION} is not obeyed: {why}");
+            condition("Pinned", "False", "Malformed", &message)
+        }
+    }));
     ReplicaSchedulingPreferenceStatus {
         observed_generation: facts.preference.metadata.generation.unwrap_or_default(),
         conditions,
+        history: Vec::new(),
         clusters,
+    }
+}
+
+/// Notes a division that is new. One that holds more than was asked for is on its way to another,
+/// made before broken, and is not kept.
+pub(crate) fn remember(
+    history: &mut Vec<PastDivision>,
+    preference: &ReplicaSchedulingPreference,
+    clusters: &[ClusterReplicas],
+    wall_secs: i64,
+) {
+    let now: BTreeMap<String, i64> = clusters
+        .iter()
+        .map(|cluster| (cluster.name.clone(), cluster.replicas))
+        .collect();
+    let asked = match pinned(preference) {
+        Some(Ok(division)) => division.values().sum(),
+        _ => i64::from(preference.spec.total_replicas),
+    };
+    let sum: i64 = now.values().sum();
+    let is_news = history.first().is_none_or(|last| last.clusters != now);
+    if is_news && sum <= asked && !now.is_empty() {
+        let since = Timestamp::from_second(wall_secs).unwrap_or_default();
+        let division = PastDivision {
+            divided_at: since.to_string(),
+            generation: preference.metadata.generation.unwrap_or_default(),
+            clusters: now,
+        };
+        history.insert(0, division);
+        history.truncate(DIVISIONS_KEPT_MAX);
     }
 }
 
