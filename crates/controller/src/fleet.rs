@@ -25,6 +25,7 @@ const DEADLINE: Duration = Duration::from_secs(5);
 /// Keeps the fleet for as long as the process runs.
 pub(crate) async fn run(context: Arc<Context>) {
     let mut known: BTreeMap<ClusterName, ClusterFacts> = BTreeMap::new();
+    let mut obeyed = context.settings();
     loop {
         learn_host_uid(&context).await;
         let types = type_configs::update(&context);
@@ -48,6 +49,11 @@ pub(crate) async fn run(context: Arc<Context>) {
             welcome_back(&context, &known, &now).await;
             wake_all(&context);
             known = now;
+        }
+        let settings = context.settings();
+        if settings != obeyed {
+            wake_all(&context);
+            obeyed = settings;
         }
         if context.leadership.leads() {
             type_configs::write_statuses(&context).await;

@@ -75,6 +75,7 @@ pub(crate) async fn plan_input(context: &Context, key: &FederatedKey) -> Reading
         },
         host: Host {
             uid: host_uid.clone(),
+            adopted: settings.adopted_hosts,
             ..Host::default()
         },
         namespace,

@@ -7,8 +7,10 @@
 use crate::{cluster_health::HealthCheckSettings, lease::LeaseTimes};
 use api::{Condition, ConfigScope, KubeFedConfig, KubeFedConfigSpec, Switch, duration_millis};
 use federation::{
-    Adoption, BrakeSettings, FailbackMode, FailbackSettings, FailoverMode, FailoverSettings,
+    ANNOTATION_ADOPTED_HOSTS, Adoption, BrakeSettings, FailbackMode, FailbackSettings,
+    FailoverMode, FailoverSettings,
 };
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// Objects that are reconciled at once, unless the configuration says otherwise. KubeFed's default
@@ -43,6 +45,8 @@ pub struct Settings {
     pub deletion_grace_secs: u64,
     /// Objects that are reconciled at once.
     pub reconciles: usize,
+    /// Uids of hosts that this one stands in for (`meridian adopt-host`).
+    pub adopted_hosts: BTreeSet<String>,
 }
 
 impl Default for Settings {
@@ -57,6 +61,7 @@ impl Default for Settings {
             adoption: Adoption::Disabled,
             deletion_grace_secs: DELETION_GRACE_SECS,
             reconciles: RECONCILES,
+            adopted_hosts: BTreeSet::new(),
         }
     }
 }
@@ -75,8 +80,18 @@ pub fn read_settings(config: Option<&KubeFedConfig>) -> ReadSettings {
     let mut reader = Reader::default();
     if let Some(config) = config {
         reader.read(&config.spec);
+        reader.settings.adopted_hosts = adopted_hosts(config);
     }
     reader.finish()
+}
+
+/// The annotation that `meridian adopt-host` writes: uids, with commas between them.
+fn adopted_hosts(config: &KubeFedConfig) -> BTreeSet<String> {
+    let annotations = config.metadata.annotations.as_ref();
+    let uids = annotations.and_then(|annotations| annotations.get(ANNOTATION_ADOPTED_HOSTS));
+    let uids = uids.iter().flat_map(|uids| uids.split(','));
+    let uids = uids.map(str::trim).filter(|uid| !uid.is_empty());
+    uids.map(str::to_owned).collect()
 }
 
 /// The failover of one preference: its own words over the fleet's.

@@ -237,6 +237,7 @@ async fn settle_entry(
     };
     let host = Host {
         uid: host_uid.clone(),
+        adopted: context.settings().adopted_hosts,
         ..Host::default()
     };
     let seen = look(target).await;

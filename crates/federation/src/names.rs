@@ -27,5 +27,10 @@ pub const ANNOTATION_LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-co
 /// Annotation on a scheduling preference: `<time> <cluster>,<cluster>…` (or `*`), a request to
 /// return replicas now; it counts for an hour.
 pub const ANNOTATION_FAILBACK: &str = "meridian.dev/failback";
+/// Annotation on a scheduling preference: a division as JSON, cluster to replicas, that counts
+/// instead of the spec's until it is taken away.
+pub const ANNOTATION_DIVISION: &str = "meridian.dev/division";
+/// Annotation on the KubeFedConfig: uids of hosts that this one stands in for, with commas.
+pub const ANNOTATION_ADOPTED_HOSTS: &str = "meridian.dev/adopted-hosts";
 /// Annotation on the KubeFedConfig: `<time> <reason>`, opens the failover brake for an hour.
 pub const ANNOTATION_FAILOVER_RELEASED: &str = "meridian.dev/failover-released";
