@@ -15,6 +15,7 @@ mod takeover;
 
 pub(crate) use cache::{Cache, Change, MET_FOR};
 pub(crate) use lane::{Depth, Lane, key_of};
+pub use takeover::handed_over;
 
 use crate::Error;
 use crate::clock::WallClock;
@@ -31,6 +32,14 @@ use model::ClusterName;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use tokio::sync::{Semaphore, SemaphorePermit, watch};
+
+/// A member's clients, for who asks it once.
+///
+/// # Errors
+/// [`Error::Malformed`] with the field of the KubeFedCluster or the key of the Secret.
+pub async fn reach(cluster: &KubeFedCluster, secret: Option<&Secret>) -> Result<Connection, Error> {
+    connect(access(cluster, secret, None).await?)
+}
 
 /// Writes under way in one member: enough to fill a connection, few enough to leave its API server
 /// room for others (its priority and fairness gives a workload some 40 seats).

@@ -18,8 +18,34 @@ impl FieldPath {
         Self(path)
     }
 
+    /// Takes away what an object has there.
+    pub fn remove_from(&self, object: &mut Value) {
+        let Some((last, above)) = self.0.split_last() else {
+            return;
+        };
+        let at = above.iter().try_fold(object, |at, element| match at {
+            Value::Object(fields) => fields.get_mut(element.strip_prefix("f:")?),
+            Value::Array(items) => {
+                let index = find_item(element, items, &vec![false; items.len()])?;
+                items.get_mut(index)
+            }
+            _ => None,
+        });
+        match at {
+            Some(Value::Object(fields)) => {
+                drop(last.strip_prefix("f:").and_then(|name| fields.remove(name)));
+            }
+            Some(Value::Array(items)) => {
+                if let Some(index) = find_item(last, items, &vec![false; items.len()]) {
+                    items.remove(index);
+                }
+            }
+            _ => {}
+        }
+    }
+
     /// Whether it begins with this field of the object.
-    pub(crate) fn is_in(&self, field: &str) -> bool {
+    pub fn is_in(&self, field: &str) -> bool {
         self.0.first().and_then(|first| first.strip_prefix("f:")) == Some(field)
     }
 

@@ -9,10 +9,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{FieldsV1, ManagedFieldsEntr
 use serde_json::{Value, json};
 
 /// The entries with those of `managers` merged into one of ours.
-pub(crate) fn handed_over(
-    entries: &[ManagedFieldsEntry],
-    managers: &[String],
-) -> Vec<ManagedFieldsEntry> {
+pub fn handed_over(entries: &[ManagedFieldsEntry], managers: &[String]) -> Vec<ManagedFieldsEntry> {
     let is_old = |entry: &ManagedFieldsEntry| {
         entry.operation.as_deref() == Some("Update")
             && entry.subresource.as_deref().unwrap_or_default().is_empty()
