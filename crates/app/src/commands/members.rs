@@ -1,0 +1,108 @@
+//! The members as a command reaches them: with the credentials that the host keeps.
+
+use super::federated_type::Federated;
+use anyhow::{Context, Result};
+use api::KubeFedCluster;
+use federation::LABEL_MANAGED;
+use k8s_openapi::api::core::v1::Secret;
+use kube::api::{DynamicObject, ListParams};
+use kube::{Api, Client, ResourceExt};
+use model::{ClusterName, ObjectKey};
+use std::collections::BTreeMap;
+use std::time::Duration;
+use tokio::time::timeout;
+
+/// How long a member may take for one answer.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(10);
+/// Objects in one page of a list.
+const PAGE: u32 = 500;
+
+/// A member that can be asked.
+pub(crate) struct Reached {
+    pub(crate) name: ClusterName,
+    pub(crate) requests: Client,
+}
+
+/// Every member whose credentials read; of the others it is said why not.
+///
+/// # Errors
+/// The host does not say who they are.
+pub(crate) async fn reached(host: &Client, namespace: &str) -> Result<Vec<Reached>> {
+    let clusters = Api::<KubeFedCluster>::namespaced(host.clone(), namespace);
+    let secrets = Api::<Secret>::namespaced(host.clone(), namespace);
+    let mut reached = Vec::new();
+    for cluster in clusters.list(&ListParams::default()).await?.items {
+        let secret = secrets.get_opt(&cluster.spec.secret_ref.name).await?;
+        match controller::reach(&cluster, secret.as_ref()).await {
+            Ok(connection) => reached.push(Reached {
+                name: cluster.name_any().into(),
+                requests: connection.requests,
+            }),
+            Err(why) => eprintln!("{} cannot be asked: {why}", cluster.name_any()),
+        }
+    }
+    Ok(reached)
+}
+
+/// What a member holds of a type that carries the label of propagated objects.
+///
+/// # Errors
+/// The member's own words, or that it does not answer.
+pub(crate) async fn managed(member: &Client, federated: &Federated) -> Result<Vec<DynamicObject>> {
+    let api = Api::<DynamicObject>::all_with(member.clone(), &federated.types.target);
+    let labels = format!("{LABEL_MANAGED}=true");
+    pages(&api, &ListParams::default().labels(&labels)).await
+}
+
+/// The federated objects of a type on the host: uid by the target's key.
+///
+/// # Errors
+/// The host does not say.
+pub(crate) async fn wanted(
+    host: &Client,
+    federated: &Federated,
+) -> Result<BTreeMap<ObjectKey, String>> {
+    let all = objects(host, federated).await?;
+    let wanted = all.iter().map(|object| {
+        let namespace = object.namespace().unwrap_or_default();
+        let key = match federated.types.target_namespaced {
+            true => ObjectKey::new(&namespace, &object.name_any()),
+            false => ObjectKey::new("", &object.name_any()),
+        };
+        (key, object.uid().unwrap_or_default())
+    });
+    Ok(wanted.collect())
+}
+
+/// The federated objects of a type on the host.
+///
+/// # Errors
+/// The host does not say.
+pub(crate) async fn objects(host: &Client, federated: &Federated) -> Result<Vec<DynamicObject>> {
+    let api = Api::<DynamicObject>::all_with(host.clone(), &federated.types.federated);
+    let listed = pages(&api, &ListParams::default()).await;
+    listed.with_context(|| format!("{} of the host", federated.types.federated.plural))
+}
+
+/// Where an object of a member is.
+pub(crate) fn target_key(object: &DynamicObject) -> ObjectKey {
+    let namespace = object.namespace().unwrap_or_default();
+    ObjectKey::new(&namespace, &object.name_any())
+}
+
+/// All pages of a list; of a type that is not served there are none.
+async fn pages(api: &Api<DynamicObject>, list: &ListParams) -> Result<Vec<DynamicObject>> {
+    let mut all = Vec::new();
+    let mut list = list.clone().limit(PAGE);
+    loop {
+        let page = match timeout(DEADLINE, api.list(&list)).await {
+            Ok(Err(kube::Error::Api(status))) if status.code == 404 => return Ok(all),
+            answered => answered.with_context(|| format!("no answer within {DEADLINE:?}"))??,
+        };
+        all.extend(page.items);
+        match page.metadata.continue_.filter(|token| !token.is_empty()) {
+            Some(token) => list = list.continue_token(&token),
+            None => return Ok(all),
+        }
+    }
+}
