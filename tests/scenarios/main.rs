@@ -17,6 +17,8 @@ mod any_type;
 #[cfg(test)]
 mod bad_input;
 #[cfg(test)]
+mod commands;
+#[cfg(test)]
 mod cookies;
 #[cfg(test)]
 mod credentials;
@@ -30,6 +32,8 @@ mod kubefed_manifests;
 mod leader_election;
 #[cfg(test)]
 mod member_away;
+#[cfg(test)]
+mod moving_over;
 #[cfg(test)]
 mod other_writers;
 #[cfg(test)]

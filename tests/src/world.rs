@@ -343,6 +343,20 @@ impl World {
         product::failing_command(&self.binary, self.host.kubeconfig(), arguments).await
     }
 
+    /// The same, however it ends: its exit code, stdout and stderr.
+    ///
+    /// # Panics
+    /// When it does not end.
+    pub async fn ended_command(&self, arguments: &[&str]) -> (Option<i32>, String, String) {
+        product::ended_command(&self.binary, self.host.kubeconfig(), arguments).await
+    }
+
+    /// The binary.
+    #[must_use]
+    pub fn binary(&self) -> &Path {
+        &self.binary
+    }
+
     /// The ends of the logs of all processes that ran, for a scenario that failed.
     #[must_use]
     pub fn log_tails(&self) -> String {

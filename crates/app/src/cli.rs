@@ -1,8 +1,12 @@
 //! The command line: every flag, its default and its meaning.
 
+mod objects;
+
+pub(crate) use objects::*;
+
 use crate::dns_listen::DnsListen;
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 /// Kubernetes federation with an embedded, geo-aware, authoritative DNS server.
@@ -17,6 +21,14 @@ pub(crate) struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub(crate) command: Command,
+    /// How much is logged on standard error, as kubefedctl counts it: from 4, all that is known
+    #[arg(
+        long = "v",
+        global = true,
+        value_name = "LEVEL",
+        hide_short_help = true
+    )]
+    pub(crate) verbosity: Option<u8>,
 }
 
 /// The commands.
@@ -36,12 +48,32 @@ pub(crate) enum Command {
     Disable(Disable),
     /// Make a federated object of one that exists on the host
     Federate(Federate),
-    /// Show what applying manifests would change in which member, and change nothing
+    /// Show what applying manifests would change in which member, or what an object's plan is now;
+    /// nothing is changed
     Plan(Plan),
     /// Start Kubernetes clusters on this machine, for any tool to be tried on
     Fleet(Fleet),
-    /// Say why a client is answered as it is
+    /// Say why each cluster holds a federated object or does not; or why a client is answered as it is
     Explain(Explain),
+    /// List the last divisions of a workload's replicas
+    History(History),
+    /// Pin an earlier division of a workload's replicas
+    Undo(Undo),
+    /// List members, types, preferences, orphans or tombstones
+    Get(Get),
+    /// Whether what was propagated stays when a federated object is deleted
+    #[command(visible_alias = "orphaning-deletion")]
+    Orphan(Orphan),
+    /// Let a deletion go on that the deletion brake stopped
+    Confirm(Confirm),
+    /// Return replicas to a cluster that is healthy again
+    Failback(Failback),
+    /// Open the failover brake
+    Failover(Failover),
+    /// Stand in for a host that is no more
+    AdoptHost(AdoptHost),
+    /// Move over from KubeFed, and back
+    Migrate(Migrate),
     /// Print what a shell needs to complete commands
     Completion(Completion),
 }
@@ -149,6 +181,18 @@ pub(crate) struct Join {
     /// Labels of the KubeFedCluster, for placement by selector
     #[arg(long, value_name = "KEY=VALUE")]
     pub(crate) label: Vec<String>,
+    /// Name of the Secret on the host that keeps the member's token [default: NAME-token]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) secret_name: Option<String>,
+    /// Fail when the cluster is a member already; without, joining twice is joining once
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
+    pub(crate) error_on_existing: Option<bool>,
+    /// As kubefedctl had it; accounts are named by the host's uid instead
+    #[arg(long, value_name = "NAME", hide = true)]
+    pub(crate) host_cluster_name: Option<String>,
+    /// Say what would be done, and do nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
 }
 
 /// `meridian unjoin`.
@@ -169,6 +213,12 @@ pub(crate) struct Unjoin {
     /// Go on when the member cannot be reached
     #[arg(long)]
     pub(crate) force: bool,
+    /// As kubefedctl had it; accounts are named by the host's uid instead
+    #[arg(long, value_name = "NAME", hide = true)]
+    pub(crate) host_cluster_name: Option<String>,
+    /// Say what would be done, and do nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
 }
 
 /// `meridian enable`.
@@ -182,8 +232,14 @@ pub(crate) struct Enable {
     #[command(flatten)]
     pub(crate) host: Host,
     /// The type: plural, singular, kind or short name, with its group where that is needed
-    #[arg(value_name = "TYPE")]
-    pub(crate) type_name: String,
+    #[arg(value_name = "TYPE", required_unless_present = "filename")]
+    pub(crate) type_name: Option<String>,
+    /// kubefedctl's EnableTypeDirective, which says the same
+    #[arg(short, long, value_name = "FILE", conflicts_with = "type_name")]
+    pub(crate) filename: Option<PathBuf>,
+    /// Version of the type [default: the one that the host prefers]
+    #[arg(long, value_name = "VERSION")]
+    pub(crate) version: Option<String>,
     /// Group of the federated type
     #[arg(long, value_name = "GROUP", default_value = api::names::TYPES_GROUP)]
     pub(crate) federated_group: String,
@@ -193,6 +249,25 @@ pub(crate) struct Enable {
     /// Print the manifests, and change nothing
     #[arg(short, long, value_enum)]
     pub(crate) output: Option<ManifestOutput>,
+    /// The same, as YAML
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+impl Enable {
+    /// A type by its name, and all else as it is by default.
+    pub(crate) fn of(host: &Host, type_name: &str) -> Self {
+        Self {
+            host: host.clone(),
+            type_name: Some(type_name.to_owned()),
+            filename: None,
+            version: None,
+            federated_group: api::names::TYPES_GROUP.to_owned(),
+            federated_version: api::names::TYPES_VERSION.to_owned(),
+            output: None,
+            dry_run: false,
+        }
+    }
 }
 
 /// How manifests are printed.
@@ -216,22 +291,42 @@ pub(crate) struct Disable {
     /// Delete the Federated CRD as well; refused while there are objects of it
     #[arg(long)]
     pub(crate) delete_crd: bool,
+    /// Say what would be done, and do nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
 }
 
 /// `meridian federate`.
 #[derive(Clone, Debug, Args)]
 #[command(
-    after_help = "Examples:\n  meridian federate deployment web -n shop\n  meridian federate \
-                        namespace shop --contents -o yaml > shop.yaml"
+    after_help = "Examples:\n  meridian federate service web -n shop\n  meridian federate \
+                        namespace shop --contents -o yaml > shop.yaml\n  \
+                        helm template web | meridian federate -f - | kubectl apply -f -"
 )]
 pub(crate) struct Federate {
     #[command(flatten)]
     pub(crate) host: Host,
-    /// The type, as for enable; it is federated already
-    #[arg(value_name = "TYPE")]
-    pub(crate) type_name: String,
+    /// The type, as for enable; it is federated already, unless --enable-type
+    #[arg(value_name = "TYPE", requires = "name")]
+    pub(crate) type_name: Option<String>,
     /// Name of the object
-    pub(crate) name: String,
+    #[arg(required_unless_present = "filename")]
+    pub(crate) name: Option<String>,
+    /// Manifests of plain objects, whose federated ones are printed; - reads standard input
+    #[arg(short, long, value_name = "FILE", conflicts_with_all = ["type_name", "contents"])]
+    pub(crate) filename: Option<PathBuf>,
+    /// Federate the type first, where it is not
+    #[arg(short = 't', long, requires = "name")]
+    pub(crate) enable_type: bool,
+    /// With --contents: types that are left out
+    #[arg(
+        short,
+        long,
+        value_name = "TYPE",
+        value_delimiter = ',',
+        requires = "contents"
+    )]
+    pub(crate) skip_api_resources: Vec<String>,
     /// Its namespace [default: the context's]
     #[arg(short, long, value_name = "NAMESPACE")]
     pub(crate) namespace: Option<String>,
@@ -241,6 +336,9 @@ pub(crate) struct Federate {
     /// Print the manifests, and create nothing
     #[arg(short, long, value_enum)]
     pub(crate) output: Option<ManifestOutput>,
+    /// The same, as YAML
+    #[arg(long)]
+    pub(crate) dry_run: bool,
 }
 
 /// `meridian completion`.
@@ -251,34 +349,6 @@ pub(crate) struct Completion {
     #[arg(value_enum)]
     pub(crate) shell: clap_complete::Shell,
 }
-
-/// `meridian plan`.
-#[derive(Clone, Debug, Args)]
-#[command(after_help = PLAN_HELP)]
-pub(crate) struct Plan {
-    #[command(flatten)]
-    pub(crate) host: Host,
-    /// Files or folders of manifests (.yaml, .yml, .json); - reads standard input
-    #[arg(short = 'f', long = "filename", value_name = "FILE", required = true)]
-    pub(crate) files: Vec<PathBuf>,
-    /// How to print it
-    #[arg(short, long, value_enum, default_value = "table")]
-    pub(crate) output: Output,
-}
-
-const PLAN_HELP: &str = "\
-What is shown is the plan that the controller would apply. The host is read once, every member that \
-is ready is asked for the objects, and nothing is written. Values of Secrets are never shown.
-
-Exit codes:
-  0  nothing would change
-  2  something would change, or a member's part is not known
-  1  an error; in a manifest, it is named with file, document and field
-
-Examples:
-  meridian plan -f deploy/demo
-  meridian plan -f 3-deployment.yaml -f 5-preference.yaml -o json
-  kustomize build eu | meridian plan -f -";
 
 /// `meridian fleet`.
 #[derive(Clone, Debug, Args)]
@@ -292,10 +362,13 @@ pub(crate) struct Fleet {
 #[derive(Clone, Debug, Subcommand)]
 pub(crate) enum FleetCommand {
     /// Start clusters and write their kubeconfigs; they run until Ctrl-C
+    #[command(after_help = "Example: meridian fleet up --clusters frankfurt,beijing --nodes 3")]
     Up(FleetUp),
     /// Break one of them, or mend it
+    #[command(after_help = "Example: meridian fleet fault frankfurt api=down")]
     Fault(FleetFault),
     /// End them
+    #[command(after_help = "Example: meridian fleet down")]
     Down(FleetDown),
 }
 
@@ -366,29 +439,6 @@ Examples:
   meridian fleet fault frankfurt clear
   meridian fleet down";
 
-/// `meridian explain`.
-#[derive(Clone, Debug, Args)]
-#[command(
-    after_help = "Examples:\n  meridian explain shop.example.org --from 203.0.113.7\n  \
-                  meridian explain shop.example.org --from 203.0.113.7 --when-down frankfurt"
-)]
-pub(crate) struct Explain {
-    /// The name that is asked for
-    pub(crate) name: String,
-    /// Address of the client, or of the resolver it uses
-    #[arg(long, value_name = "ADDRESS")]
-    pub(crate) from: IpAddr,
-    /// As if this cluster were down
-    #[arg(long, value_name = "CLUSTER")]
-    pub(crate) when_down: Option<String>,
-    /// The replica to ask: the address of its --http-listen
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9153")]
-    pub(crate) at: SocketAddr,
-    /// How to print it
-    #[arg(short, long, value_enum, default_value = "table")]
-    pub(crate) output: Output,
-}
-
 /// How a command prints.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Output {
@@ -398,4 +448,78 @@ pub(crate) enum Output {
     Json,
     /// For files
     Yaml,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    /// Examples of a command's help.
+    fn examples(command: &clap::Command) -> Vec<String> {
+        let help = command.get_after_help().map(ToString::to_string);
+        let help = help.unwrap_or_default();
+        let lines = help.lines().map(|line| {
+            let line = line.trim_start();
+            line.strip_prefix("Example: ").unwrap_or(line).to_owned()
+        });
+        lines.filter(|line| line.contains("meridian ")).collect()
+    }
+
+    fn check(command: &clap::Command, path: &str) {
+        let path = format!("{path} {}", command.get_name());
+        let examples = examples(command);
+        assert!(!examples.is_empty(), "{path}: its help has no example");
+        for example in examples {
+            // What a pipe or a shell does with it is not ours.
+            let at = example.find("meridian ").expect("it is ours");
+            let own = example[at..]
+                .split(['|', '>', ')'])
+                .next()
+                .unwrap_or_default();
+            let quoted = own.split('\'').enumerate();
+            let words = quoted.flat_map(|(index, part)| match index % 2 {
+                0 => part.split_whitespace().collect(),
+                _ => vec![part],
+            });
+            let parsed = Cli::try_parse_from(words);
+            assert!(
+                parsed.is_ok(),
+                "{path}: {example}: {}",
+                parsed.expect_err("it is not")
+            );
+        }
+        let below = command
+            .get_subcommands()
+            .filter(|below| below.get_name() != "help");
+        below.for_each(|below| check(below, &path));
+    }
+
+    #[test]
+    fn every_command_has_examples_and_each_of_them_parses() {
+        Cli::command().debug_assert();
+        let root = Cli::command();
+        root.get_subcommands()
+            .for_each(|command| check(command, ""));
+    }
+
+    #[test]
+    fn what_kubefedctl_took_is_taken() {
+        for line in [
+            "join eu --cluster-context eu --host-cluster-context host --v=2",
+            "join eu --kubefed-namespace fed --host-cluster-name host --secret-name s",
+            "unjoin eu --cluster-context eu --host-cluster-context host --v 2 --dry-run",
+            "enable deployments.apps --federated-group types.example.com --version v1",
+            "enable -f directive.yaml --output=yaml",
+            "disable deployments.apps --delete-crd --dry-run",
+            "federate ns shop --contents --enable-type --skip-api-resources configmaps,apps",
+            "federate deployment web -n shop -o yaml",
+            "federate -f web.yaml",
+            "orphaning-deletion enable federateddeployment web -n shop",
+        ] {
+            let words = format!("meridian {line}");
+            let parsed = Cli::try_parse_from(words.split_whitespace());
+            assert!(parsed.is_ok(), "{line}: {}", parsed.expect_err("it is not"));
+        }
+    }
 }

@@ -4,8 +4,14 @@ mod completion;
 mod enable;
 mod explain;
 mod federate;
+mod federated_type;
 mod fleet;
+mod get;
+mod history;
 pub(crate) mod join;
+mod members;
+mod migrate;
+mod operate;
 mod plan;
 mod resource_type;
 mod unjoin;
@@ -36,6 +42,15 @@ pub(crate) async fn dispatch(command: Command) -> Result<ExitCode> {
         Command::Plan(args) => plan::run(args).boxed().await,
         Command::Fleet(args) => fleet::run(args).boxed().await.map(done),
         Command::Explain(args) => explain::run(args).boxed().await.map(done),
+        Command::History(args) => history::run(args).boxed().await.map(done),
+        Command::Undo(args) => history::undo(args).boxed().await.map(done),
+        Command::Get(args) => get::run(args).boxed().await.map(done),
+        Command::Orphan(args) => operate::orphan(args).boxed().await.map(done),
+        Command::Confirm(args) => operate::confirm(args).boxed().await.map(done),
+        Command::Failback(args) => operate::failback(args).boxed().await.map(done),
+        Command::Failover(args) => operate::failover(args).boxed().await.map(done),
+        Command::AdoptHost(args) => operate::adopt_host(args).boxed().await.map(done),
+        Command::Migrate(args) => migrate::run(args).boxed().await,
     }
 }
 

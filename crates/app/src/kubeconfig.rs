@@ -3,9 +3,13 @@
 use crate::cli;
 use anyhow::{Context, Result};
 use base64::Engine as _;
-use kube::Config;
 use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Client, Config};
 use std::path::Path;
+use std::time::Duration;
+
+/// Until a connection to the host is made or given up.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How to reach the host.
 ///
@@ -23,6 +27,16 @@ pub(crate) async fn host(args: &cli::Host) -> Result<Config> {
             "no host cluster: give --kubeconfig, set KUBECONFIG, or run in a pod of the host",
         ),
     }
+}
+
+/// A client for a command: who waits at a terminal is told at once when there is no answer.
+///
+/// # Errors
+/// Its certificates do not parse.
+pub(crate) fn client(mut config: Config) -> Result<Client> {
+    config.default_retry = false;
+    config.connect_timeout = Some(CONNECT_TIMEOUT);
+    Ok(Client::try_from(config)?)
 }
 
 /// How to reach a cluster that joins: the context that is given, else the one named as the member,

@@ -9,22 +9,29 @@ mod geography;
 mod kubeconfig;
 mod manifests;
 mod output;
+mod plugin;
 mod run;
 mod steering_loop;
 
-use clap::Parser;
 use std::io::IsTerminal;
 use std::process::ExitCode;
 use tracing_subscriber::EnvFilter;
 
+/// From this `--v` on, everything is logged.
+const DEBUG_LEVEL: u8 = 4;
+
 fn main() -> ExitCode {
-    let cli = cli::Cli::parse();
-    let quiet = matches!(cli.command, cli::Command::Demo(_) | cli::Command::Plan(_));
+    if plugin::completes() {
+        output::print(&plugin::completions(std::env::args().skip(1)));
+        return ExitCode::SUCCESS;
+    }
+    let cli = plugin::parse();
+    let runs = matches!(cli.command, cli::Command::Run(_));
     // kube logs every connection that fails; what follows from it is told by who asked.
-    log(if quiet {
-        "error,kube_client=off"
-    } else {
-        "info,kube_client::client::builder=off"
+    log(match (cli.verbosity, runs) {
+        (Some(level), _) if level >= DEBUG_LEVEL => "debug",
+        (_, true) => "info,kube_client::client::builder=off",
+        (_, false) => "error,kube_client=off",
     });
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()

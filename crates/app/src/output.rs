@@ -1,8 +1,10 @@
 //! Data to stdout. Everything else goes to stderr.
 
-use crate::cli::ManifestOutput;
+use crate::cli::{ManifestOutput, Output};
 use anyhow::Result;
+use serde::Serialize;
 use serde_json::{Value, json};
+use std::fmt::Write as _;
 use std::io::{IsTerminal, Write};
 
 /// Whether what is printed is coloured.
@@ -47,4 +49,81 @@ pub(crate) fn manifests(form: ManifestOutput, objects: Vec<Value>) -> Result<()>
 pub(crate) fn print(text: &str) {
     let mut out = std::io::stdout().lock();
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
+
+/// Prints a value for programs; a table is each command's own affair, and printed as JSON here.
+///
+/// # Errors
+/// None for what is JSON.
+pub(crate) fn structured(form: Output, value: &impl Serialize) -> Result<()> {
+    print(&match form {
+        Output::Yaml => serde_saphyr::to_string(value)?,
+        Output::Table | Output::Json => format!("{:#}\n", serde_json::to_value(value)?),
+    });
+    Ok(())
+}
+
+/// Rows under heads, each column as wide as it must be.
+#[derive(Debug)]
+pub(crate) struct Table<const COLUMNS: usize> {
+    rows: Vec<[String; COLUMNS]>,
+}
+
+impl<const COLUMNS: usize> Table<COLUMNS> {
+    /// One with nothing but its heads.
+    pub(crate) fn new(heads: &[&str; COLUMNS]) -> Self {
+        Self {
+            rows: vec![heads.map(str::to_owned)],
+        }
+    }
+
+    /// Adds a row.
+    pub(crate) fn row(&mut self, row: [String; COLUMNS]) {
+        self.rows.push(row);
+    }
+
+    /// All of it.
+    pub(crate) fn text(&self) -> String {
+        let width = |column: usize| {
+            let cells = self.rows.iter().map(|row| row[column].chars().count());
+            cells.max().unwrap_or(0)
+        };
+        let mut text = String::new();
+        for row in &self.rows {
+            let mut line = String::new();
+            for (column, cell) in row.iter().enumerate() {
+                let _ = write!(line, "{cell:<0$}   ", width(column));
+            }
+            let _ = writeln!(text, "{}", line.trim_end());
+        }
+        text
+    }
+}
+
+/// How far long work has come, on standard error, and only for who watches it on a terminal.
+#[derive(Debug)]
+pub(crate) struct Progress {
+    shown: bool,
+}
+
+impl Progress {
+    /// Nothing is shown yet.
+    pub(crate) fn new() -> Self {
+        Self {
+            shown: std::io::stderr().is_terminal(),
+        }
+    }
+
+    /// Says what is done now, in the place of what was said before.
+    pub(crate) fn say(&self, words: &str) {
+        if self.shown {
+            eprint!("\r\x1b[K{words}");
+        }
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.say("");
+    }
 }

@@ -194,10 +194,18 @@ impl Cluster {
     /// # Panics
     /// When the API server refuses it.
     pub async fn create(&self, object: Value) -> Value {
+        self.create_as(USER, object).await
+    }
+
+    /// The same as another manager.
+    ///
+    /// # Panics
+    /// When the API server refuses it.
+    pub async fn create_as(&self, manager: &str, object: Value) -> Value {
         let at = ObjectRef::of(&object);
         let object = serde_json::from_value(object).expect("an object");
         let parameters = PostParams {
-            field_manager: Some(USER.to_owned()),
+            field_manager: Some(manager.to_owned()),
             ..PostParams::default()
         };
         let created = at.api(&self.client).create(&parameters, &object).await;

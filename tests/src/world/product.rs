@@ -226,12 +226,29 @@ async fn output(binary: &Path, host: &Path, arguments: &[&str]) -> Output {
     let mut command = tokio::process::Command::new(binary);
     command
         .args(arguments)
+        // Examples name files from the top of the repository.
+        .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
         .arg("--kubeconfig")
         .arg(host)
         .kill_on_drop(true);
     let ended = tokio::time::timeout(PATIENCE, command.output()).await;
     let ended = ended.unwrap_or_else(|_| panic!("{arguments:?} did not end"));
     ended.expect("the binary runs")
+}
+
+/// Runs a command; its exit code, and what it printed to stdout and to stderr.
+pub(super) async fn ended_command(
+    binary: &Path,
+    host: &Path,
+    arguments: &[&str],
+) -> (Option<i32>, String, String) {
+    let output = output(binary, host, arguments).await;
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (
+        output.status.code(),
+        text(&output.stdout),
+        text(&output.stderr),
+    )
 }
 
 /// The end of a log.

@@ -35,9 +35,16 @@ struct Enabled {
 /// The type is not served, is not for federating, or the host refuses what makes it so.
 pub(crate) async fn enable(args: cli::Enable) -> Result<()> {
     let host = Client::try_from(kubeconfig::host(&args.host).await?)?;
-    let target = resource_type::find(&host, &args.type_name).await?;
+    let args = directed(args)?;
+    let type_name = args
+        .type_name
+        .as_deref()
+        .context("give a TYPE, or -f FILE")?;
+    let version = args.version.as_deref();
+    let target = resource_type::find_version(&host, type_name, version).await?;
     let enabled = enabled(&host, &args, &target).await?;
-    if let Some(form) = args.output {
+    let dry = args.dry_run.then_some(cli::ManifestOutput::Yaml);
+    if let Some(form) = args.output.or(dry) {
         let crd = tidy(serde_json::to_value(&enabled.crd)?);
         let config = tidy(serde_json::to_value(&enabled.config)?);
         return output::manifests(form, vec![crd, config]);
@@ -52,6 +59,36 @@ pub(crate) async fn enable(args: cli::Enable) -> Result<()> {
         target.full_name(),
     );
     Ok(())
+}
+
+/// What kubefedctl's EnableTypeDirective says, where one is given.
+fn directed(mut args: cli::Enable) -> Result<cli::Enable> {
+    let Some(file) = &args.filename else {
+        return Ok(args);
+    };
+    let source = file.display().to_string();
+    let text = std::fs::read_to_string(file).with_context(|| source.clone())?;
+    let documents = manifests::read(&source, &text)?;
+    let [directive] = documents.as_slice() else {
+        bail!("{source}: one EnableTypeDirective is wanted");
+    };
+    ensure!(
+        directive.kind() == "EnableTypeDirective",
+        "{}: kind is {}: an EnableTypeDirective is wanted",
+        directive.place(),
+        directive.kind()
+    );
+    let spec = &directive.object["spec"];
+    let text = |field: &str| spec[field].as_str().filter(|text| !text.is_empty());
+    args.type_name = Some(directive.name().to_owned());
+    args.version = text("targetVersion").map(str::to_owned).or(args.version);
+    if let Some(group) = text("federatedGroup") {
+        group.clone_into(&mut args.federated_group);
+    }
+    if let Some(version) = text("federatedVersion") {
+        version.clone_into(&mut args.federated_version);
+    }
+    Ok(args)
 }
 
 async fn enabled(host: &Client, args: &cli::Enable, target: &ResourceType) -> Result<Enabled> {
@@ -73,6 +110,26 @@ async fn enabled(host: &Client, args: &cli::Enable, target: &ResourceType) -> Re
     let short_name = target.short_name.as_ref().map(|name| format!("f{name}"));
     let crd = federated_crd_with(&federated, short_name.as_deref(), target.replicas, template);
     Ok(Enabled { crd, config })
+}
+
+/// The definition of a federated type that is configured already, with the target's schema.
+///
+/// # Errors
+/// The host does not serve the target, or does not say its schema.
+pub(super) async fn definition(
+    host: &Client,
+    config: &FederatedTypeConfig,
+) -> Result<CustomResourceDefinition> {
+    let target = resource_type::find(host, &config.name_any()).await?;
+    let template = schema(host, &target).await?;
+    let short_name = target.short_name.as_ref().map(|name| format!("f{name}"));
+    let federated = config.read()?;
+    Ok(federated_crd_with(
+        &federated,
+        short_name.as_deref(),
+        target.replicas,
+        template,
+    ))
 }
 
 fn config(args: &cli::Enable, target: &ResourceType) -> FederatedTypeConfig {
@@ -176,6 +233,10 @@ pub(crate) async fn disable(args: cli::Disable) -> Result<()> {
     let federated = config.read()?.federated;
     if args.delete_crd {
         refuse_while_objects_are_left(&host, &federated).await?;
+    }
+    if args.dry_run {
+        eprintln!("{name} would no longer be federated; nothing was done");
+        return Ok(());
     }
     let off = json!({"spec": {"propagation": Switch::Disabled}});
     configs

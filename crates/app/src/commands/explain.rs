@@ -1,55 +1,26 @@
-//! `meridian explain`: asks a replica why a client gets its answer.
+//! `meridian explain`: why a cluster holds an object or does not, or why a client is answered so.
 
-use crate::cli::{self, Output};
-use anyhow::{Context, Result, bail};
-use http_body_util::{BodyExt, Empty};
-use hyper::body::Bytes;
-use hyper_util::client::legacy::Client;
-use hyper_util::rt::TokioExecutor;
-use serde_json::Value;
-use std::time::Duration;
+mod answer;
+mod object;
 
-/// A replica answers from memory; longer than this means that it does not.
-const TIMEOUT: Duration = Duration::from_secs(5);
+use crate::cli;
+use anyhow::Result;
 
 /// Runs the command.
 ///
 /// # Errors
-/// The replica cannot be reached, or does not serve the name.
+/// What is asked about is not there, or who knows cannot be reached.
 pub(crate) async fn run(args: cli::Explain) -> Result<()> {
-    let down = args
-        .when_down
-        .map(|cluster| format!("&when-down={cluster}"))
-        .unwrap_or_default();
-    let name = args.name.trim_end_matches('.');
-    let url = format!(
-        "http://{}/explain?name={name}&from={}{down}",
-        args.at, args.from
-    );
-    let client = Client::builder(TokioExecutor::new()).build_http::<Empty<Bytes>>();
-    let address = url
-        .parse()
-        .with_context(|| format!("{:?} is not a host name", args.name))?;
-    let response = tokio::time::timeout(TIMEOUT, client.get(address))
-        .await
-        .with_context(|| format!("{} does not answer; --at names another replica", args.at))?
-        .with_context(|| {
-            format!(
-                "no replica at {}; --at takes the address of its --http-listen",
-                args.at
-            )
-        })?;
-    let status = response.status();
-    let body = response.into_body().collect().await?.to_bytes();
-    if !status.is_success() {
-        bail!("{}", String::from_utf8_lossy(&body));
+    match &args.name {
+        Some(name) => {
+            let which = cli::Which {
+                host: args.host.clone(),
+                type_name: args.subject.clone(),
+                name: name.clone(),
+                namespace: args.namespace.clone(),
+            };
+            object::run(&which, args.output).await
+        }
+        None => answer::run(args).await,
     }
-    let answer: Value =
-        serde_json::from_slice(&body).context("the replica's answer is not JSON")?;
-    crate::output::print(&match args.output {
-        Output::Table => answer["text"].as_str().unwrap_or_default().to_owned(),
-        Output::Json => format!("{:#}\n", answer["explanation"]),
-        Output::Yaml => serde_saphyr::to_string(&answer["explanation"])?,
-    });
-    Ok(())
 }

@@ -1,14 +1,15 @@
 //! `meridian federate`: an existing object of the host becomes a federated one.
 
-use super::resource_type;
+use super::{enable, federated_type};
 use crate::cli;
 use crate::manifests::{self, Manifest};
 use crate::{kubeconfig, output};
 use anyhow::{Context, Result, bail};
-use api::{FederatedType, FederatedTypeConfig};
+use api::FederatedType;
 use kube::api::{DynamicObject, ListParams};
 use kube::{Api, Client, ResourceExt};
 use serde_json::Value;
+use std::path::Path;
 
 /// Runs the command.
 ///
@@ -21,32 +22,13 @@ pub(crate) async fn run(args: cli::Federate) -> Result<()> {
         None => config.default_namespace.clone(),
     };
     let host = Client::try_from(config)?;
-    let configs = Api::<FederatedTypeConfig>::namespaced(host.clone(), &args.host.system_namespace);
-    let types = configs.list(&ListParams::default()).await?.items;
-    let target = resource_type::find(&host, &args.type_name).await?;
-    let Some(config) = types
-        .iter()
-        .find(|config| config.name_any() == target.full_name())
-    else {
-        bail!(
-            "{0} is not federated: 'meridian enable {0}' makes it so",
-            target.full_name()
-        );
-    };
-    let federated = config.read()?;
-    let mut made = vec![one(&host, &federated, &namespace, &args.name).await?];
-    if args.contents {
-        if !federated.is_namespace() {
-            bail!("--contents is for namespaces");
-        }
-        for config in &types {
-            let of = config.read()?;
-            if of.target_namespaced {
-                made.extend(contents(&host, &of, &args.name).await?);
-            }
-        }
+    if let Some(file) = &args.filename {
+        let form = args.output.unwrap_or(cli::ManifestOutput::Yaml);
+        return output::manifests(form, of_file(&host, &args, file).await?);
     }
-    if let Some(form) = args.output {
+    let made = of_host(&host, &args, &namespace).await?;
+    let dry = args.dry_run.then_some(cli::ManifestOutput::Yaml);
+    if let Some(form) = args.output.or(dry) {
         return output::manifests(form, made);
     }
     for object in made {
@@ -60,6 +42,63 @@ pub(crate) async fn run(args: cli::Federate) -> Result<()> {
         );
     }
     Ok(())
+}
+
+/// What objects of the host become.
+async fn of_host(host: &Client, args: &cli::Federate, namespace: &str) -> Result<Vec<Value>> {
+    let (Some(type_name), Some(name)) = (&args.type_name, &args.name) else {
+        bail!("give TYPE and NAME, or -f FILE");
+    };
+    let system = &args.host.system_namespace;
+    if args.enable_type && federated_type::find(host, system, type_name).await.is_err() {
+        enable::enable(cli::Enable::of(&args.host, type_name)).await?;
+    }
+    let federated = federated_type::find(host, system, type_name).await?.types;
+    let mut made = vec![one(host, &federated, namespace, name).await?];
+    if args.contents {
+        if !federated.is_namespace() {
+            bail!("--contents is for namespaces");
+        }
+        let mut skipped = Vec::new();
+        for type_name in &args.skip_api_resources {
+            skipped.push(federated_type::find(host, system, type_name).await?.name);
+        }
+        for of in federated_type::all(host, system).await? {
+            if of.types.target_namespaced && !skipped.contains(&of.name) {
+                made.extend(contents(host, &of.types, name).await?);
+            }
+        }
+    }
+    Ok(made)
+}
+
+/// What objects of a file become; nothing is read of the host but which types are federated.
+async fn of_file(host: &Client, args: &cli::Federate, file: &Path) -> Result<Vec<Value>> {
+    let (source, text) = match file.as_os_str() == "-" {
+        true => (
+            "standard input".to_owned(),
+            std::io::read_to_string(std::io::stdin()),
+        ),
+        false => (file.display().to_string(), std::fs::read_to_string(file)),
+    };
+    let types = federated_type::all(host, &args.host.system_namespace).await?;
+    let mut made = Vec::new();
+    for manifest in manifests::read(&source, &text.with_context(|| source.clone())?)? {
+        let found = types.iter().find(|federated| {
+            let target = &federated.types.target;
+            target.kind == manifest.kind() && target.api_version == manifest.api_version()
+        });
+        let Some(found) = found else {
+            bail!(
+                "{}: {} {} is not federated: 'meridian enable' makes a type so",
+                manifest.place(),
+                manifest.api_version(),
+                manifest.kind()
+            );
+        };
+        made.push(api::federate(&manifest.object, &found.types));
+    }
+    Ok(made)
 }
 
 /// The federated object of one.

@@ -30,6 +30,8 @@ const TOKEN_PATIENCE: Duration = Duration::from_secs(30);
 pub(crate) struct Member {
     /// Its name.
     pub(crate) name: ClusterName,
+    /// The Secret on the host that keeps its token; nothing: named after the member.
+    pub(crate) secret: Option<String>,
     /// How the joiner reaches it.
     pub(crate) config: Config,
     /// Labels for placement.
@@ -67,11 +69,27 @@ pub(crate) async fn run(args: cli::Join) -> Result<()> {
         .map(|label| key_value(label))
         .collect::<Result<_>>()?;
     let member = Member {
+        secret: args.secret_name,
         name,
         config,
         labels,
         place,
     };
+    let clusters =
+        Api::<api::KubeFedCluster>::namespaced(host.clone(), &args.host.system_namespace);
+    if args.error_on_existing == Some(true) && clusters.get_opt(&args.name).await?.is_some() {
+        bail!(
+            "{} is a member already; without --error-on-existing it is joined anew",
+            args.name
+        );
+    }
+    if args.dry_run {
+        eprintln!(
+            "{} at {} would join; nothing was done",
+            member.name, member.config.cluster_url
+        );
+        return Ok(());
+    }
     join(&host, &args.host.system_namespace, &member).await?;
     eprintln!(
         "{} joined: see it with 'kubectl -n {} get kubefedcluster {}'",
@@ -197,7 +215,8 @@ async fn register(
     credentials: &Credentials,
 ) -> Result<()> {
     apply(&Api::<Namespace>::all(host.clone()), namespace, json!({})).await?;
-    let secret = format!("{}-token", member.name);
+    let named = member.secret.clone();
+    let secret = named.unwrap_or_else(|| format!("{}-token", member.name));
     let data = json!({"stringData": {"token": credentials.token, "ca.crt": credentials.ca}});
     apply(
         &Api::<Secret>::namespaced(host.clone(), namespace),

@@ -26,6 +26,39 @@ pub(crate) async fn find(client: &Client, name: &str) -> Result<ResourceType> {
     choose(served(client).await?, name)
 }
 
+/// The same in this version, where one is given.
+///
+/// # Errors
+/// As [`find`], or the type is not served in that version.
+pub(crate) async fn find_version(
+    client: &Client,
+    name: &str,
+    version: Option<&str>,
+) -> Result<ResourceType> {
+    let mut found = find(client, name).await?;
+    let Some(version) = version else {
+        return Ok(found);
+    };
+    let resource = &found.resource;
+    let list = match resource.group.as_str() {
+        "" => client.list_core_api_resources(version).await,
+        group => {
+            let group_version = format!("{group}/{version}");
+            client.list_api_group_resources(&group_version).await
+        }
+    };
+    let full = found.full_name();
+    let served = list.is_ok_and(|list| {
+        let mut resources = list.resources.iter();
+        resources.any(|served| served.name == resource.plural_name)
+    });
+    if !served {
+        bail!("--version {version}: the host's API server does not serve {full} in it");
+    }
+    version.clone_into(&mut found.resource.version);
+    Ok(found)
+}
+
 /// Every type in its group's preferred version.
 async fn served(client: &Client) -> Result<Vec<ResourceType>> {
     let asked = "the host's API server does not say which types it serves";

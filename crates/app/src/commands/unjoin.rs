@@ -32,6 +32,13 @@ pub(crate) async fn run(args: cli::Unjoin) -> Result<()> {
             names.join(", ")
         );
     };
+    if args.dry_run {
+        eprintln!(
+            "{} would be no member any more; nothing was done",
+            args.name
+        );
+        return Ok(());
+    }
     let file = args
         .cluster_kubeconfig
         .as_deref()

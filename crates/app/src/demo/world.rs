@@ -214,6 +214,7 @@ impl World {
                 bail!("a place is an object")
             };
             let member = Member {
+                secret: None,
                 name: site.name.into(),
                 config,
                 labels: Vec::new(),

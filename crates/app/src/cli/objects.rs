@@ -1,0 +1,301 @@
+//! Commands about one federated object, and about what the host holds.
+
+use super::{Host, Output};
+use clap::{Args, Subcommand, ValueEnum};
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+
+/// A federated object of the host.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Which {
+    #[command(flatten)]
+    pub(crate) host: Host,
+    /// Its type: of the target or of the federated object, as kubectl takes types
+    #[arg(value_name = "TYPE")]
+    pub(crate) type_name: String,
+    /// Its name
+    pub(crate) name: String,
+    /// Its namespace [default: the context's]
+    #[arg(short, long, value_name = "NAMESPACE")]
+    pub(crate) namespace: Option<String>,
+}
+
+/// `meridian plan`.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = PLAN_HELP)]
+pub(crate) struct Plan {
+    #[command(flatten)]
+    pub(crate) host: Host,
+    /// Type of an object of the host, to plan it as it stands
+    #[arg(value_name = "TYPE", requires = "name", conflicts_with = "files")]
+    pub(crate) type_name: Option<String>,
+    /// Its name
+    pub(crate) name: Option<String>,
+    /// Its namespace [default: the context's]
+    #[arg(short, long, value_name = "NAMESPACE", requires = "name")]
+    pub(crate) namespace: Option<String>,
+    /// Files or folders of manifests (.yaml, .yml, .json); - reads standard input
+    #[arg(
+        short = 'f',
+        long = "filename",
+        value_name = "FILE",
+        num_args = 1..,
+        required_unless_present = "name"
+    )]
+    pub(crate) files: Vec<PathBuf>,
+    /// Read the folders below as well
+    #[arg(short = 'R', long, requires = "files")]
+    pub(crate) recursive: bool,
+    /// How to print it
+    #[arg(short, long, value_enum, default_value = "table")]
+    pub(crate) output: Output,
+}
+
+const PLAN_HELP: &str = "\
+What is shown is the plan that the controller would apply. The host is read once, every member that \
+is ready is asked for the objects, and nothing is written. Values of Secrets are never shown.
+
+Exit codes:
+  0  nothing would change
+  2  something would change, or a member's part is not known
+  1  an error; in a manifest, it is named with file, document and field
+
+Examples:
+  meridian plan deployment web -n shop
+  meridian plan -f deploy/demo
+  meridian plan -f deploy/demo/3-deployment.yaml deploy/demo/5-preference.yaml -o json
+  kustomize build eu | meridian plan -f -";
+
+/// `meridian explain`.
+#[derive(Clone, Debug, Args)]
+#[command(
+    after_help = "Examples:\n  meridian explain deployment web -n shop\n  \
+                  meridian explain shop.example.org --from 203.0.113.7\n  \
+                  meridian explain shop.example.org --from 203.0.113.7 --when-down frankfurt"
+)]
+pub(crate) struct Explain {
+    #[command(flatten)]
+    pub(crate) host: Host,
+    /// Type of a federated object; or the DNS name that is asked for
+    #[arg(value_name = "TYPE|DNS-NAME")]
+    pub(crate) subject: String,
+    /// Name of the federated object
+    #[arg(conflicts_with_all = ["from", "when_down"])]
+    pub(crate) name: Option<String>,
+    /// Its namespace [default: the context's]
+    #[arg(short, long, value_name = "NAMESPACE", requires = "name")]
+    pub(crate) namespace: Option<String>,
+    /// Address of the client, or of the resolver it uses
+    #[arg(long, value_name = "ADDRESS", required_unless_present = "name")]
+    pub(crate) from: Option<IpAddr>,
+    /// As if this cluster were down
+    #[arg(long, value_name = "CLUSTER")]
+    pub(crate) when_down: Option<String>,
+    /// The replica to ask: the address of its --http-listen
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9153")]
+    pub(crate) at: SocketAddr,
+    /// How to print it
+    #[arg(short, long, value_enum, default_value = "table")]
+    pub(crate) output: Output,
+}
+
+/// `meridian history`.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "Example: meridian history deployment web -n shop")]
+pub(crate) struct History {
+    #[command(flatten)]
+    pub(crate) which: Which,
+    /// How to print it
+    #[arg(short, long, value_enum, default_value = "table")]
+    pub(crate) output: Output,
+}
+
+/// `meridian undo`.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = UNDO_HELP)]
+pub(crate) struct Undo {
+    #[command(flatten)]
+    pub(crate) which: Which,
+    /// Which division, as history numbers them
+    #[arg(long, value_name = "NUMBER", default_value_t = 1)]
+    pub(crate) to: usize,
+    /// Take the pin away: the preference's spec counts again
+    #[arg(long, conflicts_with = "to")]
+    pub(crate) release: bool,
+}
+
+const UNDO_HELP: &str = "\
+A division of replicas is pinned by an annotation of the scheduling preference; its spec stays as it \
+is written. Templates are not changed: what is known of their changes is printed.
+
+Examples:
+  meridian undo deployment web -n shop
+  meridian undo deployment web -n shop --to 2
+  meridian undo deployment web -n shop --release";
+
+/// `meridian orphan`.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "Example: meridian orphan status deployment web -n shop")]
+pub(crate) struct Orphan {
+    #[command(subcommand)]
+    pub(crate) command: OrphanCommand,
+}
+
+/// What is done about it.
+#[derive(Clone, Debug, Subcommand)]
+pub(crate) enum OrphanCommand {
+    /// Keep what was propagated when the federated object is deleted
+    #[command(after_help = "Example: meridian orphan enable deployment web -n shop")]
+    Enable(Which),
+    /// Delete it with the federated object, as by default
+    #[command(after_help = "Example: meridian orphan disable deployment web -n shop")]
+    Disable(Which),
+    /// Say which of the two it is
+    #[command(after_help = "Example: meridian orphan status deployment web -n shop")]
+    Status(Which),
+}
+
+/// `meridian confirm`.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "Example: meridian confirm configmap prices -n shop --cluster berlin")]
+pub(crate) struct Confirm {
+    #[command(flatten)]
+    pub(crate) which: Which,
+    /// Clusters in which the deletion may go on [default: all of them]
+    #[arg(long, value_name = "CLUSTER", value_delimiter = ',')]
+    pub(crate) cluster: Vec<String>,
+}
+
+/// `meridian failback`.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "Example: meridian failback deployment web -n shop --cluster berlin")]
+pub(crate) struct Failback {
+    #[command(flatten)]
+    pub(crate) which: Which,
+    /// Clusters whose replicas return [default: every one that is healthy again]
+    #[arg(long, value_name = "CLUSTER", value_delimiter = ',')]
+    pub(crate) cluster: Vec<String>,
+}
+
+/// `meridian failover`.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "Example: meridian failover release --reason 'both sites lost power'")]
+pub(crate) struct Failover {
+    #[command(subcommand)]
+    pub(crate) command: FailoverCommand,
+}
+
+/// What is done about it.
+#[derive(Clone, Debug, Subcommand)]
+pub(crate) enum FailoverCommand {
+    /// Believe the loss of several failure domains for an hour, and move their replicas
+    #[command(after_help = "Example: meridian failover release --reason 'both sites lost power'")]
+    Release(Release),
+}
+
+/// `meridian failover release`.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Release {
+    #[command(flatten)]
+    pub(crate) host: Host,
+    /// Why they are believed to be lost; it is told in an Event
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) reason: String,
+}
+
+/// `meridian adopt-host`.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = ADOPT_HELP)]
+pub(crate) struct AdoptHost {
+    #[command(flatten)]
+    pub(crate) host: Host,
+    /// Uid of the host that is no more, as statuses name it
+    #[arg(long, value_name = "UID")]
+    pub(crate) from: String,
+}
+
+const ADOPT_HELP: &str = "\
+A host that was built anew has another uid (of its namespace kube-system), and leaves what the old \
+one had propagated alone. With this, it takes that over where it has federated objects of the same \
+names.
+
+Example: meridian adopt-host --from 0d6ac0a6-0d9f-4a8e-8f0e-2a5d8a2f6b11";
+
+/// `meridian get`.
+#[derive(Clone, Debug, Args)]
+#[command(
+    after_help = "Examples:\n  meridian get clusters\n  meridian get orphans -o json\n  \
+                  meridian get preferences"
+)]
+pub(crate) struct Get {
+    #[command(flatten)]
+    pub(crate) host: Host,
+    /// What
+    #[arg(value_enum)]
+    pub(crate) what: What,
+    /// How to print it
+    #[arg(short, long, value_enum, default_value = "table")]
+    pub(crate) output: Output,
+}
+
+/// What the host has, in short.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum What {
+    /// The members
+    Clusters,
+    /// The federated types
+    Types,
+    /// The scheduling preferences, and how they divide
+    Preferences,
+    /// Objects in members that say they are propagated, and whose federated object is not there
+    Orphans,
+    /// Deletions owed to members that were away
+    Tombstones,
+}
+
+/// `meridian migrate`.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = MIGRATE_HELP)]
+pub(crate) struct Migrate {
+    #[command(flatten)]
+    pub(crate) host: Host,
+    /// What is moved over from
+    #[arg(long, value_enum)]
+    pub(crate) from: MigrateFrom,
+    /// Do it; without, only the plan is printed
+    #[arg(long)]
+    pub(crate) apply: bool,
+    /// With --apply: also where meridian would change what members run
+    #[arg(long, requires = "apply")]
+    pub(crate) accept_changes: bool,
+    /// The way back: make everything KubeFed's again
+    #[arg(long, conflicts_with_all = ["apply", "accept_changes"])]
+    pub(crate) undo: bool,
+    /// How to print the plan
+    #[arg(short, long, value_enum, default_value = "table")]
+    pub(crate) output: Output,
+}
+
+/// Where one comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum MigrateFrom {
+    /// KubeFed v2
+    Kubefed,
+}
+
+const MIGRATE_HELP: &str = "\
+KubeFed must not run: scale its Deployment to 0 first; what members run stays as it is. The plan asks \
+each member, as a trial, what becomes of each object. --apply then hands the fields that KubeFed wrote \
+over to meridian, in members, so that a field which later leaves a template leaves them too; brings \
+the definitions on the host up to date; and puts KubeFed's admission webhooks aside. No spec is \
+changed and no Pod restarted. --undo is the way back.
+
+Exit codes of the plan:
+  0  nothing stands in the way
+  2  members would be changed, or some cannot be asked
+  1  KubeFed runs, or another error
+
+Examples:
+  meridian migrate --from kubefed
+  meridian migrate --from kubefed --apply
+  meridian migrate --from kubefed --undo";

@@ -1,0 +1,235 @@
+//! `meridian get`: members, types, preferences, orphans and tombstones, in short.
+
+use super::federated_type;
+use super::members::{self, Reached};
+use crate::cli::{self, Output, What};
+use crate::kubeconfig;
+use crate::output::{self, Progress, Table};
+use anyhow::Result;
+use api::{
+    FederatedTypeConfig, KubeFedCluster, MemberTombstone, ReplicaSchedulingPreference,
+    find_condition,
+};
+use kube::api::ListParams;
+use kube::{Api, Client, ResourceExt};
+use serde_json::{Value, json};
+
+/// Runs the command.
+///
+/// # Errors
+/// The host does not say.
+pub(crate) async fn run(args: cli::Get) -> Result<()> {
+    let host = kubeconfig::client(kubeconfig::host(&args.host).await?)?;
+    let namespace = &args.host.system_namespace;
+    let (heads, rows, items) = match args.what {
+        What::Clusters => clusters(&host, namespace).await?,
+        What::Types => types(&host, namespace).await?,
+        What::Preferences => preferences(&host).await?,
+        What::Orphans => orphans(&host, namespace).await?,
+        What::Tombstones => tombstones(&host, namespace).await?,
+    };
+    if args.output != Output::Table {
+        return output::structured(args.output, &items);
+    }
+    if rows.is_empty() {
+        eprintln!("there are none");
+        return Ok(());
+    }
+    let mut table = Table::new(&heads);
+    rows.into_iter().for_each(|row| table.row(row));
+    output::print(&table.text());
+    Ok(())
+}
+
+/// Heads, rows for people, and the same for programs.
+type Listed = ([&'static str; 5], Vec<[String; 5]>, Vec<Value>);
+
+/// Rows as objects under these names.
+fn listed(heads: [&'static str; 5], names: [&str; 5], rows: Vec<[String; 5]>) -> Listed {
+    let item = |row: &[String; 5]| {
+        let fields = names
+            .iter()
+            .zip(row)
+            .map(|(name, cell)| ((*name).to_owned(), json!(cell)));
+        Value::Object(fields.collect())
+    };
+    let items = rows.iter().map(item).collect();
+    (heads, rows, items)
+}
+
+async fn clusters(host: &Client, namespace: &str) -> Result<Listed> {
+    let api = Api::<KubeFedCluster>::namespaced(host.clone(), namespace);
+    let all = api.list(&ListParams::default()).await?.items;
+    let row = |cluster: &KubeFedCluster| {
+        let status = cluster.status.clone().unwrap_or_default();
+        let ready = find_condition(&status.conditions, "Ready");
+        let unwell = status.conditions.iter().find(|condition| {
+            ["Offline", "ConfigMalformed"].contains(&condition.r#type.as_str())
+                && condition.status == "True"
+        });
+        let why = unwell
+            .or(ready)
+            .and_then(|condition| condition.message.clone());
+        let place = cluster.place().ok();
+        let region = place.as_ref().and_then(|place| place.region.clone());
+        [
+            cluster.name_any(),
+            ready
+                .map_or("Unknown", |ready| ready.status.as_str())
+                .to_owned(),
+            region.map(|region| region.to_string()).unwrap_or_default(),
+            status.kubernetes_version.clone().unwrap_or_default(),
+            why.unwrap_or_default(),
+        ]
+    };
+    Ok(listed(
+        ["NAME", "READY", "REGION", "VERSION", "WHY"],
+        ["name", "ready", "region", "version", "why"],
+        all.iter().map(row).collect(),
+    ))
+}
+
+async fn types(host: &Client, namespace: &str) -> Result<Listed> {
+    let api = Api::<FederatedTypeConfig>::namespaced(host.clone(), namespace);
+    let all = api.list(&ListParams::default()).await?.items;
+    let row = |config: &FederatedTypeConfig| {
+        let (target, federated) = (&config.spec.target_type, &config.spec.federated_type);
+        let collected = config.spec.status_collection == Some(api::Switch::Enabled);
+        [
+            config.name_any(),
+            format!("{}/{}", target.group, target.version)
+                .trim_start_matches('/')
+                .to_owned(),
+            federated.kind.clone(),
+            format!("{:?}", config.spec.propagation),
+            if collected { "Enabled" } else { "Disabled" }.to_owned(),
+        ]
+    };
+    Ok(listed(
+        [
+            "NAME",
+            "VERSION",
+            "FEDERATED KIND",
+            "PROPAGATION",
+            "STATUS COLLECTION",
+        ],
+        [
+            "name",
+            "version",
+            "federatedKind",
+            "propagation",
+            "statusCollection",
+        ],
+        all.iter().map(row).collect(),
+    ))
+}
+
+async fn preferences(host: &Client) -> Result<Listed> {
+    let api = Api::<ReplicaSchedulingPreference>::all(host.clone());
+    let all = api.list(&ListParams::default()).await?.items;
+    let row = |preference: &ReplicaSchedulingPreference| {
+        let status = preference.status.clone().unwrap_or_default();
+        let shares = status
+            .clusters
+            .iter()
+            .map(|share| match share.phase.as_str() {
+                "" => format!("{} {}", share.name, share.replicas),
+                phase => format!("{} {} ({phase})", share.name, share.replicas),
+            });
+        let told = status
+            .conditions
+            .iter()
+            .filter(|condition| (condition.r#type == "Scheduled") == (condition.status == "False"));
+        [
+            format!(
+                "{}/{}",
+                preference.namespace().unwrap_or_default(),
+                preference.name_any()
+            ),
+            preference.spec.target_kind.clone(),
+            preference.spec.total_replicas.to_string(),
+            shares.collect::<Vec<_>>().join(", "),
+            told.map(|condition| condition.r#type.clone())
+                .collect::<Vec<_>>()
+                .join(", "),
+        ]
+    };
+    Ok(listed(
+        ["NAME", "TARGET", "TOTAL", "DIVISION", "CONDITIONS"],
+        ["name", "target", "total", "division", "conditions"],
+        all.iter().map(row).collect(),
+    ))
+}
+
+async fn tombstones(host: &Client, namespace: &str) -> Result<Listed> {
+    let api = Api::<MemberTombstone>::namespaced(host.clone(), namespace);
+    let all = api.list(&ListParams::default()).await?.items;
+    let rows = all.iter().flat_map(|tombstone| {
+        tombstone.spec.entries.iter().map(|entry| {
+            let entry = entry.to_entry(&tombstone.spec.cluster);
+            [
+                tombstone.spec.cluster.clone(),
+                entry.kind.clone(),
+                entry.key.to_string(),
+                format!("{:?}", entry.owed),
+                tombstone.name_any(),
+            ]
+        })
+    });
+    Ok(listed(
+        ["CLUSTER", "KIND", "NAME", "OWED", "TOMBSTONE"],
+        ["cluster", "kind", "name", "owed", "tombstone"],
+        rows.collect(),
+    ))
+}
+
+/// Objects with our label in members whose federated object is not on the host.
+async fn orphans(host: &Client, namespace: &str) -> Result<Listed> {
+    let progress = Progress::new();
+    let types = federated_type::all(host, namespace).await?;
+    let mut rows = Vec::new();
+    for Reached { name, requests } in members::reached(host, namespace).await? {
+        for federated in &types {
+            progress.say(&format!(
+                "reading {} of {name}",
+                federated.types.target.plural
+            ));
+            let wanted = members::wanted(host, federated).await?;
+            let held = match members::managed(&requests, federated).await {
+                Ok(held) => held,
+                Err(why) => {
+                    progress.say("");
+                    eprintln!("{name}: {}: {why:#}", federated.types.target.plural);
+                    continue;
+                }
+            };
+            for object in held {
+                let key = members::target_key(&object);
+                let owner = wanted.get(&key);
+                let origin = object.annotations().get(federation::ANNOTATION_ORIGIN);
+                let uid = origin
+                    .and_then(|origin| origin.split_once('/'))
+                    .map(|(_, uid)| uid);
+                let why = match (owner, uid) {
+                    (None, _) => "there is no federated object of its name",
+                    (Some(owner), Some(uid)) if owner.as_str() != uid => {
+                        "it was propagated for an earlier object of that name"
+                    }
+                    _ => continue,
+                };
+                rows.push([
+                    name.to_string(),
+                    federated.types.target.kind.clone(),
+                    key.to_string(),
+                    origin.cloned().unwrap_or_default(),
+                    why.to_owned(),
+                ]);
+            }
+        }
+    }
+    Ok(listed(
+        ["CLUSTER", "KIND", "NAME", "ORIGIN", "WHY"],
+        ["cluster", "kind", "name", "origin", "why"],
+        rows,
+    ))
+}
