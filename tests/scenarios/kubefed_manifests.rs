@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 scenarios! {
     shared:
     the_user_guides_objects_propagate_with_their_overrides,
+    the_guides_jobs_accounts_and_roles_propagate_once_their_types_are_enabled,
     the_charts_configuration_and_a_registered_cluster_are_accepted;
 }
 
@@ -131,6 +132,93 @@ spec:
         foo: bar
     - path: "/metadata/annotations/foo"
       op: "remove"
+"#;
+
+/// What else the guide has; KubeFed's chart enables these types.
+const MORE: &str = r#"
+apiVersion: types.kubefed.io/v1beta1
+kind: FederatedClusterRole
+metadata:
+  name: test-clusterrole
+spec:
+  template:
+    rules:
+    - apiGroups:
+      - '*'
+      resources:
+      - '*'
+      verbs:
+      - '*'
+  placement:
+    clusters:
+    - name: cluster2
+    - name: cluster1
+---
+apiVersion: types.kubefed.io/v1beta1
+kind: FederatedClusterRoleBinding
+metadata:
+  name: test-clusterrolebinding
+spec:
+  template:
+    subjects:
+    - kind: Group
+      name: test-user
+      apiGroup: rbac.authorization.k8s.io
+    roleRef:
+      kind: ClusterRole
+      name: cluster-admin
+      apiGroup: rbac.authorization.k8s.io
+  placement:
+    clusters:
+    - name: cluster2
+    - name: cluster1
+---
+apiVersion: types.kubefed.io/v1beta1
+kind: FederatedServiceAccount
+metadata:
+  name: test-serviceaccount
+  namespace: test-namespace
+spec:
+  template:
+    automountServiceAccountToken: true
+  placement:
+    clusters:
+    - name: cluster2
+    - name: cluster1
+---
+apiVersion: types.kubefed.io/v1beta1
+kind: FederatedJob
+metadata:
+  name: test-job
+  namespace: test-namespace
+spec:
+  template:
+    spec:
+      parallelism: 1
+      selector:
+        matchLabels:
+          app: busybox
+      manualSelector: true
+      template:
+        metadata:
+          labels:
+            app: busybox
+        spec:
+          terminationGracePeriodSeconds: 0
+          restartPolicy: Never
+          containers:
+            - name: busybox
+              image: busybox
+              command: ["/bin/sh", "-c", "sleep 1000"]
+  placement:
+    clusters:
+    - name: cluster2
+    - name: cluster1
+  overrides:
+  - clusterName: cluster2
+    clusterOverrides:
+    - path: /spec/parallelism
+      value: 2
 "#;
 
 /// Ten replicas, two to three.
@@ -274,6 +362,41 @@ async fn the_user_guides_objects_propagate_with_their_overrides(world: &World, n
     let spec = world.host().get(&preference).await["spec"].clone();
     let asked = read(PREFERENCE, namespace)[0]["spec"].clone();
     assert_eq!(spec, asked, "what a user wrote is never rewritten");
+}
+
+async fn the_guides_jobs_accounts_and_roles_propagate_once_their_types_are_enabled(
+    world: &World,
+    namespace: &str,
+) {
+    let types = [
+        "clusterroles.rbac.authorization.k8s.io",
+        "clusterrolebindings.rbac.authorization.k8s.io",
+        "serviceaccounts",
+        "jobs.batch",
+    ];
+    for name in types {
+        world.command(&["enable", name]).await;
+    }
+    for object in read(MORE, namespace) {
+        world.host().apply_once_served(object).await;
+    }
+    let rbac = "rbac.authorization.k8s.io/v1";
+    let (first, second) = (world.member("berlin"), world.member("osaka"));
+    let job = ObjectRef::new("batch/v1", "Job", namespace, "test-job");
+    for (member, parallelism) in [(first, 1), (second, 2)] {
+        let as_overridden = |held: &Value| held["spec"]["parallelism"] == parallelism;
+        member.until(&job, "its parallelism", as_overridden).await;
+        let account = ObjectRef::new("v1", "ServiceAccount", namespace, "test-serviceaccount");
+        let automounts = |held: &Value| held["automountServiceAccountToken"] == true;
+        member.until(&account, "it automounts", automounts).await;
+        let role = ObjectRef::new(rbac, "ClusterRole", "", "test-clusterrole");
+        let has_rules = |held: &Value| held["rules"][0]["verbs"] == json!(["*"]);
+        member.until(&role, "it has its rules", has_rules).await;
+        let binding = ObjectRef::new(rbac, "ClusterRoleBinding", "", "test-clusterrolebinding");
+        let binds = |held: &Value| held["subjects"][0]["name"] == "test-user";
+        member.until(&binding, "it binds", binds).await;
+    }
+    assert_eq!(world.member("lisbon").find(&job).await, None);
 }
 
 async fn the_charts_configuration_and_a_registered_cluster_are_accepted(
