@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 scenarios! {
     shared:
     a_type_that_is_enabled_is_propagated_and_one_that_is_disabled_stays_in_members,
+    objects_of_a_disabled_type_go_and_stay_in_members,
     a_custom_type_is_federated_with_its_own_schema,
     a_namespace_is_federated_with_what_is_in_it;
 }
@@ -77,6 +78,28 @@ async fn a_type_that_is_enabled_is_propagated_and_one_that_is_disabled_stays_in_
     let name = "federatedstatefulsets.types.kubefed.io";
     let crd = ObjectRef::new(DEFINITIONS, "CustomResourceDefinition", "", name);
     world.host().until_gone(&crd).await;
+}
+
+async fn objects_of_a_disabled_type_go_and_stay_in_members(world: &World, namespace: &str) {
+    world
+        .command(&["enable", "roles.rbac.authorization.k8s.io"])
+        .await;
+    let rules = json!([{"apiGroups": [""], "resources": ["pods"], "verbs": ["get"]}]);
+    let spec = json!({"template": {"rules": rules}, "placement": {"clusterSelector": {}}});
+    world
+        .federate("FederatedRole", namespace, "reader", spec)
+        .await;
+    let at = ObjectRef::new(TYPES, "FederatedRole", namespace, "reader");
+    until_propagated(world, &at).await;
+    world
+        .command(&["disable", "roles.rbac.authorization.k8s.io"])
+        .await;
+    world.host().delete(&at).await;
+    world.host().until_gone(&at).await;
+    let there = ObjectRef::new("rbac.authorization.k8s.io/v1", "Role", namespace, "reader");
+    for member in world.members() {
+        assert_eq!(member.get(&there).await["rules"], rules);
+    }
 }
 
 /// A type of somebody's own.

@@ -81,6 +81,10 @@ const WRITERS: &[(&str, &str)] = &[
     ("federated_object.rs", "the finalizer of a federated object"),
     ("lease.rs", "the leader's Lease"),
     ("members/apply.rs", "objects in members"),
+    (
+        "released_types.rs",
+        "the finalizer of what goes while its type is disabled",
+    ),
     ("status.rs", "statuses"),
     ("tombstones.rs", "tombstones"),
 ];

@@ -77,7 +77,11 @@ impl Events {
     /// Tells that something happened to an object, unless that was told lately.
     pub(crate) fn tell(&self, about: &About, tone: Tone, reason: &str, note: &str) {
         let note: String = note.chars().take(NOTE_MAX).collect();
-        let key = (about.uid.clone(), reason.to_owned(), note.clone());
+        let who = match about.uid.as_str() {
+            "" => format!("{} {}/{}", about.kind, about.namespace, about.name),
+            uid => uid.to_owned(),
+        };
+        let key = (who, reason.to_owned(), note.clone());
         {
             let now = Instant::now();
             let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);

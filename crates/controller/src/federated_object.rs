@@ -15,7 +15,7 @@ use crate::status::{Subject, Written};
 use crate::wake::FederatedKey;
 use federation::{
     Action, ClusterOutcome, Condition, FINALIZER, Failure, FinalizerStep, Observed, Outcome, Plan,
-    PropagationStatus, Readiness, Retry, Status, plan, summarize,
+    ProblemKind, PropagationStatus, Readiness, Retry, Status, plan, summarize,
 };
 use kube::api::{Api, DynamicObject, Patch, PatchParams};
 use serde_json::{Value, json};
@@ -29,6 +29,9 @@ const ROUNDS_MAX: usize = 3;
 const DEADLINE: Duration = Duration::from_secs(5);
 /// What is not known yet wakes the object when it is; this is for wakes that were missed.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
+/// What is said of a namespace whose federated objects go nowhere.
+const NAMESPACE_NOTE: &str = "federated objects in this namespace go nowhere: federate it with a \
+                              FederatedNamespace of its name in it";
 /// A lane that has no list after this time is asked for single objects.
 const LANE_PATIENCE: Duration = Duration::from_secs(5);
 
@@ -316,14 +319,25 @@ fn failed(key: &FederatedKey, error: &Error) -> Next {
 /// Events of what stands in the way.
 fn tell(context: &Context, read: &Read, plan: &Plan, outcome: &Outcome) {
     let about = about(read);
+    let namespace = About {
+        api_version: "v1".to_owned(),
+        kind: "Namespace".to_owned(),
+        namespace: String::new(),
+        name: about.namespace.clone(),
+        uid: String::new(),
+    };
     for problem in &plan.report {
         let note = match &problem.cluster {
             Some(cluster) => format!("{cluster}: {}", problem.message),
             None => problem.message.clone(),
         };
-        context
-            .events
-            .tell(&about, Tone::Warning, &format!("{:?}", problem.kind), &note);
+        // A namespace that is not federated is told once, not by each object in it.
+        let (about, note) = match problem.kind {
+            ProblemKind::NamespaceNotFederated => (&namespace, NAMESPACE_NOTE),
+            _ => (&about, note.as_str()),
+        };
+        let reason = format!("{:?}", problem.kind);
+        context.events.tell(about, Tone::Warning, &reason, note);
     }
     for (cluster, outcome) in &outcome.clusters {
         if let ClusterOutcome::Failed(error) = outcome

@@ -2,6 +2,7 @@
 
 use crate::context::Context;
 use crate::read::standing;
+use crate::released_types::Releasing;
 use crate::type_configs;
 use crate::wake::{FederatedKey, News};
 use federation::{ClusterFacts, Readiness};
@@ -26,9 +27,10 @@ const DEADLINE: Duration = Duration::from_secs(5);
 pub(crate) async fn run(context: Arc<Context>) {
     let mut known: BTreeMap<ClusterName, ClusterFacts> = BTreeMap::new();
     let mut obeyed = context.settings();
+    let mut releasing = Releasing::default();
     loop {
         learn_host_uid(&context).await;
-        let types = type_configs::update(&context);
+        let types = type_configs::update(&context, &mut releasing);
         let clusters = context.host.clusters.state();
         let with_secrets: Vec<_> = clusters
             .iter()
@@ -57,6 +59,7 @@ pub(crate) async fn run(context: Arc<Context>) {
         }
         if context.leadership.leads() {
             type_configs::write_statuses(&context).await;
+            releasing.release(&context).await;
         }
         tokio::select! {
             () = context.wake.fleet.notified() => {}

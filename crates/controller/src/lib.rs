@@ -40,6 +40,7 @@ mod metrics;
 pub mod preview;
 mod queue;
 mod read;
+mod released_types;
 pub mod replica_preference;
 pub mod settings;
 mod settings_status;

@@ -5,6 +5,7 @@
 
 use crate::context::Context;
 use crate::host::TypeCache;
+use crate::released_types::Releasing;
 use crate::wake::NamedType;
 use api::{ControllerStatus, FederatedTypeConfig, FederatedTypeConfigStatus, Switch};
 use kube::ResourceExt;
@@ -12,12 +13,20 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError};
 
 /// Starts and stops caches as the FederatedTypeConfigs say; the types that run.
-pub(crate) fn update(context: &Context) -> BTreeMap<String, Arc<NamedType>> {
+pub(crate) fn update(
+    context: &Context,
+    releasing: &mut Releasing,
+) -> BTreeMap<String, Arc<NamedType>> {
     let wanted = wanted(context);
     let mut types = context
         .types
         .write()
         .unwrap_or_else(PoisonError::into_inner);
+    let before = types
+        .iter()
+        .map(|(name, cache)| (name.clone(), cache.named.clone()))
+        .collect();
+    releasing.learn(&before, &wanted, disabled(context));
     types.retain(|name, cache| wanted.get(name) == Some(&cache.named));
     for (name, named) in &wanted {
         types.entry(name.clone()).or_insert_with(|| {
@@ -37,9 +46,21 @@ fn running(types: &BTreeMap<String, Arc<TypeCache>>) -> BTreeMap<String, Arc<Nam
 
 /// The types that are to be propagated, by the names of their FederatedTypeConfigs.
 pub(crate) fn wanted(context: &Context) -> BTreeMap<String, NamedType> {
+    named(context, is_enabled)
+}
+
+/// The types that are there and not to be propagated.
+pub(crate) fn disabled(context: &Context) -> BTreeMap<String, NamedType> {
+    named(context, |config| !is_enabled(config))
+}
+
+fn named(
+    context: &Context,
+    is_meant: impl Fn(&FederatedTypeConfig) -> bool,
+) -> BTreeMap<String, NamedType> {
     let configs = context.host.type_configs.state();
-    let enabled = configs.iter().filter(|config| is_enabled(config));
-    let named = enabled.filter_map(|config| {
+    let meant = configs.iter().filter(|config| is_meant(config));
+    let named = meant.filter_map(|config| {
         let name = config.name_any();
         match config.read() {
             Ok(federated) => {

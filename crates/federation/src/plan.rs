@@ -129,8 +129,9 @@ fn plan_presence(input: &PlanInput) -> Plan {
         };
         plan.take(member.name, verdict);
     }
-    let writes = plan.steps.values().any(|step| step.action.writes());
-    if writes && input.object.finalizer == FinalizerState::Absent {
+    // What a member holds already is owed when the object goes, whoever took the finalizer off.
+    let holds = |step: &Step| step.action.writes() || step.action == Action::Nothing;
+    if plan.steps.values().any(holds) && input.object.finalizer == FinalizerState::Absent {
         plan.finalizer = FinalizerStep::Add;
     }
     plan
@@ -264,6 +265,14 @@ mod tests {
         assert_eq!(world.plan().finalizer, FinalizerStep::Add);
         world.place_named(&[]);
         assert_eq!(world.plan().finalizer, FinalizerStep::Keep);
+    }
+
+    #[test]
+    fn a_finalizer_that_was_taken_off_comes_back_while_a_member_holds_the_object() {
+        let mut world = World::settled(&["a"]);
+        world.input.object.finalizer = FinalizerState::Absent;
+        check(&world, &["a nothing Ok"]);
+        assert_eq!(world.plan().finalizer, FinalizerStep::Add);
     }
 
     #[test]
