@@ -29,6 +29,8 @@ mod autoscaling;
 #[cfg(test)]
 mod built_in_kinds;
 #[cfg(test)]
+mod costs;
+#[cfg(test)]
 mod crud;
 #[cfg(test)]
 mod custom_resources;

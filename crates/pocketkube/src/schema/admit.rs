@@ -1,6 +1,6 @@
 //! Which schemas a CustomResourceDefinition may have: structural ones (KEP-1111).
 
-use super::{cel, child_path, index_path, key_path};
+use super::{cel, child_path, cost, index_path, key_path};
 use crate::status::Cause;
 use serde_json::Value;
 
@@ -8,6 +8,9 @@ use serde_json::Value;
 pub fn admit(json: &Value, path: &str) -> Vec<Cause> {
     let mut causes = Vec::new();
     node(json, path, Place::Root, &mut causes);
+    if causes.is_empty() {
+        causes = cost::excesses(json, path);
+    }
     causes
 }
 

@@ -7,6 +7,7 @@
 mod admit;
 mod cel;
 mod checks;
+mod cost;
 mod decode;
 mod defaults;
 mod formats;
