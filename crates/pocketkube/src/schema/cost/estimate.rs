@@ -176,7 +176,7 @@ impl<'a> Estimator<'a> {
         let variable = self.variables.iter().rev().find(|(known, _)| known == name);
         let Some((_, variable)) = variable else {
             // The name of a type.
-            return self.known(cost, None, vec![name.to_owned()], Type::Type);
+            return self.known(cost, None, vec![name.to_owned()], Type::Named);
         };
         let mut known = self.known(cost, None, variable.path.clone(), variable.kind.clone());
         known.size = known.size.or(variable.size);

@@ -137,7 +137,7 @@ fn by_name<'a>(name: &str) -> Option<Type<'a>> {
         "bytes" => Type::Bytes,
         "duration" => Type::Duration,
         "timestamp" => Type::Timestamp,
-        "type" => Type::Type,
+        "type" => Type::Named,
         "url" => Type::Library(Library::Url),
         "cidr" | "masked" => Type::Library(Library::Cidr),
         "quantity" => Type::Library(Library::Quantity),

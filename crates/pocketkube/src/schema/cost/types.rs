@@ -17,7 +17,7 @@ pub(super) enum Type<'a> {
     Duration,
     Timestamp,
     /// A type as a value.
-    Type,
+    Named,
     List(Box<Type<'a>>),
     Map(Box<Type<'a>>, Box<Type<'a>>),
     Object(&'a Declared),
