@@ -19,6 +19,11 @@ cases! { Workloads:
     an_indexed_job_gives_each_pod_an_index,
     an_indexed_job_needs_completions,
     a_success_policy_completes_a_job_early,
+    each_index_has_its_own_limit_of_failures,
+    an_index_that_failed_is_tried_again_as_often_as_it_may,
+    a_job_fails_when_too_many_of_its_indexes_do,
+    a_policy_may_fail_an_index_at_once,
+    limits_per_index_need_indexes,
     a_finished_job_goes_after_its_time,
     a_job_without_completions_ends_with_the_first_success,
     a_deleted_job_takes_its_pods_along,
@@ -298,6 +303,77 @@ async fn a_success_policy_completes_a_job_early(world: World) {
     job.condition("Complete")
         .has(json!({"reason": "SuccessPolicy", "message": "Matched rules at index 0"}));
     assert_eq!(job["status"]["completedIndexes"], "0");
+}
+
+async fn each_index_has_its_own_limit_of_failures(world: World) {
+    let spec = json!({"completionMode": "Indexed", "completions": 3, "parallelism": 3,
+        "backoffLimitPerIndex": 0});
+    let job = start(&world, &job_of(spec, failing())).await;
+    assert_eq!(job["spec"]["backoffLimit"], i32::MAX);
+    let job = world.until(JOB, is("Failed")).await;
+    job.condition("Failed")
+        .has(json!({"reason": "FailedIndexes", "message": "Job has failed indexes"}));
+    job.has(json!({"status": {"failedIndexes": "0-2", "failed": 3, "active": null}}));
+}
+
+async fn an_index_that_failed_is_tried_again_as_often_as_it_may(world: World) {
+    let spec = json!({"completionMode": "Indexed", "completions": 1, "backoffLimitPerIndex": 1});
+    start(&world, &job_of(spec, failing())).await;
+    let count = "/metadata/annotations/batch.kubernetes.io~1job-index-failure-count";
+    let pods = world.until_list(PODS, |pods| pods.len() == 1).await;
+    assert_eq!(pods[0].text(count), "0");
+    let pods = world.until_list(PODS, |pods| pods.len() == 2).await;
+    let mut counts: Vec<&str> = pods.iter().map(|pod| pod.text(count)).collect();
+    counts.sort_unstable();
+    assert_eq!(counts, ["0", "1"]);
+    let job = world.until(JOB, is("Failed")).await;
+    job.has(json!({"status": {"failedIndexes": "0", "failed": 2}}));
+}
+
+async fn a_job_fails_when_too_many_of_its_indexes_do(world: World) {
+    let spec = json!({"completionMode": "Indexed", "completions": 4, "parallelism": 1,
+        "backoffLimitPerIndex": 0, "maxFailedIndexes": 1});
+    start(&world, &job_of(spec, failing())).await;
+    let job = world.until(JOB, is("Failed")).await;
+    job.condition("Failed").has(json!({
+        "reason": "MaxFailedIndexesExceeded",
+        "message": "Job has exceeded the specified maximal number of failed indexes",
+    }));
+    job.has(json!({"status": {"failedIndexes": "0,1", "failed": 2}}));
+}
+
+async fn a_policy_may_fail_an_index_at_once(world: World) {
+    let policy = json!({"rules": [
+        {"action": "FailIndex", "onExitCodes": {"operator": "In", "values": [1]}},
+    ]});
+    let spec = json!({"completionMode": "Indexed", "completions": 2, "parallelism": 2,
+        "backoffLimitPerIndex": 5, "podFailurePolicy": policy});
+    start(&world, &job_of(spec, failing())).await;
+    let job = world.until(JOB, is("Failed")).await;
+    job.has(json!({"status": {"failedIndexes": "0,1", "failed": 2}}));
+    assert_eq!(job.condition("Failed").text("/reason"), "FailedIndexes");
+}
+
+async fn limits_per_index_need_indexes(world: World) {
+    for (spec, message) in [
+        (
+            json!({"backoffLimitPerIndex": 1}),
+            "spec.backoffLimitPerIndex: Invalid value: 1: requires indexed completion mode",
+        ),
+        (
+            json!({"completionMode": "Indexed", "completions": 2, "maxFailedIndexes": 1}),
+            "spec.backoffLimitPerIndex: Required value: when maxFailedIndexes is specified",
+        ),
+        (
+            json!({"completionMode": "Indexed", "completions": 2, "backoffLimitPerIndex": 1,
+                "maxFailedIndexes": 3}),
+            "spec.maxFailedIndexes: Invalid value: 3: must be less than or equal to completions",
+        ),
+    ] {
+        let answer = world.post(JOBS, &job(spec)).await;
+        let message = format!("Job.batch \"a\" is invalid: {message}");
+        answer.refused(422, "Invalid", &message);
+    }
 }
 
 async fn a_finished_job_goes_after_its_time(world: World) {

@@ -59,6 +59,7 @@ pub(super) fn job(new: &Value, old: &Value, causes: &mut Vec<Cause>) {
         "spec.selector",
         "spec.completionMode",
         "spec.podFailurePolicy",
+        "spec.backoffLimitPerIndex",
     ] {
         same(new, old, field, IMMUTABLE, causes);
     }

@@ -191,9 +191,12 @@ fn job_spec(spec: &Value, path: &str, causes: &mut Vec<Cause>) {
         "activeDeadlineSeconds",
         "backoffLimit",
         "ttlSecondsAfterFinished",
+        "backoffLimitPerIndex",
+        "maxFailedIndexes",
     ] {
         not_negative(&spec[name], &child_path(path, name), causes);
     }
+    limits_per_index(spec, path, causes);
     let mode = &spec["completionMode"];
     if mode.is_string() {
         let modes = ["NonIndexed", "Indexed"];
@@ -214,6 +217,36 @@ fn job_spec(spec: &Value, path: &str, causes: &mut Vec<Cause>) {
     }
     let at = child_path(path, "template");
     template(&spec["template"], &at, &["OnFailure", "Never"], causes);
+}
+
+/// Limits of failures per index (KEP-3850).
+fn limits_per_index(spec: &Value, path: &str, causes: &mut Vec<Cause>) {
+    let (limit, most) = (&spec["backoffLimitPerIndex"], &spec["maxFailedIndexes"]);
+    let at = |field: &str| child_path(path, field);
+    if limit.is_null() && !most.is_null() {
+        let why = "when maxFailedIndexes is specified";
+        causes.push(Cause::required(at("backoffLimitPerIndex"), why));
+    }
+    if spec["completionMode"] == "Indexed" {
+        if most.as_i64() > spec["completions"].as_i64().or(Some(i64::MAX)) {
+            let why = "must be less than or equal to completions";
+            causes.push(Cause::invalid(at("maxFailedIndexes"), most, why));
+        }
+    } else {
+        let why = "requires indexed completion mode";
+        for (field, value) in [("backoffLimitPerIndex", limit), ("maxFailedIndexes", most)] {
+            if !value.is_null() {
+                causes.push(Cause::invalid(at(field), value, why));
+            }
+        }
+    }
+    for (index, rule) in list(&spec["podFailurePolicy"]["rules"]).iter().enumerate() {
+        if rule["action"] == "FailIndex" && limit.is_null() {
+            let field = format!("podFailurePolicy.rules[{index}].action");
+            let why = "requires the backoffLimitPerIndex to be set";
+            causes.push(Cause::invalid(at(&field), &rule["action"], why));
+        }
+    }
 }
 
 /// A selector that matches the labels of the template beside it.

@@ -11,6 +11,8 @@ pub(super) enum Meaning {
     Counts,
     /// It does not.
     Ignored,
+    /// It counts, and its index is not tried again.
+    FailsIndex,
     /// The Job fails at once, and says this.
     FailsJob(String),
 }
@@ -23,6 +25,7 @@ pub(super) fn meaning(policy: &Value, pod: &Value) -> Meaning {
         };
         return match rule["action"].as_str() {
             Some("Ignore") => Meaning::Ignored,
+            Some("FailIndex") => Meaning::FailsIndex,
             Some("FailJob") => {
                 Meaning::FailsJob(format!("{why} matching FailJob rule at index {index}"))
             }

@@ -6,13 +6,13 @@
 //! | here | which Pods count, and how the Job ends |
 //! | [`pods`] | what a Pod of a Job looks like, how many there should be |
 //! | [`failures`] | what the failure of a Pod means |
+//! | [`per_index`] | limits of failures per index |
 //! | [`indexes`] | sets of indexes as they are written, and success policies |
 //! | [`status`] | counts and conditions |
-//!
-//! Limits of failures per index are not there.
 
 mod failures;
 mod indexes;
+mod per_index;
 mod pods;
 mod status;
 #[cfg(test)]
@@ -26,6 +26,7 @@ use crate::object::{annotation, finalizers, is_deleting, list, metadata_mut, uid
 use failures::Meaning;
 use indexes::Indexes;
 use jiff::Timestamp;
+use per_index::PerIndex;
 use serde_json::Value;
 use std::collections::BTreeSet;
 
@@ -132,6 +133,7 @@ struct Turn<'a> {
     uncounted_succeeded: Vec<String>,
     uncounted_failed: Vec<String>,
     completed: Indexes,
+    per_index: Option<PerIndex<'a>>,
     /// Pods whose finalizer goes.
     counted: Vec<&'a Value>,
     end: Option<End>,
@@ -169,6 +171,7 @@ impl<'a> Turn<'a> {
             uncounted_succeeded: texts(&uncounted["succeeded"]),
             uncounted_failed: texts(&uncounted["failed"]),
             completed: Indexes::parse(status["completedIndexes"].as_str().unwrap_or_default()),
+            per_index: None,
             counted: Vec::new(),
             end: None,
             conditions: list(&status["conditions"]).to_vec(),
@@ -198,7 +201,10 @@ impl<'a> Turn<'a> {
         };
         self.succeeded += settle(&mut self.uncounted_succeeded);
         self.failed += settle(&mut self.uncounted_failed);
-        for pod in self.pods.clone() {
+        self.per_index = self.look_at_indexes();
+        let is_kept = |pod: &Value| self.per_index.as_ref().is_some_and(|per| per.keeps(pod));
+        let countable = self.pods.iter().copied().filter(|pod| !is_kept(pod));
+        for pod in countable.collect::<Vec<_>>() {
             if is_tracked(pod) && self.counted.len() < UNCOUNTED_MAX {
                 self.count_one(pod);
             }
@@ -262,8 +268,8 @@ impl<'a> Turn<'a> {
         self.failed + i64::try_from(self.uncounted_failed.len()).unwrap_or(i64::MAX)
     }
 
-    /// Whether the Job ends, and how: what was decided before, then failure, then success.
-    fn judge(&mut self) {
+    /// How the Job ends, as an earlier look decided.
+    fn told_end(&self) -> Option<End> {
         let told = |kind: &'static str, end: &'static str| {
             let found = condition(self.view.job, kind).filter(|_| holds(self.view.job, kind))?;
             Some(End {
@@ -272,7 +278,12 @@ impl<'a> Turn<'a> {
                 message: found["message"].as_str().unwrap_or_default().to_owned(),
             })
         };
-        self.end = told(SUCCESS_CRITERIA_MET, COMPLETE).or_else(|| told(FAILURE_TARGET, FAILED));
+        told(SUCCESS_CRITERIA_MET, COMPLETE).or_else(|| told(FAILURE_TARGET, FAILED))
+    }
+
+    /// Whether the Job ends, and how: what was decided before, then failure, then success.
+    fn judge(&mut self) {
+        self.end = self.told_end();
         if self.end.is_some() {
             return;
         }
@@ -304,7 +315,9 @@ impl<'a> Turn<'a> {
             }
             self.wake(at);
         }
-        if self.is_indexed()
+        self.end = self.end_by_indexes();
+        if self.end.is_none()
+            && self.is_indexed()
             && let Some(message) = indexes::met(&spec["successPolicy"], &self.completed)
         {
             self.end = Some(End::of(COMPLETE, "SuccessPolicy", &message));

@@ -76,7 +76,7 @@ impl<'a> Turn<'a> {
         if missing == 0 || self.is_suspended() {
             return;
         }
-        match self.backoff() {
+        match self.backoff().filter(|_| self.per_index.is_none()) {
             Some(at) if at > self.view.now => {
                 self.wake(at);
             }
@@ -142,13 +142,11 @@ impl<'a> Turn<'a> {
             .filter(|at| success.is_none_or(|success| *at > success))
             .collect();
         let last = since.iter().max()?;
-        let doublings = u32::try_from(since.len() - 1).unwrap_or(u32::MAX).min(6);
-        let pause = (BACKOFF_SECS << doublings).min(BACKOFF_SECS_MAX);
-        Some(after_secs(*last, pause))
+        Some(after_secs(*last, pause(since.len() as u64 - 1)))
     }
 
     fn create(&mut self, missing: usize) {
-        let indexes = self.free_indexes(missing);
+        let indexes = self.ripe(self.free_indexes(missing));
         let count = if self.is_indexed() {
             indexes.len()
         } else {
@@ -163,10 +161,13 @@ impl<'a> Turn<'a> {
             "Created pod: ".to_owned(),
         );
         for number in 0..count {
-            let object = match indexes.get(number) {
+            let mut object = match indexes.get(number) {
                 Some(index) => indexed(self.view.job, *index),
                 None => plain(self.view.job),
             };
+            if let (Some(per_index), Some(index)) = (&self.per_index, indexes.get(number)) {
+                per_index.mark(*index, |pod| self.meaning_of(pod), &mut object);
+            }
             self.writes.push(Write::Create(Creation {
                 table: pod::TABLE,
                 object,
@@ -187,9 +188,31 @@ impl<'a> Turn<'a> {
         let taken: BTreeSet<u32> = pods.filter_map(|pod| self.index_of(pod)).collect();
         let completions = self.view.job["spec"]["completions"].as_u64().unwrap_or(0);
         let all = 0..u32::try_from(completions).unwrap_or(u32::MAX);
-        all.filter(|index| !taken.contains(index) && !self.completed.contains(*index))
+        let failed = self.per_index.as_ref().map(|per_index| &per_index.failed);
+        let is_over = |index: u32| {
+            self.completed.contains(index) || failed.is_some_and(|failed| failed.contains(index))
+        };
+        all.filter(|index| !taken.contains(index) && !is_over(*index))
             .take(count)
             .collect()
+    }
+
+    /// The indexes that need not wait after a failure of their own.
+    fn ripe(&mut self, indexes: Vec<u32>) -> Vec<u32> {
+        let now = self.view.now;
+        let per_index = self.per_index.as_ref();
+        let again_at = |index: u32| per_index.and_then(|per| per.again_at(index));
+        let waits = |index: &u32| again_at(*index).filter(|at| *at > now);
+        let next = indexes.iter().filter_map(waits).min();
+        let ripe = indexes
+            .iter()
+            .copied()
+            .filter(|index| waits(index).is_none());
+        let ripe = ripe.collect();
+        if let Some(at) = next {
+            self.wake(at);
+        }
+        ripe
     }
 
     fn delete(&mut self, pod: &Value) {
@@ -240,8 +263,14 @@ fn indexed(job: &Value, index: u32) -> Value {
     pod
 }
 
+/// How long to wait after a failure that so many came before.
+pub(super) fn pause(failures_before: u64) -> i64 {
+    let doublings = u32::try_from(failures_before).unwrap_or(u32::MAX).min(6);
+    (BACKOFF_SECS << doublings).min(BACKOFF_SECS_MAX)
+}
+
 /// When the last container of a Pod ended.
-fn finished_at(pod: &Value) -> Option<Timestamp> {
+pub(super) fn finished_at(pod: &Value) -> Option<Timestamp> {
     let statuses = list(&pod["status"]["containerStatuses"]).iter();
     let ended = statuses
         .filter_map(|status| time(&status["state"]["terminated"]["finishedAt"]))

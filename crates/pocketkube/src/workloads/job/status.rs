@@ -1,5 +1,6 @@
 //! Counts and conditions of a Job.
 
+use super::per_index::PerIndex;
 use super::{
     COMPLETE, End, FAILURE_TARGET, SUCCESS_CRITERIA_MET, SUSPENDED, TABLE, Turn, untracked,
 };
@@ -42,7 +43,9 @@ impl Turn<'_> {
         };
         let why = (end.reason.as_str(), end.message.as_str());
         self.set_condition(interim, "True", why);
-        let is_counted = self.uncounted_succeeded.is_empty() && self.uncounted_failed.is_empty();
+        let waits = self.per_index.as_ref().is_some_and(PerIndex::is_waiting);
+        let is_counted =
+            !waits && self.uncounted_succeeded.is_empty() && self.uncounted_failed.is_empty();
         let lives = self.active_after > 0 || self.terminating > 0 || !self.counted.is_empty();
         if !is_counted || lives {
             return None;
@@ -60,6 +63,8 @@ impl Turn<'_> {
         let reason = match end.reason.as_str() {
             "DeadlineExceeded" => "DeadlineExceeded",
             "PodFailurePolicy" => "PodFailurePolicy",
+            "FailedIndexes" => "FailedIndexes",
+            "MaxFailedIndexesExceeded" => "MaxFailedIndexesExceeded",
             _ => "BackoffLimitExceeded",
         };
         self.note(Severity::Warning, reason, end.message.clone());
@@ -125,6 +130,9 @@ impl Turn<'_> {
         status["uncountedTerminatedPods"] = Value::Object(uncounted);
         if self.is_indexed() && self.completed.len() > 0 {
             status["completedIndexes"] = json!(self.completed.to_string());
+        }
+        if let Some(per_index) = &self.per_index {
+            status["failedIndexes"] = json!(per_index.failed.to_string());
         }
         if !self.conditions.is_empty() {
             status["conditions"] = Value::Array(self.conditions.clone());
