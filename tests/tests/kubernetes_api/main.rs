@@ -61,9 +61,13 @@ mod list;
 #[cfg(test)]
 mod namespaces;
 #[cfg(test)]
+mod pages;
+#[cfg(test)]
 mod patch;
 #[cfg(test)]
 mod policies;
+#[cfg(test)]
+mod ratcheting;
 #[cfg(test)]
 mod rbac;
 #[cfg(test)]

@@ -9,9 +9,9 @@ use crate::resource::Resource;
 use crate::selector::{FieldSelector, LabelSelector};
 use crate::status::{Cause, Details, Status};
 use crate::store::Compacted;
-use base64::Engine;
 use base64::alphabet::URL_SAFE;
 use base64::engine::general_purpose::{GeneralPurpose, NO_PAD};
+use base64::{DecodeError, Engine};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
@@ -51,6 +51,8 @@ pub(crate) enum AtVersion {
     NotOlderThan(u64),
     /// This very one.
     Exactly(u64),
+    /// One, although the list goes on at the version of its first page.
+    Forbidden,
 }
 
 /// One page of a list.
@@ -198,9 +200,13 @@ impl Token {
             let message = format!("invalid continue token: continue key is not valid: {why}");
             Status::bad_request(message)
         };
-        let bytes = TOKENS
-            .decode(text.trim_end_matches('='))
-            .map_err(|cause| broken(&cause.to_string()))?;
+        let bytes = TOKENS.decode(text.trim_end_matches('=')).map_err(|cause| {
+            let at = match cause {
+                DecodeError::InvalidByte(at, _) | DecodeError::InvalidLastSymbol(at, _) => at,
+                _ => text.len(),
+            };
+            broken(&format!("illegal base64 data at input byte {at}"))
+        })?;
         let value: Value = serde_json::from_slice(&bytes).map_err(|_| match bytes.first() {
             Some(byte) => broken(&format!(
                 "invalid character '{}' looking for beginning of value",
@@ -208,13 +214,27 @@ impl Token {
             )),
             None => broken("unexpected end of JSON input"),
         })?;
-        if value["v"] != "meta.k8s.io/v1" {
-            return Err(broken("server does not recognize this encoded version"));
+        let encoding = value["v"].as_str().unwrap_or_default();
+        if encoding != "meta.k8s.io/v1" {
+            let why = format!("server does not recognize this encoded version {encoding}");
+            return Err(broken(&why));
         }
-        let start = value["start"].as_str().unwrap_or_default().to_owned();
+        if value["rv"].as_i64().unwrap_or(0) == 0 {
+            let why = "incorrect encoded start resourceVersion (version meta.k8s.io/v1)";
+            return Err(broken(why));
+        }
+        let start = value["start"].as_str().unwrap_or_default();
+        if start.is_empty() {
+            let why = "encoded start key empty (version meta.k8s.io/v1)";
+            return Err(broken(why));
+        }
+        let is_step = |step: &str| !matches!(step, "" | "." | "..");
+        if !start.trim_start_matches('/').split('/').all(is_step) {
+            return Err(broken(start));
+        }
         Ok(Some(Self {
             version: value["rv"].as_u64(),
-            start,
+            start: start.to_owned(),
         }))
     }
 
@@ -227,21 +247,24 @@ impl Token {
 
 fn wanted_version(asked: AtVersion, token: Option<&Token>, current: u64) -> Result<u64, Status> {
     let version = match (token, asked) {
+        (Some(_), AtVersion::Forbidden) => {
+            let message = "specifying resource version is not allowed when using continue";
+            return Err(Status::bad_request(message));
+        }
         (Some(token), _) => token.version.unwrap_or(current),
         (None, AtVersion::Exactly(version)) => version,
-        (None, AtVersion::NotOlderThan(version)) => {
-            if version > current {
-                return Err(too_large(version, current));
-            }
-            current
+        (None, AtVersion::NotOlderThan(version)) if version > current => {
+            return Err(too_large(version, current));
         }
-        (None, AtVersion::Latest) => current,
+        (None, _) => current,
     };
-    if version > current {
-        Err(too_large(version, current))
-    } else {
-        Ok(version)
+    if version <= current {
+        return Ok(version);
     }
+    // Nobody waits for a version that may never come.
+    let mut status = too_large(version, current);
+    status.details.get_or_insert_default().retry_after_secs = 0;
+    Err(status)
 }
 
 /// 504: a version that is not there yet.

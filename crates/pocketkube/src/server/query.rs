@@ -8,6 +8,7 @@ use crate::cluster::{
 use crate::status::{Cause, Details, Status};
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::num::IntErrorKind;
 
 /// The parameters of a request.
 #[derive(Debug, Clone, Default)]
@@ -63,27 +64,41 @@ impl Query {
 
     /// A number, where there is one.
     pub(crate) fn number(&self, key: &str) -> Result<Option<u64>, Status> {
-        match self.text(key) {
-            "" => Ok(None),
-            text => text.parse().map(Some).map_err(|_| {
-                Status::bad_request(format!(
-                    "strconv.ParseInt: parsing {text:?}: invalid syntax"
-                ))
-            }),
+        if !self.has(key) {
+            return Ok(None);
         }
+        let text = self.text(key);
+        let number = text.parse::<i64>().map_err(|problem| {
+            let why = match problem.kind() {
+                IntErrorKind::PosOverflow | IntErrorKind::NegOverflow => "value out of range",
+                _ => "invalid syntax",
+            };
+            Status::bad_request(format!("strconv.ParseInt: parsing {text:?}: {why}"))
+        })?;
+        // What is below zero sets no limit.
+        Ok(u64::try_from(number).ok())
     }
 
-    /// `resourceVersion`, where there is one.
+    /// `resourceVersion`, where there is one; what is wrong with it is an error inside the server,
+    /// as upstream has it.
     pub(crate) fn resource_version(&self) -> Result<Option<u64>, Status> {
         match self.text("resourceVersion") {
             "" => Ok(None),
             text => text.parse().map(Some).map_err(|_| {
-                Status::bad_request(format!(
-                    "invalid resource version: resourceVersion: Invalid value: {text:?}: \
-                     strconv.ParseUint: parsing {text:?}: invalid syntax"
-                ))
+                let message = format!(
+                    "resourceVersion: Invalid value: {text:?}: strconv.ParseUint: parsing \
+                     {text:?}: invalid syntax"
+                );
+                Status::plain(500, "", message)
             }),
         }
+    }
+
+    /// `resourceVersion` of a list.
+    pub(crate) fn list_version(&self) -> Result<Option<u64>, Status> {
+        self.resource_version().map_err(|status| {
+            Status::bad_request(format!("invalid resource version: {}", status.message))
+        })
     }
 
     /// Checks the options of a list or watch
@@ -241,12 +256,6 @@ impl Query {
                 forbid("resourceVersionMatch", why);
             }
         }
-        if self.has("sendInitialEvents") {
-            forbid(
-                "sendInitialEvents",
-                "sendInitialEvents is forbidden for list",
-            );
-        }
         if !matches!(matching, "" | "Exact" | "NotOlderThan") {
             let allowed = ["Exact", "NotOlderThan", ""];
             causes.push(Cause::unsupported(
@@ -254,6 +263,10 @@ impl Query {
                 &matching.into(),
                 &allowed,
             ));
+        }
+        if self.has("sendInitialEvents") {
+            let why = "sendInitialEvents is forbidden for list";
+            causes.push(Cause::forbidden("sendInitialEvents", why));
         }
         causes
     }

@@ -7,7 +7,7 @@ use super::path::ResourcePath;
 use super::query::VersionMatch;
 use super::watch::{self, Bookmarks, Start, WatchQuery};
 use super::{Reply, Request, authenticate, decode};
-use crate::cluster::read::{AtVersion, PageQuery, Selection};
+use crate::cluster::read::{AtVersion, PageQuery, Selection, too_large};
 use crate::cluster::{Cluster, Deleted, Part, Patch, Sent, Target, User, Written};
 use crate::object::{self, Object};
 use crate::resource::{Resource, Verb};
@@ -142,6 +142,12 @@ impl Call<'_> {
 
     fn get(&self) -> Result<Given, Status> {
         let form = self.request.form()?;
+        let current = self.cluster.version();
+        if let Some(version) = self.request.query.resource_version()?
+            && version > current
+        {
+            return Err(too_large(version, current));
+        }
         let found = self
             .cluster
             .get(self.resource, &self.path.namespace, &self.path.name)?;
@@ -153,13 +159,23 @@ impl Call<'_> {
         let form = self.request.form()?;
         query.check_list(false)?;
         let selection = self.selection()?;
-        let version = match (query.resource_version()?, query.version_match()) {
-            (None, _) => AtVersion::Latest,
-            (Some(version), VersionMatch::Exact) => AtVersion::Exactly(version),
-            (Some(version), VersionMatch::NotOlderThan) => AtVersion::NotOlderThan(version),
+        let goes_on = !query.text("continue").is_empty();
+        let version = match (goes_on, query.text("resourceVersion")) {
+            (true, "" | "0") => AtVersion::Latest,
+            (true, _) => AtVersion::Forbidden,
+            (false, _) => match (query.list_version()?, query.version_match()) {
+                (None, _) => AtVersion::Latest,
+                (Some(version), VersionMatch::Exact) => AtVersion::Exactly(version),
+                (Some(version), VersionMatch::NotOlderThan) => AtVersion::NotOlderThan(version),
+            },
         };
+        let limit = query.number("limit")?.unwrap_or(0);
         let page_query = PageQuery {
-            limit: query.number("limit")?.unwrap_or(0),
+            // A list of any version comes whole out of the server's cache.
+            limit: match version {
+                AtVersion::NotOlderThan(0) => 0,
+                _ => limit,
+            },
             continue_token: query.text("continue").to_owned(),
             version,
         };
@@ -174,7 +190,9 @@ impl Call<'_> {
         let version = query.resource_version()?;
         let has_initial = query.has("sendInitialEvents");
         let start = match version {
-            _ if has_initial && query.is_on("sendInitialEvents") => Start::WithStateAndMark,
+            _ if has_initial && query.is_on("sendInitialEvents") => Start::WithStateAndMark {
+                not_older_than: version.unwrap_or(0),
+            },
             None | Some(0) if has_initial => Start::Now,
             None | Some(0) => Start::WithState,
             Some(version) => Start::After(version),

@@ -8,7 +8,7 @@ use super::accept::Form;
 use super::listing::{self, Look};
 use crate::chance::Chance;
 use crate::cluster::Cluster;
-use crate::cluster::read::Selection;
+use crate::cluster::read::{Selection, too_large};
 use crate::faults::{ApiState, Effect};
 use crate::object::{Object, Told};
 use crate::registry::Registry;
@@ -41,11 +41,30 @@ pub(crate) enum Start {
     /// With what is there, as ADDED events; then changes.
     WithState,
     /// With what is there, then a bookmark that says so; then changes.
-    WithStateAndMark,
+    WithStateAndMark {
+        /// The version that has to be there.
+        not_older_than: u64,
+    },
     /// With changes from now on.
     Now,
     /// With changes after a version.
     After(u64),
+}
+
+impl Start {
+    fn has_state(self) -> bool {
+        matches!(self, Self::WithState | Self::WithStateAndMark { .. })
+    }
+
+    /// What is told instead of a state that is not there yet.
+    fn refusal(self, current: u64) -> Option<Status> {
+        match self {
+            Self::WithStateAndMark { not_older_than } if not_older_than > current => {
+                Some(too_large(not_older_than, current))
+            }
+            _ => None,
+        }
+    }
 }
 
 /// What a watch wants.
@@ -123,7 +142,8 @@ impl Watcher {
         let mut store = cluster.store();
         let moved = store.moved_in(&table);
         let current = store.version();
-        let with_state = matches!(query.start, Start::WithState | Start::WithStateAndMark);
+        let early = query.start.refusal(current);
+        let with_state = query.start.has_state() && early.is_none();
         let mut initial: Vec<Arc<Object>> = Vec::new();
         if with_state {
             let prefix = crate::cluster::prefix(query.selection.namespace.as_deref());
@@ -171,7 +191,15 @@ impl Watcher {
             let line = watcher.line(Told::Added, &object);
             watcher.ready.push_back(line);
         }
-        if query.start == Start::WithStateAndMark && watcher.bookmarks == Bookmarks::Wanted {
+        if let Some(status) = early {
+            watcher
+                .ready
+                .push_back(encoded("ERROR", &status.to_value()));
+            watcher.over = true;
+            return watcher;
+        }
+        let is_marked = matches!(query.start, Start::WithStateAndMark { .. });
+        if is_marked && watcher.bookmarks == Bookmarks::Wanted {
             let annotations = json!({INITIAL_EVENTS_END: "true"});
             let mark = watcher.bookmark(version, Some(annotations));
             watcher.ready.push_back(mark);
