@@ -13,6 +13,9 @@
 //! connections that are never answered. `clockSkewSecs` sets the cluster's clock forward, or back
 //! when below 0: its times, its tokens' ends and its leases follow.
 //!
+//! `nodes: {"node-1": "down"}` stops single machines: their kubelets say nothing, so that the control
+//! plane finds them lost after `WorkloadOptions::node_grace` and their Pods are evicted.
+//!
 //! Faults of single requests and watch events are [`FaultRule`]s, drawn from a seed.
 
 mod rules;
@@ -22,6 +25,7 @@ pub use rules::{Effect, FaultRule};
 use crate::chance::Chance;
 use rules::Rules;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 use tokio::sync::watch;
@@ -35,7 +39,7 @@ pub struct FaultSwitch {
 }
 
 /// What is wrong with a cluster.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Faults {
     /// The API.
@@ -50,6 +54,20 @@ pub struct Faults {
     /// By how much the cluster's clock is wrong.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub clock_skew_secs: i64,
+    /// Single nodes; those that are not named are up. Names of no node change nothing.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub nodes: BTreeMap<String, NodeState>,
+}
+
+/// State of a machine.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum NodeState {
+    /// It works.
+    #[default]
+    Up,
+    /// It stands still: its kubelet says nothing and neither starts nor ends Pods.
+    Down,
 }
 
 /// State of the API.
@@ -106,7 +124,12 @@ impl FaultSwitch {
 
     /// What is wrong now.
     pub fn get(&self) -> Faults {
-        *self.faults.borrow()
+        self.faults.borrow().clone()
+    }
+
+    /// By how much the cluster's clock is wrong now.
+    pub(crate) fn clock_skew_secs(&self) -> i64 {
+        self.faults.borrow().clock_skew_secs
     }
 
     /// Replaces all faults.
@@ -130,6 +153,16 @@ impl FaultSwitch {
             data_plane,
             ..self.get()
         });
+    }
+
+    /// Stops a node, or lets it go on, and changes nothing else.
+    pub fn set_node(&self, name: impl Into<String>, state: NodeState) {
+        let mut faults = self.get();
+        match state {
+            NodeState::Up => drop(faults.nodes.remove(&name.into())),
+            NodeState::Down => drop(faults.nodes.insert(name.into(), state)),
+        }
+        self.set(faults);
     }
 
     /// Replaces the rules of single requests and watch events, which draw anew from a seed.
@@ -195,6 +228,10 @@ mod tests {
         assert_eq!(faults.api, ApiState::TooManyRequests);
         assert_eq!(serde_json::to_string(&faults).unwrap(), text);
         assert!(serde_json::from_str::<Faults>(r#"{"apis":"up"}"#).is_err());
+        let text = r#"{"api":"up","delayMillis":0,"dataPlane":"up","nodes":{"node-1":"down"}}"#;
+        let faults: Faults = serde_json::from_str(text).unwrap();
+        assert_eq!(faults.nodes["node-1"], NodeState::Down);
+        assert_eq!(serde_json::to_string(&faults).unwrap(), text);
     }
 
     #[test]

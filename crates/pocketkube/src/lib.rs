@@ -76,7 +76,7 @@ pub use clock::Clock;
 pub use cluster::{Caller, Cluster, ClusterOptions};
 pub use data::DataOptions;
 pub use error::Error;
-pub use faults::{ApiState, DataPlaneState, Effect, FaultRule, Faults};
+pub use faults::{ApiState, DataPlaneState, Effect, FaultRule, Faults, NodeState};
 pub use fleet::{Fleet, FleetOptions};
 pub use object::Object;
 pub use resource::Resource;

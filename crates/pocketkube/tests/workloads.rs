@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use meridian_pocketkube::cluster::{DeleteOptions, Propagation, WriteOptions};
 use meridian_pocketkube::workloads::{NodeOptions, WorkloadOptions, Workloads};
 use meridian_pocketkube::{
-    Caller, Clock, Cluster, ClusterOptions, DataPlaneState, Object, Resource,
+    Caller, Clock, Cluster, ClusterOptions, DataPlaneState, NodeState, Object, Resource,
 };
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -374,6 +374,35 @@ async fn a_lost_data_plane_is_noticed_and_recovers() {
     assert_eq!((world.ready_pods(), world.ready_endpoints()), (2, 2));
     let node = world.get("v1", "Node", "a").unwrap();
     assert!(is_true(&node, "Ready") && node["spec"].get("taints").is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_stops_is_lost_and_its_pods_are_replaced_elsewhere() {
+    let world = World::start(&[("a", "4"), ("b", "4")]).await;
+    world.deployment(2, "100m");
+    world.service();
+    world.pass(2_000).await;
+    assert_eq!(world.ready_endpoints(), 2);
+    let on = |name: &str| {
+        let pods = world.list("v1", "Pod").into_iter();
+        pods.filter(|pod| pod["spec"]["nodeName"] == *name).count()
+    };
+    assert_eq!((on("a"), on("b")), (1, 1));
+    world.cluster.faults().set_node("a", NodeState::Down);
+    world.pass(39_000).await;
+    assert_eq!(world.ready_pods(), 2);
+    world.pass(2_000).await;
+    assert_eq!((world.ready_pods(), world.ready_endpoints()), (1, 1));
+    let node = world.get("v1", "Node", "a").unwrap();
+    assert_eq!(condition(&node, "Ready")["reason"], "NodeStatusUnknown");
+    assert!(is_true(&world.get("v1", "Node", "b").unwrap(), "Ready"));
+    // Pods tolerate it for five minutes. Then they go, as far as a silent kubelet lets them.
+    world.pass(305_000).await;
+    assert_eq!((world.ready_pods(), on("a"), on("b")), (2, 1, 2));
+    world.cluster.faults().set_node("a", NodeState::Up);
+    world.pass(2_000).await;
+    assert_eq!((world.ready_pods(), on("a"), on("b")), (2, 0, 2));
+    assert!(is_true(&world.get("v1", "Node", "a").unwrap(), "Ready"));
 }
 
 #[tokio::test(start_paused = true)]

@@ -244,7 +244,7 @@ impl Cluster {
 
     /// Where it takes the time from.
     pub fn clock(&self) -> Clock {
-        let skew = self.faults().get().clock_skew_secs;
+        let skew = self.faults().clock_skew_secs();
         self.inner.options.clock.skewed(skew)
     }
 

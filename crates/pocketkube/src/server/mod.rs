@@ -177,7 +177,7 @@ enum Obeyed {
 async fn obey_faults(cluster: &Cluster) -> Obeyed {
     let mut faults = cluster.faults().subscribe();
     loop {
-        let now = *faults.borrow_and_update();
+        let now = faults.borrow_and_update().clone();
         match now.api {
             ApiState::Up => return Obeyed::Go,
             ApiState::Down | ApiState::Refused => return Obeyed::Broken,

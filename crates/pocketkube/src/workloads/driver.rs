@@ -17,7 +17,7 @@ use super::{
 };
 use crate::changes::{Change, Changes};
 use crate::cluster::Cluster;
-use crate::faults::{ApiState, DataPlaneState, Faults};
+use crate::faults::{ApiState, Faults};
 use crate::namespaces;
 use crate::object::{Object, labels, name, namespace};
 use jiff::Timestamp;
@@ -113,13 +113,14 @@ impl Driver {
     }
 
     fn follow_faults(&mut self) {
-        let data_plane = self.faults.borrow_and_update().data_plane;
-        if self.look.set_data_plane(data_plane) {
-            self.look.data_plane_changed(&self.world, &mut self.agenda);
-            if data_plane != DataPlaneState::Up {
-                tracing::debug!(cluster = self.cluster.name(), "data plane is gone");
-            }
-        }
+        let faults = self.faults.borrow_and_update();
+        let Self {
+            look,
+            world,
+            agenda,
+            ..
+        } = self;
+        look.follow_faults(&faults, world, agenda);
     }
 
     /// Looks at what is due, and at what follows from it, up to a bound.

@@ -7,6 +7,7 @@
 //! | `api=429` | `{"api": "tooManyRequests"}` |
 //! | `api=slow=200ms` | `{"api": "slow", "delayMillis": 200}` |
 //! | `data-plane=hung` | `{"dataPlane": "hung"}` |
+//! | `nodes.node-1=down` | `{"nodes": {"node-1": "down"}}` |
 //! | `some-number=3` | `{"someNumber": 3}` |
 //! | `some.part=true` | `{"some": {"part": true}}` |
 //!
@@ -14,6 +15,9 @@
 
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Map, Value, json};
+
+/// The field of the faults of single nodes.
+const NODES: &str = "nodes";
 
 /// What is to become of a cluster's faults.
 #[derive(Debug, PartialEq)]
@@ -53,8 +57,11 @@ fn set(object: &mut Map<String, Value>, field: &str, value: Value) {
         return;
     };
     let inner = object.entry(camel(first)).or_insert_with(|| json!({}));
-    if let Some(inner) = inner.as_object_mut() {
-        set(inner, rest, value);
+    match inner.as_object_mut() {
+        // What follows is a node's name, with its own dots and hyphens.
+        Some(inner) if first == NODES => drop(inner.insert(rest.to_owned(), value)),
+        Some(inner) => set(inner, rest, value),
+        None => {}
     }
 }
 
@@ -114,6 +121,10 @@ mod tests {
                 json!({
                     "api": "slow", "delayMillis": 2_000, "dataPlane": "down",
                 }),
+            ),
+            (
+                "nodes.ip-10.0.0.1=down nodes.node-2=up",
+                json!({"nodes": {"ip-10.0.0.1": "down", "node-2": "up"}}),
             ),
             ("some-number=3", json!({"someNumber": 3})),
             (

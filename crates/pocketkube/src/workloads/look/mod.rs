@@ -46,7 +46,8 @@ pub(crate) struct Look {
     storage: super::Storage,
     balancers: LoadBalancers,
     data_plane: DataPlaneState,
-    silent_since: Option<Timestamp>,
+    /// Since when the kubelets of the declared nodes say nothing.
+    silent: BTreeMap<String, Timestamp>,
     /// Pods that wait for a node, by creation and key: those not tried yet, and those refused.
     fresh: BTreeSet<(String, String)>,
     refused: BTreeSet<(String, String)>,
@@ -92,7 +93,7 @@ impl Look {
             storage: options.storage,
             balancers: LoadBalancers::new(cluster.name(), &options.load_balancing),
             data_plane: DataPlaneState::Up,
-            silent_since: None,
+            silent: BTreeMap::new(),
             fresh: BTreeSet::new(),
             refused: BTreeSet::new(),
             failures: HashMap::new(),
@@ -140,9 +141,6 @@ impl Look {
         }
         self.data_plane = data_plane;
         self.balancers.set_data_plane(data_plane);
-        let silent = data_plane != DataPlaneState::Up;
-        let now = self.cluster.clock().now();
-        self.silent_since = silent.then(|| self.silent_since.unwrap_or(now));
         true
     }
 

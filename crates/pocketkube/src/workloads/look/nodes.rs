@@ -1,6 +1,7 @@
 //! Looks of kubelets, and of the node lifecycle controller.
 
 use super::{Look, NODE_GONE_SECS, Seen};
+use crate::faults::{DataPlaneState, Faults, NodeState};
 use crate::object::{is_deleting, uid};
 use crate::workloads::agenda::{Agenda, Task};
 use crate::workloads::node::{self, Others};
@@ -20,12 +21,23 @@ impl Look {
             .for_each(|name| agenda.now(Task::Heartbeat(name.clone())));
     }
 
-    /// Puts up all who have to look because the data plane changed.
-    pub(crate) fn data_plane_changed(&self, world: &World, agenda: &mut Agenda) {
-        world
-            .services()
-            .for_each(|(key, _)| agenda.now(Task::Service(key.clone())));
+    /// Follows the faults of the data plane and of single nodes, and puts up all who have to look
+    /// because of them.
+    pub(crate) fn follow_faults(&mut self, faults: &Faults, world: &World, agenda: &mut Agenda) {
+        if self.set_data_plane(faults.data_plane) {
+            world
+                .services()
+                .for_each(|(key, _)| agenda.now(Task::Service(key.clone())));
+        }
+        let now = self.cluster.clock().now();
+        let is_up = faults.data_plane == DataPlaneState::Up;
         for name in self.nodes.keys() {
+            let is_silent = !is_up || faults.nodes.get(name) == Some(&NodeState::Down);
+            match (is_silent, self.silent.contains_key(name)) {
+                (true, false) => drop(self.silent.insert(name.clone(), now)),
+                (false, true) => drop(self.silent.remove(name)),
+                _ => continue,
+            }
             agenda.now(Task::Node(name.clone()));
             agenda.now(Task::Heartbeat(name.clone()));
             world
@@ -41,7 +53,7 @@ impl Look {
         let Some(kubelet) = self.nodes.get(pod::node(&pod)) else {
             return;
         };
-        if self.silent_since.is_some() {
+        if self.silent.contains_key(pod::node(&pod)) {
             return;
         }
         let (now, host) = (self.cluster.clock().now(), kubelet.host);
@@ -84,7 +96,7 @@ impl Look {
         let Some(kubelet) = self.nodes.get(name) else {
             return;
         };
-        if self.silent_since.is_some() {
+        if self.silent.contains_key(name) {
             return;
         }
         let (now, task) = (self.cluster.clock().now(), Task::Heartbeat(name.to_owned()));
@@ -142,7 +154,7 @@ impl Look {
         let step = node::step(node::View {
             node,
             pods: &pods,
-            silent_since: self.silent_since.filter(|_| declared),
+            silent_since: self.silent.get(name).copied(),
             others: if some_ready {
                 Others::SomeReady
             } else {
