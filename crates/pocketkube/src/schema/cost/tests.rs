@@ -1,3 +1,5 @@
+//! Estimates beside those that upstream gives.
+
 use super::declared::{Declared, Whole};
 use super::{Old, cost_max};
 use serde_json::Value;
