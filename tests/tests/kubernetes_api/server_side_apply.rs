@@ -178,6 +178,19 @@ async fn two_conflicts_are_told_together(world: World) {
         "Apply failed with 2 conflicts: conflicts with \"one\":\n- .data.k\n- .data.l",
     );
     status.has(json!({"details": {"causes": [{"field": ".data.k"}, {"field": ".data.l"}]}}));
+    // What is owned at a level comes before what is owned below it.
+    let mut body = deployment("b", 0);
+    body["spec"]["template"]["spec"]["containers"] = json!([
+        {"name": "main", "image": "app:1", "env": [{"name": "a", "value": "1"}]}]);
+    let path = "apps/v1:deployments/b";
+    world.apply(path, "one", &body).await.is(201);
+    let container = &mut body["spec"]["template"]["spec"]["containers"][0];
+    container["image"] = json!("app:2");
+    container["env"][0]["value"] = json!("2");
+    let answer = world.apply(path, "two", &body).await;
+    let main = ".spec.template.spec.containers[name=\"main\"]";
+    let fields = format!("- {main}.image\n- {main}.env[name=\"a\"].value");
+    answer.refused_saying(409, "Conflict", &fields);
 }
 
 async fn applying_by_force_takes_over(world: World) {

@@ -106,7 +106,8 @@ impl FieldSet {
         }
     }
 
-    /// All paths, in order.
+    /// All paths, in the server's order: at each level first what is owned there, then what is
+    /// owned below.
     pub fn paths(&self) -> Vec<Vec<Element>> {
         let mut found = Vec::new();
         self.collect(&mut Vec::new(), &mut found);
@@ -143,16 +144,14 @@ impl FieldSet {
     }
 
     fn collect(&self, at: &mut Vec<Element>, found: &mut Vec<Vec<Element>>) {
-        let elements: BTreeSet<&Element> =
-            self.members.iter().chain(self.children.keys()).collect();
-        for element in elements {
+        for element in &self.members {
             at.push(element.clone());
-            if self.members.contains(element) {
-                found.push(at.clone());
-            }
-            if let Some(set) = self.children.get(element) {
-                set.collect(at, found);
-            }
+            found.push(at.clone());
+            at.pop();
+        }
+        for (element, set) in &self.children {
+            at.push(element.clone());
+            set.collect(at, found);
             at.pop();
         }
     }
