@@ -32,6 +32,7 @@ cases! { ApiServer:
     an_update_that_changes_nothing_keeps_the_version,
     every_write_raises_the_version,
     generation_moves_with_the_spec_only,
+    generation_of_a_deployment_moves_with_its_annotations,
     generation_of_custom_objects_moves_with_the_spec_only,
     an_immutable_config_map_keeps_its_data,
     string_data_of_a_secret_becomes_data,
@@ -369,6 +370,17 @@ async fn generation_moves_with_the_spec_only(world: World) {
         world.merge_patch(path, &set).await.is(200)["metadata"]["generation"],
         2
     );
+}
+
+async fn generation_of_a_deployment_moves_with_its_annotations(world: World) {
+    let path = "apps/v1:deployments/a";
+    let body = crate::manifests::deployment("a", 0);
+    world.post("apps/v1:deployments", &body).await.is(201);
+    let note = json!({"metadata": {"annotations": {"note": "x"}}});
+    for _ in 0..2 {
+        let noted = world.merge_patch(path, &note).await.is(200);
+        assert_eq!(noted["metadata"]["generation"], 2);
+    }
 }
 
 async fn generation_of_custom_objects_moves_with_the_spec_only(world: World) {

@@ -83,7 +83,7 @@ pub(super) fn prepare_update(kind: &Kind, part: Part, new: &mut Value, old: &Val
     if kind.resource.kind == "DaemonSet" && !kind.is_custom() {
         count_templates(new, old);
     }
-    move_generation(kind, new, old);
+    move_generation(kind, part, new, old);
 }
 
 /// A DaemonSet counts its templates in an annotation that clients do not set.
@@ -117,14 +117,20 @@ pub(super) fn ignored(kind: &Kind, part: Part) -> FieldSet {
     set
 }
 
-fn move_generation(kind: &Kind, new: &mut Value, old: &Value) {
+fn move_generation(kind: &Kind, part: Part, new: &mut Value, old: &Value) {
     let before = old["metadata"].get("generation").cloned();
     let moved = match kind.hooks.generation {
         Generation::None => {
             put(&mut new["metadata"], "generation", before);
             return;
         }
-        Generation::Spec => new.get("spec") != old.get("spec"),
+        Generation::Spec => {
+            // A Deployment's annotations reach its ReplicaSets, so they count as its spec does.
+            let is_deployment = kind.resource.kind == "Deployment" && !kind.is_custom();
+            let annotations = |object: &Value| object["metadata"].get("annotations").cloned();
+            new.get("spec") != old.get("spec")
+                || (is_deployment && part == Part::Main && annotations(new) != annotations(old))
+        }
         Generation::Everything => body_moved(kind, new, old),
     };
     let count = before.and_then(|count| count.as_i64()).unwrap_or(0);
