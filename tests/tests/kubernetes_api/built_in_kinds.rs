@@ -161,6 +161,12 @@ async fn a_service_needs_ports_with_names_when_there_are_two(world: World) {
     body["spec"]["ports"] = json!([]);
     let answer = world.post("services", &body).await;
     answer.refused_saying(422, "Invalid", "spec.ports: Required value");
+    body["spec"]["ports"] = json!([{"port": 80, "name": "a"}, {"port": 80, "name": "b"}]);
+    let answer = world.post("services", &body).await;
+    let shown =
+        r#"{"Name":"","Protocol":"TCP","AppProtocol":null,"Port":80,"TargetPort":0,"NodePort":0}"#;
+    let why = format!("spec.ports[1]: Duplicate value: {shown}");
+    answer.refused_saying(422, "Invalid", &why);
 }
 
 async fn a_node_port_is_allocated(world: World) {
@@ -187,6 +193,7 @@ async fn an_external_name_has_no_address(world: World) {
     });
     let created = world.post("services", &body).await.is(201);
     created.has(json!({"spec": {"externalName": "example.com", "clusterIP": null}}));
+    assert!(created["spec"].get("ports").is_none(), "{created:#}");
 }
 
 async fn a_stateful_set_gets_its_defaults(world: World) {

@@ -29,6 +29,7 @@ cases! { Workloads:
     a_rule_can_be_for_one_subresource_of_everything,
     a_group_can_be_bound,
     all_accounts_of_a_namespace_can_be_bound,
+    an_account_without_a_namespace_is_of_the_bindings_own,
     a_reason_names_the_binding_the_role_and_the_account,
     a_binding_to_a_role_that_is_missing_says_so,
     a_permission_ends_with_its_binding,
@@ -398,6 +399,18 @@ async fn all_accounts_of_a_namespace_can_be_bound(world: World) {
     once_allowed(own).await.is(200);
     let other = world.get("configmaps").acting_as(&account("other"));
     other.await.refusal_of(403, "Forbidden");
+}
+
+async fn an_account_without_a_namespace_is_of_the_bindings_own(world: World) {
+    let account = json!({"kind": "ServiceAccount", "name": "robot"});
+    let mut bound = binding("robot", ("ClusterRole", "view"), account);
+    world.post(BINDINGS, &bound).await.is(201);
+    let robot = format!("system:serviceaccount:{}:robot", world.namespace);
+    let own = world.get("configmaps").acting_as(&robot);
+    once_allowed(own).await.is(200);
+    bound["kind"] = json!("ClusterRoleBinding");
+    let answer = world.post(CLUSTER_BINDINGS, &bound).await;
+    answer.refused_saying(422, "Invalid", "subjects[0].namespace: Required value");
 }
 
 async fn a_reason_names_the_binding_the_role_and_the_account(world: World) {

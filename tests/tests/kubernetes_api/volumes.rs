@@ -116,6 +116,11 @@ async fn a_bound_claim_and_its_volume_name_each_other(world: World) {
         }},
     }));
     assert!(volume["status"]["lastPhaseTransitionTime"].is_string());
+    let less = json!({"spec": {"resources": {"requests": {"storage": "1Mi"}}}});
+    let answer = world.merge_patch(CLAIM, &less).await;
+    let why =
+        "spec.resources.requests.storage: Forbidden: field can not be less than status.capacity";
+    answer.refused_saying(422, "Invalid", why);
 }
 
 async fn a_claim_without_a_volume_waits_for_one(world: World) {

@@ -138,7 +138,8 @@ impl Cluster {
         let is_exposed = matches!(spec["type"].as_str(), Some("NodePort" | "LoadBalancer"));
         let before = old.map_or_else(Vec::new, |old| ports(old));
         let old_ports: &[Value] = old.map_or(&[], |old| object::list(&old["spec"]["ports"]));
-        let Some(listed) = spec["ports"].as_array_mut() else {
+        // Indexing would write a null where there are none.
+        let Some(listed) = spec.get_mut("ports").and_then(Value::as_array_mut) else {
             return;
         };
         for (index, port) in listed.iter_mut().enumerate() {

@@ -208,10 +208,17 @@ impl Token {
             broken(&format!("illegal base64 data at input byte {at}"))
         })?;
         let value: Value = serde_json::from_slice(&bytes).map_err(|_| match bytes.first() {
-            Some(byte) => broken(&format!(
-                "invalid character '{}' looking for beginning of value",
-                char::from(*byte)
-            )),
+            Some(byte) => {
+                let first = char::from(*byte);
+                let shown = if first.is_control() {
+                    format!("\\u{:04x}", *byte)
+                } else {
+                    first.to_string()
+                };
+                broken(&format!(
+                    "invalid character '{shown}' looking for beginning of value"
+                ))
+            }
             None => broken("unexpected end of JSON input"),
         })?;
         let encoding = value["v"].as_str().unwrap_or_default();

@@ -1,5 +1,6 @@
 //! What a change may not touch.
 
+use crate::schema::milli;
 use crate::status::Cause;
 use serde_json::{Value, json};
 
@@ -109,6 +110,13 @@ pub(super) fn claim(new: &Value, old: &Value, causes: &mut Vec<Cause>) {
         let why = "spec is immutable after creation except resources.requests and \
                    volumeAttributesClassName for bound claims";
         causes.push(Cause::forbidden("spec", why));
+    }
+    // KEP-1790: less than was asked for is taken while it is more than there is.
+    let size = |value: &Value| value["storage"].as_str().and_then(milli);
+    let asked = |object: &Value| size(&object["spec"]["resources"]["requests"]);
+    if asked(new) < asked(old) && asked(new) <= size(&old["status"]["capacity"]) {
+        let why = "field can not be less than status.capacity";
+        causes.push(Cause::forbidden("spec.resources.requests.storage", why));
     }
 }
 

@@ -161,8 +161,10 @@ pub(in crate::kinds) fn role_binding(object: &Value, causes: &mut Vec<Cause>) {
             causes.push(Cause::required(at("name"), ""));
         }
         match text(&subject["kind"]) {
+            // In a RoleBinding, an account without a namespace is one of the binding's own.
             "ServiceAccount" => {
-                if text(&subject["namespace"]).is_empty() {
+                let is_cluster_wide = object["kind"] == "ClusterRoleBinding";
+                if is_cluster_wide && text(&subject["namespace"]).is_empty() {
                     causes.push(Cause::required(at("namespace"), ""));
                 }
             }

@@ -56,7 +56,6 @@ pub(in crate::kinds) fn service(object: &Value, causes: &mut Vec<Cause>) {
 
 fn service_ports(ports: &[Value], causes: &mut Vec<Cause>) {
     let mut seen_names = BTreeSet::new();
-    let mut seen_ports: Vec<(&Value, &str)> = Vec::new();
     for (index, port) in ports.iter().enumerate() {
         let path = index_path("spec.ports", index);
         let at = |field: &str| child_path(&path, field);
@@ -88,23 +87,27 @@ fn service_ports(ports: &[Value], causes: &mut Vec<Cause>) {
             }
             target => number(target, &at("targetPort"), causes),
         }
+    }
+    let mut seen_ports: Vec<(&Value, &str)> = Vec::new();
+    for (index, port) in ports.iter().enumerate() {
         let identity = (&port["port"], text(&port["protocol"]));
         if seen_ports.contains(&identity) {
+            let path = index_path("spec.ports", index);
             causes.push(Cause::duplicate(path, &shown_port(port)));
         }
         seen_ports.push(identity);
     }
 }
 
-/// A port as the server prints what makes it a duplicate, with the names of Go's fields.
+/// What makes a port a duplicate as the server prints it: a port of Go's with nothing else set.
 fn shown_port(port: &Value) -> Value {
     json!({
-        "Name": text(&port["name"]),
+        "Name": "",
         "Protocol": port["protocol"],
-        "AppProtocol": port["appProtocol"],
+        "AppProtocol": null,
         "Port": port["port"],
         "TargetPort": 0,
-        "NodePort": port["nodePort"].as_i64().unwrap_or(0),
+        "NodePort": 0,
     })
 }
 
