@@ -15,6 +15,11 @@ test *ARGS:
 ci:
     .ci/run
 
+# Stories of kubectl on a real control plane (KUBEBUILDER_ASSETS) and on pocketkube; `--record` writes down what the real one says
+diff-kubectl *ARGS:
+    .ci/kubectl target/kubectl
+    cargo test -p meridian-tests --test kubectl_stories -- --real {{ARGS}}
+
 # Writes the generated CRDs
 crds:
     cargo run --quiet -p meridian-api --example crds

@@ -1,0 +1,18 @@
+The three types of patches, and what is wrong with some.
+$ kubectl create deployment web --image=app:1 --replicas=0
+$ kubectl patch deployment web -p '{"spec":{"template":{"spec":{"containers":[{"name":"side","image":"side:1"}]}}}}'
+$ kubectl patch deployment web -p '{"spec":{"template":{"spec":{"containers":[{"name":"side","$patch":"delete"}]}}}}'
+$ kubectl patch deployment web --type=merge -p '{"metadata":{"labels":{"tier":"front"}},"spec":{"minReadySeconds":1}}'
+$ kubectl patch deployment web --type=json -p '[{"op":"add","path":"/metadata/annotations/note","value":"x"},{"op":"remove","path":"/spec/minReadySeconds"}]'
+$ kubectl patch deployment web -p '{"metadata":{"labels":{"tier":"front"}}}'
+$ kubectl patch deployment web -p 'spec: {paused: true}'
+$ kubectl patch deployment web --type=json -p '[{"op":"remove","path":"/spec/nothing"}]'
+$ kubectl patch deployment web --type=json -p '[{"op":"test","path":"/spec/replicas","value":7}]'
+$ kubectl patch deployment web --type=json -p '[{"op":"jump","path":"/spec/replicas"}]'
+$ kubectl patch deployment web --type=json -p '{"spec":{}}'
+$ kubectl patch deployment web -p '{"spec":{"replicas":"many"}}'
+$ kubectl patch deployment web -p '{"spec":{"replicas":-1}}'
+$ kubectl patch deployment web -p '{"spec":{"unknown":1}}'
+$ kubectl patch deployment web -p '{"spec":'
+$ kubectl patch deployment absent -p '{}'
+$ kubectl patch deployment web -p '{"metadata":{"resourceVersion":"1"}}'
