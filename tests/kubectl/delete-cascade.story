@@ -11,6 +11,6 @@ $ kubectl get replicasets -l app=kept -o custom-columns=OWNER:.metadata.ownerRef
 $ kubectl delete deployment gone --cascade=foreground
 $ kubectl get replicasets,pods -l app=gone
 $ kubectl delete deployment last
-$ kubectl wait replicasets,pods -l app=last --for=delete --timeout=60s
+$ kubectl wait replicasets,pods -l app=last --for=delete --timeout=60s >/dev/null
 $ kubectl get replicasets,pods -l app=last
 $ kubectl delete replicaset -l app=kept --cascade=sometimes
