@@ -423,7 +423,7 @@ fn what_holds_no_object_is_said_to_hold_none() {
     check_files(
         &[("notes.txt", "nothing")],
         &["-f", "."],
-        "error: . holds no .yaml, .yml or .json file; folders below it are not read\n",
+        "error: . holds no .yaml, .yml or .json file; -R reads the folders below it as well\n",
     );
     check_files(
         &[("empty.yaml", "# nothing yet\n")],
