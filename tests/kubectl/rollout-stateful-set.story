@@ -19,5 +19,6 @@ $ kubectl rollout status statefulset store --timeout=60s | tail -n 1
 $ kubectl get pods -o custom-columns=NAME:.metadata.name,IMAGE:.spec.containers[0].image
 $ kubectl rollout history statefulset store
 $ kubectl scale statefulset store --replicas=1
-$ kubectl wait pod store-1 --for=delete --timeout=60s
+$ kubectl wait pod store-1 --for=delete --timeout=60s >/dev/null
+$ kubectl wait statefulset store --for=jsonpath='{.status.replicas}'=1 --timeout=60s >/dev/null
 $ kubectl get statefulset store
