@@ -5,8 +5,8 @@
 //! deleted, so that a type that is enabled again owes what it owed before; a deletion does not wait
 //! for a controller that looks no more, but for the next look at the fleet.
 //! # Assumptions
-//! Only the leader releases. Types that are disabled are few, and their objects are listed from the
-//! API server's cache.
+//! Only the leader releases. Types that are disabled are few: their metadata is listed, in pages, at
+//! each look at the fleet.
 //! # Caveats
 //! A type whose FederatedTypeConfig was deleted is known to the process that knew it before. After
 //! a restart its objects wait until the type is enabled, and disabled, once more.
