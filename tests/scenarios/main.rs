@@ -43,6 +43,8 @@ mod replicas;
 #[cfg(test)]
 mod restart;
 #[cfg(test)]
+mod status;
+#[cfg(test)]
 mod traffic;
 #[cfg(test)]
 mod unjoin;

@@ -78,8 +78,10 @@ pub fn federated_crd_with(
 fn printer_columns() -> Value {
     let condition = |field: &str| format!(".status.conditions[?(@.type=='Propagation')].{field}");
     json!([
-        {"name": "propagated", "type": "string", "jsonPath": condition("status")},
-        {"name": "reason", "type": "string", "jsonPath": condition("reason")},
+        {"name": "ready", "type": "string", "jsonPath": ".status.summary.ready"},
+        {"name": "clusters", "type": "string", "jsonPath": ".status.summary.clusters"},
+        {"name": "propagated", "type": "string", "jsonPath": condition("status"), "priority": 1},
+        {"name": "reason", "type": "string", "jsonPath": condition("reason"), "priority": 1},
         {"name": "age", "type": "date", "jsonPath": ".metadata.creationTimestamp"}
     ])
 }
@@ -250,12 +252,24 @@ fn status() -> Value {
                     }
                 }
             },
+            "replicas": {"type": "integer", "format": "int64"},
+            "readyReplicas": {"type": "integer", "format": "int64"},
+            "summary": {
+                "type": "object",
+                "description": "The same in words, for tables.",
+                "properties": {
+                    "ready": {"type": "string"},
+                    "clusters": {"type": "string"}
+                }
+            },
             "clusters": {
                 "type": "array", "maxItems": CLUSTERS_MAX,
                 "items": {
                     "type": "object", "required": ["name"],
                     "properties": {
                         "name": {"type": "string"},
+                        "replicas": {"type": "integer", "format": "int64"},
+                        "readyReplicas": {"type": "integer", "format": "int64"},
                         "status": {"type": "string"},
                         "message": {"type": "string"},
                         "observedHash": {"type": "string"},

@@ -14,8 +14,8 @@ use crate::read::{Read, Reading, observed, plan_input, status};
 use crate::status::{Subject, Written};
 use crate::wake::FederatedKey;
 use federation::{
-    Action, ClusterOutcome, Condition, FINALIZER, Failure, FinalizerStep, Observed, Outcome, Plan,
-    ProblemKind, PropagationStatus, Readiness, Retry, Status, plan, summarize,
+    Action, ClusterOutcome, FINALIZER, Failure, FinalizerStep, Observed, Outcome, Plan,
+    ProblemKind, PropagationStatus, Readiness, Retry, Status, plan, refused, summarize,
 };
 use kube::api::{Api, DynamicObject, Patch, PatchParams};
 use serde_json::{Value, json};
@@ -71,6 +71,7 @@ pub(crate) async fn reconcile(context: &Arc<Context>, key: &FederatedKey) -> Nex
         };
     }
     tell(context, &read, &plan, &outcome);
+    see_what_was_written(context, key, &mut read, &outcome);
     let summary = summarize(&read.input, &plan, &outcome);
     // Members first: good news can wait while other objects are on their way.
     if is_good(&plan, &outcome)
@@ -107,6 +108,14 @@ async fn carry_out(
         if plan.finalizer == FinalizerStep::Add {
             input.object.finalizer = federation::FinalizerState::Present;
         }
+    }
+}
+
+/// What members answered is in their caches: the status speaks of that, not of what was before.
+fn see_what_was_written(context: &Context, key: &FederatedKey, read: &mut Read, outcome: &Outcome) {
+    if !outcome.clusters.is_empty() {
+        let input = &mut read.input;
+        input.observed = observed(context, &key.type_name, &input.target.key, &input.clusters);
     }
 }
 
@@ -293,17 +302,8 @@ async fn refuse(context: &Context, key: &FederatedKey, (read, error): (Read, api
     context
         .events
         .tell(&about(&read), Tone::Warning, "InvalidSpec", &message);
-    let summary = Status {
-        observed_generation: read.input.object.generation,
-        conditions: vec![Condition {
-            kind: "Propagation".to_owned(),
-            status: "False".to_owned(),
-            reason: "ComputePlacementFailed".to_owned(),
-            message,
-        }],
-        clusters: serde_json::from_value(status(&read.object)["clusters"].clone())
-            .unwrap_or_default(),
-    };
+    let before = serde_json::from_value(status(&read.object).clone()).unwrap_or_default();
+    let summary = refused(read.input.object.generation, message, before);
     match write_status(context, key, &read.object, &summary).await {
         Ok(Written::Current) => Next::OnChange,
         Ok(Written::Later(at)) => Next::At(at),

@@ -264,7 +264,7 @@ impl Drop for Member {
 }
 
 /// Kinds with replicas are watched whole, since divisions depend on what runs.
-fn depth(federated: &FederatedType) -> Depth {
+pub(crate) fn depth(federated: &FederatedType) -> Depth {
     let target = &federated.target;
     let counted = ["Deployment", "ReplicaSet", "StatefulSet"].contains(&target.kind.as_str());
     match federated.collects_status || (target.group == "apps" && counted) {

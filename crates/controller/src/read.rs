@@ -2,12 +2,14 @@
 
 use crate::context::Context;
 use crate::host::TypeCache;
+use crate::members::{Depth, depth};
 use crate::settings::Settings;
 use crate::wake::{FederatedKey, target_key};
 use api::{ConfigScope, FederatedSpec, FederatedType, KubeFedCluster, read_spec};
 use federation::{
     ClusterFacts, DividedReplicas, FINALIZER, FederatedObject, FinalizerState, Host,
     NamespacePlacement, Observed, Options, PlanInput, Readiness, Scope, TargetType, TypeServed,
+    Watched,
 };
 use kube::ResourceExt;
 use kube::api::DynamicObject;
@@ -247,6 +249,10 @@ fn target_type(federated: &FederatedType, key: ObjectKey) -> TargetType {
             false => Scope::Cluster,
         },
         key,
+        watched: match depth(federated) {
+            Depth::Whole => Watched::Whole,
+            Depth::Metadata => Watched::Metadata,
+        },
     }
 }
 

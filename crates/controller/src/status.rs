@@ -52,6 +52,8 @@ struct Last {
     at: Instant,
     /// What was written, times apart.
     says: Value,
+    /// What the host kept of it: an older CRD lets go of fields that it does not know.
+    held: Value,
     /// The version that the write gave the object: a cache that is older does not know of it.
     version: u64,
 }
@@ -146,6 +148,7 @@ impl Statuses {
             Last {
                 at: Instant::now(),
                 says,
+                held: without_times(&object.data["status"]),
                 version,
             },
         );
@@ -162,9 +165,11 @@ impl Statuses {
         let last = self.lock();
         let last = last.get(subject.uid);
         let behind = last.is_some_and(|last| number(subject.version) < last.version);
-        let same = match last.filter(|_| behind) {
-            Some(last) => last.says == *says,
-            None => without_times(subject.current) == *says,
+        let current = without_times(subject.current);
+        let same = match last {
+            Some(last) if behind => last.says == *says,
+            Some(last) if last.held == current => last.says == *says,
+            _ => current == *says,
         };
         if same {
             return Some(Written::Current);

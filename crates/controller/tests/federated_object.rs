@@ -109,6 +109,41 @@ async fn a_restart_writes_nothing_to_members_that_hold_what_they_should() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_status_that_keeps_changing_is_written_once_a_second() {
+    let world = World::start(TWO, json!({})).await;
+    let spec = |replicas: u64| {
+        json!({"template": {"spec": {"replicas": replicas,
+                "selector": {"matchLabels": {"app": "web"}},
+                "template": {"metadata": {"labels": {"app": "web"}}, "spec": {"containers": [
+                    {"name": "web", "image": "web:1"}]}}}},
+            "placement": {"clusterSelector": {}}})
+    };
+    world.federate("FederatedDeployment", "web", spec(1)).await;
+    world.pass(5).await;
+    world.forget_requests();
+    let seconds = 4;
+    for tenth in 0..10 * seconds {
+        let spec = spec(1 + tenth % 5);
+        world.federate("FederatedDeployment", "web", spec).await;
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let written: u64 = world
+        .writes("host")
+        .iter()
+        .filter(|write| write.contains("federateddeployments/status"))
+        .filter_map(|write| write.split(' ').next()?.parse::<u64>().ok())
+        .sum();
+    assert!((2..=seconds + 1).contains(&written), "{written} writes");
+    world
+        .until("the last is told", async |world| {
+            let web = (TYPES, "FederatedDeployment", "shop", "web");
+            let found = world.find("host", web).await.expect("it is there");
+            found["status"]["summary"]["ready"] == "10/10"
+        })
+        .await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn drift_is_repaired_and_what_others_add_stays() {
     let world = World::start(TWO, json!({})).await;
     world

@@ -44,9 +44,11 @@ pub struct PlanInput {
 pub enum DividedReplicas {
     /// So many.
     Set(i64),
-    /// What it runs now: it is away, or has come back and fail-back has not finished. An object
-    /// that is not there yet is created with none.
+    /// What it runs now: whether it is well is in doubt. An object that is not there yet is created
+    /// with none.
     Keep,
+    /// The same, but it was lost and the others run its share: fail-back has not finished.
+    Lost,
 }
 
 /// Identity and standing of the federated object.
@@ -96,6 +98,19 @@ pub struct TargetType {
     pub scope: Scope,
     /// Namespace (empty when cluster-scoped) and name in the members.
     pub key: ObjectKey,
+    /// How much of it is seen in the members.
+    #[serde(default)]
+    pub watched: Watched,
+}
+
+/// How much of a type's objects is seen in the members.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Watched {
+    /// Metadata: neither replicas nor a status are known.
+    #[default]
+    Metadata,
+    /// All of it.
+    Whole,
 }
 
 impl TargetType {

@@ -5,6 +5,7 @@
 //! `plan.rs`.
 
 mod absent;
+mod availability;
 mod brake;
 mod capacity;
 mod diff;
@@ -38,9 +39,11 @@ mod spread;
 mod status;
 mod step;
 mod summarize;
+mod tally;
 #[cfg(test)]
 mod test_world;
 mod tombstone;
+mod verdict;
 
 pub use brake::DeletionLedger;
 pub use capacity::CapacityTrack;
@@ -56,7 +59,7 @@ pub use failover::{
 };
 pub use input::{
     Adoption, ClusterFacts, DeletionBrake, DividedReplicas, FederatedObject, FinalizerState, Host,
-    NamespacePlacement, Options, PlanInput, Readiness, Scope, TargetType, TypeServed,
+    NamespacePlacement, Options, PlanInput, Readiness, Scope, TargetType, TypeServed, Watched,
 };
 pub use intent::{ClusterOverride, ClusterReference, Intent, Operation, OverrideItem, Placement};
 pub use live::{Live, LiveReplicas, ManagedLabel, Observed, Origin, OwnedFields, legacy_manager};
@@ -81,10 +84,10 @@ pub use preference_plan::plan_preference;
 pub use render::{Provenance, Rendered, ReplicasRule, render};
 pub use selector::{LabelOperator, LabelRequirement, LabelSelector};
 pub use spread::{SpreadDivision, SpreadPlace, divide_spread};
-pub use status::{ClusterStatus, Condition, PropagationReason, PropagationStatus, Status};
+pub use status::{ClusterStatus, Condition, PropagationReason, PropagationStatus, Status, Summary};
 pub use step::{
     Action, Delete, FinalizerStep, Owed, Plan, Precondition, Problem, ProblemKind, Release, Step,
     TombstoneEntry, Write,
 };
-pub use summarize::summarize;
+pub use summarize::{refused, summarize};
 pub use tombstone::{Replay, replay};

@@ -24,6 +24,9 @@ pub struct Live {
     pub uid: String,
     /// Its resourceVersion; deletes carry it.
     pub resource_version: String,
+    /// Its generation; 0 where the kind has none.
+    #[serde(default)]
+    pub generation: i64,
     /// The origin annotation, when there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub origin: Option<Origin>,

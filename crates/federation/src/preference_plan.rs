@@ -519,7 +519,7 @@ impl<'a> Planner<'a> {
             ),
             (Goal::Free(goal), None) => (goal, DividedReplicas::Set(goal), String::new()),
             (Goal::Pinned(pinned), _) => (pinned, DividedReplicas::Keep, self.pinned_words(name)),
-            (Goal::Gone, _) => (0, DividedReplicas::Keep, self.gone_words(name)),
+            (Goal::Gone, _) => (0, DividedReplicas::Lost, self.gone_words(name)),
         };
         ClusterShare {
             replicas,

@@ -77,7 +77,7 @@ fn unavailable(member: Member<'_>) -> Option<Verdict> {
 fn create(member: Member<'_>) -> Verdict {
     let rule = match divided(member) {
         Some(DividedReplicas::Set(replicas)) => ReplicasRule::Set(replicas),
-        Some(DividedReplicas::Keep) => ReplicasRule::Set(0),
+        Some(DividedReplicas::Keep | DividedReplicas::Lost) => ReplicasRule::Set(0),
         None => ReplicasRule::AsIs,
     };
     match render(member.input, member.name, rule, Provenance::Ours) {
@@ -192,7 +192,8 @@ fn over(member: Member<'_>, live: &Live) -> Verdict {
 /// the live value is sent under its resourceVersion, so that a stale read conflicts.
 fn replicas_over(member: Member<'_>, live: &Live) -> Result<(ReplicasRule, bool), Box<Verdict>> {
     let divided = divided(member);
-    if !member.input.options.retain_replicas && divided != Some(DividedReplicas::Keep) {
+    let keeps = matches!(divided, Some(DividedReplicas::Keep | DividedReplicas::Lost));
+    if !member.input.options.retain_replicas && !keeps {
         return Ok(match divided {
             Some(DividedReplicas::Set(replicas)) => (ReplicasRule::Set(replicas), false),
             _ => (ReplicasRule::AsIs, false),

@@ -10,18 +10,40 @@ use serde_json::Value;
 pub struct Status {
     /// The generation it speaks of.
     pub observed_generation: i64,
-    /// Propagation first; others only while they say something.
+    /// Propagation and Ready; others only while they say something.
     pub conditions: Vec<Condition>,
+    /// Replicas that all clusters together should run, where the kind has them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replicas: Option<i64>,
+    /// Those of them that are ready.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ready_replicas: Option<i64>,
+    /// The same in words, for tables.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub summary: Option<Summary>,
     /// Per cluster, by name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub clusters: Vec<ClusterStatus>,
+}
+
+/// A status in words, as `kubectl get` shows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Summary {
+    /// `7/8`: ready replicas of those wanted; of kinds without replicas, clusters that hold it of
+    /// those it is placed in.
+    pub ready: String,
+    /// `beijing-a 3/3, frankfurt 4/5`: the same per cluster.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub clusters: String,
 }
 
 /// A condition without its times.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Condition {
-    /// Its type: `Propagation`, or one of [`crate::ProblemKind`]'s that last.
+    /// Its type: `Propagation`, `Ready`, `Reconciling`, `Stalled`, or one of
+    /// [`crate::ProblemKind`]'s that last.
     #[serde(rename = "type")]
     pub kind: String,
     /// `True` or `False`.
@@ -46,6 +68,12 @@ pub struct ClusterStatus {
     /// Why, in words: the member's own message where it gave one.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub message: String,
+    /// Replicas that it should run, where the kind has them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replicas: Option<i64>,
+    /// Those of them that are ready; none where the cluster cannot be asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ready_replicas: Option<i64>,
     /// The object's own status there, when it is collected.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub remote_status: Option<Value>,

@@ -4,11 +4,15 @@ use crate::{
     input::PlanInput,
     live::Observed,
     outcome::{ClusterOutcome, Failure, MemberError, Outcome},
+    place::place,
     status::{ClusterStatus, Condition, PropagationReason, PropagationStatus, Status},
     step::{Action, Plan, Problem, ProblemKind, Step},
+    tally::{counts, summary},
+    verdict::{stuck, verdict},
 };
 use model::ClusterName;
 use serde::Serialize;
+use std::collections::BTreeSet;
 
 /// Longest message that is kept of a member's answer.
 const MESSAGE_MAX: usize = 1024;
@@ -20,12 +24,42 @@ pub fn summarize(input: &PlanInput, plan: &Plan, outcome: &Outcome) -> Status {
         .iter()
         .filter_map(|(name, step)| cluster_status(input, name, step, outcome.clusters.get(name)))
         .collect();
+    let chosen = match input.object.deleted_for_secs {
+        Some(_) => BTreeSet::new(),
+        None => place(input).chosen(),
+    };
     let mut conditions = vec![propagation(plan, &clusters)];
+    conditions.extend(verdict(input, plan, outcome));
     conditions.extend(lasting(plan));
+    let total = |of: fn(&ClusterStatus) -> Option<i64>| {
+        let counted: Vec<i64> = clusters.iter().filter_map(of).collect();
+        (!counted.is_empty()).then(|| counted.iter().sum())
+    };
     Status {
         observed_generation: input.object.generation,
         conditions,
+        replicas: total(|cluster| cluster.replicas),
+        ready_replicas: total(|cluster| cluster.ready_replicas),
+        summary: Some(summary(plan, &chosen, &clusters)),
         clusters,
+    }
+}
+
+/// The status of a federated object whose spec does not read: nothing is done, and what is said of
+/// the clusters stays.
+pub fn refused(generation: i64, message: String, before: Status) -> Status {
+    let propagation = Condition {
+        kind: "Propagation".to_owned(),
+        status: "False".to_owned(),
+        reason: name_of(&PropagationReason::ComputePlacementFailed),
+        message: message.clone(),
+    };
+    let mut conditions = vec![propagation];
+    conditions.extend(stuck("InvalidSpec", &message));
+    Status {
+        observed_generation: generation,
+        conditions,
+        ..before
     }
 }
 
@@ -60,6 +94,7 @@ fn cluster_status(
         Some(Observed::Present(live)) => Some(live),
         _ => None,
     };
+    let counted = counts(input, name, step);
     let observed_hash = match &step.action {
         Action::Create(write) | Action::Apply(write) if written => Some(write.hash.clone()),
         _ => live.and_then(|live| live.applied_hash.clone()),
@@ -68,6 +103,8 @@ fn cluster_status(
         name: name.clone(),
         status,
         message,
+        replicas: counted.map(|counts| counts.wanted),
+        ready_replicas: counted.map(|counts| counts.ready),
         remote_status: live.and_then(|live| live.remote_status.clone()),
         observed_hash,
     })
@@ -93,7 +130,7 @@ fn failed(action: &Action, error: &MemberError) -> PropagationStatus {
     }
 }
 
-fn words(message: &str) -> String {
+pub(crate) fn words(message: &str) -> String {
     message.chars().take(MESSAGE_MAX).collect()
 }
 
@@ -164,7 +201,7 @@ fn lasting(plan: &Plan) -> Vec<Condition> {
 }
 
 /// The name that serde gives a variant.
-fn name_of(value: &impl Serialize) -> String {
+pub(crate) fn name_of(value: &impl Serialize) -> String {
     match serde_json::to_value(value) {
         Ok(serde_json::Value::String(name)) => name,
         _ => String::new(),
@@ -206,8 +243,8 @@ mod tests {
         };
         assert_eq!(status["observedGeneration"], 1);
         assert_eq!(
-            status["conditions"],
-            json!([{"type": "Propagation", "status": "True"}])
+            status["conditions"][0],
+            json!({"type": "Propagation", "status": "True"})
         );
         let hash = status["clusters"][0]["observedHash"].clone();
         assert_eq!(
@@ -276,7 +313,9 @@ mod tests {
         world.settle();
         world.place_named(&[]);
         let status = status(&world, &ClusterOutcome::Done);
-        assert_eq!(status["conditions"][1]["type"], "DeletionBraked");
+        let conditions = status["conditions"].as_array().unwrap();
+        let braked = conditions.iter().any(|of| of["type"] == "DeletionBraked");
+        assert!(braked, "{status:#}");
         assert_eq!(status["clusters"][0]["status"], "WaitingForRemoval");
     }
 }

@@ -3,7 +3,7 @@
 use crate::{
     input::{
         ClusterFacts, FederatedObject, FinalizerState, Host, NamespacePlacement, Options,
-        PlanInput, Readiness, Scope, TargetType,
+        PlanInput, Readiness, Scope, TargetType, Watched,
     },
     intent::{ClusterReference, Intent, Placement},
     live::{Live, ManagedLabel, Observed, Origin, OwnedFields},
@@ -40,6 +40,7 @@ impl World {
                 plural: "configmaps".to_owned(),
                 scope: Scope::Namespaced,
                 key: ObjectKey::new("shop", "settings"),
+                watched: Watched::Metadata,
             },
             intent: Intent {
                 template: json!({"data": {"colour": "blue"}}),

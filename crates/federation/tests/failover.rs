@@ -708,7 +708,7 @@ mod any_world {
             let taken: i64 = plan.clusters.iter()
                 .map(|(name, share)| match share.divided {
                     DividedReplicas::Set(replicas) => (ready(&input.members[name]) - replicas).max(0),
-                    DividedReplicas::Keep => 0,
+                    DividedReplicas::Keep | DividedReplicas::Lost => 0,
                 })
                 .sum();
             let spare = (serving - input.preference.total_replicas).max(0);
@@ -723,7 +723,8 @@ mod any_world {
             for (name, share) in &plan.clusters {
                 let member = &input.members[name];
                 let up = matches!(member.api, ApiSignal::Up { .. });
-                prop_assert!(up || share.divided == DividedReplicas::Keep, "{name}");
+                let asked = matches!(share.divided, DividedReplicas::Set(_));
+                prop_assert!(up || !asked, "{name}");
                 prop_assert!(!share.reason.is_empty(), "{name} has no reason");
             }
         }

@@ -54,6 +54,7 @@ impl Sighting {
             live: Live {
                 uid: metadata.uid.clone().unwrap_or_default(),
                 resource_version,
+                generation: metadata.generation.unwrap_or(0),
                 origin: annotation(ANNOTATION_ORIGIN).map(|text| Origin::parse(text)),
                 managed: ManagedLabel::from_value(label.map(String::as_str)),
                 applied_hash: annotation(ANNOTATION_APPLIED_HASH).cloned(),

@@ -1,0 +1,135 @@
+//! A federated object says what became of it: `kubectl get` shows how much of it is ready in which
+//! cluster, and its conditions are those by which Argo CD, Flux and `kubectl wait` judge.
+
+use http::Request;
+use meridian_tests::world::{Cluster, ObjectRef, TYPES, World, condition};
+use serde_json::{Value, json};
+
+scenarios! {
+    shared:
+    a_table_shows_what_is_ready_per_cluster_and_in_all,
+    a_workload_is_ready_when_it_is_available_in_every_cluster;
+}
+
+async fn a_table_shows_what_is_ready_per_cluster_and_in_all(world: &World, namespace: &str) {
+    let two = json!({"clusters": [{"name": "berlin"}, {"name": "osaka"}]});
+    let spec = json!({"template": {"data": {"x": "y"}}, "placement": two});
+    world
+        .federate("FederatedConfigMap", namespace, "web", spec)
+        .await;
+    let spec = json!({"template": workload(2, 0.01), "placement": {"clusterSelector": {}},
+        "overrides": [{"clusterName": "osaka", "clusterOverrides": [
+            {"path": "/spec/replicas", "value": 1},
+            // No node is that large: its Pod waits for ever.
+            {"path": "/spec/template/spec/containers/0/resources/requests/cpu", "value": 1000}]}]});
+    world
+        .federate("FederatedDeployment", namespace, "web", spec.clone())
+        .await;
+    world.command(&["enable", "replicasets.apps"]).await;
+    let replica_set = json!({"apiVersion": TYPES, "kind": "FederatedReplicaSet",
+        "metadata": {"namespace": namespace, "name": "web"}, "spec": spec});
+    world.host().apply_once_served(replica_set).await;
+
+    for kind in ["FederatedDeployment", "FederatedReplicaSet"] {
+        let at = ObjectRef::new(TYPES, kind, namespace, "web");
+        let told = world
+            .host()
+            .until(&at, "four of five are ready", |object| {
+                object["status"]["readyReplicas"] == 4
+            })
+            .await;
+        assert_eq!(told["status"]["replicas"], 5, "{told:#}");
+    }
+    let counted = ["web", "4/5", "berlin 2/2, lisbon 2/2, osaka 0/1"];
+    for (plural, expected) in [
+        ("federateddeployments", counted),
+        ("federatedreplicasets", counted),
+        ("federatedconfigmaps", ["web", "2/2", "berlin, osaka"]),
+        (
+            "federatednamespaces",
+            [namespace, "3/3", "berlin, lisbon, osaka"],
+        ),
+    ] {
+        let (columns, row) = table(world.host(), namespace, plural).await;
+        assert_eq!(columns, ["Name", "ready", "clusters", "age"], "{plural}");
+        assert_eq!(row[..3], expected, "{plural}");
+    }
+}
+
+async fn a_workload_is_ready_when_it_is_available_in_every_cluster(
+    world: &World,
+    namespace: &str,
+) {
+    let spec = |cpu: f64| {
+        json!({"template": workload(1, 0.01), "placement": {"clusterSelector": {}},
+            "overrides": [{"clusterName": "osaka", "clusterOverrides": [{
+                "path": "/spec/template/spec/containers/0/resources/requests/cpu", "value": cpu}]}]})
+    };
+    let made = world
+        .federate("FederatedDeployment", namespace, "web", spec(1000.0))
+        .await;
+    let at = ObjectRef::of(&made);
+    let told = world
+        .host()
+        .until(&at, "two of three are ready", |object| {
+            object["status"]["readyReplicas"] == 2
+        })
+        .await;
+    let unready = condition(&told, "Ready");
+    assert_eq!(unready["status"], "False", "{told:#}");
+    let message = unready["message"].as_str().unwrap_or_default();
+    assert_eq!(message, "osaka: 0 of 1 replicas are ready", "{told:#}");
+    assert_eq!(condition(&told, "Reconciling")["status"], "True");
+    assert_eq!(condition(&told, "Stalled"), &Value::Null);
+    // It is propagated: KubeFed's own condition says no more than that.
+    assert_eq!(condition(&told, "Propagation")["status"], "True");
+
+    let made = world
+        .federate("FederatedDeployment", namespace, "web", spec(0.01))
+        .await;
+    let generation = made["metadata"]["generation"].clone();
+    let told = world
+        .host()
+        .until(&at, "it is ready", |object| {
+            object["status"]["observedGeneration"] == generation
+                && condition(object, "Ready")["status"] == "True"
+        })
+        .await;
+    assert_eq!(condition(&told, "Reconciling"), &Value::Null, "{told:#}");
+    assert_eq!(told["status"]["summary"]["ready"], "3/3", "{told:#}");
+}
+
+/// What kubectl asks for, and of it what it prints without `-o wide`: the columns, and the first
+/// row.
+async fn table(cluster: &Cluster, namespace: &str, plural: &str) -> (Vec<String>, Vec<String>) {
+    let request = Request::get(format!("/apis/{TYPES}/namespaces/{namespace}/{plural}"))
+        .header("accept", "application/json;as=Table;v=v1;g=meta.k8s.io")
+        .body(Vec::new())
+        .expect("a request");
+    let table: Value = cluster.client().request(request).await.expect("a table");
+    let columns = table["columnDefinitions"].as_array().expect("columns");
+    let cells = table["rows"][0]["cells"].as_array().expect("a row");
+    let shown = columns
+        .iter()
+        .zip(cells)
+        .filter(|(column, _)| column["priority"] == 0);
+    shown
+        .map(|(column, cell)| (text(&column["name"]), text(cell)))
+        .unzip()
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_default().to_owned()
+}
+
+/// The template of a Deployment or a ReplicaSet.
+fn workload(replicas: u32, cpu: f64) -> Value {
+    let labels = json!({"app": "web"});
+    json!({"spec": {
+        "replicas": replicas,
+        "selector": {"matchLabels": labels},
+        "template": {"metadata": {"labels": labels}, "spec": {"containers": [{
+            "name": "web", "image": "web:1", "resources": {"requests": {"cpu": cpu}},
+        }]}},
+    }})
+}
