@@ -121,7 +121,7 @@ async fn who_keeps_changing_a_field_back_is_held_off_and_told(world: &World, nam
                 .host()
                 .until(&federated, "it is told", |object| {
                     let said = in_cluster(object, "lisbon")["message"].as_str();
-                    said.is_some_and(|said| said.contains("somebody changes it back"))
+                    said.is_some_and(|said| said.contains("it is changed back"))
                 })
                 .await
         };
@@ -136,7 +136,8 @@ async fn who_keeps_changing_a_field_back_is_held_off_and_told(world: &World, nam
         tokio::select! {
             told = told => {
                 let message = in_cluster(&told, "lisbon")["message"].to_string();
-                assert!(message.contains("changed .data"), "the field is named: {message}");
+                let named = r#"\"rival\" changed .data"#;
+                assert!(message.contains(named), "who, and the field: {message}");
                 break;
             }
             _ = mended => repaired += 1,

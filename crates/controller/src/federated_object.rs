@@ -403,7 +403,7 @@ fn next(read: &Read, plan: &Plan, outcome: &Outcome, written: Written) -> Next {
 /// What somebody keeps changing back is held for a while.
 pub(crate) fn held_back(bout: &Bout, reason: &str) -> ClusterOutcome {
     ClusterOutcome::Skipped(format!(
-        "the same was applied {} times within a minute, and somebody changes it back: {reason}",
+        "the same was applied {} times within a minute, and it is changed back: {reason}",
         bout.applied
     ))
 }

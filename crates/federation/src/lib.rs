@@ -62,7 +62,9 @@ pub use input::{
     NamespacePlacement, Options, PlanInput, Readiness, Scope, TargetType, TypeServed, Watched,
 };
 pub use intent::{ClusterOverride, ClusterReference, Intent, Operation, OverrideItem, Placement};
-pub use live::{Live, LiveReplicas, ManagedLabel, Observed, Origin, OwnedFields, legacy_manager};
+pub use live::{
+    Live, LiveReplicas, ManagedLabel, Observed, Origin, OtherEntry, OwnedFields, legacy_manager,
+};
 pub use names::{
     ANNOTATION_ADOPTED, ANNOTATION_ADOPTED_HOSTS, ANNOTATION_APPLIED_HASH, ANNOTATION_CONFIRMED,
     ANNOTATION_DELETE_OPTIONS, ANNOTATION_DIVISION, ANNOTATION_FAILBACK,

@@ -37,6 +37,9 @@ pub struct Live {
     pub applied_hash: Option<String>,
     /// Which fields our entry in `managedFields` holds.
     pub owned: OwnedFields,
+    /// What other managers hold, while our entry is not known to be exact.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub others: Vec<OtherEntry>,
     /// Whether it was there before and was taken over.
     #[serde(default)]
     pub adopted: bool,
@@ -52,6 +55,16 @@ pub struct Live {
     /// Its `status`, when it is collected.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub remote_status: Option<Value>,
+}
+
+/// Another manager's entry in a live object's `managedFields`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OtherEntry {
+    /// The manager.
+    pub manager: String,
+    /// `fieldsV1`.
+    pub fields: Value,
 }
 
 /// `spec.replicas` of a live object.

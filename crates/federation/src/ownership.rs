@@ -66,6 +66,51 @@ pub fn ownership_difference(fields: &Value, rendered: &Value) -> OwnershipDiffer
     difference
 }
 
+/// Whether another manager's entry holds some of the rendered fields that ours does not: then it
+/// is who changed them.
+pub(crate) fn took(ours: &Value, theirs: &Value, rendered: &Value) -> bool {
+    let empty = Map::new();
+    let ours = ours.as_object().unwrap_or(&empty);
+    let Some(theirs) = theirs.as_object() else {
+        return false;
+    };
+    theirs.iter().any(|(key, theirs)| {
+        let Some(value) = rendered_at(key, rendered) else {
+            return false;
+        };
+        match ours.get(key) {
+            None => holds_some(theirs, value),
+            Some(ours) if is_leaf(ours) => false,
+            Some(ours) => took(ours, theirs, value),
+        }
+    })
+}
+
+/// Whether an entry holds anything of a rendered value.
+fn holds_some(entry: &Value, value: &Value) -> bool {
+    is_leaf(entry)
+        || entry.as_object().is_some_and(|entry| {
+            entry.iter().any(|(key, below)| {
+                rendered_at(key, value).is_some_and(|value| holds_some(below, value))
+            })
+        })
+}
+
+fn is_leaf(entry: &Value) -> bool {
+    entry
+        .as_object()
+        .is_none_or(|entry| entry.keys().all(|key| key == "."))
+}
+
+/// What was rendered at an element of an entry.
+fn rendered_at<'a>(key: &str, value: &'a Value) -> Option<&'a Value> {
+    match value {
+        Value::Object(fields) => fields.get(key.strip_prefix("f:")?),
+        Value::Array(items) => items.get(find_item(key, items, &vec![false; items.len()])?),
+        _ => None,
+    }
+}
+
 fn compare(
     entry: &Map<String, Value>,
     value: &Value,
@@ -371,5 +416,30 @@ mod tests {
             parent["f:surplus"] = json!({});
             prop_assert!(!owned_exactly(&entry, &rendered));
         }
+    }
+
+    #[test]
+    fn who_holds_a_lost_field_took_it() {
+        let rendered = json!({"data": {"currency": "EUR", "colour": "red"},
+            "spec": {"containers": [{"name": "web", "image": "web:1"}, {"name": "log"}]}});
+        let web = r#"k:{"name":"web"}"#;
+        let log = r#"k:{"name":"log"}"#;
+        let check = |ours: Value, theirs: Value, expected: bool| {
+            assert_eq!(took(&ours, &theirs, &rendered), expected, "{theirs}");
+        };
+        let colour = json!({"f:data": {"f:colour": {}}});
+        check(colour.clone(), json!({"f:data": {"f:currency": {}}}), true);
+        // What is held together was taken by nobody, and what is not ours is their own affair.
+        check(colour.clone(), colour.clone(), false);
+        check(colour, json!({"f:data": {"f:note": {}}}), false);
+        check(json!({}), json!({"f:data": {"f:note": {}}}), false);
+        check(json!({}), json!({"f:data": {"f:currency": {}}}), true);
+        let ours = json!({"f:spec": {"f:containers": {web: {".": {}, "f:name": {}}}}});
+        let image = json!({"f:spec": {"f:containers": {web: {"f:image": {}}}}});
+        check(ours.clone(), image, true);
+        let other = json!({"f:spec": {"f:containers": {log: {".": {}, "f:name": {}}}}});
+        check(ours.clone(), other, true);
+        let sidecar = json!({"f:spec": {"f:containers": {r#"k:{"name":"mesh"}"#: {"f:name": {}}}}});
+        check(ours, sidecar, false);
     }
 }

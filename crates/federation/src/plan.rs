@@ -301,6 +301,27 @@ mod tests {
     }
 
     #[test]
+    fn who_took_a_field_is_named() {
+        let mut world = World::settled(&["a"]);
+        let live = world.live_mut("a");
+        live.owned = OwnedFields::Entry {
+            api_version: "v1".to_owned(),
+            fields: json!({}),
+        };
+        let entry = |manager: &str, fields: serde_json::Value| crate::live::OtherEntry {
+            manager: manager.to_owned(),
+            fields,
+        };
+        live.others = vec![
+            entry("painter", json!({"f:data": {"f:colour": {}}})),
+            entry("bystander", json!({"f:data": {"f:note": {}}})),
+        ];
+        let reason = &world.plan().steps["a"].reason;
+        assert!(reason.starts_with("\"painter\" changed .data"), "{reason}");
+        assert!(!reason.contains("bystander"), "{reason}");
+    }
+
+    #[test]
     fn an_entry_of_another_version_is_applied_again() {
         let mut world = World::settled(&["a"]);
         let object = match &World::new(&["a"]).plan().steps["a"].action {

@@ -14,13 +14,15 @@ use crate::{
     error::RenderError,
     input::{Adoption, DividedReplicas, Readiness, TypeServed},
     live::{Live, ManagedLabel, Observed, OwnedFields},
-    ownership::ownership_difference,
+    ownership::{ownership_difference, took},
     path::FieldPath,
     plan::{Member, Verdict},
     render::{Provenance, Rendered, ReplicasRule, render},
     status::PropagationStatus,
     step::{Action, Precondition, ProblemKind, Write},
 };
+use serde_json::Value;
+use std::collections::BTreeSet;
 
 /// How many differing fields a reason names.
 const NAMED_MAX: usize = 8;
@@ -234,13 +236,30 @@ fn why_apply(live: &Live, rendered: &Rendered, standing: &Standing) -> Option<St
             let difference = ownership_difference(fields, &rendered.object);
             match (difference.lost.is_empty(), difference.surplus.is_empty()) {
                 (true, true) => None,
-                (false, _) => Some(format!("somebody changed {}", words(&difference.lost))),
+                (false, _) => Some(format!(
+                    "{} changed {}",
+                    who(live, fields, &rendered.object),
+                    words(&difference.lost)
+                )),
                 (true, false) => Some(format!(
                     "no longer in the template: {}",
                     words(&difference.surplus)
                 )),
             }
         }
+    }
+}
+
+/// Who holds what we lost, by the names of their field managers. Who only takes a field away holds
+/// nothing.
+fn who(live: &Live, ours: &Value, rendered: &Value) -> String {
+    let others = live.others.iter();
+    let took = others.filter(|other| took(ours, &other.fields, rendered));
+    let names: BTreeSet<String> = took.map(|other| format!("{:?}", other.manager)).collect();
+    match names.len() {
+        0 => "somebody".to_owned(),
+        1 => names.into_iter().collect(),
+        _ => names.into_iter().collect::<Vec<_>>().join(" and "),
     }
 }
 

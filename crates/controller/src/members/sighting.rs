@@ -5,7 +5,8 @@
 
 use federation::{
     ANNOTATION_ADOPTED, ANNOTATION_APPLIED_HASH, ANNOTATION_ORIGIN, FIELD_MANAGER, FieldsDigest,
-    LABEL_MANAGED, Live, LiveReplicas, ManagedLabel, Origin, OwnedFields, Running, legacy_manager,
+    LABEL_MANAGED, Live, LiveReplicas, ManagedLabel, Origin, OtherEntry, OwnedFields, Running,
+    legacy_manager,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, ObjectMeta};
 use serde_json::Value;
@@ -27,6 +28,8 @@ enum Owned {
     Entry {
         api_version: String,
         fields: Value,
+        /// Who may have taken what is not in it.
+        others: Vec<OtherEntry>,
     },
     Exact {
         digest: FieldsDigest,
@@ -59,6 +62,7 @@ impl Sighting {
                 managed: ManagedLabel::from_value(label.map(String::as_str)),
                 applied_hash: annotation(ANNOTATION_APPLIED_HASH).cloned(),
                 owned: OwnedFields::None,
+                others: Vec::new(),
                 adopted: annotation(ANNOTATION_ADOPTED).is_some_and(|text| text == "true"),
                 deleting: metadata.deletion_timestamp.is_some(),
                 replicas: replicas.map(|value| LiveReplicas {
@@ -91,6 +95,7 @@ impl Sighting {
             Owned::Entry {
                 api_version,
                 fields,
+                ..
             },
             Owned::Exact {
                 digest,
@@ -112,6 +117,7 @@ impl Sighting {
         if let Owned::Entry {
             api_version,
             fields,
+            ..
         } = &self.owned
             && let Some(rendered_hash) = self.live.applied_hash.clone()
         {
@@ -130,6 +136,7 @@ impl Sighting {
             Owned::Entry {
                 api_version,
                 fields,
+                ..
             } => OwnedFields::Entry {
                 api_version: api_version.clone(),
                 fields: fields.clone(),
@@ -138,8 +145,13 @@ impl Sighting {
                 rendered_hash: rendered_hash.clone(),
             },
         };
+        let others = match &self.owned {
+            Owned::Entry { others, .. } => others.clone(),
+            Owned::None | Owned::Exact { .. } => Vec::new(),
+        };
         Live {
             owned,
+            others,
             ..self.live.clone()
         }
     }
@@ -171,8 +183,24 @@ fn owned(entries: &[ManagedFieldsEntry]) -> Owned {
                 .fields_v1
                 .clone()
                 .map_or(Value::Null, |fields| fields.0),
+            others: others(entries),
         },
     }
+}
+
+/// Entries that are not ours, statuses and the like apart.
+fn others(entries: &[ManagedFieldsEntry]) -> Vec<OtherEntry> {
+    let others = entries.iter().filter(|entry| {
+        entry.manager.as_deref() != Some(FIELD_MANAGER)
+            && entry.subresource.as_deref().unwrap_or_default().is_empty()
+    });
+    let told = others.filter_map(|entry| {
+        Some(OtherEntry {
+            manager: entry.manager.clone()?,
+            fields: entry.fields_v1.clone()?.0,
+        })
+    });
+    told.collect()
 }
 
 fn other_owner_of_replicas(entries: &[ManagedFieldsEntry]) -> Option<String> {
