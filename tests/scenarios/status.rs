@@ -9,6 +9,7 @@ scenarios! {
     shared:
     a_table_shows_what_is_ready_per_cluster_and_in_all,
     a_workload_is_ready_when_it_is_available_in_every_cluster;
+    alone: a_restart_tells_no_event_again;
 }
 
 async fn a_table_shows_what_is_ready_per_cluster_and_in_all(world: &World, namespace: &str) {
@@ -56,10 +57,7 @@ async fn a_table_shows_what_is_ready_per_cluster_and_in_all(world: &World, names
     }
 }
 
-async fn a_workload_is_ready_when_it_is_available_in_every_cluster(
-    world: &World,
-    namespace: &str,
-) {
+async fn a_workload_is_ready_when_it_is_available_in_every_cluster(world: &World, namespace: &str) {
     let spec = |cpu: f64| {
         json!({"template": workload(1, 0.01), "placement": {"clusterSelector": {}},
             "overrides": [{"clusterName": "osaka", "clusterOverrides": [{
@@ -97,6 +95,37 @@ async fn a_workload_is_ready_when_it_is_available_in_every_cluster(
         .await;
     assert_eq!(condition(&told, "Reconciling"), &Value::Null, "{told:#}");
     assert_eq!(told["status"]["summary"]["ready"], "3/3", "{told:#}");
+}
+
+async fn a_restart_tells_no_event_again(world: &mut World, namespace: &str) {
+    let wrong = json!({"template": {"data": {"not a key": "y"}},
+        "placement": {"clusterSelector": {}}});
+    world
+        .federate("FederatedConfigMap", namespace, "wrong", wrong.clone())
+        .await;
+    let told = world.host().until_told(namespace, "wrong", 3).await;
+    world.take_controller().stop();
+    let second = world.lead("second").await;
+    // Events are written in the order in which they are told, and what is there is seen at once.
+    let wrong_again = condition_of(world, namespace, "wrong").await;
+    assert_eq!(wrong_again["status"], "True", "{wrong_again:#}");
+    world
+        .federate("FederatedConfigMap", namespace, "later", wrong)
+        .await;
+    world.host().until_told(namespace, "later", 3).await;
+    second
+        .until_metric("meridian_member_writes_total", &["Failed"], |failed| {
+            failed >= 6.0
+        })
+        .await;
+    let now = world.host().until_told(namespace, "wrong", 3).await;
+    assert_eq!(now, told, "neither a new one nor a count");
+    world.give_controller(second);
+}
+
+async fn condition_of(world: &World, namespace: &str, name: &str) -> Value {
+    let at = ObjectRef::new(TYPES, "FederatedConfigMap", namespace, name);
+    condition(&world.host().get(&at).await, "Stalled").clone()
 }
 
 /// What kubectl asks for, and of it what it prints without `-o wide`: the columns, and the first

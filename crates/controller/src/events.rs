@@ -1,14 +1,24 @@
-//! Events on the host's objects: each told once in a while, however often it happens.
+//! Events on the host's objects: each told once, and counted when it lasts.
+//!
+//! # Guarantees
+//! What is the same has the same name, whoever tells it: a new leader finds what the one before
+//! told, and a thing that lasts is one Event with a series, counted once in [`TOLD_FOR`].
+//! # Assumptions
+//! Notes of the same thing are the same, letter by letter.
+//! # Caveats
+//! The API server forgets an Event an hour after it was last counted; then it is told anew.
 
 use crate::clock::WallClock;
 use crate::lease::Leadership;
 use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::api::events::v1::Event;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
-use kube::api::{ObjectMeta, PostParams};
+use kube::api::{ObjectMeta, Patch, PatchParams, PostParams};
 use kube::{Api, Client};
+use serde_json::json;
+use siphasher::sip::SipHasher24;
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::hash::Hasher;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -48,11 +58,11 @@ pub(crate) struct About {
 
 /// Tells events; never waits for the host.
 pub(crate) struct Events {
-    told: Mutex<HashMap<(String, String, String), Instant>>,
+    /// When each was told last, by its name.
+    told: Mutex<HashMap<String, Instant>>,
     waiting: mpsc::Sender<Event>,
     clock: WallClock,
     identity: String,
-    made: AtomicU32,
 }
 
 impl Events {
@@ -64,43 +74,44 @@ impl Events {
         identity: &str,
     ) -> Self {
         let (waiting, receiver) = mpsc::channel(WAITING_MAX);
-        tokio::spawn(write(client, leadership, receiver));
+        tokio::spawn(write(client, leadership, clock, receiver));
         Self {
             told: Mutex::default(),
             waiting,
             clock,
             identity: identity.to_owned(),
-            made: AtomicU32::new(0),
         }
     }
 
     /// Tells that something happened to an object, unless that was told lately.
     pub(crate) fn tell(&self, about: &About, tone: Tone, reason: &str, note: &str) {
         let note: String = note.chars().take(NOTE_MAX).collect();
-        let who = match about.uid.as_str() {
-            "" => format!("{} {}/{}", about.kind, about.namespace, about.name),
-            uid => uid.to_owned(),
-        };
-        let key = (who, reason.to_owned(), note.clone());
+        let name = name(about, reason, &note);
         {
             let now = Instant::now();
             let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-            if told.get(&key).is_some_and(|at| now < *at + TOLD_FOR) {
+            if told.get(&name).is_some_and(|at| now < *at + TOLD_FOR) {
                 return;
             }
             if told.len() >= TOLD_MAX {
                 told.retain(|_, at| now < *at + TOLD_FOR);
             }
             if told.len() < TOLD_MAX {
-                told.insert(key, now);
+                told.insert(name.clone(), now);
             }
         }
-        let event = self.event(about, tone, reason, note);
+        let event = self.event(name, about, tone, (reason, note));
         // A full channel drops it: the status says the same.
         drop(self.waiting.try_send(event));
     }
 
-    fn event(&self, about: &About, tone: Tone, reason: &str, note: String) -> Event {
+    fn event(
+        &self,
+        name: String,
+        about: &About,
+        tone: Tone,
+        (reason, note): (&str, String),
+    ) -> Event {
         // Events of cluster-scoped objects live in the namespace default.
         let namespace = match about.namespace.is_empty() {
             true => "default".to_owned(),
@@ -108,7 +119,7 @@ impl Events {
         };
         Event {
             metadata: ObjectMeta {
-                name: Some(self.unique(&about.name)),
+                name: Some(name),
                 namespace: Some(namespace),
                 ..ObjectMeta::default()
             },
@@ -132,29 +143,90 @@ impl Events {
     }
 }
 
-impl Events {
-    /// A name as client-go's recorder makes it: the object's, and a number. `generateName` would
-    /// have to end with a letter, a digit or a dash.
-    fn unique(&self, name: &str) -> String {
-        let made = self.made.fetch_add(1, Ordering::Relaxed);
-        let number = self.clock.now().as_nanosecond() + i128::from(made);
-        // An object's name may be as long as an Event's.
-        let name: String = name.chars().take(NAME_CHARS_MAX).collect();
-        format!("{name}.{number:x}")
+/// The name of all Events that say the same: the object's, and a digest of what is said. An object
+/// that has no uid here is known by its name.
+fn name(about: &About, reason: &str, note: &str) -> String {
+    let mut hasher = SipHasher24::new();
+    for text in [&*about.uid, &*about.kind, &*about.namespace, reason, note] {
+        hasher.write_u64(text.len() as u64);
+        hasher.write(text.as_bytes());
     }
+    // An object's name may be as long as an Event's.
+    let object: String = about.name.chars().take(NAME_CHARS_MAX).collect();
+    format!("{object}.{:016x}", hasher.finish())
 }
 
-async fn write(client: Client, leadership: Leadership, mut waiting: mpsc::Receiver<Event>) {
+async fn write(
+    client: Client,
+    leadership: Leadership,
+    clock: WallClock,
+    mut waiting: mpsc::Receiver<Event>,
+) {
     while let Some(event) = waiting.recv().await {
         if !leadership.may_write(DEADLINE) {
             continue;
         }
-        let namespace = event.metadata.namespace.clone().unwrap_or_default();
-        let api: Api<Event> = Api::namespaced(client.clone(), &namespace);
-        match timeout(DEADLINE, api.create(&PostParams::default(), &event)).await {
-            Ok(Ok(_)) => {}
+        match timeout(DEADLINE, tell_or_count(&client, clock, &event)).await {
+            Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::debug!(%error, "an event was not written"),
             Err(_) => tracing::debug!("an event was not written in time"),
         }
+    }
+}
+
+/// Creates an Event, or counts the one that is there, unless that was done lately.
+async fn tell_or_count(client: &Client, clock: WallClock, event: &Event) -> kube::Result<()> {
+    let namespace = event.metadata.namespace.as_deref().unwrap_or_default();
+    let name = event.metadata.name.as_deref().unwrap_or_default();
+    let api: Api<Event> = Api::namespaced(client.clone(), namespace);
+    match api.create(&PostParams::default(), event).await {
+        Err(kube::Error::Api(status)) if status.code == 409 => {}
+        created => return created.map(drop),
+    }
+    let Some(known) = api.get_opt(name).await? else {
+        return Ok(());
+    };
+    let series = known.series.as_ref();
+    let last = series
+        .map(|series| &series.last_observed_time)
+        .or(known.event_time.as_ref());
+    let now = clock.now();
+    let since = last.map(|last| now.duration_since(last.0).as_secs());
+    if since.is_some_and(|since| since < TOLD_FOR.as_secs().cast_signed()) {
+        return Ok(());
+    }
+    let count = series.map_or(1, |series| series.count) + 1;
+    let patch = json!({"series": {"count": count, "lastObservedTime": MicroTime(now)}});
+    let patch = Patch::Merge(&patch);
+    api.patch(name, &PatchParams::default(), &patch)
+        .await
+        .map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_says_the_same_of_the_same_has_one_name() {
+        let about = |uid: &str, name: &str| About {
+            api_version: "types.kubefed.io/v1beta1".to_owned(),
+            kind: "FederatedConfigMap".to_owned(),
+            namespace: "shop".to_owned(),
+            name: name.to_owned(),
+            uid: uid.to_owned(),
+        };
+        let first = name(&about("u", "prices"), "Rejected", "a: no");
+        assert_eq!(first, name(&about("u", "prices"), "Rejected", "a: no"));
+        assert!(first.starts_with("prices."), "{first}");
+        for other in [
+            name(&about("v", "prices"), "Rejected", "a: no"),
+            name(&about("u", "prices"), "Forbidden", "a: no"),
+            name(&about("u", "prices"), "Rejected", "b: no"),
+        ] {
+            assert_ne!(first, other);
+        }
+        let long = name(&about("u", &"x".repeat(253)), "Rejected", "a: no");
+        assert!(long.len() <= 253, "{}", long.len());
     }
 }

@@ -136,9 +136,10 @@ async fn a_status_that_keeps_changing_is_written_once_a_second() {
     assert!((2..=seconds + 1).contains(&written), "{written} writes");
     world
         .until("the last is told", async |world| {
-            let web = (TYPES, "FederatedDeployment", "shop", "web");
-            let found = world.find("host", web).await.expect("it is there");
-            found["status"]["summary"]["ready"] == "10/10"
+            let found = world
+                .find("host", TYPES, "FederatedDeployment", "shop", "web")
+                .await;
+            found.expect("it is there")["status"]["summary"]["ready"] == "10/10"
         })
         .await;
 }
@@ -483,5 +484,32 @@ async fn a_fight_is_held_back_and_told() {
     let message = status["clusters"][0]["message"]
         .as_str()
         .unwrap_or_default();
-    assert!(message.contains("somebody changes it back"), "{status}");
+    assert!(message.contains("it is changed back"), "{status}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_lasts_is_one_event_that_is_counted_by_whoever_leads() {
+    let mut world = World::furnished(TWO, json!({})).await;
+    let first = world.start_controller().await;
+    world
+        .federate_config_map("prices", json!({"not a key": "x"}))
+        .await;
+    world.pass(30).await;
+    let told = world.events("prices", "Rejected").await;
+    assert_eq!(told.len(), 2, "one per member: {told:#?}");
+    first.cancel();
+    world.pass(1).await;
+    world.start_controller().await;
+    world.pass(120).await;
+    assert_eq!(
+        world.events("prices", "Rejected").await,
+        told,
+        "nobody tells it again"
+    );
+    world.pass(600).await;
+    let counted = world.events("prices", "Rejected").await;
+    assert_eq!(counted.len(), 2, "{counted:#?}");
+    for event in counted {
+        assert_eq!(event["series"]["count"], 2, "{event:#}");
+    }
 }

@@ -296,6 +296,27 @@ impl Cluster {
         listed.items.iter().map(plain).collect()
     }
 
+    /// Waits until so many Events are told of the object of this name, and returns them, by name.
+    ///
+    /// # Panics
+    /// After [`PATIENCE`], with what was told.
+    pub async fn until_told(&self, namespace: &str, name: &str, count: usize) -> Vec<Value> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let mut told = self.list("events.k8s.io/v1", "Event", namespace).await;
+            told.retain(|event| event["regarding"]["name"] == name);
+            if told.len() >= count {
+                return told;
+            }
+            assert!(
+                Instant::now() < deadline,
+                "{}: not {count} Events of {name}: {told:#?}",
+                self.name
+            );
+            tokio::time::sleep(TRY_AGAIN).await;
+        }
+    }
+
     /// Waits until an object is there and as wanted, and returns it.
     ///
     /// # Panics

@@ -1,6 +1,6 @@
 //! A host and members inside of this process, under tokio's paused clock, and a controller.
 
-use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams, PostParams};
+use kube::api::{Api, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams};
 use kube::core::{ApiResource, GroupVersionKind};
 use kube::{Client, ResourceExt};
 use meridian_controller::{Controller, ControllerOptions, InProcess, WallClock};
@@ -250,6 +250,19 @@ impl World {
         let status = self.status(name).await;
         let mut conditions = status["conditions"].as_array().into_iter().flatten();
         conditions.any(|found| found["type"] == "Propagation" && found["status"] == "True")
+    }
+
+    /// Events on the host with this reason about an object of `shop`, by name.
+    pub(crate) async fn events(&self, name: &str, reason: &str) -> Vec<Value> {
+        let api = self.api("host", "events.k8s.io/v1", "Event", "shop");
+        let listed = api.list(&ListParams::default()).await;
+        let listed = listed.unwrap_or_else(|error| panic!("Events: {error}"));
+        let about = listed
+            .into_iter()
+            .filter(|event| event.data["regarding"]["name"] == name)
+            .filter(|event| event.data["reason"] == reason);
+        let told = about.map(|event| serde_json::to_value(event).unwrap_or_default());
+        told.collect()
     }
 
     /// Mutating requests of meridian that a cluster was sent; Leases, Events and the heartbeat of
