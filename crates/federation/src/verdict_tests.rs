@@ -1,3 +1,5 @@
+//! What kstatus makes of a federated object, case by case.
+
 use super::*;
 use crate::input::{DeletionBrake, NamespacePlacement, Readiness, TypeServed};
 use crate::names::ANNOTATION_PAUSED;
