@@ -5,12 +5,16 @@
 //! member's API is gone and nobody sees its data plane either, its replicas run elsewhere after a
 //! while; when it is back they return, and at no time fewer are ready than were asked for.
 
-use meridian_tests::world::{ApiFault, ObjectRef, SCHEDULING, World};
+use meridian_tests::world::{
+    ApiFault, Cluster, ObjectRef, SCHEDULING, TYPES, World, condition, in_cluster,
+};
 use serde_json::{Value, json};
 
 scenarios! {
     shared: weights_leasts_and_mosts_divide_a_total_that_may_change;
-    alone: a_lost_members_replicas_run_elsewhere_and_return;
+    alone:
+    a_lost_members_replicas_run_elsewhere_and_return,
+    a_namespace_that_leaves_a_cluster_waits_for_replicas_that_are_not_ready_elsewhere;
 }
 
 async fn weights_leasts_and_mosts_divide_a_total_that_may_change(world: &World, namespace: &str) {
@@ -55,6 +59,83 @@ async fn a_lost_members_replicas_run_elsewhere_and_return(world: &mut World, nam
                 .all(|name| share(object, name)["phase"].is_null())
         })
         .await;
+}
+
+async fn a_namespace_that_leaves_a_cluster_waits_for_replicas_that_are_not_ready_elsewhere(
+    world: &mut World,
+    namespace: &str,
+) {
+    deploy(world, namespace).await;
+    prefer(world, namespace, 6, &json!({"*": {"weight": 1}})).await;
+    until_run(world, namespace, [2, 2, 2]).await;
+    let note = json!({"template": {"data": {"x": "y"}}, "placement": {"clusterSelector": {}}});
+    world
+        .federate("FederatedConfigMap", namespace, "note", note)
+        .await;
+    world
+        .until_propagated("FederatedConfigMap", namespace, "note")
+        .await;
+
+    // Who takes the replicas cannot run them yet.
+    for name in ["berlin", "lisbon"] {
+        cordon(world.member(name), true).await;
+    }
+    let two = json!({"placement": {"clusters": [{"name": "berlin"}, {"name": "lisbon"}]}});
+    world
+        .federate("FederatedNamespace", namespace, namespace, two)
+        .await;
+    let federated = |kind: &str, name: &str| {
+        ObjectRef::new(TYPES, &format!("Federated{kind}"), namespace, name)
+    };
+    for (kind, name) in [("Namespace", namespace), ("ConfigMap", "note")] {
+        let braked = |object: &Value| {
+            let braked = condition(object, "DeletionBraked");
+            braked["message"].to_string().contains("osaka")
+        };
+        world
+            .host()
+            .until(&federated(kind, name), "its deletion is stopped", braked)
+            .await;
+    }
+    world
+        .command(&[
+            "confirm",
+            "federatednamespaces",
+            namespace,
+            "--namespace",
+            namespace,
+        ])
+        .await;
+    world
+        .host()
+        .until(&federated("Namespace", namespace), "it waits", |object| {
+            let said = in_cluster(object, "osaka")["message"].to_string();
+            said.contains("these leave first: Deployment web")
+        })
+        .await;
+    let osaka = world.member("osaka");
+    let note = ObjectRef::new("v1", "ConfigMap", namespace, "note");
+    osaka.until_gone(&note).await;
+    until_runs(world, namespace, "osaka", 2).await;
+
+    for name in ["berlin", "lisbon"] {
+        cordon(world.member(name), false).await;
+    }
+    for name in ["berlin", "lisbon"] {
+        until_runs(world, namespace, name, 3).await;
+    }
+    let there = ObjectRef::new("v1", "Namespace", "", namespace);
+    osaka.until_gone(&there).await;
+}
+
+/// Whether a member's nodes take no Pods.
+async fn cordon(member: &Cluster, unschedulable: bool) {
+    for node in member.list("v1", "Node", "").await {
+        let patch = json!({"spec": {"unschedulable": unschedulable}});
+        let name = node["metadata"]["name"].as_str().unwrap_or_default();
+        let at = ObjectRef::new("v1", "Node", "", name);
+        member.patch(&at, patch).await;
+    }
 }
 
 async fn deploy(world: &World, namespace: &str) {

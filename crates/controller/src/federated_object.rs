@@ -32,6 +32,9 @@ const LOOK_AGAIN: Duration = Duration::from_secs(5);
 /// What is said of a namespace whose federated objects go nowhere.
 const NAMESPACE_NOTE: &str = "federated objects in this namespace go nowhere: federate it with a \
                               FederatedNamespace of its name in it";
+/// What is said of a namespace that left a cluster with federated objects in it.
+const NAMESPACE_LEFT_NOTE: &str = "federated objects stay in clusters that the FederatedNamespace \
+                                   has left: meridian confirm lets them go with their Namespace";
 /// A lane that has no list after this time is asked for single objects.
 const LANE_PATIENCE: Duration = Duration::from_secs(5);
 
@@ -331,9 +334,10 @@ fn tell(context: &Context, read: &Read, plan: &Plan, outcome: &Outcome) {
             Some(cluster) => format!("{cluster}: {}", problem.message),
             None => problem.message.clone(),
         };
-        // A namespace that is not federated is told once, not by each object in it.
+        // What concerns a whole namespace is told once, not by each object in it.
         let (about, note) = match problem.kind {
             ProblemKind::NamespaceNotFederated => (&namespace, NAMESPACE_NOTE),
+            ProblemKind::NamespaceLeft => (&namespace, NAMESPACE_LEFT_NOTE),
             _ => (&about, note.as_str()),
         };
         let reason = format!("{:?}", problem.kind);

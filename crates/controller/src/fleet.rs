@@ -153,8 +153,13 @@ pub(crate) async fn spread_news(context: Arc<Context>) {
     }
 }
 
-/// The object that a preference divides.
+/// The object that a preference divides, and its namespace, which may wait for it.
 pub(crate) fn wake_target(context: &Context, preference: &ObjectKey) {
+    if let Some(cache) = context.namespaces() {
+        let type_name = Arc::clone(&cache.named.name);
+        let object = ObjectKey::new(&preference.namespace, &preference.namespace);
+        context.wake.objects.add(FederatedKey { type_name, object });
+    }
     for cache in context.all_types().values() {
         if cache.get(preference).is_some() {
             let type_name = Arc::clone(&cache.named.name);

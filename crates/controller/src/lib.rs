@@ -24,6 +24,7 @@ mod cluster_health;
 mod context;
 pub mod controller;
 mod cookie_keys;
+mod departing;
 mod divisions;
 pub mod dns_role;
 mod error;

@@ -819,7 +819,7 @@ mod tests {
         };
         assert_eq!(namespace.manifest, Some(0));
         assert_eq!((config.manifest, config.host), (None, HostChange::None));
-        assert_eq!(verbs(&config.plan), ["a nothing", "b delete", "c nothing"]);
+        assert_eq!(verbs(&config.plan), ["a nothing", "b hold", "c nothing"]);
         world.apply(&world.host, moved).await;
         let planned = world.controllers_plan("configmaps", "settings").await;
         assert_eq!(config.plan, planned);

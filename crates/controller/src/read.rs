@@ -1,13 +1,14 @@
 //! The first room: a plan's input, from caches only.
 
 use crate::context::Context;
+use crate::departing::occupied;
 use crate::host::TypeCache;
 use crate::members::{Depth, depth};
 use crate::settings::Settings;
 use crate::wake::{FederatedKey, target_key};
 use api::{ConfigScope, FederatedSpec, FederatedType, KubeFedCluster, read_spec};
 use federation::{
-    ClusterFacts, DividedReplicas, FINALIZER, FederatedObject, FinalizerState, Host,
+    ClusterFacts, Confirmation, DividedReplicas, FINALIZER, FederatedObject, FinalizerState, Host,
     NamespacePlacement, Observed, Options, PlanInput, Readiness, Scope, TargetType, TypeServed,
     Watched,
 };
@@ -66,6 +67,10 @@ pub(crate) async fn plan_input(context: &Context, key: &FederatedKey) -> Reading
     };
     let clusters = clusters(context, &key.type_name, host_uid);
     let target = target_key(federated, &key.object);
+    let occupied = match federated.is_namespace() {
+        true => occupied(context, &target.name, &spec.intent.placement, &clusters),
+        false => BTreeMap::new(),
+    };
     let input = PlanInput {
         object: identity(context, federated, &object),
         target: target_type(federated, target.clone()),
@@ -80,7 +85,9 @@ pub(crate) async fn plan_input(context: &Context, key: &FederatedKey) -> Reading
             adopted: settings.adopted_hosts,
             ..Host::default()
         },
+        namespace_confirmed: namespace_confirmed(context, &key.object),
         namespace,
+        occupied,
         division,
         observed: observed(context, &key.type_name, &target, &clusters),
         recorded: recorded(&object),
@@ -189,6 +196,17 @@ pub(crate) async fn namespace(
         None => NamespacePlacement::NotFederated,
         Some(spec) => NamespacePlacement::Placed(spec.intent.placement),
     })
+}
+
+/// Where somebody confirmed that what is in the namespace of an object may go with it.
+fn namespace_confirmed(context: &Context, object: &ObjectKey) -> Confirmation {
+    let key = ObjectKey::new(&object.namespace, &object.namespace);
+    let federated = context.namespaces().and_then(|cache| cache.get(&key));
+    let Some(federated) = federated else {
+        return Confirmation::None;
+    };
+    let generation = federated.metadata.generation.unwrap_or(0);
+    Confirmation::of(federated.annotations(), generation)
 }
 
 /// The division, when a preference targets the object.

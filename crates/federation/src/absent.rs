@@ -4,11 +4,12 @@
 //! this very federated object goes.
 
 use crate::{
+    confirmation::Confirmation,
     input::{DeletionBrake, PlanInput, Readiness},
     live::{Live, ManagedLabel, Observed},
     names::{
-        ANNOTATION_ADOPTED, ANNOTATION_APPLIED_HASH, ANNOTATION_CONFIRMED,
-        ANNOTATION_DELETE_OPTIONS, ANNOTATION_ORIGIN, ANNOTATION_ORPHAN, LABEL_MANAGED,
+        ANNOTATION_ADOPTED, ANNOTATION_APPLIED_HASH, ANNOTATION_DELETE_OPTIONS, ANNOTATION_ORIGIN,
+        ANNOTATION_ORPHAN, LABEL_MANAGED,
     },
     place::place,
     plan::{Member, Verdict},
@@ -22,6 +23,8 @@ use serde_json::{Value, json};
 pub(crate) enum Cause {
     /// The placement does not choose the member.
     Placement,
+    /// The placement does, but the namespace's does not.
+    Namespace,
     /// The federated object is deleted.
     Deleted,
     /// The same, but how to delete could not be read.
@@ -93,7 +96,8 @@ fn owed(member: Member<'_>, cause: Cause, options: Option<&Value>, away: &str) -
     let input = member.input;
     let status = PropagationStatus::WaitingForRemoval;
     let may_hold = input.recorded.contains(member.name)
-        || (cause != Cause::Placement && place(input).clusters[member.name].is_chosen());
+        || (input.object.deleted_for_secs.is_some()
+            && place(input).clusters[member.name].is_chosen());
     if !may_hold {
         return Verdict::default();
     }
@@ -161,6 +165,18 @@ fn remove(member: Member<'_>, live: &Live, cause: Cause, options: Option<&Value>
             "the member is paused (spec.paused of its KubeFedCluster)".to_owned(),
         );
     }
+    if cause == Cause::Namespace && !is_confirmed(member, cause) {
+        // The Namespace itself is kept until then, for the sake of what is in it.
+        return member.stuck(
+            ProblemKind::NamespaceLeft,
+            waiting,
+            format!(
+                "the FederatedNamespace {0} is no longer placed there; if what is in it shall go, \
+                 run meridian confirm federatednamespaces {0} -n {0}",
+                input.target.key.namespace
+            ),
+        );
+    }
     let hosts_own = member.facts.is_host && input.target.is_precious();
     if live.adopted || hosts_own || is_orphaned(input) {
         return release(live, "it stays, without our marks");
@@ -178,9 +194,17 @@ fn remove(member: Member<'_>, live: &Live, cause: Cause, options: Option<&Value>
             format!("{why}; if it shall go, run meridian confirm"),
         );
     }
+    if let Some(who) = input
+        .occupied
+        .get(member.name)
+        .filter(|_| cause == Cause::Placement)
+    {
+        return Verdict::hold(waiting, who.clone());
+    }
     let reason = match cause {
         Cause::Placement => "it left the placement",
-        _ => "the federated object is deleted",
+        Cause::Namespace => "its namespace left the cluster",
+        Cause::Deleted | Cause::DeletedWithoutOptions => "the federated object is deleted",
     };
     Verdict::act(
         Action::Delete(Delete {
@@ -207,7 +231,7 @@ fn release(live: &Live, reason: &str) -> Verdict {
 
 /// Why a deletion is stopped, unless somebody confirmed it.
 fn braked(member: Member<'_>, cause: Cause) -> Option<String> {
-    if is_confirmed(member) {
+    if is_confirmed(member, cause) {
         return None;
     }
     let target = &member.input.target;
@@ -223,17 +247,9 @@ fn braked(member: Member<'_>, cause: Cause) -> Option<String> {
     }
 }
 
-/// The annotation says `<generation>:<cluster>,<cluster>…`, or `<generation>:*`.
-fn is_confirmed(member: Member<'_>) -> bool {
+/// Whether somebody confirmed it, of the object itself or of the namespace that it is in.
+fn is_confirmed(member: Member<'_>, cause: Cause) -> bool {
     let object = &member.input.object;
-    object
-        .annotations
-        .get(ANNOTATION_CONFIRMED)
-        .and_then(|text| text.split_once(':'))
-        .is_some_and(|(generation, clusters)| {
-            generation.parse() == Ok(object.generation)
-                && clusters
-                    .split(',')
-                    .any(|name| name == "*" || name == member.name.as_str())
-        })
+    Confirmation::of(&object.annotations, object.generation).covers(member.name)
+        || (cause == Cause::Namespace && member.input.namespace_confirmed.covers(member.name))
 }

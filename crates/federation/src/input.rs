@@ -1,6 +1,7 @@
 //! What a plan is made from: host objects and what is known of each member, as plain values.
 
 use crate::{
+    confirmation::Confirmation,
     intent::{Intent, Placement},
     live::{Observed, Origin},
 };
@@ -26,6 +27,12 @@ pub struct PlanInput {
     pub clusters: BTreeMap<ClusterName, ClusterFacts>,
     /// Where the object's namespace is federated to.
     pub namespace: NamespacePlacement,
+    /// Where what is in the namespace may go with it.
+    #[serde(default)]
+    pub namespace_confirmed: Confirmation,
+    /// Of a Namespace: what has to leave a cluster before it may, in words.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub occupied: BTreeMap<ClusterName, String>,
     /// Replicas per cluster, when a scheduling preference divides them; its keys are the placement.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub division: Option<BTreeMap<ClusterName, DividedReplicas>>,

@@ -8,6 +8,7 @@ mod absent;
 mod availability;
 mod brake;
 mod capacity;
+mod confirmation;
 mod diff;
 mod digest;
 mod divide;
@@ -47,6 +48,7 @@ mod verdict;
 
 pub use brake::DeletionLedger;
 pub use capacity::CapacityTrack;
+pub use confirmation::Confirmation;
 pub use diff::{FieldChange, FieldValue, diff};
 pub use digest::FieldsDigest;
 pub use divide::{Candidate, divide};

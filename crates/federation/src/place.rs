@@ -61,6 +61,8 @@ pub enum Choice {
     NoPlacement,
     /// The scheduling preference does not divide to it.
     NotDivided,
+    /// The namespace is not placed there any more, and the replicas leave first.
+    Leaving,
     /// The namespace is not placed there.
     NamespaceElsewhere,
     /// The namespace is not federated.
@@ -84,6 +86,9 @@ impl fmt::Display for Choice {
             Self::NotSelected => "placement.clusterSelector does not match its labels",
             Self::NoPlacement => "the placement has neither clusters nor clusterSelector",
             Self::NotDivided => "the scheduling preference does not divide replicas to it",
+            Self::Leaving => {
+                "the FederatedNamespace is no longer placed there; its replicas leave first"
+            }
             Self::NamespaceElsewhere => "the FederatedNamespace is not placed there",
             Self::NamespaceNotFederated => "the namespace has no FederatedNamespace",
         })
@@ -132,12 +137,17 @@ pub fn place(input: &PlanInput) -> Placing {
         }
         NamespacePlacement::Placed(placement) => {
             let namespace = by_placement(placement, &input.clusters);
-            intersect(own, |name| {
-                if namespace.get(name).is_some_and(|choice| choice.is_chosen()) {
-                    Choice::Named
-                } else {
-                    Choice::NamespaceElsewhere
-                }
+            let is_placed =
+                |name: &ClusterName| namespace.get(name).is_some_and(|choice| choice.is_chosen());
+            // Make before break: while others can take them, replicas leave by the division.
+            let others = own
+                .iter()
+                .any(|(name, choice)| *choice == Choice::Divided && is_placed(name));
+            let own_choice = own.clone();
+            intersect(own, |name| match own_choice.get(name) {
+                _ if is_placed(name) => Choice::Named,
+                Some(Choice::Divided) if others => Choice::Leaving,
+                _ => Choice::NamespaceElsewhere,
             })
         }
     };

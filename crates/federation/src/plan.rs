@@ -13,7 +13,7 @@ use crate::{
     live::Observed,
     names::ANNOTATION_PAUSED,
     overrides::check_overrides,
-    place::place,
+    place::{Choice, place},
     present,
     status::PropagationStatus,
     step::{Action, FinalizerStep, Plan, Problem, ProblemKind, Step, TombstoneEntry},
@@ -120,12 +120,16 @@ fn plan_presence(input: &PlanInput) -> Plan {
         });
     }
     for member in members(input) {
-        let verdict = if !placing.clusters[member.name].is_chosen() {
-            absent::step(member, Cause::Placement, None)
-        } else if let Some(fault) = faults.first() {
-            Verdict::hold(PropagationStatus::ApplyOverridesFailed, fault.clone())
-        } else {
-            present::step(member)
+        let verdict = match placing.clusters[member.name] {
+            Choice::Leaving if *member.observed == Observed::Absent => Verdict::default(),
+            choice if choice.is_chosen() || choice == Choice::Leaving => match faults.first() {
+                Some(fault) => {
+                    Verdict::hold(PropagationStatus::ApplyOverridesFailed, fault.clone())
+                }
+                None => present::step(member),
+            },
+            Choice::NamespaceElsewhere => absent::step(member, Cause::Namespace, None),
+            _ => absent::step(member, Cause::Placement, None),
         };
         plan.take(member.name, verdict);
     }
@@ -217,6 +221,7 @@ fn replicas_retained() -> Problem {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Confirmation;
     use crate::input::{Adoption, DeletionBrake, DividedReplicas, Readiness, TypeServed};
     use crate::{
         input::NamespacePlacement,
@@ -672,6 +677,82 @@ mod tests {
         check(&world, &["a nothing Ok"]);
         world.input.division = Some([("a".into(), DividedReplicas::Set(6))].into());
         assert_eq!(sent_replicas(&world), (Some(6), None));
+    }
+
+    /// The namespace is placed in these clusters only.
+    fn place_namespace(world: &mut World, clusters: &[&str]) {
+        let own = world.input.intent.placement.clone();
+        world.place_named(clusters);
+        let placement = std::mem::replace(&mut world.input.intent.placement, own);
+        world.input.namespace = NamespacePlacement::Placed(placement);
+    }
+
+    #[test]
+    fn what_is_in_a_namespace_that_leaves_stays_until_somebody_confirms() {
+        let mut world = World::settled(&["a", "b", "c"]);
+        place_namespace(&mut world, &["a"]);
+        let left = ProblemKind::NamespaceLeft;
+        let stays = "hold WaitingForRemoval";
+        check(
+            &world,
+            &["a nothing Ok", &format!("b {stays}"), &format!("c {stays}")],
+        );
+        assert_eq!(kinds(&world), [left, left]);
+        // Of the namespace, or of the object alone.
+        world.input.namespace_confirmed = Confirmation::Clusters(["b".into()].into());
+        let goes = "delete WaitingForRemoval";
+        check(
+            &world,
+            &["a nothing Ok", &format!("b {goes}"), &format!("c {stays}")],
+        );
+        world.annotate(ANNOTATION_CONFIRMED, "1:c");
+        let shut = DeletionBrake::Shut("too many".to_owned());
+        world.input.brake.insert("b".into(), shut);
+        check(
+            &world,
+            &["a nothing Ok", &format!("b {goes}"), &format!("c {goes}")],
+        );
+        // What comes back is as it was.
+        place_namespace(&mut world, &["a", "b", "c"]);
+        check(&world, &["a nothing Ok", "b nothing Ok", "c nothing Ok"]);
+    }
+
+    #[test]
+    fn divided_replicas_leave_a_namespaces_old_cluster_by_the_division() {
+        let mut world = World::new(&["a", "b"]);
+        world.deployment(1);
+        let set = DividedReplicas::Set;
+        let divided = |a: i64, b: i64| Some([("a".into(), set(a)), ("b".into(), set(b))].into());
+        world.input.division = divided(2, 2);
+        world.settle();
+        place_namespace(&mut world, &["a"]);
+        world.input.namespace_confirmed = Confirmation::Everywhere;
+        check(&world, &["a nothing Ok", "b nothing Ok"]);
+        world.input.division = divided(4, 1);
+        check(&world, &["a apply Ok", "b apply Ok"]);
+        world.settle();
+        world.input.division = Some([("a".into(), set(4))].into());
+        check(&world, &["a nothing Ok", "b delete WaitingForRemoval"]);
+        // Where nobody takes them over, nothing is gained by waiting.
+        world.input.division = divided(4, 1);
+        place_namespace(&mut world, &[]);
+        let goes = "delete WaitingForRemoval";
+        check(&world, &[&format!("a {goes}"), &format!("b {goes}")]);
+    }
+
+    #[test]
+    fn a_namespace_waits_for_what_leaves_it() {
+        let mut world = World::settled(&["a"]);
+        world.input.target.kind = "Namespace".to_owned();
+        world.settle();
+        world.place_named(&[]);
+        world.annotate(ANNOTATION_CONFIRMED, "1:*");
+        let waits = "these leave first: Deployment web".to_owned();
+        world.input.occupied.insert("a".into(), waits.clone());
+        check(&world, &["a hold WaitingForRemoval"]);
+        assert_eq!(world.plan().steps["a"].reason, waits);
+        world.input.occupied.clear();
+        check(&world, &["a delete WaitingForRemoval"]);
     }
 
     #[test]

@@ -203,6 +203,8 @@ pub enum ProblemKind {
     ManagedLabelFalse,
     /// Deletions are stopped until somebody confirms.
     DeletionBraked,
+    /// The namespace left a cluster; what is in it stays until somebody confirms.
+    NamespaceLeft,
     /// The delete options do not parse.
     InvalidDeleteOptions,
     /// `retainReplicas` keeps a scheduling preference from being obeyed.

@@ -180,7 +180,7 @@ fn lasting(plan: &Plan) -> Vec<Condition> {
             let problems: Vec<&Problem> = plan
                 .report
                 .iter()
-                .filter(|problem| problem.kind == kind)
+                .filter(|problem| condition_of(problem.kind) == kind)
                 .collect();
             let message = problems
                 .iter()
@@ -198,6 +198,14 @@ fn lasting(plan: &Plan) -> Vec<Condition> {
             })
         })
         .collect()
+}
+
+/// The kind that names the condition of a problem.
+fn condition_of(kind: ProblemKind) -> ProblemKind {
+    match kind {
+        ProblemKind::NamespaceLeft => ProblemKind::DeletionBraked,
+        other => other,
+    }
 }
 
 /// The name that serde gives a variant.

@@ -60,6 +60,8 @@ impl World {
                 .map(|name| ((*name).into(), ready.clone()))
                 .collect(),
             namespace: NamespacePlacement::NotNeeded,
+            namespace_confirmed: Default::default(),
+            occupied: Default::default(),
             division: None,
             observed: clusters
                 .iter()

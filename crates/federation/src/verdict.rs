@@ -127,6 +127,7 @@ fn of_object(kind: ProblemKind, message: &str) -> Option<Standing> {
         | ProblemKind::AlreadyExists
         | ProblemKind::ManagedLabelFalse
         | ProblemKind::DeletionBraked
+        | ProblemKind::NamespaceLeft
         | ProblemKind::ReplicasRetained
         | ProblemKind::PlacementIgnored
         | ProblemKind::Paused => None,
