@@ -4,7 +4,8 @@
 //! override of a field that is not there, becomes the status of one cluster with the member's own
 //! words where it has some; the other clusters are served.
 
-use meridian_tests::world::{ObjectRef, TYPES, World, condition, in_cluster};
+use crate::webhook::Webhook;
+use meridian_tests::world::{Cluster, ObjectRef, PATIENCE, TYPES, World, condition, in_cluster};
 use serde_json::{Value, json};
 
 scenarios! {
@@ -13,6 +14,7 @@ scenarios! {
     an_override_of_a_field_that_is_not_there_fails_in_its_own_cluster_only,
     a_field_that_no_member_knows_is_named,
     a_template_that_members_refuse_is_told_in_their_words,
+    what_one_members_admission_refuses_is_told_in_its_words,
     a_cluster_that_nobody_registered_and_a_namespace_that_nobody_federated_are_named;
 }
 
@@ -97,6 +99,74 @@ async fn a_template_that_members_refuse_is_told_in_their_words(world: &World, na
     world
         .until_propagated("FederatedConfigMap", namespace, "web")
         .await;
+}
+
+async fn what_one_members_admission_refuses_is_told_in_its_words(world: &World, namespace: &str) {
+    let osaka = world.member("osaka");
+    let there = ObjectRef::new("v1", "Namespace", "", namespace);
+    osaka
+        .until(&there, "the namespace is there", |_| true)
+        .await;
+    let webhook = Webhook::refusing("sale", "no sale before Friday").await;
+    let hook = osaka.create(webhook.configuration(namespace)).await;
+    // As a quota refuses: 403 Forbidden.
+    let [policy, binding] = quota(namespace);
+    let (policy, binding) = (osaka.create(policy).await, osaka.create(binding).await);
+    for (name, words) in [
+        ("sale", "no sale before Friday"),
+        ("stock", "exceeded quota: at most 0 of these"),
+    ] {
+        let trial = json!({"apiVersion": "v1", "kind": "ConfigMap",
+            "metadata": {"namespace": namespace, "name": name}});
+        until_refused(osaka, &trial).await;
+        let spec = json!({"template": {"data": {"x": "y"}}, "placement": {"clusterSelector": {}}});
+        let made = world
+            .federate("FederatedConfigMap", namespace, name, spec)
+            .await;
+        let told = world
+            .host()
+            .until(&ObjectRef::of(&made), "the status says so", |object| {
+                in_cluster(object, "osaka")["status"] == "CreationFailed"
+                    && object["status"]["summary"]["ready"] == "2/3"
+            })
+            .await;
+        says(in_cluster(&told, "osaka"), words);
+        let stalled = condition(&told, "Stalled");
+        assert_eq!(stalled["reason"], "Forbidden", "{told:#}");
+        says(stalled, words);
+        let at = ObjectRef::new("v1", "ConfigMap", namespace, name);
+        for name in ["berlin", "lisbon"] {
+            world.member(name).get(&at).await;
+        }
+    }
+    for object in [hook, policy, binding] {
+        osaka.delete(&ObjectRef::of(&object)).await;
+    }
+}
+
+/// A policy that refuses the ConfigMap `stock` of a namespace, and what binds it.
+fn quota(namespace: &str) -> [Value; 2] {
+    let group = "admissionregistration.k8s.io/v1";
+    let policy = json!({"apiVersion": group, "kind": "ValidatingAdmissionPolicy",
+        "metadata": {"name": namespace},
+        "spec": {
+            "matchConstraints": {"resourceRules": [{"operations": ["CREATE"], "apiGroups": [""],
+                "apiVersions": ["v1"], "resources": ["configmaps"]}]},
+            "validations": [{"expression": "object.metadata.name != 'stock'",
+                "reason": "Forbidden", "message": "exceeded quota: at most 0 of these"}]}});
+    let binding = json!({"apiVersion": group, "kind": "ValidatingAdmissionPolicyBinding",
+        "metadata": {"name": namespace},
+        "spec": {"policyName": namespace, "validationActions": ["Deny"],
+            "matchResources": {"namespaceSelector": {
+                "matchLabels": {"kubernetes.io/metadata.name": namespace}}}}});
+    [policy, binding]
+}
+
+/// Servers follow their configuration with a delay, and nothing tells when they have.
+async fn until_refused(cluster: &Cluster, trial: &Value) {
+    let refused = async { while cluster.try_on_trial(trial.clone()).await.is_ok() {} };
+    let ended = tokio::time::timeout(PATIENCE, refused).await;
+    ended.expect("what is configured is obeyed");
 }
 
 async fn a_cluster_that_nobody_registered_and_a_namespace_that_nobody_federated_are_named(

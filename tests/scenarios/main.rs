@@ -11,6 +11,8 @@
 mod run;
 #[cfg(test)]
 mod resolver;
+#[cfg(test)]
+mod webhook;
 
 #[cfg(test)]
 mod any_type;

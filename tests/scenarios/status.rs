@@ -2,14 +2,16 @@
 //! cluster, and its conditions are those by which Argo CD, Flux and `kubectl wait` judge.
 
 use http::Request;
-use meridian_tests::world::{Cluster, ObjectRef, TYPES, World, condition};
+use meridian_tests::world::{CORE, Cluster, ObjectRef, SYSTEM, TYPES, World, condition};
 use serde_json::{Value, json};
 
 scenarios! {
     shared:
     a_table_shows_what_is_ready_per_cluster_and_in_all,
     a_workload_is_ready_when_it_is_available_in_every_cluster;
-    alone: a_restart_tells_no_event_again;
+    alone:
+    a_restart_tells_no_event_again,
+    a_members_own_status_is_collected_only_while_that_is_enabled;
 }
 
 async fn a_table_shows_what_is_ready_per_cluster_and_in_all(world: &World, namespace: &str) {
@@ -121,6 +123,48 @@ async fn a_restart_tells_no_event_again(world: &mut World, namespace: &str) {
     let now = world.host().until_told(namespace, "wrong", 3).await;
     assert_eq!(now, told, "neither a new one nor a count");
     world.give_controller(second);
+}
+
+async fn a_members_own_status_is_collected_only_while_that_is_enabled(
+    world: &mut World,
+    namespace: &str,
+) {
+    let spec = json!({"template": workload(1, 0.01), "placement": {"clusterSelector": {}}});
+    let made = world
+        .federate("FederatedDeployment", namespace, "web", spec)
+        .await;
+    let at = ObjectRef::of(&made);
+    let collected = |object: &Value| {
+        object["status"]["clusters"]
+            .as_array()
+            .is_some_and(|clusters| {
+                clusters.len() == 3
+                    && clusters
+                        .iter()
+                        .all(|of| of["remoteStatus"]["readyReplicas"] == 1)
+            })
+    };
+    let config = ObjectRef::new(CORE, "FederatedTypeConfig", SYSTEM, "deployments.apps");
+    let set = async |switch: &str| {
+        let patch = json!({"spec": {"statusCollection": switch}});
+        world.host().patch(&config, patch).await;
+    };
+    world.host().until(&at, "it is collected", collected).await;
+    set("Disabled").await;
+    let told = world
+        .host()
+        .until(&at, "it is collected no more", |object| {
+            let clusters = object["status"]["clusters"].to_string();
+            !clusters.contains("remoteStatus")
+        })
+        .await;
+    // Replicas are seen all the same: divisions need them.
+    assert_eq!(told["status"]["summary"]["ready"], "3/3", "{told:#}");
+    set("Enabled").await;
+    world
+        .host()
+        .until(&at, "it is collected again", collected)
+        .await;
 }
 
 async fn condition_of(world: &World, namespace: &str, name: &str) -> Value {
