@@ -15,7 +15,11 @@ pub(super) fn check(schema: &Schema, wanted: &Value) -> Result<(), String> {
     match faults.as_slice() {
         [] => Ok(()),
         [only] => Err(only.clone()),
-        many => Err(format!("errors:\n  {}", many.join("\n  "))),
+        many => {
+            let mut many = many.to_vec();
+            many.sort();
+            Err(format!("errors:\n  {}", many.join("\n  ")))
+        }
     }
 }
 
@@ -37,7 +41,7 @@ fn walk(schema: &Schema, value: &Value, at: &str, faults: &mut Vec<String>) {
                 (Shape::String | Shape::Time | Shape::Bytes, _) => scalar(shape),
                 _ => return,
             };
-            faults.push(format!("{at}: expected {expected}, got {}", shown(value)));
+            faults.push(format!("{at}: expected {expected}, got {}", go_type(value)));
         }
     }
 }
@@ -83,6 +87,19 @@ fn scalar(shape: Shape) -> &'static str {
         Shape::Boolean => "boolean",
         Shape::Integer | Shape::Number => "numeric (int or float)",
         _ => "string",
+    }
+}
+
+/// The Go type that holds a value.
+fn go_type(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "<nil>",
+        Value::Bool(_) => "bool",
+        Value::Number(number) if number.is_f64() => "float64",
+        Value::Number(_) => "int64",
+        Value::String(_) => "string",
+        Value::Array(_) => "[]interface {}",
+        Value::Object(_) => "map[string]interface {}",
     }
 }
 

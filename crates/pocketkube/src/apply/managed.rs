@@ -91,8 +91,14 @@ impl Entry {
 /// The entries of an object; `None` when there are none or they do not parse.
 pub(super) fn entries(object: &Value) -> Option<Vec<Entry>> {
     let list = object["metadata"]["managedFields"].as_array()?;
-    let entries: Option<Vec<Entry>> = list.iter().map(Entry::from_value).collect();
-    entries.filter(|entries| !entries.is_empty())
+    let parsed: Option<Vec<Entry>> = list.iter().map(Entry::from_value).collect();
+    let mut entries: Vec<Entry> = Vec::new();
+    for entry in parsed? {
+        // A scale may leave two of one manager; the server reads the last.
+        entries.retain(|other| !other.is_same_manager(&entry));
+        entries.push(entry);
+    }
+    (!entries.is_empty()).then_some(entries)
 }
 
 /// Whether a client asks to forget all managers: `[]` or `[{}]`.
@@ -130,7 +136,14 @@ pub(super) fn write(object: &mut Value, mut entries: Vec<Entry>) {
         meta.shift_remove("managedFields");
         return;
     }
-    let list: Vec<Value> = entries.iter().map(Entry::to_value).collect();
+    let mut list: Vec<Value> = entries.iter().map(Entry::to_value).collect();
+    for at in 1..list.len() {
+        let (one, other) = (&entries[at - 1], &entries[at]);
+        if one.is_same_manager(other) && one.time == other.time {
+            // Equal in all that orders them, they are in the order of their texts.
+            list[at - 1..=at].sort_by_cached_key(Value::to_string);
+        }
+    }
     meta.insert("managedFields".to_owned(), Value::Array(list));
 }
 

@@ -14,6 +14,7 @@ mod managed;
 mod merge;
 mod path;
 mod remove;
+mod scale;
 mod set;
 mod update;
 mod walk;
@@ -25,5 +26,6 @@ mod tests;
 
 pub use managed::Operation;
 pub use path::Element;
+pub use scale::{ReplicasPaths, SCALE_VERSION, managers_of_parent, managers_of_scale};
 pub use set::FieldSet;
 pub use update::{Writer, apply, track_update};

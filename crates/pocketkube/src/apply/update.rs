@@ -108,7 +108,6 @@ pub fn apply(
         // Who wrote the object so far is not known; those fields get a manager of their own.
         let unknown = Writer {
             manager: BEFORE,
-            subresource: "",
             ..*writer
         };
         let own = unknown.entry(Operation::Update);
@@ -124,11 +123,14 @@ pub fn apply(
         Some(last) if !last.fields.is_empty() => prune(schema, &merged, &entries, &own, last),
         _ => merged,
     };
-    let difference = compare(schema, &before, &pruned).without(ignored);
+    let whole = compare(schema, &before, &pruned);
+    // The order of lists is no difference, but the object is another one.
+    let is_same = whole.is_empty() && before == pruned;
+    let difference = whole.without(ignored);
     let allowed = applied_before(schema, writer, &before);
     let mut entries = yielded(entries, &difference, &allowed, force)?;
     own.fields = own.fields.difference(&stripped());
-    if difference.is_empty() {
+    if is_same {
         // Only an apply that changes the object takes its time.
         own.time = last.map(|last| last.time).unwrap_or_default();
     }
@@ -173,14 +175,17 @@ fn tracked(
         .as_ref()
         .map(|last| last.fields.clone())
         .unwrap_or_default();
+    let takes = difference.modified.union(&difference.added);
+    let takes_nothing = takes.difference(&stripped()).is_empty();
     let now = had
         .difference(&whole.removed)
         .union(&whole.modified)
         .union(&whole.added);
     own.fields = now.without_below(ignored).difference(&stripped());
     if let Some(last) = last
-        && last.fields == own.fields
+        && takes_nothing
     {
+        // Only who takes fields writes its time.
         own.time = last.time;
     }
     entries.push(own);

@@ -2,6 +2,7 @@
 //! server takes them.
 
 use super::Cluster;
+use crate::kinds::is_reached_from_outside;
 use crate::object::{self, Object};
 use crate::resource::Resource;
 use crate::status::{Cause, Status};
@@ -36,6 +37,9 @@ impl Cluster {
     ) -> Result<(), Status> {
         if resource.is_custom() || resource.qualified() != "services" {
             return Ok(());
+        }
+        if let Some(old) = old {
+            drop_of_other_type(old, new);
         }
         let mut causes = Vec::new();
         self.allocate_address(old, new, &mut causes);
@@ -188,6 +192,25 @@ impl Cluster {
                 "provided port is already allocated",
             ));
         }
+    }
+}
+
+/// What belongs to the type that a Service had, and was not changed with the type, goes with it;
+/// who set it goes on owning it.
+fn drop_of_other_type(old: &Value, new: &mut Value) {
+    let is_balanced = |service: &Value| service["spec"]["type"] == "LoadBalancer";
+    let is_outside = |service: &Value| is_reached_from_outside(&service["spec"]);
+    let mut gone = Vec::new();
+    if is_outside(old) && !is_outside(new) {
+        gone.push("externalTrafficPolicy");
+    }
+    if is_balanced(old) && !is_balanced(new) {
+        gone.extend(["allocateLoadBalancerNodePorts", "loadBalancerClass"]);
+        new["status"]["loadBalancer"] = json!({});
+    }
+    gone.retain(|field| new["spec"].get(*field) == old["spec"].get(*field));
+    if let Some(spec) = new["spec"].as_object_mut() {
+        spec.retain(|field, _| !gone.contains(&field.as_str()));
     }
 }
 

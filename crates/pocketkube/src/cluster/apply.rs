@@ -6,7 +6,6 @@ use super::{Caller, Cluster, rules};
 use crate::kinds::Kind;
 use crate::object::{self, Object};
 use crate::registry::split_api_version;
-use crate::schema;
 use crate::status::Status;
 use serde_json::Value;
 
@@ -24,7 +23,6 @@ impl Cluster {
     ) -> Result<Written, Status> {
         let kind = self.kind(target.resource)?;
         check_wanted(target, wanted)?;
-        check_fields(&kind, wanted)?;
         for _ in 0..RACES_MAX {
             let edit = |old: &Object| {
                 let merged =
@@ -62,7 +60,8 @@ impl Cluster {
             name,
             part,
         } = *target;
-        if part != super::Part::Main {
+        let may_create = part == super::Part::Main || rules::creates_on_update(resource);
+        if !may_create {
             return Err(Status::not_found(resource, name));
         }
         let uid = object::uid(wanted);
@@ -74,7 +73,7 @@ impl Cluster {
             return Err(Status::conflict(resource, name, &why));
         }
         let mut merged = rules::applied(self, caller, kind, part, None, (wanted, force))?;
-        super::metadata::set_name(name, &mut merged)?;
+        object::metadata_mut(&mut merged).insert("name".to_owned(), name.into());
         // The generic store compares versions only when it updates: an apply that creates may
         // carry any, and whoever wants to create and never to overwrite relies on that.
         if let Some(metadata) = merged["metadata"].as_object_mut() {
@@ -135,36 +134,4 @@ fn check_wanted(target: &Target<'_>, wanted: &Value) -> Result<(), Status> {
         return Err(Status::bad_request(message));
     }
     Ok(())
-}
-
-/// An apply names no fields that its kind does not have.
-fn check_fields(kind: &Kind, wanted: &Value) -> Result<(), Status> {
-    let unknown = schema::unknown_fields(kind.schema(), wanted);
-    if unknown.is_empty() {
-        return Ok(());
-    }
-    let lines: Vec<String> = unknown
-        .iter()
-        .map(|problem| {
-            let path = problem
-                .trim_start_matches("unknown field ")
-                .trim_matches('"');
-            format!(".{path}: field not declared in schema")
-        })
-        .collect();
-    let listed = match lines.as_slice() {
-        [only] => only.clone(),
-        several => format!("errors:\n  {}", several.join("\n  ")),
-    };
-    let version = match kind.resource.group.as_str() {
-        "" => format!("/{}", kind.resource.version),
-        _ => kind.resource.api_version(),
-    };
-    let message = format!(
-        "failed to create typed patch object ({}/{}; {version}, Kind={}): {listed}",
-        object::namespace(wanted),
-        object::name(wanted),
-        kind.resource.kind
-    );
-    Err(Status::plain(500, "", message))
 }

@@ -49,26 +49,24 @@ pub(super) fn set_namespace(
     Ok(())
 }
 
-/// Sets the name of the request, which the object may repeat but not contradict.
-pub(super) fn set_name(name: &str, object: &mut Value) -> Result<(), Status> {
-    let metadata = object::metadata_mut(object);
-    match metadata
-        .get("name")
-        .and_then(Value::as_str)
-        .unwrap_or_default()
-    {
+/// An object that replaces another says its name.
+pub(super) fn check_given_name(name: &str, object: &Value) -> Result<(), Status> {
+    match object::name(object) {
         given if given == name => Ok(()),
-        "" => {
-            metadata.insert("name".to_owned(), name.into());
-            Ok(())
-        }
-        given => {
-            let message = format!(
-                "the name of the object ({given}) does not match the name on the URL ({name})"
-            );
-            Err(Status::bad_request(message))
-        }
+        given => Err(other_name(given, name)),
     }
+}
+
+/// 400 for an object that does not have the name of its path.
+pub(super) fn other_name(given: &str, name: &str) -> Status {
+    Status::bad_request(match given {
+        "" => format!(
+            "the name of the object ({name} based on URL) was undeterminable: name must be provided"
+        ),
+        _ => {
+            format!("the name of the object ({given}) does not match the name on the URL ({name})")
+        }
+    })
 }
 
 /// Draws a name where only `generateName` is given; tells whether it did.
@@ -142,9 +140,7 @@ pub(super) fn check_patched(
 ) -> Result<(), Status> {
     let given = object::name(new);
     if given != name {
-        let message =
-            format!("the name of the object ({given}) does not match the name on the URL ({name})");
-        return Err(Status::bad_request(message));
+        return Err(other_name(given, name));
     }
     let deletion = &new["metadata"]["deletionTimestamp"];
     if !deletion.is_null() && *deletion != old["metadata"]["deletionTimestamp"] {
@@ -185,7 +181,10 @@ pub(super) fn check_version(resource: &Resource, old: &Object, new: &Value) -> R
                 "metadata.resourceVersion",
                 "Invalid value: 0: must be specified for an update",
             );
-            return Err(Status::invalid(resource, name, vec![cause]));
+            let mut status = Status::invalid(resource, name, vec![cause]);
+            // Upstream takes the resource for the kind here.
+            status.message = status.message.replacen(&resource.kind, &resource.plural, 1);
+            return Err(status);
         }
         return Ok(());
     }

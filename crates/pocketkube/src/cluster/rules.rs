@@ -59,7 +59,7 @@ pub(super) fn decode(
 /// Whether an update of an object that is not there creates it (upstream's
 /// `AllowCreateOnUpdate`).
 pub(super) fn creates_on_update(resource: &Resource) -> bool {
-    let kinds = ["endpoints", "events", "leases", "limitranges"];
+    let kinds = ["endpoints", "events", "leases", "limitranges", "services"];
     !resource.is_custom() && kinds.contains(&resource.plural.as_str())
 }
 

@@ -229,7 +229,7 @@ impl Cluster {
             part,
         } = *target;
         metadata::set_namespace(resource, namespace, &mut sent.value)?;
-        metadata::set_name(name, &mut sent.value)?;
+        metadata::check_given_name(name, &sent.value)?;
         if part == Part::Main
             && self.current(target).is_none()
             && rules::creates_on_update(resource)
@@ -407,6 +407,7 @@ impl Cluster {
             return Ok(None);
         }
         if dry_run == DryRun::All {
+            metadata::set_version(&mut new, object::resource_version(old));
             return Ok(Some(Object::new(new)));
         }
         metadata::set_version(&mut new, store.next_version());

@@ -109,7 +109,12 @@ pub(super) fn ignored(kind: &Kind, part: Part) -> FieldSet {
             set.insert(&[field("spec")]);
             set.insert(&[field("metadata")]);
         }
-        Part::Status => set.insert(&[field("spec")]),
+        Part::Status => {
+            set.insert(&[field("spec")]);
+            if kind.resource.kind == "Deployment" {
+                set.insert(&[field("metadata"), field("labels")]);
+            }
+        }
     }
     if kind.resource.kind == "Secret" && kind.resource.group.is_empty() {
         set.insert(&[field("stringData")]);

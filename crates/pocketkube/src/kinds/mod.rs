@@ -27,6 +27,7 @@ pub(crate) mod recorded;
 pub use custom::custom_kinds;
 pub(crate) use custom::embedded_meta;
 pub use documents::definitions;
+pub(crate) use validate::is_reached_from_outside;
 
 use crate::apply::FieldSet;
 use crate::cluster::Part;
@@ -139,6 +140,9 @@ impl Kind {
                 (self.hooks.validate_update)(new, old, &mut causes);
             }
             Part::Status if self.is_custom() => self.validate_body(new, Some(old), &mut causes),
+            Part::Status if self.resource.kind == "Service" => {
+                validate::service_status(new, &mut causes);
+            }
             Part::Status => {}
             Part::Scale => (self.hooks.validate)(new, &mut causes),
         }

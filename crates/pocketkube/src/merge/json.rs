@@ -1,5 +1,6 @@
 //! JSON patch and merge patch.
 
+use json_patch::{AddOperation, PatchOperation};
 use serde_json::Value;
 
 /// Operations that one JSON patch may hold.
@@ -19,8 +20,28 @@ pub fn json_patch(document: &Value, operations: &Value) -> Result<Value, String>
         ));
     }
     let mut result = document.clone();
-    json_patch::patch(&mut result, &patch).map_err(|cause| cause.to_string())?;
+    for operation in patch.0 {
+        let operation = lenient(&result, operation);
+        json_patch::patch(&mut result, &[operation]).map_err(|cause| cause.to_string())?;
+    }
     Ok(result)
+}
+
+/// The server's library replaces what is not there, where there is an object to hold it.
+fn lenient(document: &Value, operation: PatchOperation) -> PatchOperation {
+    match operation {
+        PatchOperation::Replace(replace)
+            if replace.path.resolve(document).is_err()
+                && (replace.path.parent())
+                    .is_some_and(|parent| parent.resolve(document).is_ok_and(Value::is_object)) =>
+        {
+            PatchOperation::Add(AddOperation {
+                path: replace.path,
+                value: replace.value,
+            })
+        }
+        other => other,
+    }
 }
 
 /// A document after a merge patch (RFC 7386): null takes a field away.

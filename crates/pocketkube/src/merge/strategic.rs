@@ -31,7 +31,12 @@ fn object(schema: &Schema, original: &Fields, patch: &Fields) -> Result<Fields, 
         .get(PATCH)
         .map(|directive| directive.as_str().unwrap_or_default())
     {
-        Some("replace") => return Ok(plain(patch)),
+        Some("replace") => {
+            let kept = patch.iter().filter(|(name, _)| !name.starts_with('$'));
+            return Ok(kept
+                .map(|(name, value)| (name.clone(), value.clone()))
+                .collect());
+        }
         Some("delete") => return Ok(Fields::new()),
         Some("merge") | None => {}
         Some(other) => {
@@ -40,7 +45,9 @@ fn object(schema: &Schema, original: &Fields, patch: &Fields) -> Result<Fields, 
             )));
         }
     }
+    check_orders(schema, patch)?;
     let mut result = retained(original, patch);
+    let is_new = |name: &str| !original.contains_key(name);
     for (name, change) in patch {
         if name == PATCH || name == RETAIN || name.starts_with(ORDER) {
             continue;
@@ -53,50 +60,47 @@ fn object(schema: &Schema, original: &Fields, patch: &Fields) -> Result<Fields, 
             result.shift_remove(name);
             continue;
         }
+        if is_new(name) {
+            // What was not there is taken as it is, less what belongs to directives.
+            match taken(&without_nulls(change)) {
+                Some(change) => result.insert(name.clone(), change),
+                None => None,
+            };
+            continue;
+        }
         let nothing = Schema::default();
         let field = schema.field(name).map_or(&nothing, |field| field.as_ref());
-        let merged = value(
-            field,
-            result.get(name),
-            change,
-            patch.get(&format!("{ORDER}{name}")),
-        )?;
-        match merged {
-            Some(merged) => result.insert(name.clone(), merged),
-            None => result.shift_remove(name),
-        };
+        let order = patch.get(&format!("{ORDER}{name}"));
+        let merged = value(field, result.get(name), change, order)?;
+        result.insert(name.clone(), merged);
     }
     reorder_untouched(schema, &mut result, patch);
     Ok(result)
 }
 
-/// A field after its patch; `None` when the patch takes it away.
+/// A field after its patch.
 fn value(
     schema: &Schema,
     original: Option<&Value>,
     patch: &Value,
     order: Option<&Value>,
-) -> Result<Option<Value>, Status> {
+) -> Result<Value, Status> {
     match (original, patch) {
         (_, Value::Object(patch)) => {
-            let deletes = patch.get(PATCH).and_then(Value::as_str) == Some("delete");
-            if deletes {
-                return Ok(None);
-            }
             let none = Fields::new();
             let before = match original {
                 Some(Value::Object(before)) if schema.patch != PatchStrategy::Replace => before,
                 _ => &none,
             };
-            Ok(Some(Value::Object(object(schema, before, patch)?)))
+            Ok(Value::Object(object(schema, before, patch)?))
         }
         (original, Value::Array(elements)) => {
             let before = original
                 .and_then(Value::as_array)
                 .map_or(&[][..], Vec::as_slice);
-            Ok(Some(Value::Array(list(schema, before, elements, order)?)))
+            Ok(Value::Array(list(schema, before, elements, order)?))
         }
-        (_, scalar) => Ok(Some(scalar.clone())),
+        (_, scalar) => Ok(scalar.clone()),
     }
 }
 
@@ -118,7 +122,7 @@ fn list(
         }
     };
     if patch.iter().any(|element| element[PATCH] == "replace") {
-        let kept = patch.iter().filter(|element| element[PATCH] != "replace");
+        let kept = patch.iter().filter(|element| element.get(PATCH).is_none());
         return Ok(kept.map(cleaned).collect());
     }
     let nothing = Schema::default();
@@ -148,7 +152,7 @@ fn list(
             Some(Value::Object(before)) => {
                 *before = object(items, before, change)?;
             }
-            _ => result.push(Value::Object(object(items, &Fields::new(), change)?)),
+            _ => result.push(undirected(element)),
         }
     }
     let identity = |value: &Value| value.get(key).cloned().unwrap_or(Value::Null);
@@ -262,6 +266,66 @@ fn cleaned(value: &Value) -> Value {
         Value::Object(fields) => Value::Object(plain(fields)),
         other => other.clone(),
     }
+}
+
+/// A part of a patch where nothing was: without directives, and without what has one.
+fn taken(patch: &Value) -> Option<Value> {
+    match patch {
+        Value::Object(fields) if fields.contains_key(PATCH) => None,
+        Value::Object(fields) => {
+            let kept = fields.iter().filter(|(name, _)| !name.starts_with('$'));
+            let fields = kept.filter_map(|(name, value)| Some((name.clone(), taken(value)?)));
+            Some(Value::Object(fields.collect()))
+        }
+        Value::Array(elements) => Some(elements.iter().filter_map(taken).collect()),
+        other => Some(other.clone()),
+    }
+}
+
+/// A new element of a list as it is; directives in it say nothing.
+fn undirected(element: &Value) -> Value {
+    match element {
+        Value::Object(fields) => {
+            let kept = fields.iter().filter(|(name, _)| !name.starts_with('$'));
+            let fields = kept.map(|(name, value)| (name.clone(), undirected(value)));
+            Value::Object(fields.collect())
+        }
+        Value::Array(elements) => elements.iter().map(undirected).collect(),
+        other => other.clone(),
+    }
+}
+
+/// A part of a patch without the fields that are null. Elements of lists keep theirs.
+fn without_nulls(patch: &Value) -> Value {
+    match patch {
+        Value::Object(fields) => {
+            let kept = fields.iter().filter(|(_, value)| !value.is_null());
+            let fields = kept.map(|(name, value)| (name.clone(), without_nulls(value)));
+            Value::Object(fields.collect())
+        }
+        other => other.clone(),
+    }
+}
+
+/// What an order names has the key of its list, or nothing is merged.
+fn check_orders(schema: &Schema, patch: &Fields) -> Result<(), Status> {
+    for (directive, order) in patch {
+        let Some(name) = directive.strip_prefix(ORDER) else {
+            continue;
+        };
+        let Some(PatchStrategy::Merge(Some(key)) | PatchStrategy::MergeRetainKeys(key)) =
+            schema.field(name).map(|field| &field.patch)
+        else {
+            continue;
+        };
+        let elements = order.as_array().map_or(&[][..], Vec::as_slice);
+        if let Some(without) = elements.iter().find(|element| element.get(key).is_none()) {
+            let shown = go_map(without);
+            let message = format!("map: {shown} does not contain declared merge key: {key}");
+            return Err(Status::plain(500, "", message));
+        }
+    }
+    Ok(())
 }
 
 /// A value as Go prints maps: `map[a:1 b:x]`.

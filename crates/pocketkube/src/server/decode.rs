@@ -86,12 +86,13 @@ pub(crate) fn yaml(bytes: &[u8]) -> Result<Body, Status> {
 pub(crate) fn check_type(
     registry: &Registry,
     resource: &Resource,
+    bytes: &[u8],
     value: &mut Value,
 ) -> Result<(), Status> {
     let api_version = resource.api_version();
     let given = |value: &Value, field: &str| value[field].as_str().unwrap_or_default().to_owned();
     if resource.is_custom() {
-        return check_custom_type(resource, value);
+        return check_custom_type(resource, bytes, value);
     }
     if given(value, "apiVersion").is_empty() {
         value["apiVersion"] = api_version.as_str().into();
@@ -130,7 +131,7 @@ pub(crate) fn check_type(
 }
 
 /// Custom resources must say what they are.
-fn check_custom_type(resource: &Resource, value: &Value) -> Result<(), Status> {
+fn check_custom_type(resource: &Resource, bytes: &[u8], value: &Value) -> Result<(), Status> {
     let api_version = resource.api_version();
     let (version, kind) = (
         value["apiVersion"].as_str().unwrap_or_default(),
@@ -139,9 +140,18 @@ fn check_custom_type(resource: &Resource, value: &Value) -> Result<(), Status> {
     if version == api_version && kind == resource.kind {
         return Ok(());
     }
+    let missing = |field: &str| {
+        let body = String::from_utf8_lossy(bytes);
+        format!(
+            "the object provided is unrecognized (must be of type {}): Object '{field}' is missing \
+             in '{body}' ({})",
+            resource.kind,
+            shown(bytes)
+        )
+    };
     let message = match (version, kind) {
-        (_, "") => format!("Object 'Kind' is missing in '{value}'"),
-        ("", _) => format!("Object 'apiVersion' is missing in '{value}'"),
+        (_, "") => missing("Kind"),
+        ("", _) => missing("apiVersion"),
         (version, kind) if version == api_version => format!(
             "{kind}.{} in version {:?} cannot be handled as a {}: the kind of the object does not \
              match the expected one",
@@ -199,13 +209,19 @@ fn go_type(value: &Value) -> &'static str {
     }
 }
 
-/// The start of a body in hexadecimal, as the real server shows it.
+/// The start of a body as the real server shows it: JSON as it is, else in hexadecimal.
 fn shown(bytes: &[u8]) -> String {
-    bytes
-        .iter()
-        .take(64)
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    const BYTES_MAX: usize = 30;
+    let start = &bytes[..bytes.len().min(BYTES_MAX)];
+    let text = match start.first() {
+        None => return "<empty>".to_owned(),
+        Some(b'{') => String::from_utf8_lossy(start).into_owned(),
+        Some(_) => start.iter().map(|byte| format!("{byte:02x}")).collect(),
+    };
+    match bytes.len() > BYTES_MAX {
+        true => format!("{text} ..."),
+        false => text,
+    }
 }
 
 struct Seed<'a> {

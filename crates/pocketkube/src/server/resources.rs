@@ -361,7 +361,9 @@ impl Call<'_> {
             duplicates: body.duplicates,
             ..Sent::from(body.value)
         };
-        decode::check_type(&self.cluster.registry(), self.resource, &mut sent.value)?;
+        let bytes = &self.request.body;
+        let registry = self.cluster.registry();
+        decode::check_type(&registry, self.resource, bytes, &mut sent.value)?;
         Ok(sent)
     }
 

@@ -176,7 +176,7 @@ impl Writer {
             name: &to.name,
             part: Part::Scale,
         };
-        let scale = json!({"spec": {"replicas": to.replicas}});
+        let scale = json!({"metadata": {"name": to.name}, "spec": {"replicas": to.replicas}});
         self.cluster
             .replace_scale(caller, &target, &scale, &WriteOptions::default())
             .map(drop)

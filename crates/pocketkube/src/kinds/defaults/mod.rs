@@ -53,5 +53,10 @@ fn each<'a>(fields: &'a mut Fields, name: &str) -> impl Iterator<Item = &'a mut 
 
 /// The spec of an object.
 fn spec(object: &mut Value) -> Option<&mut Fields> {
-    object.get_mut("spec")?.as_object_mut()
+    // Go's types have one always.
+    let spec = object.as_object_mut()?.entry("spec").or_insert(Value::Null);
+    if spec.is_null() {
+        *spec = Value::Object(Fields::new());
+    }
+    spec.as_object_mut()
 }

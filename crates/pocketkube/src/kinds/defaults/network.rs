@@ -33,14 +33,30 @@ pub(in crate::kinds) fn service(object: &mut Value) {
         .and_then(Value::as_str)
         .unwrap_or_default()
         .to_owned();
-    if matches!(kind.as_str(), "NodePort" | "LoadBalancer") {
+    let has_addresses = spec
+        .get("externalIPs")
+        .and_then(Value::as_array)
+        .is_some_and(|addresses| !addresses.is_empty());
+    let is_exposed = matches!(kind.as_str(), "NodePort" | "LoadBalancer");
+    if is_exposed || (kind == "ClusterIP" && has_addresses) {
         fill(spec, "externalTrafficPolicy", "Cluster");
     }
-    if kind == "LoadBalancer" {
+    let is_balanced = kind == "LoadBalancer";
+    if is_balanced {
         fill(spec, "allocateLoadBalancerNodePorts", true);
     }
     if matches!(kind.as_str(), "NodePort" | "LoadBalancer" | "ClusterIP") {
         fill(spec, "internalTrafficPolicy", "Cluster");
+    }
+    let status = object.get_mut("status").and_then(Value::as_object_mut);
+    if let Some(balancer) = status.and_then(|status| made(status, "loadBalancer"))
+        && is_balanced
+    {
+        for address in each(balancer, "ingress") {
+            if address.get("ip").is_some_and(|ip| *ip != json!("")) {
+                fill(address, "ipMode", "VIP");
+            }
+        }
     }
 }
 

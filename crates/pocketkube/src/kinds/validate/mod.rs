@@ -13,7 +13,8 @@ pub(super) use config::{
     claim, config_map, disruption_budget, role_binding, secret, volume, webhooks,
 };
 pub(super) use coordination::{event, lease, new_event};
-pub(super) use network::{endpoint_slice, ingress, service};
+pub(crate) use network::is_reached_from_outside;
+pub(super) use network::{endpoint_slice, ingress, service, service_status};
 pub(super) use pod::pod;
 pub(super) use workload::{
     autoscaler, cron_job, daemon_set, deployment, job, replica_set, replication_controller,

@@ -54,6 +54,24 @@ pub(in crate::kinds) fn service(object: &Value, causes: &mut Vec<Cause>) {
     }
 }
 
+/// Only what a load balancer serves has addresses of one.
+pub(in crate::kinds) fn service_status(object: &Value, causes: &mut Vec<Cause>) {
+    let addresses = list(&object["status"]["loadBalancer"]["ingress"]);
+    if !addresses.is_empty() && object["spec"]["type"] != "LoadBalancer" {
+        let why = "may only be used when `spec.type` is 'LoadBalancer'";
+        causes.push(Cause::forbidden("status.loadBalancer.ingress", why));
+    }
+}
+
+/// Whether a Service has addresses that the outside reaches.
+pub(crate) fn is_reached_from_outside(spec: &Value) -> bool {
+    match spec["type"].as_str() {
+        Some("LoadBalancer" | "NodePort") => true,
+        Some("ClusterIP") => !list(&spec["externalIPs"]).is_empty(),
+        _ => false,
+    }
+}
+
 fn service_ports(ports: &[Value], causes: &mut Vec<Cause>) {
     let mut seen_names = BTreeSet::new();
     for (index, port) in ports.iter().enumerate() {

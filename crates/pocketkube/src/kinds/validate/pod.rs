@@ -64,6 +64,44 @@ fn known(value: &Value, field: &str, allowed: &[&str], causes: &mut Vec<Cause>) 
     }
 }
 
+/// Where a variable of the environment takes its value from.
+fn value_from(source: &Value, path: &str, causes: &mut Vec<Cause>) {
+    if source.is_null() {
+        return;
+    }
+    let sources = [
+        "fieldRef",
+        "resourceFieldRef",
+        "configMapKeyRef",
+        "secretKeyRef",
+    ];
+    if sources.iter().all(|name| source[*name].is_null()) {
+        let why = "must specify one of: `fieldRef`, `resourceFieldRef`, `configMapKeyRef`, \
+                   `secretKeyRef` or `fileKeyRef`";
+        if source["fileKeyRef"].is_null() {
+            causes.push(Cause::invalid(path, &"".into(), why));
+        }
+    }
+    for name in ["configMapKeyRef", "secretKeyRef"] {
+        let reference = &source[name];
+        if reference.is_null() {
+            continue;
+        }
+        let path = child_path(path, name);
+        if text(&reference["key"]).is_empty() {
+            causes.push(Cause::required(child_path(&path, "key"), ""));
+        }
+        let named = text(&reference["name"]);
+        for why in names::subdomain(named) {
+            causes.push(Cause::invalid(
+                child_path(&path, "name"),
+                &named.into(),
+                &why,
+            ));
+        }
+    }
+}
+
 fn volumes<'a>(volumes: &'a Value, path: &str, causes: &mut Vec<Cause>) -> BTreeSet<&'a str> {
     let mut seen = BTreeSet::new();
     for (index, volume) in list(volumes).iter().enumerate() {
@@ -127,6 +165,8 @@ fn container(value: &Value, path: &str, volumes: &BTreeSet<&str>, causes: &mut V
                        characters other than '='";
             causes.push(Cause::invalid(field, &variable["name"], why));
         }
+        let field = child_path(&index_path(&at("env"), index), "valueFrom");
+        value_from(&variable["valueFrom"], &field, causes);
     }
     for (index, mount) in list(&value["volumeMounts"]).iter().enumerate() {
         let below = index_path(&at("volumeMounts"), index);
