@@ -20,6 +20,10 @@ diff-kubectl *ARGS:
     .ci/kubectl target/kubectl
     cargo test -p meridian-tests --test kubectl_stories -- --real {{ARGS}}
 
+# Random writes by several managers, on a real control plane (KUBEBUILDER_ASSETS), whose answers are written down, and on pocketkube
+record-ownership *ARGS:
+    cargo test -p meridian-tests --test ownership -- --record {{ARGS}}
+
 # Writes the generated CRDs
 crds:
     cargo run --quiet -p meridian-api --example crds
