@@ -50,6 +50,16 @@ pub fn definitions<'a>(kinds: impl IntoIterator<Item = &'a Arc<Kind>>) -> Map<St
     found
 }
 
+/// What the server says of these fields of all custom kinds.
+const API_VERSION: &str = "APIVersion defines the versioned schema of this representation of an \
+     object. Servers should convert recognized schemas to the latest internal value, and may \
+     reject unrecognized values. More info: \
+     https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#resources";
+const KIND: &str = "Kind is a string value representing the REST resource this object represents. \
+     Servers may infer this from the endpoint the client submits requests to. Cannot be updated. \
+     In CamelCase. More info: \
+     https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds";
+
 fn custom(kind: &Kind, open_api: &Value) -> Value {
     let resource = &kind.resource;
     let mut definition = match open_api {
@@ -59,10 +69,8 @@ fn custom(kind: &Kind, open_api: &Value) -> Value {
     if definition["properties"].is_null() {
         definition["properties"] = json!({});
     }
-    for name in ["apiVersion", "kind"] {
-        if definition["properties"][name].is_null() {
-            definition["properties"][name] = json!({ "type": "string" });
-        }
+    for (name, description) in [("apiVersion", API_VERSION), ("kind", KIND)] {
+        definition["properties"][name] = json!({ "description": description, "type": "string" });
     }
     let meta = "#/components/schemas/io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta";
     definition["properties"]["metadata"] = json!({
@@ -85,8 +93,8 @@ fn list(kind: &Kind, name: &str) -> Value {
         "type": "object",
         "required": ["items"],
         "properties": {
-            "apiVersion": { "type": "string" },
-            "kind": { "type": "string" },
+            "apiVersion": { "description": API_VERSION, "type": "string" },
+            "kind": { "description": KIND, "type": "string" },
             "metadata": { "allOf": [{ "$ref": meta }] },
             "items": {
                 "type": "array",

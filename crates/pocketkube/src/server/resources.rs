@@ -13,6 +13,7 @@ use crate::object::{self, Object};
 use crate::resource::{Resource, Verb};
 use crate::selector::{FieldSelector, LabelSelector};
 use crate::status::Status;
+use crate::table;
 use axum::body::Body;
 use axum::response::Response;
 use http::Method;
@@ -127,7 +128,7 @@ impl Call<'_> {
         let given = match self.request.method {
             Method::GET if part == Part::Scale => {
                 let scale = self.cluster.scale(&self.target(part))?;
-                return Ok(Answer::value(200, &scale));
+                return Ok(self.shown_scale(scale, self.request.form()?));
             }
             Method::GET => self.get(),
             Method::PUT => self.replace(part).await,
@@ -244,7 +245,7 @@ impl Call<'_> {
                 .cluster
                 .replace_scale_with(&caller, &target, &body.value, &options)
                 .await?;
-            return Ok(Answer::value(200, &scale).into());
+            return Ok(self.shown_scale(scale, form).into());
         }
         let done = self
             .cluster
@@ -265,7 +266,7 @@ impl Call<'_> {
                 .cluster
                 .patch_scale(&caller, &target, &patch, &options)
                 .await?;
-            return Ok(Answer::value(200, &scale).into());
+            return Ok(self.shown_scale(scale, form).into());
         }
         let done = self
             .cluster
@@ -460,6 +461,19 @@ impl Call<'_> {
 
     fn shown(&self, code: u16, object: &Arc<Object>, form: Form) -> Answer {
         listing::object(code, self.resource, object, form, &self.look())
+    }
+
+    /// A Scale, whole or as a Table of its own columns.
+    fn shown_scale(&self, scale: Value, form: Form) -> Answer {
+        if form != Form::Table {
+            return Answer::value(200, &scale);
+        }
+        let kind = Resource {
+            columns: table::scale_columns(),
+            ..Resource::clone(self.resource)
+        };
+        let table = (self.look()).table(&kind, &[Object::new(scale)], json!({}));
+        Answer::value(200, &table)
     }
 
     pub(crate) fn written(&self, done: &Written, form: Form) -> Answer {

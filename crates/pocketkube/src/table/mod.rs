@@ -76,6 +76,20 @@ pub(crate) fn built_in_columns(group: &str, kind: &str) -> Vec<Column> {
     })
 }
 
+/// Columns after `Name` of a Scale.
+pub(crate) fn scale_columns() -> Vec<Column> {
+    vec![
+        number("Desired", |scale, _| whole(&scale["spec"]["replicas"])),
+        number("Available", |scale, _| whole(&scale["status"]["replicas"])),
+        text("Age", age_cell),
+    ]
+}
+
+/// A count that may be left out.
+fn whole(count: &Value) -> Value {
+    json!(count.as_i64().unwrap_or(0))
+}
+
 /// A shown column of text.
 fn text(name: &str, cell: fn(&Value, i64) -> Value) -> Column {
     let description = if name == "Age" || name == "Created At" {
