@@ -3,8 +3,9 @@
 //! On a real server controllers do this a moment after the write; here it is done before the
 //! write returns, so a client that waits for `Established` sees it at once.
 
-use super::options::DeleteOptions;
+use super::options::{DeleteOptions, Part};
 use super::{Caller, Cluster};
+use crate::apply::{self, Operation, Writer};
 use crate::kinds::{self, Kind};
 use crate::object::{self, Object};
 use crate::resource::{Origin, Resource};
@@ -13,10 +14,10 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 
 /// Holds a definition until its objects are gone.
-const CLEANUP: &str = "customresourcecleanup.apiextensions.k8s.io";
+pub(super) const CLEANUP: &str = "customresourcecleanup.apiextensions.k8s.io";
 
 /// Table of definitions.
-const TABLE: &str = "customresourcedefinitions.apiextensions.k8s.io";
+pub(super) const TABLE: &str = "customresourcedefinitions.apiextensions.k8s.io";
 
 /// The group of definitions.
 const API_VERSION: &str = "apiextensions.k8s.io/v1";
@@ -39,13 +40,38 @@ impl Cluster {
             self.serve_definition(new);
         }
         self.rewrite_definition(object::name(new), |definition| {
+            let before = definition.clone();
             definition["status"] = status.clone();
-            let mut finalizers = object::list(&definition["metadata"]["finalizers"]).to_vec();
-            if !finalizers.iter().any(|finalizer| finalizer == CLEANUP) {
-                finalizers.push(CLEANUP.into());
-                definition["metadata"]["finalizers"] = finalizers.into();
-            }
+            self.own_definition_status(before, definition);
         });
+    }
+
+    /// The server owns what it says in the status of a definition.
+    fn own_definition_status(&self, mut before: Value, definition: &mut Value) {
+        let Ok(kind) = self
+            .resource(API_VERSION, "CustomResourceDefinition")
+            .and_then(|resource| self.kind(&resource))
+        else {
+            return;
+        };
+        if before["status"].is_null() {
+            // What a new definition has: Go's type with nothing in it, and its stored versions.
+            before["status"] = json!({
+                "acceptedNames": {"kind": "", "plural": ""},
+                "conditions": [],
+                "storedVersions": definition["status"]["storedVersions"],
+            });
+        }
+        let now = self.clock().stamp();
+        let writer = Writer {
+            manager: "kube-apiserver",
+            operation: Operation::Update,
+            api_version: API_VERSION,
+            subresource: "status",
+            now: &now,
+        };
+        let ignored = kind.ignored(Part::Status);
+        apply::track_update(kind.schema(), &writer, &ignored, Some(&before), definition);
     }
 
     /// Serves what a definition of before a restart defines.

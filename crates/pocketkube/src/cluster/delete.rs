@@ -2,7 +2,7 @@
 
 use super::options::{Admission, DeleteOptions, DryRun, Part, Propagation};
 use super::write::{RETRIES_MAX, Target};
-use super::{Caller, Cluster, at_once, key, metadata, rules};
+use super::{Caller, Cluster, at_once, definitions, key, metadata, rules};
 use crate::admission::{Attempt, Operation};
 use crate::object::{self, Object};
 use crate::resource::Resource;
@@ -226,6 +226,10 @@ fn finalizers_after(
         None => rules::default_propagation(resource),
     };
     finalizers.retain(|finalizer| finalizer != FOREGROUND && finalizer != ORPHAN);
+    let is_definition = resource.qualified() == definitions::TABLE;
+    if is_definition && !finalizers.iter().any(|held| held == definitions::CLEANUP) {
+        finalizers.push(definitions::CLEANUP.to_owned());
+    }
     match propagation {
         Propagation::Foreground => finalizers.push(FOREGROUND.to_owned()),
         Propagation::Orphan => finalizers.push(ORPHAN.to_owned()),
