@@ -1012,7 +1012,8 @@ async fn auth_can_i_answers(world: World) {
 async fn version_and_cluster_info_answer(world: World) {
     needs_kubectl!();
     let said = kubectl(&world, "version").await.well();
-    tells(&said, "Client Version: … v1. … Server Version: … v1.");
+    // A server that nobody stamped when it was built has the version v0.0.0-master.
+    tells(&said, "Client Version: … v1. … Server Version: … v");
     let said = kubectl(&world, "cluster-info").await.well();
     assert!(
         said.contains("is running at") && said.contains("https://127.0.0.1:"),
