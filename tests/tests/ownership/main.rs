@@ -55,7 +55,7 @@ fn main() -> ExitCode {
     }
     let steps: usize = sequences.iter().map(|one| one.steps.len()).sum();
     say(&format!(
-        "{} sequences of {steps} writes, {} of them differ",
+        "{} sequences of {steps} writes, {} of them wrong",
         sequences.len(),
         wrong.len()
     ));
