@@ -1,7 +1,7 @@
 //! The first room: a plan's input, from caches only.
 
 use crate::context::Context;
-use crate::departing::occupied;
+use crate::departing::tenants;
 use crate::host::TypeCache;
 use crate::members::{Depth, depth};
 use crate::settings::Settings;
@@ -10,7 +10,7 @@ use api::{ConfigScope, FederatedSpec, FederatedType, KubeFedCluster, read_spec};
 use federation::{
     ClusterFacts, Confirmation, DividedReplicas, FINALIZER, FederatedObject, FinalizerState, Host,
     NamespacePlacement, Observed, Options, PlanInput, Readiness, Scope, TargetType, TypeServed,
-    Watched,
+    Watched, occupied,
 };
 use kube::ResourceExt;
 use kube::api::DynamicObject;
@@ -68,7 +68,10 @@ pub(crate) async fn plan_input(context: &Context, key: &FederatedKey) -> Reading
     let clusters = clusters(context, &key.type_name, host_uid);
     let target = target_key(federated, &key.object);
     let occupied = match federated.is_namespace() {
-        true => occupied(context, &target.name, &spec.intent.placement, &clusters),
+        true => {
+            let tenants = tenants(context, &target.name);
+            occupied(&spec.intent.placement, &clusters, tenants)
+        }
         false => BTreeMap::new(),
     };
     let input = PlanInput {
