@@ -4,7 +4,7 @@
 //! override of a field that is not there, becomes the status of one cluster with the member's own
 //! words where it has some; the other clusters are served.
 
-use crate::webhook::Webhook;
+use meridian_tests::webhook::{Say, Webhook, allowed};
 use meridian_tests::world::{Cluster, ObjectRef, PATIENCE, TYPES, World, condition, in_cluster};
 use serde_json::{Value, json};
 
@@ -107,8 +107,16 @@ async fn what_one_members_admission_refuses_is_told_in_its_words(world: &World, 
     osaka
         .until(&there, "the namespace is there", |_| true)
         .await;
-    let webhook = Webhook::refusing("sale", "no sale before Friday").await;
-    let hook = osaka.create(webhook.configuration(namespace)).await;
+    let webhook = Webhook::start(|request| match request["name"] == "sale" {
+        true => Say::Response(json!({"allowed": false,
+            "status": {"code": 403, "message": "no sale before Friday"}})),
+        false => allowed(),
+    })
+    .await;
+    let configuration = json!({"apiVersion": "admissionregistration.k8s.io/v1",
+        "kind": "ValidatingWebhookConfiguration", "metadata": {"name": namespace},
+        "webhooks": [webhook.entry(namespace, "calendar.example.com")]});
+    let hook = osaka.create(configuration).await;
     // As a quota refuses: 403 Forbidden.
     let [policy, binding] = quota(namespace);
     let (policy, binding) = (osaka.create(policy).await, osaka.create(binding).await);

@@ -11,8 +11,6 @@
 mod run;
 #[cfg(test)]
 mod resolver;
-#[cfg(test)]
-mod webhook;
 
 #[cfg(test)]
 mod any_type;

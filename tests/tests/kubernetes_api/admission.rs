@@ -1,10 +1,11 @@
 //! Admission webhooks: whom a server asks about a write, what it tells them, and what it makes of
 //! their answers.
 
+use meridian_tests::webhook::{Say, Webhook, allowed, patched};
 use serde_json::{Value, json};
 
 use crate::answer::{Answer, Look};
-use crate::hook::{Hook, Say, allowed, collection, configuration, configure, patched};
+use crate::hook::{collection, configuration, configure};
 use crate::manifests::{config_map, config_map_with, deployment, labelled, widgets};
 use crate::world::World;
 
@@ -63,9 +64,9 @@ async fn hooked(
     kind: &str,
     change: impl Fn(&mut Value),
     answer: impl Fn(&Value) -> Say + Send + Sync + 'static,
-) -> Hook {
-    let hook = Hook::start(answer).await;
-    let mut entry = hook.entry(world, "own.example.com");
+) -> Webhook {
+    let hook = Webhook::start(answer).await;
+    let mut entry = hook.entry(&world.namespace, "own.example.com");
     change(&mut entry);
     let own = configuration(world, kind, "a", &[entry]);
     configure(world, &own, &hook, &probe()).await;
@@ -86,7 +87,7 @@ async fn unhook(world: &World, kind: &str) {
 fn nothing(_: &mut Value) {}
 
 /// What a webhook was asked, but for the probe and for what controllers write.
-fn requests(hook: &Hook) -> Vec<Value> {
+fn requests(hook: &Webhook) -> Vec<Value> {
     let reviews = hook.seen().into_iter();
     let requests = reviews.map(|mut review| review["request"].take());
     let own = |request: &Value| {
@@ -256,7 +257,7 @@ async fn a_refusal_of_a_deletion_keeps_the_object(world: World) {
 
 async fn a_mutating_webhook_changes_what_is_kept(world: World) {
     let answer = created_while(MUTATING, &world, |_| {
-        patched(json!([
+        patched(&json!([
             {"op": "add", "path": "/data", "value": {"k": "v"}},
             {"op": "add", "path": "/metadata/labels", "value": {"seen": "yes"}},
         ]))
@@ -268,7 +269,7 @@ async fn a_mutating_webhook_changes_what_is_kept(world: World) {
 
 async fn what_a_webhook_makes_is_validated(world: World) {
     let answer = created_while(MUTATING, &world, |_| {
-        patched(json!([{"op": "add", "path": "/data", "value": {"no good": "v"}}]))
+        patched(&json!([{"op": "add", "path": "/data", "value": {"no good": "v"}}]))
     });
     answer
         .await
@@ -277,7 +278,7 @@ async fn what_a_webhook_makes_is_validated(world: World) {
 
 async fn what_a_webhook_adds_belongs_to_nobody(world: World) {
     let answer = created_while(MUTATING, &world, |_| {
-        patched(json!([{"op": "add", "path": "/data", "value": {"k": "v"}}]))
+        patched(&json!([{"op": "add", "path": "/data", "value": {"k": "v"}}]))
     });
     let created = answer.await.is(201);
     assert_eq!(created["data"], json!({"k": "v"}));
@@ -291,14 +292,14 @@ async fn what_a_webhook_adds_belongs_to_nobody(world: World) {
 }
 
 async fn mutating_webhooks_see_what_those_before_made(world: World) {
-    let first = Hook::start(|_| {
-        patched(json!([{"op": "add", "path": "/data", "value": {"first": "was here"}}]))
+    let first = Webhook::start(|_| {
+        patched(&json!([{"op": "add", "path": "/data", "value": {"first": "was here"}}]))
     });
-    let second = Hook::start(|_| allowed());
+    let second = Webhook::start(|_| allowed());
     let (first, second) = (first.await, second.await);
     let entries = [
-        first.entry(&world, "first.example.com"),
-        second.entry(&world, "second.example.com"),
+        first.entry(&world.namespace, "first.example.com"),
+        second.entry(&world.namespace, "second.example.com"),
     ];
     let own = configuration(&world, MUTATING, "a", &entries);
     configure(&world, &own, &second, &probe()).await;
@@ -310,15 +311,15 @@ async fn mutating_webhooks_see_what_those_before_made(world: World) {
 
 async fn a_webhook_that_wants_it_is_asked_again_after_a_change(world: World) {
     let (first, second) = (
-        Hook::start(|_| allowed()).await,
-        Hook::start(|_| {
-            patched(json!([{"op": "add", "path": "/data", "value": {"second": "was here"}}]))
+        Webhook::start(|_| allowed()).await,
+        Webhook::start(|_| {
+            patched(&json!([{"op": "add", "path": "/data", "value": {"second": "was here"}}]))
         })
         .await,
     );
-    let mut wants = first.entry(&world, "first.example.com");
+    let mut wants = first.entry(&world.namespace, "first.example.com");
     wants["reinvocationPolicy"] = json!("IfNeeded");
-    let entries = [wants, second.entry(&world, "second.example.com")];
+    let entries = [wants, second.entry(&world.namespace, "second.example.com")];
     let own = configuration(&world, MUTATING, "a", &entries);
     configure(&world, &own, &second, &probe()).await;
     first.forget();
@@ -333,7 +334,7 @@ async fn a_webhook_that_wants_it_is_asked_again_after_a_change(world: World) {
 
 async fn a_mutating_webhook_is_asked_before_a_validating_one(world: World) {
     let changes = hooked(&world, MUTATING, nothing, |_| {
-        patched(json!([{"op": "add", "path": "/data", "value": {"k": "v"}}]))
+        patched(&json!([{"op": "add", "path": "/data", "value": {"k": "v"}}]))
     });
     let _changes = changes.await;
     let looks = hooked(&world, VALIDATING, nothing, |_| allowed()).await;
@@ -483,12 +484,12 @@ async fn a_match_condition_that_fails_is_ignored_where_failures_are(world: World
         wrong_condition(entry);
         entry["failurePolicy"] = json!("Ignore");
     };
-    let hook = Hook::start(|_| allowed()).await;
-    let mut entry = hook.entry(&world, "own.example.com");
+    let hook = Webhook::start(|_| allowed()).await;
+    let mut entry = hook.entry(&world.namespace, "own.example.com");
     ignored(&mut entry);
     // Another one tells when the server follows the configuration.
-    let known = Hook::start(|_| allowed()).await;
-    let entries = [entry, known.entry(&world, "known.example.com")];
+    let known = Webhook::start(|_| allowed()).await;
+    let entries = [entry, known.entry(&world.namespace, "known.example.com")];
     let own = configuration(&world, VALIDATING, "a", &entries);
     configure(&world, &own, &known, &probe()).await;
     let body = labelled("a", json!({"k": "v"}));
@@ -521,11 +522,11 @@ async fn a_webhook_that_cannot_be_reached_refuses(world: World) {
 }
 
 async fn a_webhook_that_cannot_be_reached_is_ignored_where_failures_are(world: World) {
-    let hook = Hook::start(|_| allowed()).await;
-    let mut gone = hook.entry(&world, "gone.example.com");
+    let hook = Webhook::start(|_| allowed()).await;
+    let mut gone = hook.entry(&world.namespace, "gone.example.com");
     nowhere(&mut gone);
     gone["failurePolicy"] = json!("Ignore");
-    let entries = [gone, hook.entry(&world, "own.example.com")];
+    let entries = [gone, hook.entry(&world.namespace, "own.example.com")];
     let own = configuration(&world, MUTATING, "a", &entries);
     configure(&world, &own, &hook, &probe()).await;
     world.post("configmaps", &config_map("a")).await.is(201);
@@ -552,7 +553,7 @@ async fn a_webhook_that_does_not_answer_in_time_refuses(world: World) {
 }
 
 async fn a_webhook_of_an_unknown_authority_refuses(world: World) {
-    let other = Hook::start(|_| allowed()).await;
+    let other = Webhook::start(|_| allowed()).await;
     let bundle = other.bundle.clone();
     let wrong = move |entry: &mut Value| entry["clientConfig"]["caBundle"] = json!(bundle);
     let _hook = hooked(&world, VALIDATING, wrong, |_| allowed()).await;
@@ -620,7 +621,7 @@ async fn an_answer_without_response_is_invalid(world: World) {
 
 async fn a_validating_webhook_may_not_patch(world: World) {
     let answer = created_while(VALIDATING, &world, |_| {
-        patched(json!([{"op": "add", "path": "/data", "value": {"k": "v"}}]))
+        patched(&json!([{"op": "add", "path": "/data", "value": {"k": "v"}}]))
     });
     answer.await.refused_saying(
         500,
@@ -643,7 +644,7 @@ async fn a_patch_needs_its_type(world: World) {
 
 async fn a_patch_that_does_not_fit_is_an_error(world: World) {
     let answer = created_while(MUTATING, &world, |_| {
-        patched(json!([{"op": "remove", "path": "/data/missing"}]))
+        patched(&json!([{"op": "remove", "path": "/data/missing"}]))
     });
     answer
         .await
@@ -662,8 +663,8 @@ async fn a_trial_is_told_as_one(world: World) {
 
 async fn a_trial_is_refused_where_the_webhook_has_effects(world: World) {
     // Only such a configuration cannot be tried out by a trial: a mutating one tells.
-    let hook = Hook::start(|_| allowed()).await;
-    let mut entry = hook.entry(&world, "own.example.com");
+    let hook = Webhook::start(|_| allowed()).await;
+    let mut entry = hook.entry(&world.namespace, "own.example.com");
     entry["admissionReviewVersions"] = json!(["v1", "v1beta1"]);
     entry["sideEffects"] = json!("NoneOnDryRun");
     let own = configuration(&world, VALIDATING, "a", &[entry]);
@@ -710,8 +711,8 @@ async fn a_webhook_of_a_service_that_is_missing_refuses(world: World) {
 }
 
 async fn webhooks_are_not_asked_about_their_configurations(world: World) {
-    let hook = Hook::start(|_| Say::Response(json!({"allowed": false}))).await;
-    let mut entry = hook.entry(&world, "own.example.com");
+    let hook = Webhook::start(|_| Say::Response(json!({"allowed": false}))).await;
+    let mut entry = hook.entry(&world.namespace, "own.example.com");
     let more = json!({
         "operations": ["*"], "apiGroups": ["admissionregistration.k8s.io"],
         "apiVersions": ["*"], "resources": ["*"],
@@ -727,7 +728,7 @@ async fn webhooks_are_not_asked_about_their_configurations(world: World) {
 }
 
 /// A webhook for widgets at `version`, asked about config maps as well.
-async fn widget_hook(world: &World, version: &str, policy: &str) -> Hook {
+async fn widget_hook(world: &World, version: &str, policy: &str) -> Webhook {
     let rule = json!({
         "operations": ["*"], "apiGroups": [world.group], "apiVersions": [version],
         "resources": ["widgets"],
