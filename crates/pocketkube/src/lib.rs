@@ -41,6 +41,7 @@ mod error;
 pub mod faults;
 pub mod fleet;
 mod garbage;
+mod go;
 pub mod kinds;
 mod kubeconfig;
 pub mod load_balancer;

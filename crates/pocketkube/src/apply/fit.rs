@@ -1,6 +1,7 @@
 //! Whether what a manager wants fits the schema at all.
 
 use super::walk::identity;
+use crate::go;
 use crate::schema::{Additional, Embedded, Merge, Schema, Shape};
 use serde_json::Value;
 
@@ -41,7 +42,10 @@ fn walk(schema: &Schema, value: &Value, at: &str, faults: &mut Vec<String>) {
                 (Shape::String | Shape::Time | Shape::Bytes, _) => scalar(shape),
                 _ => return,
             };
-            faults.push(format!("{at}: expected {expected}, got {}", go_type(value)));
+            faults.push(format!(
+                "{at}: expected {expected}, got {}",
+                go::type_of(value)
+            ));
         }
     }
 }
@@ -87,19 +91,6 @@ fn scalar(shape: Shape) -> &'static str {
         Shape::Boolean => "boolean",
         Shape::Integer | Shape::Number => "numeric (int or float)",
         _ => "string",
-    }
-}
-
-/// The Go type that holds a value.
-fn go_type(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "<nil>",
-        Value::Bool(_) => "bool",
-        Value::Number(number) if number.is_f64() => "float64",
-        Value::Number(_) => "int64",
-        Value::String(_) => "string",
-        Value::Array(_) => "[]interface {}",
-        Value::Object(_) => "map[string]interface {}",
     }
 }
 

@@ -3,6 +3,7 @@
 use super::Kind;
 use super::hooks;
 use super::openapi;
+use crate::go;
 use crate::resource::{Cell, Column, Origin, Resource, ScalePaths, Scope, Subresource, Verb};
 use crate::schema::{Rules, Schema, Shape, Unknown, from_open_api};
 use crate::status::Cause;
@@ -234,15 +235,7 @@ pub(super) fn scale_faults(resource: &Resource, object: &Value) -> Vec<Cause> {
 }
 
 fn scale_fault(path: &str, found: &Value, expected: &str) -> Cause {
-    let kind = match found {
-        Value::Null => "<nil>",
-        Value::Bool(_) => "bool",
-        Value::Number(number) if number.is_f64() => "float64",
-        Value::Number(_) => "int64",
-        Value::String(_) => "string",
-        Value::Array(_) => "[]interface {}",
-        Value::Object(_) => "map[string]interface {}",
-    };
+    let kind = go::type_of(found);
     let shown = match found {
         Value::String(text) => text.clone(),
         other => other.to_string(),
