@@ -386,6 +386,7 @@ fn files_stay_small() {
 
 #[test]
 fn nothing_is_left_unfinished_in_the_code() {
+    // What this test looks for; none of it is left undone here, so this file is not searched.
     let smells = [
         "todo!(",
         "unimplemented!(",
