@@ -37,6 +37,7 @@ cases! { ApiServer:
     a_rule_over_a_list_tells_the_index,
     rules_know_the_library_of_lists_and_text,
     an_optional_field_is_tested_by_has,
+    a_rule_gives_an_optional_another_value,
     a_rule_that_does_not_compile_is_refused_with_its_definition,
     a_rule_sees_name_of_the_object,
     an_unchanged_invalid_field_is_ratcheted,
@@ -655,6 +656,25 @@ async fn an_optional_field_is_tested_by_has(world: World) {
         .post(&path, &body)
         .await
         .refused_saying(422, "Invalid", "both or neither");
+}
+
+async fn a_rule_gives_an_optional_another_value(world: World) {
+    let size = "(has(self.size) ? optional.of(self.size) : optional.none()).orValue(3)";
+    let path = spec(
+        &world,
+        json!({"box": {
+            "type": "object", "properties": {"size": {"type": "integer"}},
+            "x-kubernetes-validations": rule(&format!("{size} < 10 && {size} != 4"), "small"),
+        }}),
+    )
+    .await;
+    takes(&world, &path, "b", json!({"box": {}})).await;
+    takes(&world, &path, "c", json!({"box": {"size": 9}})).await;
+    for size in [4, 10] {
+        let body = world.custom("Widget", "a", json!({"spec": {"box": {"size": size}}}));
+        let answer = world.post(&path, &body).await;
+        answer.refused_saying(422, "Invalid", "small");
+    }
 }
 
 async fn a_rule_that_does_not_compile_is_refused_with_its_definition(world: World) {
