@@ -90,7 +90,9 @@ impl Rollout<'_> {
         let secs = self.spec.progress_deadline_secs?;
         let status = &self.deployment["status"];
         let progressing = condition(status, PROGRESSING)?;
-        if self.spec.paused || self.is_complete(status) || progressing["reason"] == TIMED_OUT {
+        // Neither what has failed nor what was complete and is scaled now becomes stuck.
+        let is_over = [TIMED_OUT, COMPLETE].contains(&progressing["reason"].as_str()?);
+        if self.spec.paused || self.is_complete(status) || is_over {
             return None;
         }
         // One second more: times in objects are whole seconds.

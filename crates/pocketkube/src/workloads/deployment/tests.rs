@@ -408,6 +408,20 @@ fn a_deployment_that_goes_is_only_counted() {
 }
 
 #[test]
+fn a_rollout_that_was_complete_is_scaled_without_a_deadline() {
+    let mut deployment = deployment(5, json!("25%"), json!("25%"));
+    let long_ago = "2025-12-01T00:00:00Z";
+    deployment["status"] = json!({"observedGeneration": 1, "replicas": 5, "updatedReplicas": 5,
+        "readyReplicas": 2, "availableReplicas": 2, "conditions": [{"type": "Progressing",
+            "status": "True", "reason": "NewReplicaSetAvailable",
+            "lastUpdateTime": long_ago, "lastTransitionTime": long_ago}]});
+    let mut set = set("new", "web:2", 5, 2);
+    set["metadata"]["annotations"][DESIRED_REPLICAS] = json!("5");
+    // A deadline of long ago would bring the next look at once, and again, until Pods are ready.
+    assert_eq!(look(&deployment, &[set], &[]).wake_at, None);
+}
+
+#[test]
 fn without_a_deadline_there_is_no_progress_condition() {
     let mut wanted = deployment(1, json!(1), json!(0));
     wanted["spec"]["progressDeadlineSeconds"] = json!(i32::MAX);
