@@ -191,6 +191,8 @@ impl PreferencePlan {
 pub struct ClusterShare {
     /// What the status shows.
     pub replicas: i64,
+    /// What it is to run in the end, as far as is known now: replicas leave when others are ready.
+    pub goal: i64,
     /// What is propagated.
     pub divided: DividedReplicas,
     /// Where it stands in failover.

@@ -471,7 +471,7 @@ impl<'a> Planner<'a> {
                 })
             })
             .collect();
-        let spare = self.ready_to_count(goals) - self.preference.total_replicas;
+        let spare = self.ready_to_count(goals) - self.wanted(goals);
         let now = make_before_break(&movers, spare);
         let clusters = goals
             .iter()
@@ -494,6 +494,24 @@ impl<'a> Planner<'a> {
             },
             events: self.events,
             wake_at_millis: self.wake,
+        }
+    }
+
+    /// Replicas that have to be ready: what was asked for, as far as the maxima of clusters leave room
+    /// for it, or it would be waited for what cannot come. Where they leave room for none at all,
+    /// what runs stays: somebody wrote a wrong name sooner than that.
+    fn wanted(&self, goals: &BTreeMap<ClusterName, Goal>) -> i64 {
+        let total = self.preference.total_replicas;
+        let room = goals.iter().map(|(name, goal)| match goal {
+            Goal::Gone => 0,
+            Goal::Pinned(pinned) => *pinned,
+            Goal::Free(_) => {
+                (self.preference.of(name)).map_or(0, |bounds| bounds.max_replicas.unwrap_or(total))
+            }
+        });
+        match room.fold(0, i64::saturating_add) {
+            ..=0 => total,
+            room => total.min(room),
         }
     }
 
@@ -521,8 +539,13 @@ impl<'a> Planner<'a> {
             (Goal::Pinned(pinned), _) => (pinned, DividedReplicas::Keep, self.pinned_words(name)),
             (Goal::Gone, _) => (0, DividedReplicas::Lost, self.gone_words(name)),
         };
+        let goal = match goal {
+            Goal::Free(goal) | Goal::Pinned(goal) => goal,
+            Goal::Gone => 0,
+        };
         ClusterShare {
             replicas,
+            goal,
             divided,
             phase,
             reason,

@@ -542,6 +542,37 @@ fn a_cluster_that_is_no_candidate_any_more_gives_its_replicas_up_behind_the_othe
 }
 
 #[test]
+fn a_maximum_is_obeyed_although_nobody_takes_what_is_above_it() {
+    let mut world = World::demo(9);
+    let bounds = |max_replicas| ClusterPreference {
+        min_replicas: 0,
+        max_replicas,
+        weight: 1,
+    };
+    world.input.preference.clusters = BTreeMap::from([
+        ("beijing-a".to_owned(), bounds(Some(1))),
+        ("frankfurt".to_owned(), bounds(Some(4))),
+    ]);
+    world.run_until(30);
+    let run: Vec<usize> = world.pods.values().map(Vec::len).collect();
+    assert_eq!(run, [1, 0, 4]);
+    assert!(world.least_ready >= 5, "{}", world.least_ready);
+}
+
+#[test]
+fn a_preference_for_clusters_that_are_not_there_takes_nothing_away() {
+    let mut world = World::demo(9);
+    let bounds = ClusterPreference {
+        min_replicas: 0,
+        max_replicas: None,
+        weight: 1,
+    };
+    world.input.preference.clusters = BTreeMap::from([("atlantis".to_owned(), bounds)]);
+    world.run_until(30);
+    assert_eq!((world.least_ready, world.ready()), (9, 9));
+}
+
+#[test]
 fn maxima_hold_in_a_failover_too() {
     let mut world = World::demo(9);
     let bounds = ClusterPreference {
@@ -712,7 +743,19 @@ mod any_world {
                     DividedReplicas::Keep | DividedReplicas::Lost => 0,
                 })
                 .sum();
-            let spare = (serving - input.preference.total_replicas).max(0);
+            // What maxima leave no room for is not waited for.
+            let room: i64 = plan.clusters.iter()
+                .map(|(name, share)| match share.divided {
+                    DividedReplicas::Set(_) => input.preference.with_default().of(name).map_or(0, |bounds| {
+                        bounds.max_replicas.unwrap_or(input.preference.total_replicas)
+                    }),
+                    DividedReplicas::Keep => share.goal,
+                    DividedReplicas::Lost => 0,
+                })
+                .sum();
+            let total = input.preference.total_replicas;
+            let wanted = if room > 0 { total.min(room) } else { total };
+            let spare = (serving - wanted).max(0);
             prop_assert!(taken <= spare, "{taken} taken, {spare} spare: {plan:#?}");
         }
 
