@@ -77,7 +77,8 @@ pub struct Asked {
 #[derive(Debug, Default)]
 pub struct Preview {
     /// Federated objects in the order of the manifests, then those of the host that follow what
-    /// the manifests change: a preference, or the placement of their namespace.
+    /// the manifests change: a preference, the placement of their namespace, or what all follow
+    /// (members, settings, types).
     pub objects: Vec<PreviewedObject>,
     /// Manifests that cannot be planned.
     pub refused: Vec<Refused>,
@@ -138,11 +139,12 @@ pub async fn preview(options: PreviewOptions, manifests: &[Value]) -> Result<Pre
     let mut preview = Preview::default();
     let manifests = &claim::with_namespaces(manifests, options.client.default_namespace());
     let asked = options.asked.clone();
-    let context = context(options, manifests, &mut preview).boxed().await?;
+    let (context, concerns_all) = context(options, manifests, &mut preview).boxed().await?;
     let types = type_configs::wanted(&context);
     let mut claims = Claims::of(&context, &types, manifests, &mut preview);
     claims.ask(&types, &asked, &mut preview);
-    host::add_followers(&context, &types, &mut claims, &mut preview.notes)
+    let notes = &mut preview.notes;
+    host::add_followers(&context, &types, &mut claims, notes, concerns_all)
         .boxed()
         .await?;
     let held = host::read_objects(&context, &types, &mut claims)
@@ -175,15 +177,16 @@ pub async fn preview(options: PreviewOptions, manifests: &[Value]) -> Result<Pre
     Ok(preview)
 }
 
-/// The host as it would be, and members that are connected and not watched.
+/// The host as it would be, and members that are connected and not watched; and whether the
+/// manifests change what all objects follow.
 async fn context(
     options: PreviewOptions,
     manifests: &[Value],
     preview: &mut Preview,
-) -> Result<Arc<Context>, Error> {
+) -> Result<(Arc<Context>, bool), Error> {
     let (client, namespace) = (&options.client, &options.system_namespace);
     let mut seen = host::read(client, namespace).await?;
-    host::lay_over(&mut seen, namespace, manifests, preview);
+    let concerns_all = host::lay_over(&mut seen, namespace, manifests, preview);
     let wake = Arc::new(Wake::new());
     let context = Arc::new(Context::new(Parts {
         host: Host::still(client, namespace, seen.objects),
@@ -208,7 +211,7 @@ async fn context(
         .members
         .update(&with_secrets, &no_lanes, &wake)
         .await;
-    Ok(context)
+    Ok((context, concerns_all))
 }
 
 /// Asks every member that the host says is ready; of the others nothing is known either way.
@@ -875,10 +878,17 @@ mod tests {
         let spec = json!({"template": {}, "placement": at_the_edge});
         let widget = federated("FederatedWidget", "wheel", spec);
         let shown = world.preview(&[edge, type_config, config, widget]).await;
-        let [config, widget] = shown.objects.as_slice() else {
+        let [config, widget, followers @ ..] = shown.objects.as_slice() else {
             panic!("{shown:?}");
         };
         assert_eq!(verbs(&config.plan), ["c create"]);
+        // What is on the host follows members, settings and types.
+        let kinds: Vec<&str> = followers
+            .iter()
+            .map(|object| object.input.object.kind.as_str())
+            .collect();
+        assert_eq!(kinds, ["FederatedNamespace"]);
+        assert_eq!(followers[0].manifest, None);
         // No member serves widgets.
         assert_eq!(verbs(&widget.plan), ["c hold"]);
         let problem = &widget.plan.report[0];

@@ -29,7 +29,7 @@ pub const KNOWN_AFTER_APPLY: &str = "(known after apply)";
 const DEADLINE: Duration = Duration::from_secs(5);
 /// Single objects that are read at once.
 const READS_MAX: usize = 16;
-/// Objects of one type that are planned because their namespace moves.
+/// Objects of one type that are planned because of what they follow.
 const FOLLOWERS_MAX: u32 = 500;
 /// What kubectl keeps of the last manifest that it applied.
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
@@ -106,14 +106,16 @@ async fn secrets(
     Ok(read.into_iter().flatten().collect())
 }
 
-/// Lays those manifests over what was read that decide about plans.
+/// Lays those manifests over what was read that decide about plans. Whether what any object of the
+/// host follows has changed: a member, the settings or a type.
 pub(super) fn lay_over(
     seen: &mut Seen,
     namespace: &str,
     manifests: &[Value],
     preview: &mut Preview,
-) {
+) -> bool {
     let objects = &mut seen.objects;
+    let mut concerns_all = false;
     for (index, manifest) in manifests.iter().enumerate() {
         let group = manifest["apiVersion"].as_str().unwrap_or_default();
         if !ours(group.split('/').next().unwrap_or_default()) {
@@ -134,14 +136,7 @@ pub(super) fn lay_over(
                     "KubeFedConfig" => lay(&mut objects.configs, manifest),
                     _ => lay(&mut objects.type_configs, manifest),
                 };
-                if matches!(laid, Ok(HostChange::Create | HostChange::Update)) {
-                    preview.notes.push(Note {
-                        manifest: Some(index),
-                        text: "considered; objects that are not in the files may follow it, and \
-                               are not planned"
-                            .to_owned(),
-                    });
-                }
+                concerns_all |= matches!(laid, Ok(HostChange::Create | HostChange::Update));
                 laid
             }
             _ => continue,
@@ -153,6 +148,7 @@ pub(super) fn lay_over(
             });
         }
     }
+    concerns_all
 }
 
 /// Puts a manifest in the place of the object of that name.
@@ -248,41 +244,65 @@ pub(super) async fn read_objects(
     Ok(held)
 }
 
-/// Adds the objects that follow a namespace whose placement the manifests change.
+/// Adds the objects that follow what the manifests change: all, or those of namespaces that move.
 pub(super) async fn add_followers(
     context: &Context,
     types: &BTreeMap<String, NamedType>,
     claims: &mut Claims,
     notes: &mut Vec<Note>,
+    concerns_all: bool,
 ) -> Result<(), Error> {
+    if concerns_all {
+        for named in types.values() {
+            follow(context, named, None, claims, notes).await?;
+        }
+        return Ok(());
+    }
     for namespace in moved_namespaces(context, claims).await? {
         let namespaced = types
             .values()
             .filter(|named| named.federated.target_namespaced);
         for named in namespaced {
-            let client = context.host.client.clone();
-            let resource = &named.federated.federated;
-            let api = Api::<DynamicObject>::namespaced_with(client, &namespace, resource);
-            let list = ListParams::default().limit(FOLLOWERS_MAX);
-            let listed = match in_time(api.list(&list)).await {
-                // The type's CRD is not installed yet.
-                Err(Error::Host(why)) if is_not_found(&why) => continue,
-                listed => listed?,
-            };
-            if listed.metadata.continue_.is_some() {
-                notes.push(Note {
-                    manifest: None,
-                    text: format!(
-                        "of {} in namespace {namespace}, which follow its placement, only \
-                         {FOLLOWERS_MAX} are planned",
-                        resource.plural
-                    ),
-                });
-            }
-            let keys = listed.items.iter().map(|object| key_of(&object.metadata));
-            claims.follow(named, keys);
+            follow(context, named, Some(&namespace), claims, notes).await?;
         }
     }
+    Ok(())
+}
+
+/// Adds the objects of one type, of one namespace or of all.
+async fn follow(
+    context: &Context,
+    named: &NamedType,
+    namespace: Option<&str>,
+    claims: &mut Claims,
+    notes: &mut Vec<Note>,
+) -> Result<(), Error> {
+    let client = context.host.client.clone();
+    let resource = &named.federated.federated;
+    let api: Api<DynamicObject> = match namespace {
+        Some(namespace) => Api::namespaced_with(client, namespace, resource),
+        None => Api::all_with(client, resource),
+    };
+    let listed = match in_time(api.list(&ListParams::default().limit(FOLLOWERS_MAX))).await {
+        // The type's CRD is not installed yet.
+        Err(Error::Host(why)) if is_not_found(&why) => return Ok(()),
+        listed => listed?,
+    };
+    if listed.metadata.continue_.is_some() {
+        let what = match namespace {
+            Some(namespace) => format!("in namespace {namespace}, which follow its placement"),
+            None => "which follow what the files say of members, settings or types".to_owned(),
+        };
+        notes.push(Note {
+            manifest: None,
+            text: format!(
+                "of {} {what}, only {FOLLOWERS_MAX} are planned",
+                resource.plural
+            ),
+        });
+    }
+    let keys = listed.items.iter().map(|object| key_of(&object.metadata));
+    claims.follow(named, keys);
     Ok(())
 }
 
