@@ -11,6 +11,10 @@ demo *ARGS:
 test *ARGS:
     cargo test --workspace {{ARGS}}
 
+# What is planned is what then happens: a thousand changes of random worlds
+plans:
+    MERIDIAN_WORLDS=1000 cargo test -p meridian-controller --test federated_object planned -- --nocapture
+
 # Everything CI runs
 ci:
     .ci/run

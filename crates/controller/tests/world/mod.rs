@@ -3,7 +3,9 @@
 use kube::api::{Api, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams};
 use kube::core::{ApiResource, GroupVersionKind};
 use kube::{Client, ResourceExt};
+use meridian_controller::preview::{Preview, PreviewOptions, preview};
 use meridian_controller::{Controller, ControllerOptions, InProcess, WallClock};
+use model::ClusterName;
 use pocketkube::cluster::ClusterOptions;
 use pocketkube::workloads::Workloads;
 use pocketkube::{Clock, Cluster};
@@ -124,19 +126,12 @@ impl World {
     pub(crate) async fn start_controller(&mut self) -> CancellationToken {
         self.identity += 1;
         let stop = self.stop.child_token();
-        let router = |cluster: &Cluster| InProcess::new(cluster.router());
-        let in_process = self
-            .members
-            .iter()
-            .map(|(name, member)| ((*name).into(), router(member)))
-            .collect();
-        let now = self.clock.now();
         let options = ControllerOptions {
             client: Client::new(self.host.router(), "default"),
             system_namespace: SYSTEM.to_owned(),
             identity: format!("controller-{}", self.identity),
-            in_process,
-            clock: WallClock::following_tokio(now),
+            in_process: self.in_process(),
+            clock: WallClock::following_tokio(self.clock.now()),
             lease_times: None,
         };
         let controller = Controller::new(options, stop.clone())
@@ -144,6 +139,26 @@ impl World {
             .expect("the host answers");
         tokio::spawn(controller.run());
         stop
+    }
+
+    /// What `meridian plan` would say of some manifests.
+    pub(crate) async fn preview(&self, manifests: &[Value]) -> Preview {
+        let options = PreviewOptions {
+            client: Client::new(self.host.router(), "default"),
+            system_namespace: SYSTEM.to_owned(),
+            in_process: self.in_process(),
+            clock: WallClock::following_tokio(self.clock.now()),
+            asked: Vec::new(),
+        };
+        preview(options, manifests).await.expect("the host answers")
+    }
+
+    fn in_process(&self) -> BTreeMap<ClusterName, InProcess> {
+        let reached = self.members.iter().map(|(name, member)| {
+            let reached = InProcess::new(member.router());
+            ((*name).into(), reached)
+        });
+        reached.collect()
     }
 
     /// Creates or updates a federated object in `shop`.
@@ -180,6 +195,15 @@ impl World {
         api.create(&PostParams::default(), &object)
             .await
             .expect("created");
+    }
+
+    /// The same, where it can be.
+    pub(crate) async fn try_create(&self, cluster: &str, object: Value) -> bool {
+        let object: DynamicObject = serde_json::from_value(object).expect("an object");
+        let types = object.types.clone().expect("a typed object");
+        let namespace = object.namespace().unwrap_or_default();
+        let api = self.api(cluster, &types.api_version, &types.kind, &namespace);
+        api.create(&PostParams::default(), &object).await.is_ok()
     }
 
     /// Merge-patches an object as somebody who is not meridian.

@@ -1,0 +1,198 @@
+//! Chance: worlds and changes that nobody thought of, the same for the same seed.
+
+use crate::world::{SYSTEM, TYPES, with_type};
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+use serde_json::{Value, json};
+
+/// Members of a random world.
+pub(crate) const MEMBERS: [&str; 3] = ["a", "b", "c"];
+/// Federated ConfigMaps of a random world.
+pub(crate) const CONFIGS: [&str; 4] = ["one", "two", "three", "four"];
+/// Its federated Deployments; a preference divides the first.
+pub(crate) const DEPLOYMENTS: [&str; 2] = ["web", "api"];
+const COLOURS: [&str; 4] = ["red", "green", "blue", "${cluster.name}"];
+const TIERS: [&str; 2] = ["edge", "core"];
+
+/// A source of chance.
+pub(crate) struct Dice(StdRng);
+
+impl Dice {
+    pub(crate) fn of(seed: u64) -> Self {
+        Self(StdRng::seed_from_u64(seed))
+    }
+
+    /// A number below a bound.
+    pub(crate) fn below(&mut self, bound: usize) -> usize {
+        self.0.random_range(0..bound)
+    }
+
+    /// Whether something that happens so many times in a hundred happens now.
+    pub(crate) fn percent(&mut self, chance: usize) -> bool {
+        self.below(100) < chance
+    }
+
+    pub(crate) fn one_of<'a, T>(&mut self, all: &'a [T]) -> &'a T {
+        &all[self.below(all.len())]
+    }
+
+    /// Something a user may apply to the host.
+    pub(crate) fn manifest(&mut self) -> Value {
+        match self.below(100) {
+            0..50 => self.config_map(),
+            50..66 => self.deployment(),
+            66..78 => self.preference(),
+            78..86 => self.namespace(),
+            86..95 => self.member(),
+            _ => self.settings(),
+        }
+    }
+
+    pub(crate) fn config_map(&mut self) -> Value {
+        let name = *self.one_of(&CONFIGS);
+        let data = self.data();
+        let mut spec = json!({"template": {"data": data}, "placement": self.placement()});
+        if self.percent(40) {
+            spec["overrides"] = self.overrides(&["/data/colour", "/data/size", "/data/taste"]);
+        }
+        federated("FederatedConfigMap", name, spec)
+    }
+
+    fn data(&mut self) -> Value {
+        let mut data = json!({});
+        for field in ["colour", "size", "taste"] {
+            if self.percent(60) {
+                data[field] = json!(self.one_of(&COLOURS));
+            }
+        }
+        data
+    }
+
+    fn deployment(&mut self) -> Value {
+        let name = *self.one_of(&DEPLOYMENTS);
+        let labels = json!({"app": name});
+        let image = format!("web:{}", self.below(3));
+        let mut template = json!({"spec": {
+            "selector": {"matchLabels": labels},
+            "template": {"metadata": {"labels": labels},
+                "spec": {"containers": [{"name": "web", "image": image}]}}}});
+        if self.percent(60) {
+            template["spec"]["replicas"] = json!(self.below(5));
+        }
+        let mut spec = json!({"template": template, "placement": self.placement()});
+        if self.percent(30) {
+            spec["overrides"] = self.overrides(&["/metadata/annotations"]);
+        }
+        if self.percent(15) {
+            spec["retainReplicas"] = json!(true);
+        }
+        federated("FederatedDeployment", name, spec)
+    }
+
+    fn preference(&mut self) -> Value {
+        let mut spec = json!({"targetKind": "FederatedDeployment",
+            "totalReplicas": self.below(12)});
+        if self.percent(60) {
+            let mut clusters = json!({});
+            for name in ["*", "a", "b", "c"] {
+                if self.percent(50) {
+                    let least = self.below(3);
+                    clusters[name] = json!({"weight": self.below(4), "minReplicas": least,
+                        "maxReplicas": least + self.below(8)});
+                }
+            }
+            spec["clusters"] = clusters;
+        }
+        if self.percent(30) {
+            spec["rebalance"] = json!(true);
+        }
+        let object = json!({"metadata": {"name": DEPLOYMENTS[0], "namespace": "shop"},
+            "spec": spec});
+        let version = "scheduling.kubefed.io/v1alpha1";
+        with_type(version, "ReplicaSchedulingPreference", object)
+    }
+
+    fn namespace(&mut self) -> Value {
+        let placement = match self.percent(60) {
+            true => json!({"clusterSelector": {}}),
+            false => self.placement(),
+        };
+        federated(
+            "FederatedNamespace",
+            "shop",
+            json!({"placement": placement}),
+        )
+    }
+
+    /// A member whose label changes.
+    fn member(&mut self) -> Value {
+        let name = *self.one_of(&MEMBERS);
+        let member = json!({
+            "metadata": {"name": name, "namespace": SYSTEM,
+                "labels": {"name": name, "tier": self.one_of(&TIERS)}},
+            "spec": {"apiEndpoint": format!("https://{name}.invalid"),
+                "secretRef": {"name": name}}});
+        with_type("core.kubefed.io/v1beta1", "KubeFedCluster", member)
+    }
+
+    fn settings(&mut self) -> Value {
+        let adopt = *self.one_of(&["Enabled", "Disabled"]);
+        let mut spec = settings();
+        spec["syncController"] = json!({"adoptResources": adopt});
+        let config = json!({"metadata": {"name": "kubefed", "namespace": SYSTEM}, "spec": spec});
+        with_type("core.kubefed.io/v1beta1", "KubeFedConfig", config)
+    }
+
+    fn placement(&mut self) -> Value {
+        let mut placement = json!({});
+        if self.percent(45) {
+            let mut clusters = Vec::new();
+            for name in ["a", "b", "c", "nowhere"] {
+                if self.percent(if name == "nowhere" { 10 } else { 60 }) {
+                    clusters.push(json!({"name": name}));
+                }
+            }
+            placement["clusters"] = json!(clusters);
+        }
+        if self.percent(70) {
+            placement["clusterSelector"] = match self.percent(60) {
+                true => json!({}),
+                false => json!({"matchLabels": {"tier": self.one_of(&TIERS)}}),
+            };
+        }
+        placement
+    }
+
+    fn overrides(&mut self, paths: &[&str]) -> Value {
+        let mut overrides = Vec::new();
+        for name in MEMBERS {
+            if !self.percent(50) {
+                continue;
+            }
+            let path = *self.one_of(paths);
+            let operation = *self.one_of(&["add", "replace", "remove"]);
+            let mut change = json!({"op": operation, "path": path});
+            if operation != "remove" {
+                change["value"] = match path.ends_with("annotations") {
+                    true => json!({"taste": self.one_of(&COLOURS)}),
+                    false => json!(self.one_of(&COLOURS)),
+                };
+                if self.percent(30) {
+                    change["expand"] = json!(true);
+                }
+            }
+            overrides.push(json!({"clusterName": name, "clusterOverrides": [change]}));
+        }
+        json!(overrides)
+    }
+}
+
+/// The settings of a random world: nothing fails over while a member is briefly away.
+pub(crate) fn settings() -> Value {
+    json!({"failover": {"mode": "Off"}})
+}
+
+pub(crate) fn federated(kind: &str, name: &str, spec: Value) -> Value {
+    let object = json!({"metadata": {"name": name, "namespace": "shop"}, "spec": spec});
+    with_type(TYPES, kind, object)
+}
