@@ -10,6 +10,7 @@ use kube::config::{
     AuthInfo, Cluster, Context, KubeConfigOptions, Kubeconfig, NamedAuthInfo, NamedCluster,
     NamedContext,
 };
+use secrecy::ExposeSecret;
 use std::collections::BTreeMap;
 
 /// What decides a member's clients: when it changes, they are made anew.
@@ -62,9 +63,13 @@ pub(crate) async fn access(
     })?;
     let data = secret.data.clone().unwrap_or_default();
     let kubeconfig = match text(&data, "kubeconfig", name)? {
-        Some(text) => Kubeconfig::from_yaml(&text).map_err(|error| {
-            Error::malformed(format!("Secret {name} kubeconfig"), error.to_string())
-        })?,
+        Some(text) => {
+            let at = format!("Secret {name} kubeconfig");
+            let kubeconfig = Kubeconfig::from_yaml(&text)
+                .map_err(|error| Error::malformed(at.as_str(), error.to_string()))?;
+            check_is_whole(&kubeconfig).map_err(|why| Error::malformed(at.as_str(), why))?;
+            kubeconfig
+        }
         None => kubeconfig(cluster, &data)?,
     };
     let options = KubeConfigOptions::default();
@@ -73,6 +78,69 @@ pub(crate) async fn access(
         .map_err(|error| Error::malformed("spec", error.to_string()))?;
     config.default_retry = false;
     Ok(Access::Kubeconfig(Box::new(config)))
+}
+
+/// A Secret is data: it runs nothing in this process and has no file of this machine read, or who
+/// writes Secrets could take the controller's own credentials. What is not obeyed is refused, too.
+fn check_is_whole(kubeconfig: &Kubeconfig) -> Result<(), String> {
+    let refused = |field: &str, instead: &str| Err(format!("{field} is refused: {instead}"));
+    let users = kubeconfig.auth_infos.iter();
+    for user in users.filter_map(|named| named.auth_info.as_ref()) {
+        let data = "put the data itself there";
+        if user.exec.is_some() || user.auth_provider.is_some() {
+            let field = if user.exec.is_some() {
+                "exec"
+            } else {
+                "auth-provider"
+            };
+            return refused(
+                &format!("user.{field}"),
+                "no program of a Secret's choice is run; use a token or a client certificate",
+            );
+        }
+        if user.token_file.is_some() {
+            return refused("user.tokenFile", "put the token itself there, as token");
+        }
+        if user.client_certificate.is_some() {
+            return refused("user.client-certificate", data);
+        }
+        if user.client_key.is_some() {
+            return refused("user.client-key", data);
+        }
+        if let Some(token) = &user.token {
+            check_token(token.expose_secret())?;
+        }
+    }
+    let clusters = kubeconfig.clusters.iter();
+    for cluster in clusters.filter_map(|named| named.cluster.as_ref()) {
+        if cluster.certificate_authority.is_some() {
+            let instead = "put the data itself there, as certificate-authority-data";
+            return refused("cluster.certificate-authority", instead);
+        }
+        if cluster
+            .proxy_url
+            .as_ref()
+            .is_some_and(|url| !url.is_empty())
+        {
+            let instead = "proxies are not supported; make the API reachable without one";
+            return refused("cluster.proxy-url", instead);
+        }
+        if cluster.tls_server_name.is_some() {
+            let instead = "the name in the certificate must be that of the server";
+            return refused("cluster.tls-server-name", instead);
+        }
+    }
+    Ok(())
+}
+
+/// A token goes into a header, which takes no more than visible characters.
+fn check_token(token: &str) -> Result<(), String> {
+    match token.chars().all(|character| character.is_ascii_graphic()) {
+        true => Ok(()),
+        false => {
+            Err("the token has a character that no token has, such as a line break".to_owned())
+        }
+    }
 }
 
 /// What KubeFed kept apart, as one kubeconfig.
@@ -88,6 +156,11 @@ fn kubeconfig(
         let message = "it has neither token, nor tls.crt and tls.key, nor kubeconfig";
         return Err(Error::malformed(format!("Secret {secret}"), message));
     }
+    let token = token.map(|token| token.trim().to_owned());
+    if let Some(token) = &token {
+        let at = format!("Secret {secret} token");
+        check_token(token).map_err(|why| Error::malformed(at, why))?;
+    }
     let server = match spec.api_endpoint.contains("://") {
         true => spec.api_endpoint.clone(),
         false => format!("https://{}", spec.api_endpoint),
@@ -98,7 +171,7 @@ fn kubeconfig(
     let insecure = insecure(&spec.disabled_tls_validations)?;
     let pair = |key: &str| data.get(key).filter(|_| has_pair).map(encoded);
     let auth = AuthInfo {
-        token: token.map(|token| token.trim().to_owned().into()),
+        token: token.map(Into::into),
         client_certificate_data: pair("tls.crt"),
         client_key_data: pair("tls.key").map(Into::into),
         ..AuthInfo::default()
@@ -196,6 +269,12 @@ mod tests {
         assert!(none.starts_with("Secret s: it has neither token"), "{none}");
         let broken = read(spec, json!({"kubeconfig": "Ow=="})).await.unwrap_err();
         assert!(broken.starts_with("Secret s kubeconfig"), "{broken}");
+        let spec = json!({"apiEndpoint": "a", "secretRef": {"name": "s"}});
+        let two_lines = read(spec, json!({"token": "YQpi"})).await.unwrap_err();
+        assert!(
+            two_lines.starts_with("Secret s token: the token has"),
+            "{two_lines}"
+        );
         let spec = json!({"apiEndpoint": "a", "secretRef": {"name": "s"},
             "disabledTLSValidations": ["SubjectName"]});
         let single = read(spec, json!({"token": "dA=="})).await.unwrap_err();
@@ -203,5 +282,65 @@ mod tests {
             single.starts_with("spec.disabledTLSValidations"),
             "{single}"
         );
+    }
+
+    /// Base64 of a kubeconfig of one user and one cluster.
+    async fn with_kubeconfig(user: Value, mut cluster: Value) -> Result<Config, String> {
+        cluster["server"] = json!("https://a:6443");
+        let kubeconfig = json!({"apiVersion": "v1", "kind": "Config", "current-context": "m",
+            "clusters": [{"name": "m", "cluster": cluster}],
+            "users": [{"name": "m", "user": user}],
+            "contexts": [{"name": "m", "context": {"cluster": "m", "user": "m"}}]});
+        let bytes = ByteString(kubeconfig.to_string().into_bytes());
+        let spec = json!({"apiEndpoint": "a", "secretRef": {"name": "s"}});
+        read(spec, json!({"kubeconfig": encoded(&bytes)})).await
+    }
+
+    #[tokio::test]
+    async fn a_kubeconfig_runs_nothing_and_reads_no_file_of_this_machine() {
+        let whole = with_kubeconfig(json!({"token": "abc"}), json!({})).await;
+        assert_eq!(whole.unwrap().cluster_url.to_string(), "https://a:6443/");
+        let folder = tempfile::tempdir().unwrap();
+        let ran = folder.path().join("ran");
+        let exec = json!({"exec": {"apiVersion": "client.authentication.k8s.io/v1",
+            "command": "touch", "args": [ran.display().to_string()],
+            "interactiveMode": "Never"}});
+        let own = "/etc/hostname";
+        for (user, cluster, field) in [
+            (exec, json!({}), "user.exec"),
+            (
+                json!({"auth-provider": {"name": "gcp", "config": {"cmd-path": "touch"}}}),
+                json!({}),
+                "user.auth-provider",
+            ),
+            (json!({"tokenFile": own}), json!({}), "user.tokenFile"),
+            (
+                json!({"client-certificate": own}),
+                json!({}),
+                "user.client-certificate",
+            ),
+            (json!({"client-key": own}), json!({}), "user.client-key"),
+            (
+                json!({"token": "abc"}),
+                json!({"certificate-authority": own}),
+                "cluster.certificate-authority",
+            ),
+            (
+                json!({"token": "abc"}),
+                json!({"proxy-url": "http://p:3128"}),
+                "cluster.proxy-url",
+            ),
+            (
+                json!({"token": "abc"}),
+                json!({"tls-server-name": "b"}),
+                "cluster.tls-server-name",
+            ),
+            (json!({"token": "a\nb"}), json!({}), "the token"),
+        ] {
+            let said = with_kubeconfig(user, cluster).await.unwrap_err();
+            let begins = format!("Secret s kubeconfig: {field}");
+            assert!(said.starts_with(&begins), "{said}");
+        }
+        assert!(!ran.exists());
     }
 }
