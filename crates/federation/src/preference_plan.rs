@@ -67,6 +67,10 @@ enum Goal {
 /// What all clusters should have in the end.
 struct Goals {
     goals: BTreeMap<ClusterName, Goal>,
+    /// Replicas that have to be ready. Those that are asked for, less what weights and maxima give
+    /// to nobody, or it would be waited for what cannot come; what only has no place now is missed.
+    /// Where they give none to anybody, what runs stays: that is a wrong name sooner than a wish.
+    wanted: i64,
     /// Where that is less even than was asked for.
     unspread: Vec<String>,
 }
@@ -299,6 +303,10 @@ impl<'a> Planner<'a> {
             free.insert((*name).clone(), candidate);
         }
         let divided = divide(&preference, &free, &self.text);
+        let wanted = match pinned + self.with_room(&preference, &free, &divided) {
+            0 => self.preference.total_replicas,
+            possible => possible.min(self.preference.total_replicas),
+        };
         let (divided, unspread) = self.spread(&preference, free, divided, &goals);
         goals.extend(
             divided
@@ -306,7 +314,36 @@ impl<'a> Planner<'a> {
                 .map(|(name, replicas)| (name, Goal::Free(replicas))),
         );
         goals.extend(self.leaving(&serving));
-        Goals { goals, unspread }
+        Goals {
+            goals,
+            wanted,
+            unspread,
+        }
+    }
+
+    /// How many replicas would be divided if every cluster had a place for its share.
+    fn with_room(
+        &self,
+        preference: &Preference,
+        candidates: &BTreeMap<ClusterName, Candidate>,
+        divided: &BTreeMap<ClusterName, i64>,
+    ) -> i64 {
+        if candidates.values().all(|it| it.capacity.is_none()) {
+            return divided.values().sum();
+        }
+        let roomy = candidates.iter().map(|(name, candidate)| {
+            let capacity = None;
+            (
+                name.clone(),
+                Candidate {
+                    capacity,
+                    ..*candidate
+                },
+            )
+        });
+        divide(preference, &roomy.collect(), &self.text)
+            .values()
+            .sum()
     }
 
     /// Spreads what is divided, beside what is pinned.
@@ -451,7 +488,11 @@ impl<'a> Planner<'a> {
     }
 
     fn finish(self, goals: &Goals) -> PreferencePlan {
-        let Goals { goals, unspread } = goals;
+        let Goals {
+            goals,
+            wanted,
+            unspread,
+        } = goals;
         let movers: Vec<Mover<'_>> = goals
             .iter()
             .filter_map(|(name, goal)| {
@@ -471,7 +512,7 @@ impl<'a> Planner<'a> {
                 })
             })
             .collect();
-        let spare = self.ready_to_count(goals) - self.wanted(goals);
+        let spare = self.ready_to_count(goals) - wanted;
         let now = make_before_break(&movers, spare);
         let clusters = goals
             .iter()
@@ -494,24 +535,6 @@ impl<'a> Planner<'a> {
             },
             events: self.events,
             wake_at_millis: self.wake,
-        }
-    }
-
-    /// Replicas that have to be ready: what was asked for, as far as the maxima of clusters leave room
-    /// for it, or it would be waited for what cannot come. Where they leave room for none at all,
-    /// what runs stays: somebody wrote a wrong name sooner than that.
-    fn wanted(&self, goals: &BTreeMap<ClusterName, Goal>) -> i64 {
-        let total = self.preference.total_replicas;
-        let room = goals.iter().map(|(name, goal)| match goal {
-            Goal::Gone => 0,
-            Goal::Pinned(pinned) => *pinned,
-            Goal::Free(_) => {
-                (self.preference.of(name)).map_or(0, |bounds| bounds.max_replicas.unwrap_or(total))
-            }
-        });
-        match room.fold(0, i64::saturating_add) {
-            ..=0 => total,
-            room => total.min(room),
         }
     }
 

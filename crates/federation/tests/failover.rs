@@ -560,6 +560,50 @@ fn a_maximum_is_obeyed_although_nobody_takes_what_is_above_it() {
 }
 
 #[test]
+fn what_a_cluster_without_a_weight_does_not_get_is_not_waited_for() {
+    let mut world = World::demo(9);
+    let bounds = |weight, max_replicas| ClusterPreference {
+        min_replicas: 1,
+        max_replicas: Some(max_replicas),
+        weight,
+    };
+    let (small, large) = ("beijing-a".to_owned(), "beijing-b".to_owned());
+    let third = "frankfurt".to_owned();
+    let clusters = &mut world.input.preference.clusters;
+    *clusters = [
+        (small.clone(), bounds(0, 1)),
+        (large, bounds(1, 4)),
+        (third.clone(), bounds(1, 4)),
+    ]
+    .into();
+    world.check(30, &[1, 4, 4]);
+    let clusters = &mut world.input.preference.clusters;
+    clusters.insert(small, bounds(0, 3));
+    clusters.remove(&third);
+    world.check(60, &[1, 4, 0]);
+}
+
+#[test]
+fn who_is_no_longer_named_keeps_what_has_no_place_elsewhere() {
+    let mut world = World::demo(9);
+    let bounds = ClusterPreference {
+        min_replicas: 0,
+        max_replicas: None,
+        weight: 1,
+    };
+    world.input.preference.clusters = ["beijing-a", "beijing-b"]
+        .map(|name| (name.to_owned(), bounds))
+        .into();
+    world.member("beijing-a").capacity = Some(4);
+    world.member("beijing-b").capacity = Some(3);
+    world.run_until(30);
+    assert_eq!((world.least_ready, world.ready()), (9, 9));
+    assert_eq!(world.pods["frankfurt"].len(), 2);
+    world.member("beijing-b").capacity = None;
+    world.check(60, &[4, 5, 0]);
+}
+
+#[test]
 fn a_preference_for_clusters_that_are_not_there_takes_nothing_away() {
     let mut world = World::demo(9);
     let bounds = ClusterPreference {
@@ -743,18 +787,13 @@ mod any_world {
                     DividedReplicas::Keep | DividedReplicas::Lost => 0,
                 })
                 .sum();
-            // What maxima leave no room for is not waited for.
-            let room: i64 = plan.clusters.iter()
-                .map(|(name, share)| match share.divided {
-                    DividedReplicas::Set(_) => input.preference.with_default().of(name).map_or(0, |bounds| {
-                        bounds.max_replicas.unwrap_or(input.preference.total_replicas)
-                    }),
-                    DividedReplicas::Keep => share.goal,
-                    DividedReplicas::Lost => 0,
-                })
-                .sum();
+            // What is given to nobody is not waited for; more than that is, where one is full.
             let total = input.preference.total_replicas;
-            let wanted = if room > 0 { total.min(room) } else { total };
+            let one_is_full = input.members.values().any(|member| member.capacity.is_some());
+            let wanted = match plan.clusters.values().map(|share| share.goal).sum() {
+                0 if !one_is_full => total,
+                given => total.min(given),
+            };
             let spare = (serving - wanted).max(0);
             prop_assert!(taken <= spare, "{taken} taken, {spare} spare: {plan:#?}");
         }
