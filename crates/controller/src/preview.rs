@@ -61,6 +61,7 @@ pub struct PreviewOptions {
     /// Where wall time comes from.
     pub clock: WallClock,
     /// Objects of the host that are planned as they stand, besides those that the manifests reach.
+    /// With some, not all objects follow a manifest of members, settings or types.
     pub asked: Vec<Asked>,
 }
 
@@ -143,8 +144,10 @@ pub async fn preview(options: PreviewOptions, manifests: &[Value]) -> Result<Pre
     let types = type_configs::wanted(&context);
     let mut claims = Claims::of(&context, &types, manifests, &mut preview);
     claims.ask(&types, &asked, &mut preview);
+    // Who asks for objects by name means these.
+    let all_follow = concerns_all && asked.is_empty();
     let notes = &mut preview.notes;
-    host::add_followers(&context, &types, &mut claims, notes, concerns_all)
+    host::add_followers(&context, &types, &mut claims, notes, all_follow)
         .boxed()
         .await?;
     let held = host::read_objects(&context, &types, &mut claims)
