@@ -30,6 +30,7 @@ mod path;
 mod place;
 mod plan;
 mod preference;
+mod preference_goals;
 mod preference_input;
 mod preference_plan;
 mod preference_words;
