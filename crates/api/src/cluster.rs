@@ -45,7 +45,7 @@ pub struct KubeFedClusterSpec {
     )]
     #[schemars(length(max = 3))]
     pub disabled_tls_validations: Vec<TlsValidation>,
-    /// An HTTP proxy on the way to the API server.
+    /// A proxy on the way to the API server: `http://[user:password@]host:port`, `https` or `socks5`.
     #[serde(default, rename = "proxyURL", skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 2048))]
     pub proxy_url: Option<String>,

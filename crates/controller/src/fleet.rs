@@ -39,10 +39,7 @@ pub(crate) async fn run(context: Arc<Context>) {
                 (Arc::clone(cluster), secret)
             })
             .collect();
-        context
-            .members
-            .update(&with_secrets, &types, &context.wake)
-            .await;
+        context.members.update(&with_secrets, &types, &context.wake);
         let now: BTreeMap<ClusterName, ClusterFacts> = clusters
             .iter()
             .map(|cluster| (cluster.name_any().into(), standing(cluster)))

@@ -8,10 +8,13 @@ pub(crate) mod apply;
 mod breaker;
 mod cache;
 pub mod connect;
+mod kubeconfig;
 mod lane;
+mod proxy;
 mod sighting;
 pub(crate) mod still;
 mod takeover;
+mod tls;
 
 pub(crate) use cache::{Cache, Change, MET_FOR};
 pub(crate) use lane::{Depth, Lane, key_of};
@@ -37,8 +40,8 @@ use tokio::sync::{Semaphore, SemaphorePermit, watch};
 ///
 /// # Errors
 /// [`Error::Malformed`] with the field of the KubeFedCluster or the key of the Secret.
-pub async fn reach(cluster: &KubeFedCluster, secret: Option<&Secret>) -> Result<Connection, Error> {
-    connect(access(cluster, secret, None).await?)
+pub fn reach(cluster: &KubeFedCluster, secret: Option<&Secret>) -> Result<Connection, Error> {
+    connect(access(cluster, secret, None)?)
 }
 
 /// Writes under way in one member: enough to fill a connection, few enough to leave its API server
@@ -181,7 +184,7 @@ impl Member {
     }
 
     /// Makes the clients anew when what decides them has changed.
-    async fn reconnect(
+    fn reconnect(
         self: &Arc<Self>,
         cluster: &KubeFedCluster,
         secret: Option<&Secret>,
@@ -191,10 +194,7 @@ impl Member {
         if self.read().fingerprint.as_ref() == Some(&fingerprint) {
             return;
         }
-        let connection = match access(cluster, secret, in_process).await {
-            Ok(access) => connect(access),
-            Err(error) => Err(error),
-        };
+        let connection = access(cluster, secret, in_process).and_then(connect);
         self.adopt(fingerprint, connection);
         self.restart_watches();
     }
@@ -300,7 +300,7 @@ impl Members {
     }
 
     /// Brings members, their clients and lanes to what the host says.
-    pub(crate) async fn update(
+    pub(crate) fn update(
         &self,
         clusters: &[(Arc<KubeFedCluster>, Option<Arc<Secret>>)],
         types: &BTreeMap<String, Arc<NamedType>>,
@@ -329,9 +329,7 @@ impl Members {
                 continue;
             };
             let in_process = self.in_process.get(&name);
-            member
-                .reconnect(cluster, secret.as_deref(), in_process)
-                .await;
+            member.reconnect(cluster, secret.as_deref(), in_process);
             member.set_lanes(types, wake);
         }
     }

@@ -210,10 +210,7 @@ async fn context(
         })
         .collect();
     let no_lanes = BTreeMap::new();
-    context
-        .members
-        .update(&with_secrets, &no_lanes, &wake)
-        .await;
+    context.members.update(&with_secrets, &no_lanes, &wake);
     Ok((context, concerns_all))
 }
 

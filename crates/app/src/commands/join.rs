@@ -228,6 +228,10 @@ async fn register(
     let endpoint = member.config.cluster_url.to_string();
     spec.insert("apiEndpoint".into(), endpoint.trim_end_matches('/').into());
     spec.insert("secretRef".into(), json!({"name": secret}));
+    // The way that was just gone is the one that leads there.
+    if let Some(proxy) = &member.config.proxy_url {
+        spec.insert("proxyURL".into(), proxy.to_string().into());
+    }
     let ca = pem(&member.config, credentials);
     spec.insert(
         "caBundle".into(),

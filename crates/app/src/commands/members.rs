@@ -33,7 +33,7 @@ pub(crate) async fn reached(host: &Client, namespace: &str) -> Result<Vec<Reache
     let mut reached = Vec::new();
     for cluster in clusters.list(&ListParams::default()).await?.items {
         let secret = secrets.get_opt(&cluster.spec.secret_ref.name).await?;
-        match controller::reach(&cluster, secret.as_ref()).await {
+        match controller::reach(&cluster, secret.as_ref()) {
             Ok(connection) => reached.push(Reached {
                 name: cluster.name_any().into(),
                 requests: connection.requests,

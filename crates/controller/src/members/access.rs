@@ -1,35 +1,51 @@
-//! From a KubeFedCluster and its Secret to a client's configuration.
+//! From a KubeFedCluster and its Secret to how a member is reached.
+//!
+//! The spec's word goes before the Secret's, as in KubeFed; a kubeconfig in the Secret fills in what
+//! the spec does not say.
+//!
+//! | what | first | then | then |
+//! |---|---|---|---|
+//! | endpoint | `spec.apiEndpoint` | – | – |
+//! | authorities | `spec.caBundle` | the kubeconfig's | `ca.crt` of the Secret, those of this machine |
+//! | checks left out | `spec.disabledTLSValidations` | the kubeconfig's `insecure-skip-tls-verify`, without a `spec.caBundle` | |
+//! | proxy | `spec.proxyURL` | the kubeconfig's | none; the environment is not asked |
+//! | name in the certificate | the kubeconfig's `tls-server-name` | the endpoint's host | |
+//! | credentials | the kubeconfig's | `token`, `tls.crt` and `tls.key` | – |
 
-use super::connect::{Access, InProcess};
+use super::connect::{Access, InProcess, Remote};
+use super::kubeconfig::{self, Given};
+use super::proxy::Proxy;
+use super::tls::{self, Identity, Trust};
 use crate::Error;
-use api::{KubeFedCluster, TlsValidation};
+use api::{KubeFedCluster, KubeFedClusterSpec, TlsValidation};
+use http::Uri;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use kube::Config;
-use kube::config::{
-    AuthInfo, Cluster, Context, KubeConfigOptions, Kubeconfig, NamedAuthInfo, NamedCluster,
-    NamedContext,
-};
-use secrecy::ExposeSecret;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use std::collections::BTreeMap;
 
 /// What decides a member's clients: when it changes, they are made anew.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Fingerprint {
-    spec: api::KubeFedClusterSpec,
+    endpoint: String,
+    authorities: Option<ByteString>,
+    left_out: Vec<TlsValidation>,
+    proxy: Option<String>,
+    secret_name: String,
     secret: Option<BTreeMap<String, ByteString>>,
 }
 
 impl Fingerprint {
     pub(crate) fn of(cluster: &KubeFedCluster, secret: Option<&Secret>) -> Self {
-        let mut spec = cluster.spec.clone();
-        // Where a member stands does not decide how it is reached.
-        spec.region = None;
-        spec.zones.clear();
-        spec.city = None;
-        spec.location = None;
+        let spec = &cluster.spec;
         Self {
-            spec,
+            endpoint: spec.api_endpoint.clone(),
+            authorities: spec.ca_bundle.clone(),
+            left_out: spec.disabled_tls_validations.clone(),
+            proxy: spec.proxy_url.clone(),
+            secret_name: spec.secret_ref.name.clone(),
             secret: secret.and_then(|secret| secret.data.clone()),
         }
     }
@@ -39,7 +55,7 @@ impl Fingerprint {
 ///
 /// # Errors
 /// [`Error::Malformed`] with the field of the KubeFedCluster or the key of the Secret.
-pub(crate) async fn access(
+pub(crate) fn access(
     cluster: &KubeFedCluster,
     secret: Option<&Secret>,
     in_process: Option<&InProcess>,
@@ -48,271 +64,348 @@ pub(crate) async fn access(
         return Ok(Access::InProcess(in_process.clone()));
     }
     let spec = &cluster.spec;
-    if spec
-        .proxy_url
-        .as_ref()
-        .is_some_and(|proxy| !proxy.is_empty())
-    {
-        let message = "proxies are not supported; make the API reachable without one";
-        return Err(Error::malformed("spec.proxyURL", message));
-    }
     let name = &spec.secret_ref.name;
     let secret = secret.ok_or_else(|| {
         let message = format!("there is no Secret {name} in the KubeFedCluster's namespace");
         Error::malformed("spec.secretRef.name", message)
     })?;
-    let data = secret.data.clone().unwrap_or_default();
-    let kubeconfig = match text(&data, "kubeconfig", name)? {
+    let held = Held {
+        name,
+        data: secret.data.as_ref(),
+    };
+    let given = match held.text("kubeconfig")? {
         Some(text) => {
-            let at = format!("Secret {name} kubeconfig");
-            let kubeconfig = Kubeconfig::from_yaml(&text)
-                .map_err(|error| Error::malformed(at.as_str(), error.to_string()))?;
-            check_is_whole(&kubeconfig).map_err(|why| Error::malformed(at.as_str(), why))?;
-            kubeconfig
+            kubeconfig::read(&text).map_err(|why| Error::malformed(held.key("kubeconfig"), why))?
         }
-        None => kubeconfig(cluster, &data)?,
+        None => keys(&held)?,
     };
-    let options = KubeConfigOptions::default();
-    let mut config = Config::from_custom_kubeconfig(kubeconfig, &options)
-        .await
-        .map_err(|error| Error::malformed("spec", error.to_string()))?;
+    remote(spec, &held, given).map(|remote| Access::Kubeconfig(Box::new(remote)))
+}
+
+/// The spec's word over what the Secret gives.
+fn remote(spec: &KubeFedClusterSpec, held: &Held<'_>, given: Given) -> Result<Remote, Error> {
+    let mut config = Config::new(endpoint(&spec.api_endpoint)?);
+    config.auth_info = given.auth;
     config.default_retry = false;
-    Ok(Access::Kubeconfig(Box::new(config)))
-}
-
-/// A Secret is data: it runs nothing in this process and has no file of this machine read, or who
-/// writes Secrets could take the controller's own credentials. What is not obeyed is refused, too.
-fn check_is_whole(kubeconfig: &Kubeconfig) -> Result<(), String> {
-    let refused = |field: &str, instead: &str| Err(format!("{field} is refused: {instead}"));
-    let users = kubeconfig.auth_infos.iter();
-    for user in users.filter_map(|named| named.auth_info.as_ref()) {
-        let data = "put the data itself there";
-        if user.exec.is_some() || user.auth_provider.is_some() {
-            let field = if user.exec.is_some() {
-                "exec"
-            } else {
-                "auth-provider"
-            };
-            return refused(
-                &format!("user.{field}"),
-                "no program of a Secret's choice is run; use a token or a client certificate",
-            );
-        }
-        if user.token_file.is_some() {
-            return refused("user.tokenFile", "put the token itself there, as token");
-        }
-        if user.client_certificate.is_some() {
-            return refused("user.client-certificate", data);
-        }
-        if user.client_key.is_some() {
-            return refused("user.client-key", data);
-        }
-        if let Some(token) = &user.token {
-            check_token(token.expose_secret())?;
-        }
-    }
-    let clusters = kubeconfig.clusters.iter();
-    for cluster in clusters.filter_map(|named| named.cluster.as_ref()) {
-        if cluster.certificate_authority.is_some() {
-            let instead = "put the data itself there, as certificate-authority-data";
-            return refused("cluster.certificate-authority", instead);
-        }
-        if cluster
-            .proxy_url
-            .as_ref()
-            .is_some_and(|url| !url.is_empty())
-        {
-            let instead = "proxies are not supported; make the API reachable without one";
-            return refused("cluster.proxy-url", instead);
-        }
-        if cluster.tls_server_name.is_some() {
-            let instead = "the name in the certificate must be that of the server";
-            return refused("cluster.tls-server-name", instead);
-        }
-    }
-    Ok(())
-}
-
-/// A token goes into a header, which takes no more than visible characters.
-fn check_token(token: &str) -> Result<(), String> {
-    match token.chars().all(|character| character.is_ascii_graphic()) {
-        true => Ok(()),
-        false => {
-            Err("the token has a character that no token has, such as a line break".to_owned())
-        }
-    }
-}
-
-/// What KubeFed kept apart, as one kubeconfig.
-fn kubeconfig(
-    cluster: &KubeFedCluster,
-    data: &BTreeMap<String, ByteString>,
-) -> Result<Kubeconfig, Error> {
-    let spec = &cluster.spec;
-    let secret = &spec.secret_ref.name;
-    let token = text(data, "token", secret)?;
-    let has_pair = data.contains_key("tls.crt") && data.contains_key("tls.key");
-    if token.is_none() && !has_pair {
-        let message = "it has neither token, nor tls.crt and tls.key, nor kubeconfig";
-        return Err(Error::malformed(format!("Secret {secret}"), message));
-    }
-    let token = token.map(|token| token.trim().to_owned());
-    if let Some(token) = &token {
-        let at = format!("Secret {secret} token");
-        check_token(token).map_err(|why| Error::malformed(at, why))?;
-    }
-    let server = match spec.api_endpoint.contains("://") {
-        true => spec.api_endpoint.clone(),
-        false => format!("https://{}", spec.api_endpoint),
+    let trust = Trust {
+        authorities: authorities(spec, held, given.authorities)?,
+        left_out: match (&spec.disabled_tls_validations[..], &spec.ca_bundle) {
+            // An authority is named to be asked.
+            ([], None) if given.insecure => vec![TlsValidation::All],
+            (left_out, _) => left_out.to_vec(),
+        },
     };
-    // The spec's word goes before the Secret's, as in KubeFed.
-    let authority = spec.ca_bundle.as_ref().or_else(|| data.get("ca.crt"));
-    let authority = authority.filter(|bytes| !bytes.0.is_empty()).map(encoded);
-    let insecure = insecure(&spec.disabled_tls_validations)?;
-    let pair = |key: &str| data.get(key).filter(|_| has_pair).map(encoded);
-    let auth = AuthInfo {
-        token: token.map(Into::into),
-        client_certificate_data: pair("tls.crt"),
-        client_key_data: pair("tls.key").map(Into::into),
-        ..AuthInfo::default()
-    };
-    let named = "member".to_owned();
-    Ok(Kubeconfig {
-        clusters: vec![NamedCluster {
-            name: named.clone(),
-            cluster: Some(Cluster {
-                server: Some(server),
-                insecure_skip_tls_verify: insecure.then_some(true),
-                certificate_authority_data: authority.filter(|_| !insecure),
-                ..Cluster::default()
-            }),
-            ..NamedCluster::default()
-        }],
-        auth_infos: vec![NamedAuthInfo {
-            name: named.clone(),
-            auth_info: Some(auth),
-            ..NamedAuthInfo::default()
-        }],
-        contexts: vec![NamedContext {
-            name: named.clone(),
-            context: Some(Context {
-                cluster: named.clone(),
-                user: Some(named.clone()),
-                ..Context::default()
-            }),
-            ..NamedContext::default()
-        }],
-        current_context: Some(named),
-        ..Kubeconfig::default()
+    let has_identity = given.identity.is_some();
+    let tls = tls::client_config(trust, given.identity).map_err(|error| {
+        let path = match (has_identity, held.has("kubeconfig")) {
+            (false, _) => "spec.caBundle".to_owned(),
+            (true, true) => held.key("kubeconfig"),
+            (true, false) => held.key("tls.crt and tls.key"),
+        };
+        Error::malformed(path, error.to_string())
+    })?;
+    let server_name = given.server_name.map(|name| {
+        let read = ServerName::try_from(name);
+        read.map_err(|error| Error::malformed(held.key("kubeconfig"), error.to_string()))
+    });
+    Ok(Remote {
+        config,
+        tls,
+        server_name: server_name.transpose()?,
+        proxy: proxy(spec, held, given.proxy)?,
     })
 }
 
-fn insecure(disabled: &[TlsValidation]) -> Result<bool, Error> {
-    if disabled.iter().any(|check| *check != TlsValidation::All) {
-        let message = "single checks cannot be left out; use \"*\", or mend the certificate";
-        return Err(Error::malformed("spec.disabledTLSValidations", message));
-    }
-    Ok(!disabled.is_empty())
-}
-
-fn text(
-    data: &BTreeMap<String, ByteString>,
-    key: &str,
-    secret: &str,
-) -> Result<Option<String>, Error> {
-    let Some(bytes) = data.get(key) else {
-        return Ok(None);
+/// `https` where no scheme is said.
+fn endpoint(said: &str) -> Result<Uri, Error> {
+    let url = match said.contains("://") {
+        true => said.to_owned(),
+        false => format!("https://{said}"),
     };
-    let text = String::from_utf8(bytes.0.clone());
-    let text = text.map_err(|_| Error::malformed(format!("Secret {secret} {key}"), "not text"))?;
-    Ok(Some(text))
+    let refused = |why: String| Error::malformed("spec.apiEndpoint", why);
+    let url: Uri = url
+        .parse()
+        .map_err(|error: http::uri::InvalidUri| refused(error.to_string()))?;
+    match (url.scheme_str(), url.host()) {
+        (Some("https" | "http"), Some(host)) if !host.is_empty() => Ok(url),
+        _ => Err(refused(
+            "https://host:port, hostname, hostname:port, IP or IP:port is wanted".to_owned(),
+        )),
+    }
 }
 
-/// As it stands in JSON: base64.
-fn encoded(bytes: &ByteString) -> String {
-    match serde_json::to_value(bytes) {
-        Ok(serde_json::Value::String(text)) => text,
-        _ => String::new(),
+fn authorities(
+    spec: &KubeFedClusterSpec,
+    held: &Held<'_>,
+    given: Option<Vec<CertificateDer<'static>>>,
+) -> Result<Option<Vec<CertificateDer<'static>>>, Error> {
+    let filled = |bytes: &&ByteString| !bytes.0.is_empty();
+    let (pem, path) = match spec.ca_bundle.as_ref().filter(filled) {
+        Some(bundle) => (bundle, "spec.caBundle".to_owned()),
+        None if given.is_some() => return Ok(given),
+        None => match held.bytes("ca.crt").filter(filled) {
+            Some(authority) => (authority, held.key("ca.crt")),
+            None => return Ok(None),
+        },
+    };
+    certificates(&pem.0)
+        .map(Some)
+        .map_err(|why| Error::malformed(path, why))
+}
+
+fn proxy(
+    spec: &KubeFedClusterSpec,
+    held: &Held<'_>,
+    given: Option<String>,
+) -> Result<Option<Proxy>, Error> {
+    let said = spec.proxy_url.as_ref().filter(|url| !url.is_empty());
+    let (url, path) = match (said, &given) {
+        (Some(url), _) => (url, "spec.proxyURL".to_owned()),
+        (None, Some(url)) => (
+            url,
+            format!("{}: cluster.proxy-url", held.key("kubeconfig")),
+        ),
+        (None, None) => return Ok(None),
+    };
+    Proxy::parse(url)
+        .map(Some)
+        .map_err(|why| Error::malformed(path, why))
+}
+
+/// The Secret that a KubeFedCluster refers to.
+struct Held<'a> {
+    name: &'a str,
+    data: Option<&'a BTreeMap<String, ByteString>>,
+}
+
+impl Held<'_> {
+    fn bytes(&self, key: &str) -> Option<&ByteString> {
+        self.data?.get(key)
     }
+
+    fn has(&self, key: &str) -> bool {
+        self.bytes(key).is_some()
+    }
+
+    /// A key, as an error names it.
+    fn key(&self, key: &str) -> String {
+        format!("Secret {} {key}", self.name)
+    }
+
+    fn text(&self, key: &str) -> Result<Option<String>, Error> {
+        let Some(bytes) = self.bytes(key) else {
+            return Ok(None);
+        };
+        let text = String::from_utf8(bytes.0.clone());
+        text.map(Some)
+            .map_err(|_| Error::malformed(self.key(key), "not text"))
+    }
+}
+
+/// What KubeFed keeps in keys of their own: a token, a client certificate, or both.
+fn keys(held: &Held<'_>) -> Result<Given, Error> {
+    let token = held.text("token")?;
+    let identity = match (held.bytes("tls.crt"), held.bytes("tls.key")) {
+        (Some(chain), Some(key)) => Some(pair(held, chain, key)?),
+        _ => None,
+    };
+    if token.is_none() && identity.is_none() {
+        let message = "it has neither token, nor tls.crt and tls.key, nor kubeconfig";
+        return Err(Error::malformed(format!("Secret {}", held.name), message));
+    }
+    let mut given = Given {
+        identity,
+        ..Given::default()
+    };
+    if let Some(token) = token {
+        let token = token.trim();
+        kubeconfig::check_token(token).map_err(|why| Error::malformed(held.key("token"), why))?;
+        given.auth.token = Some(token.to_owned().into());
+    }
+    Ok(given)
+}
+
+fn pair(held: &Held<'_>, chain: &ByteString, key: &ByteString) -> Result<Identity, Error> {
+    let chain = certificates(&chain.0).map_err(|why| Error::malformed(held.key("tls.crt"), why))?;
+    let key = private_key(&key.0).map_err(|why| Error::malformed(held.key("tls.key"), why))?;
+    Ok((chain, key))
+}
+
+/// Certificates in PEM; at least one.
+pub(super) fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
+    let read: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
+    match read {
+        Ok(read) if read.is_empty() => Err("there is no certificate in PEM in it".to_owned()),
+        Ok(read) => Ok(read),
+        Err(error) => Err(format!("no certificates in PEM: {error}")),
+    }
+}
+
+/// A private key in PEM. What is wrong is told without what is there.
+pub(super) fn private_key(pem: &[u8]) -> Result<PrivateKeyDer<'static>, String> {
+    PrivateKeyDer::from_pem_slice(pem).map_err(|_| "there is no private key in PEM in it".into())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use base64::Engine;
+    use base64::engine::general_purpose::STANDARD;
     use serde_json::{Value, json};
 
-    async fn read(spec: Value, data: Value) -> Result<Config, String> {
+    fn read(spec: Value, data: Value) -> Result<Remote, String> {
+        let mut whole = json!({"apiEndpoint": "a", "secretRef": {"name": "s"}});
+        for (field, value) in spec.as_object().into_iter().flatten() {
+            whole[field.as_str()] = value.clone();
+        }
         let cluster: KubeFedCluster = serde_json::from_value(json!({
             "apiVersion": "core.kubefed.io/v1beta1", "kind": "KubeFedCluster",
-            "metadata": {"name": "a"}, "spec": spec}))
+            "metadata": {"name": "a"}, "spec": whole}))
         .unwrap();
         let secret: Secret = serde_json::from_value(json!({"data": data})).unwrap();
-        match access(&cluster, Some(&secret), None).await {
-            Ok(Access::Kubeconfig(config)) => Ok(*config),
+        match access(&cluster, Some(&secret), None) {
+            Ok(Access::Kubeconfig(remote)) => Ok(*remote),
             Ok(Access::InProcess(_)) => panic!("not asked for"),
             Err(error) => Err(error.to_string()),
         }
     }
 
-    #[tokio::test]
-    async fn an_endpoint_without_scheme_and_a_token_are_enough() {
-        let spec = json!({"apiEndpoint": "10.0.0.1:6443", "secretRef": {"name": "s"}});
-        let config = read(spec, json!({"token": "dG9rZW4="})).await.unwrap();
-        assert_eq!(config.cluster_url.to_string(), "https://10.0.0.1:6443/");
-        assert!(!config.default_retry && !config.accept_invalid_certs);
+    fn refused(spec: Value, data: Value) -> String {
+        match read(spec, data) {
+            Ok(_) => panic!("it was taken"),
+            Err(said) => said,
+        }
     }
 
-    #[tokio::test]
-    async fn what_cannot_be_used_is_named() {
-        let spec = json!({"apiEndpoint": "a", "secretRef": {"name": "s"}});
-        let none = read(spec.clone(), json!({})).await.unwrap_err();
-        assert!(none.starts_with("Secret s: it has neither token"), "{none}");
-        let broken = read(spec, json!({"kubeconfig": "Ow=="})).await.unwrap_err();
-        assert!(broken.starts_with("Secret s kubeconfig"), "{broken}");
-        let spec = json!({"apiEndpoint": "a", "secretRef": {"name": "s"}});
-        let two_lines = read(spec, json!({"token": "YQpi"})).await.unwrap_err();
-        assert!(
-            two_lines.starts_with("Secret s token: the token has"),
-            "{two_lines}"
-        );
-        let spec = json!({"apiEndpoint": "a", "secretRef": {"name": "s"},
-            "disabledTLSValidations": ["SubjectName"]});
-        let single = read(spec, json!({"token": "dA=="})).await.unwrap_err();
-        assert!(
-            single.starts_with("spec.disabledTLSValidations"),
-            "{single}"
-        );
+    #[test]
+    fn an_endpoint_without_scheme_and_a_token_are_enough() {
+        let spec = json!({"apiEndpoint": "10.0.0.1:6443"});
+        let remote = read(spec, json!({"token": "dG9rZW4="})).unwrap();
+        assert_eq!(remote.config.cluster_url, "https://10.0.0.1:6443/");
+        assert!(!remote.config.default_retry && remote.proxy.is_none());
     }
 
-    /// Base64 of a kubeconfig of one user and one cluster.
-    async fn with_kubeconfig(user: Value, mut cluster: Value) -> Result<Config, String> {
-        cluster["server"] = json!("https://a:6443");
+    #[test]
+    fn what_cannot_be_used_is_named_where_it_stands() {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let certificate = rcgen::CertificateParams::new(vec!["a".to_owned()]).unwrap();
+        let certificate = certificate.self_signed(&key).unwrap().pem();
+        let another = rcgen::KeyPair::generate().unwrap().serialize_pem();
+        let pair = |chain: &str, key: &str| json!({"tls.crt": STANDARD.encode(chain), "tls.key": STANDARD.encode(key)});
+        let token = || json!({"token": "dA=="});
+        for (spec, data, begins) in [
+            (json!({}), json!({}), "Secret s: it has neither token"),
+            (
+                json!({}),
+                json!({"kubeconfig": "Ow=="}),
+                "Secret s kubeconfig: ",
+            ),
+            (
+                json!({}),
+                json!({"token": "YQpi"}),
+                "Secret s token: the token has",
+            ),
+            (
+                json!({}),
+                pair("no", "no"),
+                "Secret s tls.crt: there is no certificate",
+            ),
+            (
+                json!({}),
+                pair(&certificate, "no"),
+                "Secret s tls.key: there is no private key",
+            ),
+            (
+                json!({}),
+                pair(&certificate, &another),
+                "Secret s tls.crt and tls.key: keys may not be consistent",
+            ),
+            (
+                json!({"caBundle": "bm8="}),
+                token(),
+                "spec.caBundle: there is no certificate",
+            ),
+            (
+                json!({}),
+                json!({"token": "dA==", "ca.crt": "bm8="}),
+                "Secret s ca.crt: there is no certificate",
+            ),
+            (
+                json!({"proxyURL": "ftp://p"}),
+                token(),
+                "spec.proxyURL: the scheme ftp",
+            ),
+            (
+                json!({"apiEndpoint": "ftp://a"}),
+                token(),
+                "spec.apiEndpoint: https://host",
+            ),
+        ] {
+            let said = refused(spec, data);
+            assert!(
+                said.starts_with(begins),
+                "{said} does not begin with {begins}"
+            );
+        }
+    }
+
+    /// The data of a Secret with a kubeconfig of one user and one cluster.
+    fn kubeconfig(user: Value, mut cluster: Value) -> Value {
+        cluster["server"] = json!("https://b:6443");
         let kubeconfig = json!({"apiVersion": "v1", "kind": "Config", "current-context": "m",
             "clusters": [{"name": "m", "cluster": cluster}],
             "users": [{"name": "m", "user": user}],
             "contexts": [{"name": "m", "context": {"cluster": "m", "user": "m"}}]});
-        let bytes = ByteString(kubeconfig.to_string().into_bytes());
-        let spec = json!({"apiEndpoint": "a", "secretRef": {"name": "s"}});
-        read(spec, json!({"kubeconfig": encoded(&bytes)})).await
+        json!({"kubeconfig": STANDARD.encode(kubeconfig.to_string())})
     }
 
-    #[tokio::test]
-    async fn a_kubeconfig_runs_nothing_and_reads_no_file_of_this_machine() {
-        let whole = with_kubeconfig(json!({"token": "abc"}), json!({})).await;
-        assert_eq!(whole.unwrap().cluster_url.to_string(), "https://a:6443/");
+    #[test]
+    fn the_spec_goes_before_a_kubeconfig_which_fills_in_the_rest() {
+        let cluster = json!({"proxy-url": "http://p:3128", "tls-server-name": "b.example"});
+        let data = kubeconfig(json!({"token": "abc"}), cluster);
+        let filled = read(json!({}), data.clone()).unwrap();
+        assert_eq!(filled.config.cluster_url, "https://a/");
+        assert_eq!(filled.proxy, Some(Proxy::parse("http://p:3128").unwrap()));
+        let name = filled.server_name.unwrap();
+        assert_eq!(name.to_str(), "b.example");
+        let spec = json!({"proxyURL": "http://q:3128"});
+        let said = read(spec, data).unwrap();
+        assert_eq!(said.proxy, Some(Proxy::parse("http://q:3128").unwrap()));
+    }
+
+    #[test]
+    fn a_kubeconfig_that_does_not_hold_together_says_what_is_missing() {
+        let part = |text: &str| json!({"kubeconfig": STANDARD.encode(text)});
+        for (text, says) in [
+            ("current-context: m", "there is no context \"m\""),
+            (
+                r#"{"current-context": "m", "contexts": [{"name": "m", "context": {"cluster": "c"}}]}"#,
+                "there is no cluster \"c\"",
+            ),
+        ] {
+            let said = refused(json!({}), part(text));
+            assert!(said.contains(says), "{said}");
+        }
+        let half = kubeconfig(json!({"client-key-data": "bm8="}), json!({}));
+        let said = refused(json!({}), half);
+        assert!(said.contains("are given together"), "{said}");
+    }
+
+    #[test]
+    fn a_kubeconfig_runs_nothing_and_reads_no_file_of_this_machine() {
+        let token = || json!({"token": "abc"});
+        assert!(read(json!({}), kubeconfig(token(), json!({}))).is_ok());
         let folder = tempfile::tempdir().unwrap();
         let ran = folder.path().join("ran");
         let exec = json!({"exec": {"apiVersion": "client.authentication.k8s.io/v1",
             "command": "touch", "args": [ran.display().to_string()],
             "interactiveMode": "Never"}});
+        let provider = json!({"auth-provider": {"name": "gcp", "config": {"cmd-path": "touch"}}});
         let own = "/etc/hostname";
+        let authority = json!({"certificate-authority": own});
         for (user, cluster, field) in [
             (exec, json!({}), "user.exec"),
-            (
-                json!({"auth-provider": {"name": "gcp", "config": {"cmd-path": "touch"}}}),
-                json!({}),
-                "user.auth-provider",
-            ),
+            (provider, json!({}), "user.auth-provider"),
             (json!({"tokenFile": own}), json!({}), "user.tokenFile"),
             (
                 json!({"client-certificate": own}),
@@ -320,27 +413,43 @@ mod tests {
                 "user.client-certificate",
             ),
             (json!({"client-key": own}), json!({}), "user.client-key"),
-            (
-                json!({"token": "abc"}),
-                json!({"certificate-authority": own}),
-                "cluster.certificate-authority",
-            ),
-            (
-                json!({"token": "abc"}),
-                json!({"proxy-url": "http://p:3128"}),
-                "cluster.proxy-url",
-            ),
-            (
-                json!({"token": "abc"}),
-                json!({"tls-server-name": "b"}),
-                "cluster.tls-server-name",
-            ),
+            (token(), authority, "cluster.certificate-authority"),
             (json!({"token": "a\nb"}), json!({}), "the token"),
         ] {
-            let said = with_kubeconfig(user, cluster).await.unwrap_err();
+            let said = refused(json!({}), kubeconfig(user, cluster));
             let begins = format!("Secret s kubeconfig: {field}");
             assert!(said.starts_with(&begins), "{said}");
         }
         assert!(!ran.exists());
+    }
+
+    #[test]
+    fn clients_are_made_anew_for_what_they_depend_on_and_nothing_else() {
+        let of = |spec: Value, token: &str| {
+            let mut whole = json!({"apiEndpoint": "a", "secretRef": {"name": "s"}});
+            for (field, value) in spec.as_object().into_iter().flatten() {
+                whole[field.as_str()] = value.clone();
+            }
+            let cluster: KubeFedCluster = serde_json::from_value(json!({
+                "apiVersion": "core.kubefed.io/v1beta1", "kind": "KubeFedCluster",
+                "metadata": {"name": "a", "labels": {"tier": token}}, "spec": whole}))
+            .unwrap();
+            let secret: Secret = serde_json::from_value(json!({"data": {"token": token}})).unwrap();
+            Fingerprint::of(&cluster, Some(&secret))
+        };
+        let plain = of(json!({}), "dA==");
+        let place = json!({"region": "eu", "zones": ["eu-a"], "city": "lisbon",
+            "location": {"latitude": 1.0, "longitude": 2.0}});
+        assert_eq!(of(place, "dA=="), plain);
+        assert_ne!(of(json!({}), "dQ=="), plain);
+        for spec in [
+            json!({"apiEndpoint": "b"}),
+            json!({"caBundle": "bm8="}),
+            json!({"proxyURL": "http://p"}),
+            json!({"disabledTLSValidations": ["*"]}),
+            json!({"secretRef": {"name": "t"}}),
+        ] {
+            assert_ne!(of(spec.clone(), "dA=="), plain, "{spec}");
+        }
     }
 }

@@ -4,20 +4,27 @@
 //! do not share one. kube's own retries are off: they would wait for minutes inside of a request.
 //! Every request has a deadline where it is made; a watch lives on keep-alives instead.
 
+use super::proxy::{Dialler, Proxy, Within};
 use crate::Error;
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::{BodyExt, combinators::UnsyncBoxBody};
+use hyper_rustls::FixedServerNameResolver;
 use hyper_util::client::legacy::{Client as HyperClient, connect::HttpConnector};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use kube::client::{Body, ConfigExt};
 use kube::{Client, Config};
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
 use std::time::Duration;
 use tower::util::BoxCloneSyncService;
 use tower::{BoxError, Service, ServiceBuilder, ServiceExt};
 
-/// Until a connection is made or given up.
+/// Until an address answers or is given up.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+/// Until a connection is whole, the proxy's part and TLS included: one that stalls on the way does
+/// not hold up who waits for it, and leaves nothing behind.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Between two pings of an HTTP/2 connection, and how long an answer may take: a connection to a
 /// member that vanished is noticed within the sum.
 const KEEP_ALIVE: Duration = Duration::from_secs(5);
@@ -30,9 +37,21 @@ type AnswerBody = UnsyncBoxBody<Bytes, BoxError>;
 /// How a member is reached.
 pub enum Access {
     /// Over the network, with what the KubeFedCluster and its Secret say.
-    Kubeconfig(Box<Config>),
+    Kubeconfig(Box<Remote>),
     /// Inside of this process.
     InProcess(InProcess),
+}
+
+/// A member over the network.
+pub struct Remote {
+    /// The endpoint, and who we are above TLS.
+    pub(super) config: Config,
+    /// Whom to believe, and who we are within TLS.
+    pub(super) tls: ClientConfig,
+    /// The name in the server's certificate, when it is not the endpoint's.
+    pub(super) server_name: Option<ServerName<'static>>,
+    /// What stands on the way.
+    pub(super) proxy: Option<Proxy>,
 }
 
 /// A member's API as a service in this process, such as a router.
@@ -78,9 +97,9 @@ pub struct Connection {
 /// [`Error::Malformed`] when certificates or keys do not parse.
 pub fn connect(access: Access) -> Result<Connection, Error> {
     match access {
-        Access::Kubeconfig(config) => Ok(Connection {
-            requests: limited(remote(&config)?),
-            watches: Client::new(remote(&config)?, config.default_namespace.clone()),
+        Access::Kubeconfig(remote) => Ok(Connection {
+            requests: limited(service(&remote)?),
+            watches: Client::new(service(&remote)?, remote.config.default_namespace.clone()),
         }),
         Access::InProcess(InProcess { service }) => Ok(Connection {
             requests: limited(service.clone()),
@@ -110,17 +129,22 @@ fn limited(service: Answers) -> Client {
 }
 
 /// HTTP/2 where the member speaks it, else HTTP/1.1.
-fn remote(config: &Config) -> Result<Answers, Error> {
+fn service(remote: &Remote) -> Result<Answers, Error> {
     let malformed = |error: kube::Error| Error::malformed("spec", error.to_string());
+    let config = &remote.config;
     let mut connector = HttpConnector::new();
     connector.enforce_http(false);
     connector.set_nodelay(true);
     connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
-    let connector = hyper_rustls::HttpsConnectorBuilder::new()
-        .with_tls_config(config.rustls_client_config().map_err(malformed)?)
-        .https_or_http()
-        .enable_all_versions()
-        .wrap_connector(connector);
+    let dialler = Dialler::new(connector, remote.proxy.as_ref())
+        .map_err(|error| Error::malformed("spec.proxyURL", error.to_string()))?;
+    let builder = hyper_rustls::HttpsConnectorBuilder::new()
+        .with_tls_config(remote.tls.clone())
+        .https_or_http();
+    let builder = match remote.server_name.clone() {
+        Some(name) => builder.with_server_name_resolver(FixedServerNameResolver::new(name)),
+        None => builder,
+    };
     let client: HyperClient<_, Body> = HyperClient::builder(TokioExecutor::new())
         .timer(TokioTimer::new())
         .pool_timer(TokioTimer::new())
@@ -128,7 +152,10 @@ fn remote(config: &Config) -> Result<Answers, Error> {
         .http2_keep_alive_interval(KEEP_ALIVE)
         .http2_keep_alive_timeout(KEEP_ALIVE)
         .http2_keep_alive_while_idle(true)
-        .build(connector);
+        .build(Within {
+            inner: builder.enable_all_versions().wrap_connector(dialler),
+            limit: HANDSHAKE_TIMEOUT,
+        });
     let service = ServiceBuilder::new()
         .layer(config.base_uri_layer())
         .option_layer(config.auth_layer().map_err(malformed)?)

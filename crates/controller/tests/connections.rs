@@ -1,0 +1,159 @@
+//! Connections to members as they are: over sockets, through proxies, with TLS.
+//!
+//! The members are pocketkube's, each an HTTPS server. The proxy is a small real one: it speaks
+//! CONNECT and SOCKS5, and carries bytes.
+
+mod proxy;
+
+use api::KubeFedCluster;
+use k8s_openapi::api::core::v1::{ConfigMap, Secret};
+use kube::{Api, api::PostParams};
+use meridian_controller::{Connection, reach};
+use pocketkube::{Cluster, Fleet, FleetOptions};
+use proxy::{PASSWORD, Proxy};
+use serde_json::{Value, json};
+
+async fn fleet() -> Fleet {
+    let fleet = Fleet::start(FleetOptions::named(["lisbon"])).await;
+    fleet.expect("loopback ports and a temporary folder")
+}
+
+/// A KubeFedCluster for a member, its spec changed, and its Secret.
+fn joined(member: &Cluster, spec: &Value, data: &Value) -> (KubeFedCluster, Secret) {
+    let bytes = |text: &str| k8s_openapi::ByteString(text.as_bytes().to_vec());
+    let mut whole = json!({"apiEndpoint": member.url(), "secretRef": {"name": "s"},
+        "caBundle": bytes(member.ca_pem())});
+    for (field, value) in spec.as_object().into_iter().flatten() {
+        match value.is_null() {
+            true => drop(whole.as_object_mut().map(|whole| whole.remove(field))),
+            false => whole[field.as_str()] = value.clone(),
+        }
+    }
+    let cluster = json!({"apiVersion": "core.kubefed.io/v1beta1", "kind": "KubeFedCluster",
+        "metadata": {"name": "lisbon"}, "spec": whole});
+    let secret = Secret {
+        data: Some(
+            data.as_object()
+                .into_iter()
+                .flatten()
+                .map(|(key, text)| (key.clone(), bytes(text.as_str().unwrap_or_default())))
+                .collect(),
+        ),
+        ..Secret::default()
+    };
+    (serde_json::from_value(cluster).expect("a member"), secret)
+}
+
+fn connected(member: &Cluster, spec: &Value) -> Connection {
+    let (cluster, secret) = joined(member, spec, &json!({"token": member.token()}));
+    reach(&cluster, Some(&secret)).expect("it can be used")
+}
+
+/// Writes through one client and reads through the other.
+async fn use_it(connection: &Connection, name: &str) -> kube::Result<()> {
+    let writes: Api<ConfigMap> = Api::namespaced(connection.requests.clone(), "default");
+    let object = serde_json::from_value(json!({"metadata": {"name": name}}));
+    let object = object.expect("a ConfigMap");
+    writes.create(&PostParams::default(), &object).await?;
+    let reads: Api<ConfigMap> = Api::namespaced(connection.watches.clone(), "default");
+    reads.get(name).await.map(|_| ())
+}
+
+/// Everything that an error says, down to its cause.
+fn told(error: &dyn std::error::Error) -> String {
+    let mut said = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        said = format!("{said}: {error}");
+        source = error.source();
+    }
+    said
+}
+
+#[tokio::test]
+async fn a_member_is_reached_through_a_proxy_that_sees_only_tls() {
+    let fleet = fleet().await;
+    let member = fleet.cluster("lisbon");
+    let proxy = Proxy::start().await;
+    let host = member.url().trim_start_matches("https://").to_owned();
+    for (number, scheme) in ["http", "socks5"].into_iter().enumerate() {
+        let url = format!("{scheme}://{}", proxy.address());
+        let connection = connected(member, &json!({"proxyURL": url}));
+        use_it(&connection, &format!("by-{scheme}")).await.unwrap();
+        assert_eq!(
+            proxy.asked(),
+            vec![host.clone(); 2 * (number + 1)],
+            "one connection for requests, one for watches"
+        );
+    }
+    assert!(!proxy.carried(member.token()), "the token went in clear");
+}
+
+#[tokio::test]
+async fn a_proxy_that_wants_a_password_gets_it_and_one_that_refuses_is_named() {
+    let fleet = fleet().await;
+    let member = fleet.cluster("lisbon");
+    let proxy = Proxy::start_with_password().await;
+    let with = |user: &str| json!({"proxyURL": format!("http://{user}{}", proxy.address())});
+    let connection = connected(member, &with(&format!("meridian:{PASSWORD}@")));
+    use_it(&connection, "known").await.unwrap();
+    let connection = connected(member, &with(""));
+    let said = told(&use_it(&connection, "unknown").await.unwrap_err());
+    for part in ["the proxy on the way", "proxy authorization required"] {
+        assert!(said.contains(part), "{said}");
+    }
+}
+
+#[tokio::test]
+async fn a_proxy_that_is_silent_is_given_up() {
+    let fleet = fleet().await;
+    let member = fleet.cluster("lisbon");
+    // Connections are taken by the system, and nobody ever reads them.
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", silent.local_addr().unwrap());
+    let connection = connected(member, &json!({"proxyURL": url}));
+    let said = told(&use_it(&connection, "never").await.unwrap_err());
+    assert!(said.contains("no connection within 5 s"), "{said}");
+}
+
+#[tokio::test]
+async fn a_kubeconfig_s_proxy_and_server_name_are_obeyed_and_its_server_is_not() {
+    let fleet = fleet().await;
+    let member = fleet.cluster("lisbon");
+    let proxy = Proxy::start().await;
+    let kubeconfig = member.kubeconfig().replace(
+        &format!("server: {}", member.url()),
+        &format!(
+            "server: https://127.0.0.1:1\n    proxy-url: http://{}\n    tls-server-name: localhost",
+            proxy.address()
+        ),
+    );
+    let data = json!({"kubeconfig": kubeconfig});
+    let (cluster, secret) = joined(member, &json!({"caBundle": null}), &data);
+    let connection = reach(&cluster, Some(&secret)).unwrap();
+    use_it(&connection, "by-kubeconfig").await.unwrap();
+    assert_eq!(proxy.asked().len(), 2);
+    let data = json!({"kubeconfig": kubeconfig.replace("localhost", "elsewhere.example")});
+    let (cluster, secret) = joined(member, &json!({"caBundle": null}), &data);
+    let connection = reach(&cluster, Some(&secret)).unwrap();
+    let said = told(&use_it(&connection, "never").await.unwrap_err());
+    assert!(said.contains("not valid for name"), "{said}");
+    // The name may be left out of what is checked; the chain may not.
+    let spec = json!({"caBundle": null, "disabledTLSValidations": ["SubjectName"]});
+    let (cluster, secret) = joined(member, &spec, &data);
+    let connection = reach(&cluster, Some(&secret)).unwrap();
+    use_it(&connection, "by-another-name").await.unwrap();
+}
+
+#[tokio::test]
+async fn a_client_certificate_is_shown() {
+    let fleet = fleet().await;
+    let member = fleet.cluster("lisbon");
+    let certificate = member
+        .client_certificate("ada", &["system:masters"])
+        .unwrap();
+    let data = json!({"tls.crt": certificate.certificate_pem, "tls.key": certificate.key_pem});
+    let (cluster, secret) = joined(member, &json!({}), &data);
+    let connection = reach(&cluster, Some(&secret)).unwrap();
+    use_it(&connection, "by-certificate").await.unwrap();
+}
