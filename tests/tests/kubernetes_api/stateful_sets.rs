@@ -18,6 +18,9 @@ cases! { Workloads:
     on_delete_updates_only_what_is_deleted,
     a_revision_keeps_the_template_and_comes_back,
     claims_are_made_from_templates_and_stay,
+    pods_mount_the_claims_of_their_set,
+    a_set_deleted_in_the_foreground_goes_after_its_pods,
+    a_claim_that_nobody_could_make_is_refused,
     claims_go_with_their_pods_when_told_to,
     a_claim_is_owned_by_its_set_when_told_to,
     ordinals_may_start_later,
@@ -306,6 +309,58 @@ async fn claims_are_made_from_templates_and_stay(world: World) {
     world.until_list(PODS, <[Value]>::is_empty).await;
     let claims = world.get("persistentvolumeclaims").await.is(200);
     assert_eq!(claims.names().len(), 2);
+}
+
+/// With one container that mounts `volume`.
+fn mounting(volume: &str) -> Value {
+    let mut set = with_claims(1);
+    let container = &mut set["spec"]["template"]["spec"]["containers"][0];
+    container["volumeMounts"] = json!([{"name": volume, "mountPath": "/data"}]);
+    set
+}
+
+async fn pods_mount_the_claims_of_their_set(world: World) {
+    let mut set = mounting("data");
+    // A claim stands before a volume of its name.
+    set["spec"]["template"]["spec"]["volumes"] = json!([
+        {"name": "data", "emptyDir": {}}, {"name": "other", "emptyDir": {}},
+    ]);
+    create(&world, &set).await;
+    let pods = world.until_list(PODS, |pods| !pods.is_empty()).await;
+    let volumes = pods[0]["spec"]["volumes"].as_array().unwrap();
+    let data: Vec<&Value> = volumes.iter().filter(|v| v["name"] == "data").collect();
+    assert_eq!(data.len(), 1);
+    data[0].has(json!({"persistentVolumeClaim": {"claimName": "data-a-0"}, "emptyDir": null}));
+    assert!(volumes.iter().any(|volume| volume["name"] == "other"));
+}
+
+async fn a_set_deleted_in_the_foreground_goes_after_its_pods(world: World) {
+    running(&world, 2).await;
+    let foreground = json!({"propagationPolicy": "Foreground"});
+    let answer = world.delete_with(SET, &foreground).await;
+    assert_eq!(answer.status, 200);
+    world.until_gone(SET).await;
+    let left = world.get(PODS).await.is(200);
+    assert!(left.list("/items").is_empty());
+    // Nothing is made anew.
+    world.until_list(REVISIONS, <[Value]>::is_empty).await;
+}
+
+async fn a_claim_that_nobody_could_make_is_refused(world: World) {
+    let mut set = mounting("elsewhere");
+    set["spec"]["volumeClaimTemplates"] = json!([{"metadata": {"name": "Data"}, "spec": {}}]);
+    let answer = world.post(SETS, &set).await;
+    assert_eq!(answer.status, 422);
+    let message = answer.body.text("/message");
+    for cause in [
+        "spec.volumeClaimTemplates[0].spec.accessModes: Required value: at least 1 access mode is \
+         required",
+        "spec.volumeClaimTemplates[0].spec.resources[storage]: Required value",
+        "spec.template.spec.volumes[0].name: Invalid value: \"Data\": a lowercase RFC 1123 label",
+        "spec.template.spec.containers[0].volumeMounts[0].name: Not found: \"elsewhere\"",
+    ] {
+        assert!(message.contains(cause), "{cause}: {message}");
+    }
 }
 
 async fn claims_go_with_their_pods_when_told_to(world: World) {

@@ -65,12 +65,14 @@ pub(in crate::kinds) fn secret(object: &Value, causes: &mut Vec<Cause>) {
 }
 
 pub(in crate::kinds) fn claim(object: &Value, causes: &mut Vec<Cause>) {
-    let spec = &object["spec"];
+    claim_spec(&object["spec"], "spec", causes);
+}
+
+pub(super) fn claim_spec(spec: &Value, path: &str, causes: &mut Vec<Cause>) {
+    let modes = child_path(path, "accessModes");
     if list(&spec["accessModes"]).is_empty() {
-        causes.push(Cause::required(
-            "spec.accessModes",
-            "at least 1 access mode is required",
-        ));
+        let why = "at least 1 access mode is required";
+        causes.push(Cause::required(&modes, why));
     }
     let allowed = [
         "ReadOnlyMany",
@@ -80,11 +82,11 @@ pub(in crate::kinds) fn claim(object: &Value, causes: &mut Vec<Cause>) {
     ];
     for mode in list(&spec["accessModes"]) {
         if !allowed.contains(&text(mode)) {
-            causes.push(Cause::unsupported("spec.accessModes", mode, &allowed));
+            causes.push(Cause::unsupported(&modes, mode, &allowed));
         }
     }
-    let field = "spec.resources[storage]";
     if spec["resources"]["requests"]["storage"].is_null() {
+        let field = child_path(path, "resources[storage]");
         causes.push(Cause::required(field, ""));
     }
 }

@@ -105,7 +105,13 @@ fn value_from(source: &Value, path: &str, causes: &mut Vec<Cause>) {
 fn volumes<'a>(volumes: &'a Value, path: &str, causes: &mut Vec<Cause>) -> BTreeSet<&'a str> {
     let mut seen = BTreeSet::new();
     for (index, volume) in list(volumes).iter().enumerate() {
-        let field = child_path(&index_path(path, index), "name");
+        let below = index_path(path, index);
+        let claim = &volume["persistentVolumeClaim"];
+        if claim.is_object() && text(&claim["claimName"]).is_empty() {
+            let field = child_path(&below, "persistentVolumeClaim.claimName");
+            causes.push(Cause::required(field, ""));
+        }
+        let field = child_path(&below, "name");
         match text(&volume["name"]) {
             "" => causes.push(Cause::required(field, "")),
             name => {

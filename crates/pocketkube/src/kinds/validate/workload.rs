@@ -1,6 +1,6 @@
 //! Workloads and autoscalers.
 
-use super::{list, names, not_negative, one_of, pod, text};
+use super::{config, list, names, not_negative, one_of, pod, text};
 use crate::cron::Schedule;
 use crate::schema::child_path;
 use crate::status::Cause;
@@ -67,8 +67,38 @@ pub(in crate::kinds) fn stateful_set(object: &Value, causes: &mut Vec<Cause>) {
         causes,
     );
     not_negative(&spec["replicas"], "spec.replicas", causes);
+    for (index, claim) in list(&spec["volumeClaimTemplates"]).iter().enumerate() {
+        let path = format!("spec.volumeClaimTemplates[{index}].spec");
+        config::claim_spec(&claim["spec"], &path, causes);
+    }
     selector(spec, "statefulset", causes);
-    template(&spec["template"], "spec.template", &["Always"], causes);
+    let path = "spec.template";
+    template(&with_claims(spec), path, &["Always"], causes);
+}
+
+/// The template as its Pods will be: each claim is a volume of its name, before any that is declared.
+fn with_claims(spec: &Value) -> Value {
+    let mut template = spec["template"].clone();
+    let mut volumes: Vec<Value> = Vec::new();
+    for claim in list(&spec["volumeClaimTemplates"]) {
+        let name = &claim["metadata"]["name"];
+        if volumes.iter().all(|volume| volume["name"] != *name) {
+            volumes.push(json!({"name": name, "persistentVolumeClaim": {"claimName": name}}));
+        }
+    }
+    let claims = volumes.len();
+    for volume in list(&spec["template"]["spec"]["volumes"]) {
+        if volumes[..claims]
+            .iter()
+            .all(|claim| claim["name"] != volume["name"])
+        {
+            volumes.push(volume.clone());
+        }
+    }
+    if claims > 0 {
+        template["spec"]["volumes"] = volumes.into();
+    }
+    template
 }
 
 pub(in crate::kinds) fn daemon_set(object: &Value, causes: &mut Vec<Cause>) {

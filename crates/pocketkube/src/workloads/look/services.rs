@@ -17,17 +17,18 @@ impl Look {
         let registry = self.cluster.registry();
         let serves = |api_version: &str, kind: &str| registry.by_kind(api_version, kind).is_some();
         let writes = world.graph.step(GARBAGE_PER_LOOK_MAX, serves);
+        let mut refused = Vec::new();
         for (uid, write) in writes {
-            if self
-                .writer
-                .write(Component::ControllerManager, write)
-                .is_err()
-            {
-                world.graph.look_again(&uid);
-                let at = after_secs(self.cluster.clock().now(), RETRY_SECS);
-                agenda.at(at, Task::Garbage);
-                return;
+            let written = self.writer.write(Component::ControllerManager, write);
+            if written.is_err() {
+                refused.push(uid);
             }
+        }
+        if !refused.is_empty() {
+            refused.iter().for_each(|uid| world.graph.look_again(uid));
+            let at = after_secs(self.cluster.clock().now(), RETRY_SECS);
+            agenda.at(at, Task::Garbage);
+            return;
         }
         if world.graph.is_dirty() {
             agenda.now(Task::Garbage);

@@ -116,7 +116,10 @@ impl<'a> Turn<'a> {
             .find(|revision| set["status"]["currentRevision"] == *name(revision));
         let current = current.map_or_else(|| update.revision.clone(), |found| (*found).clone());
         let mut step = Step::default();
-        step.writes.extend(update.write);
+        // One that goes would make anew what the garbage collector takes.
+        if !is_deleting(set) {
+            step.writes.extend(update.write);
+        }
         Self {
             view,
             replicas,
