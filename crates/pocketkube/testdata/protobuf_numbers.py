@@ -40,10 +40,13 @@ KINDS = {
     "discovery.v1": "EndpointSlice",
     "events.v1": "Event",
     "networking.v1": "Ingress IngressClass NetworkPolicy",
+    "node.v1": "RuntimeClass",
     "policy.v1": "Eviction PodDisruptionBudget",
     "rbac.v1": "ClusterRole ClusterRoleBinding Role RoleBinding",
+    "resource.v1": "DeviceClass ResourceClaim ResourceClaimTemplate ResourceSlice",
     "scheduling.v1": "PriorityClass",
-    "storage.v1": "StorageClass",
+    "storage.v1": "CSIDriver CSINode CSIStorageCapacity StorageClass VolumeAttachment"
+    " VolumeAttributesClass",
 }
 
 # Messages whose JSON is not an object of their fields. The reader knows them by name.

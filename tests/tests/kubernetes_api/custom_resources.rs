@@ -13,6 +13,7 @@ cases! { Workloads:
     a_definition_needs_a_structural_schema,
     a_definition_has_exactly_one_storage_version,
     a_definition_tells_its_stored_versions,
+    an_apply_may_change_the_stored_version,
     a_second_version_serves_the_same_objects,
     a_version_that_is_not_served_is_not_found,
     a_kind_of_the_cluster_has_no_namespace,
@@ -113,6 +114,16 @@ fn two_versions(group: &str) -> Value {
         .unwrap()
         .push(second);
     definition
+}
+
+async fn an_apply_may_change_the_stored_version(world: World) {
+    let path = format!("{DEFINITIONS}/widgets.{}", world.group);
+    let mut definition = two_versions(&world.group);
+    world.apply(&path, "tester", &definition).await.is(201);
+    definition["spec"]["versions"][0]["storage"] = json!(false);
+    definition["spec"]["versions"][1]["storage"] = json!(true);
+    let applied = world.apply(&path, "tester", &definition).await.is(200);
+    applied.has(json!({"status": {"storedVersions": ["v1", "v1beta1"]}}));
 }
 
 async fn a_second_version_serves_the_same_objects(world: World) {

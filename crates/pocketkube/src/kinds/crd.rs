@@ -23,7 +23,11 @@ pub(super) fn default(object: &mut Value) {
     }
     spec.entry("conversion")
         .or_insert_with(|| json!({ "strategy": "None" }));
-    let stored = list(&spec["versions"])
+}
+
+/// Remembers the version that objects are stored in from now on.
+pub(super) fn prepare(object: &mut Value) {
+    let stored = list(&object["spec"]["versions"])
         .iter()
         .find(|version| version["storage"] == true)
         .map(|version| version["name"].clone());

@@ -230,6 +230,40 @@ pub(super) const STORAGE_CLASS: Hooks = Hooks {
     validate_update: immutable::storage_class,
     ..PLAIN
 };
+pub(super) const STORAGE_DRIVER: Hooks = Hooks {
+    default: defaults::storage_driver,
+    ..PLAIN
+};
+pub(super) const VOLUME_ATTACHMENT: Hooks = Hooks {
+    validate_update: immutable::attachment,
+    ..PLAIN
+};
+pub(super) const STORAGE_CAPACITY: Hooks = Hooks {
+    validate_update: immutable::storage_capacity,
+    ..PLAIN
+};
+pub(super) const ATTRIBUTES_CLASS: Hooks = Hooks {
+    validate_update: immutable::attributes_class,
+    ..PLAIN
+};
+pub(super) const RUNTIME_CLASS: Hooks = Hooks {
+    validate_update: immutable::runtime_class,
+    ..PLAIN
+};
+pub(super) const DEVICES: Hooks = Hooks {
+    generation: Generation::Spec,
+    ..PLAIN
+};
+pub(super) const DEVICE_CLAIM: Hooks = Hooks {
+    default: defaults::device_claim,
+    validate_update: immutable::device_claim,
+    ..PLAIN
+};
+pub(super) const DEVICE_CLAIM_TEMPLATE: Hooks = Hooks {
+    default: defaults::device_claim_template,
+    validate_update: immutable::device_claim,
+    ..PLAIN
+};
 pub(super) const WEBHOOKS: Hooks = Hooks {
     default: defaults::webhooks,
     validate: validate::webhooks,
@@ -248,6 +282,7 @@ pub(super) const POLICY_BINDING: Hooks = Hooks {
 };
 pub(super) const DEFINITION: Hooks = Hooks {
     default: crd::default,
+    prepare: crd::prepare,
     validate: crd::validate,
     validate_update: crd::validate_update,
     ..SPEC

@@ -183,6 +183,33 @@ pub(super) fn controller_revision(new: &Value, old: &Value, causes: &mut Vec<Cau
     same(new, old, "data", IMMUTABLE, causes);
 }
 
+pub(super) fn attachment(new: &Value, old: &Value, causes: &mut Vec<Cause>) {
+    same(new, old, "spec", IMMUTABLE, causes);
+}
+
+pub(super) fn device_claim(new: &Value, old: &Value, causes: &mut Vec<Cause>) {
+    same(new, old, "spec", IMMUTABLE, causes);
+}
+
+pub(super) fn runtime_class(new: &Value, old: &Value, causes: &mut Vec<Cause>) {
+    same(new, old, "handler", IMMUTABLE, causes);
+}
+
+pub(super) fn storage_capacity(new: &Value, old: &Value, causes: &mut Vec<Cause>) {
+    same(new, old, "storageClassName", IMMUTABLE, causes);
+    same(new, old, "nodeTopology", IMMUTABLE, causes);
+}
+
+/// A VolumeAttributesClass.
+pub(super) fn attributes_class(new: &Value, old: &Value, causes: &mut Vec<Cause>) {
+    for field in ["driverName", "parameters"] {
+        if new[field] != old[field] {
+            let why = format!("updates to {field} are forbidden.");
+            causes.push(Cause::forbidden(field, &why));
+        }
+    }
+}
+
 fn same(new: &Value, old: &Value, field: &str, why: &str, causes: &mut Vec<Cause>) {
     let at = |object| {
         field

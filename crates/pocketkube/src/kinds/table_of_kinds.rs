@@ -9,8 +9,8 @@ use k8s_openapi::api::{
     authorization::v1 as authorization, autoscaling::v1 as autoscaling_v1,
     autoscaling::v2 as autoscaling, batch::v1 as batch, coordination::v1 as coordination,
     core::v1 as core, discovery::v1 as discovery, events::v1 as events,
-    networking::v1 as networking, policy::v1 as policy, rbac::v1 as rbac,
-    scheduling::v1 as scheduling, storage::v1 as storage,
+    networking::v1 as networking, node::v1 as node, policy::v1 as policy, rbac::v1 as rbac,
+    resource::v1 as devices, scheduling::v1 as scheduling, storage::v1 as storage,
 };
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1 as extensions;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1 as meta;
@@ -118,6 +118,16 @@ pub(super) fn register_types(generator: &mut SchemaGenerator) {
         rbac::ClusterRole,
         rbac::ClusterRoleBinding,
         storage::StorageClass,
+        storage::CSIDriver,
+        storage::CSINode,
+        storage::CSIStorageCapacity,
+        storage::VolumeAttachment,
+        storage::VolumeAttributesClass,
+        node::RuntimeClass,
+        devices::DeviceClass,
+        devices::ResourceClaim,
+        devices::ResourceClaimTemplate,
+        devices::ResourceSlice,
         scheduling::PriorityClass,
         coordination::Lease,
         extensions::CustomResourceDefinition,
@@ -251,6 +261,7 @@ fn rows() -> &'static [Row] {
         let mut rows = core_rows();
         rows.extend(workload_rows());
         rows.extend(network_and_policy_rows());
+        rows.extend(storage_and_device_rows());
         rows.extend(extension_rows());
         rows
     })
@@ -399,9 +410,37 @@ fn network_and_policy_rows() -> Vec<Row> {
         cluster("scheduling.k8s.io", "PriorityClass", "priorityclasses")
             .short(&["pc"])
             .hooks(&hooks::PRIORITY_CLASS),
-        cluster("storage.k8s.io", "StorageClass", "storageclasses")
+    ]
+}
+
+/// What schedulers and drivers of nodes read and write; of these, only StorageClasses mean
+/// something to the workloads here.
+fn storage_and_device_rows() -> Vec<Row> {
+    let cluster = |group, kind, plural| Row::new(group, "v1", kind, plural, Scope::Cluster);
+    let spaced = |group, kind, plural| Row::new(group, "v1", kind, plural, Scope::Namespaced);
+    let (storage, devices) = ("storage.k8s.io", "resource.k8s.io");
+    vec![
+        cluster("node.k8s.io", "RuntimeClass", "runtimeclasses").hooks(&hooks::RUNTIME_CLASS),
+        cluster(devices, "DeviceClass", "deviceclasses").hooks(&hooks::DEVICES),
+        spaced(devices, "ResourceClaim", "resourceclaims")
+            .with_status()
+            .hooks(&hooks::DEVICE_CLAIM),
+        spaced(devices, "ResourceClaimTemplate", "resourceclaimtemplates")
+            .hooks(&hooks::DEVICE_CLAIM_TEMPLATE),
+        cluster(devices, "ResourceSlice", "resourceslices").hooks(&hooks::DEVICES),
+        cluster(storage, "CSIDriver", "csidrivers").hooks(&hooks::STORAGE_DRIVER),
+        cluster(storage, "CSINode", "csinodes"),
+        spaced(storage, "CSIStorageCapacity", "csistoragecapacities")
+            .hooks(&hooks::STORAGE_CAPACITY),
+        cluster(storage, "StorageClass", "storageclasses")
             .short(&["sc"])
             .hooks(&hooks::STORAGE_CLASS),
+        cluster(storage, "VolumeAttachment", "volumeattachments")
+            .with_status()
+            .hooks(&hooks::VOLUME_ATTACHMENT),
+        cluster(storage, "VolumeAttributesClass", "volumeattributesclasses")
+            .short(&["vac"])
+            .hooks(&hooks::ATTRIBUTES_CLASS),
     ]
 }
 

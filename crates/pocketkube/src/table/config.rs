@@ -30,17 +30,6 @@ pub(super) fn columns(kind: &str) -> Option<Vec<Column>> {
                 json!(subjects(o, "ServiceAccount"))
             }),
         ],
-        "StorageClass" => vec![
-            text("Provisioner", |o, _| json!(at(o, &["provisioner"]))),
-            text("ReclaimPolicy", |o, _| json!(at(o, &["reclaimPolicy"]))),
-            text("VolumeBindingMode", |o, _| {
-                json!(at(o, &["volumeBindingMode"]))
-            }),
-            text("AllowVolumeExpansion", |o, _| {
-                json!(o["allowVolumeExpansion"] == true)
-            }),
-            text("Age", age_cell),
-        ],
         "PriorityClass" => vec![
             number("Value", |o, _| json!(count(o, &["value"]))),
             flag("Global-Default", |o, _| json!(o["globalDefault"] == true)),

@@ -7,6 +7,7 @@ mod core;
 mod json_path;
 mod network;
 mod pods;
+mod storage;
 
 #[cfg(test)]
 mod tests;
@@ -67,6 +68,7 @@ pub(crate) fn built_in_columns(group: &str, kind: &str) -> Vec<Column> {
         .or_else(|| pods::columns(kind))
         .or_else(|| apps::columns(group, kind))
         .or_else(|| network::columns(kind))
+        .or_else(|| storage::columns(kind))
         .or_else(|| config::columns(kind));
     columns.unwrap_or_else(|| {
         vec![Column {

@@ -74,14 +74,6 @@ pub(in crate::kinds) fn volume(object: &mut Value) {
     }
 }
 
-pub(in crate::kinds) fn storage_class(object: &mut Value) {
-    let Some(fields) = object.as_object_mut() else {
-        return;
-    };
-    fill(fields, "reclaimPolicy", "Delete");
-    fill(fields, "volumeBindingMode", "Immediate");
-}
-
 pub(in crate::kinds) fn priority_class(object: &mut Value) {
     let Some(fields) = object.as_object_mut() else {
         return;

@@ -8,15 +8,17 @@ mod cluster;
 mod network;
 mod pod;
 mod policy;
+mod storage;
 mod workload;
 
 pub(super) use batch::{cron_job, job};
 pub(super) use cluster::{
-    claim, namespace, node, priority_class, role_binding, secret, storage_class, volume, webhooks,
+    claim, namespace, node, priority_class, role_binding, secret, volume, webhooks,
 };
 pub(super) use network::{endpoint_slice, endpoints, network_policy, service};
 pub(super) use pod::{pod, pod_template};
 pub(super) use policy::{policy, policy_binding};
+pub(super) use storage::{device_claim, device_claim_template, storage_class, storage_driver};
 pub(super) use workload::{
     autoscaler, autoscaler_v1, daemon_set, deployment, replica_set, replication_controller,
     stateful_set,
