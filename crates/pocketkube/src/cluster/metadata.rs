@@ -102,6 +102,27 @@ pub(super) fn generated_name_taken(resource: &Resource, object: &Value) -> Statu
     status
 }
 
+/// Says since when a PersistentVolume is in its phase, unless the writer does.
+pub(super) fn stamp_phase(
+    cluster: &Cluster,
+    resource: &Resource,
+    old: Option<&Value>,
+    new: &mut Value,
+) {
+    const SINCE: &str = "lastPhaseTransitionTime";
+    if resource.qualified() != "persistentvolumes" {
+        return;
+    }
+    let part = |object: Option<&Value>, field: &str| {
+        object.map_or(Value::Null, |object| object["status"][field].clone())
+    };
+    let moved = part(old, "phase") != part(Some(new), "phase");
+    let is_said = part(old, SINCE) != part(Some(new), SINCE) && !new["status"][SINCE].is_null();
+    if moved && !is_said {
+        new["status"][SINCE] = cluster.clock().stamp().into();
+    }
+}
+
 /// Fills what a new object gets.
 pub(super) fn fill_new(cluster: &Cluster, object: &mut Value) {
     let metadata = object::metadata_mut(object);

@@ -181,6 +181,7 @@ impl Cluster {
         warnings.extend(opinion.warnings);
         self.allocate(resource, None, &mut object)?;
         kind.prepare_create(&mut object);
+        metadata::stamp_phase(self, resource, None, &mut object);
         self.check_escalation(&caller.user, resource, None, &object)?;
         let mut causes = metadata::check_name(&object);
         if causes.is_empty() {
@@ -330,6 +331,8 @@ impl Cluster {
             metadata::keep_system_fields(old, &mut new);
             kind.prepare_update(part, &mut new, old);
         }
+        kind.finish_update(part, &mut new, old);
+        metadata::stamp_phase(self, resource, Some(old), &mut new);
         self.allocate(resource, Some(old), &mut new)?;
         self.check_escalation(&caller.user, resource, Some(old), &new)?;
         let is_same = metadata::same(old, &new);

@@ -11,9 +11,13 @@ pub fn convert(from: &Kind, to: &Kind, object: &mut Value) {
         return;
     }
     match (source.as_str(), target.as_str()) {
-        ("v1", "events.k8s.io/v1") => rename(object, &EVENT),
+        ("v1", "events.k8s.io/v1") => {
+            rename(object, &EVENT);
+            leave_out(object, &["reportingController", "reportingInstance"]);
+        }
         ("events.k8s.io/v1", "v1") => {
             rename(object, &EVENT.map(|(old, new)| (new, old)));
+            write_empty(object, &["reportingComponent", "reportingInstance"]);
         }
         ("autoscaling/v1", "autoscaling/v2") => metrics_from_target(object),
         ("autoscaling/v2", "autoscaling/v1") => target_from_metrics(object),
@@ -40,6 +44,21 @@ fn rename(object: &mut Value, names: &[(&str, &str)]) {
     for (from, to) in names {
         if let Some(value) = fields.shift_remove(*from) {
             fields.insert((*to).to_owned(), value);
+        }
+    }
+}
+
+/// One version leaves empty texts out, the other writes them.
+fn leave_out(object: &mut Value, names: &[&str]) {
+    if let Some(fields) = object.as_object_mut() {
+        fields.retain(|name, value| !(names.contains(&name.as_str()) && *value == ""));
+    }
+}
+
+fn write_empty(object: &mut Value, names: &[&str]) {
+    for name in names {
+        if object[*name].is_null() {
+            object[*name] = json!("");
         }
     }
 }

@@ -80,20 +80,35 @@ pub(super) fn prepare_update(kind: &Kind, part: Part, new: &mut Value, old: &Val
         (kind.hooks.prepare)(new);
         schema::write_zeros(kind.schema(), new);
     }
-    if kind.resource.kind == "DaemonSet" && !kind.is_custom() {
-        count_templates(new, old);
+    if counts_templates(kind) {
+        put_template_count(new, template_count(old));
     }
     move_generation(kind, part, new, old);
 }
 
-/// A DaemonSet counts its templates in an annotation that clients do not set.
-fn count_templates(new: &mut Value, old: &Value) {
-    let annotation = "/metadata/annotations/deprecated.daemonset.template.generation";
-    let before = old.pointer(annotation).and_then(Value::as_str);
-    let before: i64 = before.and_then(|text| text.parse().ok()).unwrap_or(1);
+/// What the server changes once it is settled who owns what.
+pub(super) fn finish_update(kind: &Kind, part: Part, new: &mut Value, old: &Value) {
     let moved = new["spec"]["template"] != old["spec"]["template"];
-    if let Some(count) = new.pointer_mut(annotation) {
-        *count = json!((before + i64::from(moved)).to_string());
+    if part == Part::Main && counts_templates(kind) && moved {
+        put_template_count(new, template_count(old) + 1);
+    }
+}
+
+const TEMPLATE_COUNT: &str = "/metadata/annotations/deprecated.daemonset.template.generation";
+
+/// A DaemonSet counts its templates in an annotation that clients do not set.
+fn counts_templates(kind: &Kind) -> bool {
+    kind.resource.kind == "DaemonSet" && !kind.is_custom()
+}
+
+fn template_count(object: &Value) -> i64 {
+    let count = object.pointer(TEMPLATE_COUNT).and_then(Value::as_str);
+    count.and_then(|text| text.parse().ok()).unwrap_or(1)
+}
+
+fn put_template_count(object: &mut Value, count: i64) {
+    if let Some(shown) = object.pointer_mut(TEMPLATE_COUNT) {
+        *shown = json!(count.to_string());
     }
 }
 

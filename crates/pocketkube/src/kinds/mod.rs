@@ -118,6 +118,11 @@ impl Kind {
         lifecycle::prepare_create(self, object);
     }
 
+    /// Changes what the server keeps by itself in an updated object; nobody owns that.
+    pub fn finish_update(&self, part: Part, new: &mut Value, old: &Value) {
+        lifecycle::finish_update(self, part, new, old);
+    }
+
     /// Prepares an object that is about to replace `old`: parts that the request does not reach
     /// are taken from `old`, and generation moves when the spec does.
     pub fn prepare_update(&self, part: Part, new: &mut Value, old: &Value) {
