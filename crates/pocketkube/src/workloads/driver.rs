@@ -12,8 +12,8 @@ use super::agenda::{Agenda, Task};
 use super::look::Look;
 use super::world::{self, World, key};
 use super::{
-    WorkloadOptions, autoscaler, cron_job, daemon_set, deployment, disruption, endpoints, job, pod,
-    replica_set, revision, scheduler, stateful_set, volumes,
+    WorkloadOptions, autoscaler, cron_job, daemon_set, deployment, disruption, endpoints, job,
+    node, pod, replica_set, revision, scheduler, stateful_set, volumes,
 };
 use crate::changes::{Change, Changes};
 use crate::cluster::Cluster;
@@ -231,6 +231,9 @@ impl Driver {
             autoscaler::TABLE => self.mark_autoscaler(object, key),
             pod::TABLE => self.agenda.now(Task::Kubelet(key)),
             scheduler::NODES => self.agenda.now(Task::Node(key)),
+            node::LEASES if namespace(object) == node::LEASE_NAMESPACE => {
+                self.agenda.now(Task::Node(name(object).to_owned()));
+            }
             endpoints::SERVICES => self.agenda.now(Task::Service(key)),
             disruption::TABLE => self.agenda.now(Task::Budget(key)),
             namespaces::TABLE => self.agenda.now(Task::Namespace(key)),

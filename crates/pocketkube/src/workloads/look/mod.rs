@@ -48,6 +48,8 @@ pub(crate) struct Look {
     data_plane: DataPlaneState,
     /// Since when the kubelets of the declared nodes say nothing.
     silent: BTreeMap<String, Timestamp>,
+    /// What nodes that clients registered said last.
+    heard: BTreeMap<String, Heard>,
     /// Pods that wait for a node, by creation and key: those not tried yet, and those refused.
     fresh: BTreeSet<(String, String)>,
     refused: BTreeSet<(String, String)>,
@@ -65,6 +67,15 @@ pub(crate) struct Look {
 struct Kubelet {
     options: NodeOptions,
     host: Ipv4Addr,
+}
+
+/// The last sign of a kubelet that is not simulated here.
+#[derive(Debug)]
+struct Heard {
+    /// The heartbeat in its Ready condition, and its Lease's renewal.
+    said: (Value, Option<Value>),
+    /// When that was seen.
+    at: Timestamp,
 }
 
 /// What a kubelet remembers of a Pod.
@@ -94,6 +105,7 @@ impl Look {
             balancers: LoadBalancers::new(cluster.name(), &options.load_balancing),
             data_plane: DataPlaneState::Up,
             silent: BTreeMap::new(),
+            heard: BTreeMap::new(),
             fresh: BTreeSet::new(),
             refused: BTreeSet::new(),
             failures: HashMap::new(),

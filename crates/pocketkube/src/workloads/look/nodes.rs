@@ -1,6 +1,6 @@
 //! Looks of kubelets, and of the node lifecycle controller.
 
-use super::{Look, NODE_GONE_SECS, Seen};
+use super::{Heard, Look, NODE_GONE_SECS, Seen};
 use crate::faults::{DataPlaneState, Faults, NodeState};
 use crate::object::{is_deleting, uid};
 use crate::workloads::agenda::{Agenda, Task};
@@ -129,6 +129,29 @@ impl Look {
         self.carry_out(Component::Kubelet, step, task, agenda);
     }
 
+    /// When the kubelet of a node that a client registered was last heard of; absent for a node
+    /// that never told how it is. What counts is that it says something new, not what its clock says.
+    fn heard_at(&mut self, node: &Value, now: Timestamp) -> Option<Timestamp> {
+        let ready = node::condition(node, "Ready")?;
+        let name = crate::object::name(node);
+        let lease = self.get(
+            "coordination.k8s.io/v1",
+            "Lease",
+            node::LEASE_NAMESPACE,
+            name,
+        );
+        let renewed = lease.map(|lease| lease["spec"]["renewTime"].clone());
+        let said = (ready["lastHeartbeatTime"].clone(), renewed);
+        let heard = self.heard.entry(name.to_owned()).or_insert_with(|| Heard {
+            said: said.clone(),
+            at: now,
+        });
+        if heard.said != said {
+            *heard = Heard { said, at: now };
+        }
+        Some(heard.at)
+    }
+
     pub(super) fn node(&mut self, name: &str, world: &World, agenda: &mut Agenda) {
         let pods = || {
             world
@@ -139,6 +162,7 @@ impl Look {
         let now = self.cluster.clock().now();
         let task = Task::Node(name.to_owned());
         let Some(node) = world.node(name) else {
+            self.heard.remove(name);
             let gone_at = *self.gone_nodes.entry(name.to_owned()).or_insert(now);
             let step = abandon(pods(), after_secs(gone_at, NODE_GONE_SECS), now);
             self.carry_out(Component::ControllerManager, step, task, agenda);
@@ -150,11 +174,15 @@ impl Look {
             agenda.now(Task::Heartbeat(name.to_owned()));
         }
         let pods: Vec<&Value> = pods().collect();
+        let silent_since = match declared {
+            true => self.silent.get(name).copied(),
+            false => self.heard_at(node, now),
+        };
         let some_ready = world.nodes().any(|node| node::is_ready(node));
         let step = node::step(node::View {
             node,
             pods: &pods,
-            silent_since: self.silent.get(name).copied(),
+            silent_since,
             others: if some_ready {
                 Others::SomeReady
             } else {
