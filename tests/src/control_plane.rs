@@ -13,6 +13,7 @@
 //! the start then fails with that part's log.
 
 mod authority;
+mod controllers;
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -23,9 +24,9 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use serde_json::json;
 
-use crate::kubelet::Kubelet;
 use crate::process::{Folder, Process, Signal};
 use authority::Authority;
+pub use controllers::Controllers;
 
 /// How long one part may take to become ready; a cold kube-apiserver on a busy machine needs 20 s.
 const READY_SECS_MAX: u64 = 120;
@@ -50,9 +51,9 @@ pub struct ControlPlane {
     kubeconfig_path: PathBuf,
     client: kube::Client,
     apiserver: Restartable,
-    // Dropped in this order: the last is etcd, whose shell removes the folder.
-    _kubelet: Option<Kubelet>,
-    _parts: Vec<Process>,
+    _controllers: Option<Controllers>,
+    // Dropped last: its shell removes the folder.
+    _etcd: Process,
 }
 
 /// kube-apiserver, and how it is started anew.
@@ -124,18 +125,10 @@ impl ControlPlane {
         };
         wait(&mut apiserver.process, || answers(&client, "/readyz")).await;
 
-        let mut parts = Vec::new();
-        let mut kubelet = None;
-        if extent == Extent::Workloads {
-            parts.push(files.start_scheduler(&authority, &url));
-            let mut manager = files.start_controller_manager(&authority, &url);
-            // Its service account controller has come round to the default namespace.
-            let account = "/api/v1/namespaces/default/serviceaccounts/default";
-            wait(&mut manager, || answers(&client, account)).await;
-            parts.push(manager);
-            kubelet = Some(Kubelet::start(client.clone(), 2).await);
-        }
-        parts.push(etcd);
+        let controllers = match extent {
+            Extent::ApiServer => None,
+            Extent::Workloads => Some(files.start_controllers(&authority, &url, &client).await),
+        };
         let kubeconfig_path = folder.join("admin.kubeconfig");
         Self {
             url,
@@ -143,8 +136,8 @@ impl ControlPlane {
             kubeconfig_path,
             client,
             apiserver,
-            _kubelet: kubelet,
-            _parts: parts,
+            _controllers: controllers,
+            _etcd: etcd,
         }
     }
 
@@ -343,13 +336,18 @@ impl Files<'_> {
         ]
     }
 
-    fn start_controller_manager(&self, authority: &Authority, url: &str) -> Process {
-        let user = "system:kube-controller-manager";
-        let mut arguments = self.component(authority, url, user);
-        arguments.extend([
-            "--use-service-account-credentials=true".to_owned(),
-            "--allocate-node-cidrs=false".to_owned(),
-            format!("--cluster-name={}", self.name),
+    async fn start_controllers(
+        &self,
+        authority: &Authority,
+        url: &str,
+        client: &kube::Client,
+    ) -> Controllers {
+        let server = controllers::Server {
+            name: self.name,
+            client,
+            kubeconfig: &|user| self.write_kubeconfig(authority, url, user, None),
+        };
+        let manager = [
             format!("--root-ca-file={}", self.path("ca.crt")),
             format!(
                 "--service-account-private-key-file={}",
@@ -357,31 +355,8 @@ impl Files<'_> {
             ),
             format!("--cluster-signing-cert-file={}", self.path("ca.crt")),
             format!("--cluster-signing-key-file={}", self.path("ca.key")),
-            // Fifteen seconds would be long for a test.
-            "--horizontal-pod-autoscaler-sync-period=1s".to_owned(),
-        ]);
-        self.spawn("kube-controller-manager", &arguments)
-    }
-
-    fn start_scheduler(&self, authority: &Authority, url: &str) -> Process {
-        let arguments = self.component(authority, url, "system:kube-scheduler");
-        self.spawn("kube-scheduler", &arguments)
-    }
-
-    /// What the controller manager and the scheduler are both told.
-    fn component(&self, authority: &Authority, url: &str, user: &str) -> Vec<String> {
-        self.write_kubeconfig(authority, url, user, None);
-        let kubeconfig = self.path(&format!("{user}.kubeconfig"));
-        let [port] = free_ports();
-        vec![
-            format!("--kubeconfig={kubeconfig}"),
-            format!("--authentication-kubeconfig={kubeconfig}"),
-            format!("--authorization-kubeconfig={kubeconfig}"),
-            "--bind-address=127.0.0.1".to_owned(),
-            format!("--secure-port={port}"),
-            format!("--cert-dir={}", self.path(user)),
-            "--leader-elect=false".to_owned(),
-        ]
+        ];
+        Controllers::start(&server, self.assets, self.folder, Folder::Kept, &manager).await
     }
 }
 

@@ -5,6 +5,10 @@
 //! `KUBEBUILDER_ASSETS` names a folder with `etcd` and `kube-apiserver` (and
 //! `kube-controller-manager` and `kube-scheduler`, where a group needs them). A case that only one
 //! of the two passes is a defect of pocketkube, or of the case.
+//!
+//! Groups that need workloads run a third time there, `controllers::<case>`: the real
+//! kube-controller-manager and kube-scheduler act on pocketkube's API, which has no workloads of its
+//! own then.
 
 #[cfg(test)]
 #[macro_use]
@@ -61,6 +65,8 @@ mod list;
 #[cfg(test)]
 mod namespaces;
 #[cfg(test)]
+mod nodes;
+#[cfg(test)]
 mod pages;
 #[cfg(test)]
 mod patch;
@@ -78,6 +84,8 @@ mod schemas;
 mod server_side_apply;
 #[cfg(test)]
 mod stateful_sets;
+#[cfg(test)]
+mod storage_and_devices;
 #[cfg(test)]
 mod subresources;
 #[cfg(test)]

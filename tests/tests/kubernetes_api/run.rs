@@ -20,8 +20,8 @@ pub(crate) static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
     builder.worker_threads(2).enable_all().build().unwrap()
 });
 
-/// Makes two tests of each case of a group, `pocketkube::<case>` and `real::<case>`. The first word
-/// is the [`Extent`] of the control plane that the group needs.
+/// Makes tests of each case of a group, `pocketkube::<case>`, `real::<case>` and, of workloads,
+/// `controllers::<case>`. The first word is the [`Extent`] of the control plane that the group needs.
 macro_rules! cases {
     ($extent:ident: $($case:ident),+ $(,)?) => {
         mod pocketkube {
@@ -37,6 +37,20 @@ macro_rules! cases {
                 crate::run::on_real(extent, stringify!($case), super::$case);
             })+
         }
+        controllers! { $extent: $($case),+ }
+    };
+}
+
+/// Tests on pocketkube under the real controllers, where there is something for them to do.
+macro_rules! controllers {
+    (ApiServer: $($case:ident),+) => {};
+    (Workloads: $($case:ident),+) => {
+        mod controllers {
+            $(#[test]
+            fn $case() {
+                crate::run::under_controllers(stringify!($case), super::$case);
+            })+
+        }
     };
 }
 
@@ -50,6 +64,16 @@ pub(crate) fn on_real<F: Future<Output = ()>>(
     steps: impl FnOnce(World) -> F,
 ) {
     match server::real(extent) {
+        Ok(server) => play(server, case, steps),
+        Err(reason) => say_once(reason),
+    }
+}
+
+pub(crate) fn under_controllers<F: Future<Output = ()>>(
+    case: &str,
+    steps: impl FnOnce(World) -> F,
+) {
+    match server::under_controllers() {
         Ok(server) => play(server, case, steps),
         Err(reason) => say_once(reason),
     }
