@@ -24,6 +24,10 @@ diff-kubectl *ARGS:
     .ci/kubectl target/kubectl
     cargo test -p meridian-tests --test kubectl_stories -- --real {{ARGS}}
 
+# Helm and other programs that nobody here wrote, on a pocketkube fleet; they are built into target/peers
+peers-kubernetes *ARGS:
+    PEERS_BIN=target/peers tests/peers/kubernetes {{ARGS}}
+
 # Random writes by several managers, on a real control plane (KUBEBUILDER_ASSETS), whose answers are written down, and on pocketkube
 record-ownership *ARGS:
     cargo test -p meridian-tests --test ownership -- --record {{ARGS}}
