@@ -61,7 +61,7 @@ kind: Widget
 metadata: {name: one}
 spec: {tags: [c], ports: [{name: dns, port: 53}]}
 EOF
-$ kubectl apply -f - <<'EOF'
+$ kubectl apply -f - 2>&1 <<'EOF' | LC_ALL=C sort
 apiVersion: custom.example.org/v1
 kind: Widget
 metadata: {name: two}
