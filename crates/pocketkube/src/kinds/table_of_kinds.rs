@@ -74,12 +74,14 @@ pub(super) fn kind_of(definition: &str) -> Option<Names> {
         .map(|(_, kind)| *kind)
 }
 
+macro_rules! register {
+    ($generator:ident: $($kind:ty),* $(,)?) => { $( let _ = $generator.subschema_for::<$kind>(); )* };
+}
+
 /// Registers the types of all kinds, and of what subresources take, with a schema generator.
 pub(super) fn register_types(generator: &mut SchemaGenerator) {
-    macro_rules! register {
-        ($($kind:ty),* $(,)?) => { $( let _ = generator.subschema_for::<$kind>(); )* };
-    }
-    register![
+    register_storage_and_devices(generator);
+    register![generator:
         core::Namespace,
         core::Node,
         core::Pod,
@@ -117,17 +119,6 @@ pub(super) fn register_types(generator: &mut SchemaGenerator) {
         rbac::RoleBinding,
         rbac::ClusterRole,
         rbac::ClusterRoleBinding,
-        storage::StorageClass,
-        storage::CSIDriver,
-        storage::CSINode,
-        storage::CSIStorageCapacity,
-        storage::VolumeAttachment,
-        storage::VolumeAttributesClass,
-        node::RuntimeClass,
-        devices::DeviceClass,
-        devices::ResourceClaim,
-        devices::ResourceClaimTemplate,
-        devices::ResourceSlice,
         scheduling::PriorityClass,
         coordination::Lease,
         extensions::CustomResourceDefinition,
@@ -146,6 +137,22 @@ pub(super) fn register_types(generator: &mut SchemaGenerator) {
         meta::Status,
         meta::DeleteOptions,
         meta::ListMeta,
+    ];
+}
+
+fn register_storage_and_devices(generator: &mut SchemaGenerator) {
+    register![generator:
+        storage::StorageClass,
+        storage::CSIDriver,
+        storage::CSINode,
+        storage::CSIStorageCapacity,
+        storage::VolumeAttachment,
+        storage::VolumeAttributesClass,
+        node::RuntimeClass,
+        devices::DeviceClass,
+        devices::ResourceClaim,
+        devices::ResourceClaimTemplate,
+        devices::ResourceSlice,
     ];
 }
 
