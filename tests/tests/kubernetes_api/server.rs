@@ -84,7 +84,7 @@ async fn start_under_controllers() -> Server {
     options.clusters[0].workloads = None;
     let fleet = Fleet::start(options).await.unwrap();
     let cluster = fleet.cluster("controlled");
-    let controllers = Controllers::on_pocketkube(&cluster, &assets).await;
+    let controllers = Controllers::on_pocketkube(cluster, &assets).await;
     let kept = CONTROLLERS.get_or_init(|| (fleet, controllers));
     let cluster = kept.0.cluster("controlled");
     let path = cluster.kubeconfig_path().unwrap();
