@@ -42,6 +42,7 @@ mod propagate;
 mod replicas;
 #[cfg(test)]
 mod restart;
+mod rollout;
 #[cfg(test)]
 mod status;
 #[cfg(test)]

@@ -17,7 +17,14 @@ pub struct FederatedSpec {
     pub retain_replicas: bool,
 }
 
-const SPEC: &[&str] = &["template", "placement", "overrides", "retainReplicas"];
+const SPEC: &[&str] = &[
+    "template",
+    "placement",
+    "overrides",
+    "retainReplicas",
+    "rollout",
+];
+const ROLLOUT: &[&str] = &["order", "maxClusters", "pause", "timeoutSeconds"];
 const PLACEMENT: &[&str] = &["clusters", "clusterSelector"];
 const SELECTOR: &[&str] = &["matchLabels", "matchExpressions"];
 const REQUIREMENT: &[&str] = &["key", "operator", "values"];
@@ -38,6 +45,9 @@ pub fn read_spec(spec: &Value) -> Result<FederatedSpec, Error> {
             check_override(item, &format!("spec.overrides[{i}]"))?;
         }
     }
+    if let Some(rollout) = present(fields, "rollout") {
+        check_rollout(rollout)?;
+    }
     let template = present(fields, "template").cloned();
     let template = template.unwrap_or_else(|| Value::Object(Map::new()));
     object_of_any_shape(&template, "spec.template")?;
@@ -46,6 +56,7 @@ pub fn read_spec(spec: &Value) -> Result<FederatedSpec, Error> {
             template,
             placement: decode(present(fields, "placement"), "spec.placement")?,
             overrides: decode(present(fields, "overrides"), "spec.overrides")?,
+            rollout: decode(present(fields, "rollout"), "spec.rollout")?,
         },
         retain_replicas: decode(present(fields, "retainReplicas"), "spec.retainReplicas")?,
     })
@@ -65,6 +76,26 @@ fn check_placement(placement: &Value, path: &str) -> Result<(), Error> {
         Some(selector) => check_selector(selector, &format!("{path}.clusterSelector")),
         None => Ok(()),
     }
+}
+
+fn check_rollout(rollout: &Value) -> Result<(), Error> {
+    let fields = object(rollout, "spec.rollout", ROLLOUT)?;
+    if let Some(order) = present(fields, "order") {
+        for (i, step) in list(order, "spec.rollout.order")?.iter().enumerate() {
+            check_placement(step, &format!("spec.rollout.order[{i}]"))?;
+        }
+    }
+    if let Some(pause) = present(fields, "pause")
+        && ![Some("AfterAvailable"), Some("Manual")].contains(&pause.as_str())
+    {
+        let message = format!("{pause} is not a pause; AfterAvailable and Manual are");
+        return Err(Error::invalid("spec.rollout.pause", message));
+    }
+    if present(fields, "maxClusters").is_some_and(|max| max.as_u64() == Some(0)) {
+        let message = "with 0 the template would go nowhere; meridian.dev/paused holds an object";
+        return Err(Error::invalid("spec.rollout.maxClusters", message));
+    }
+    Ok(())
 }
 
 fn check_selector(selector: &Value, path: &str) -> Result<(), Error> {
@@ -259,7 +290,17 @@ mod tests {
         check(
             json!({"templat": {}}),
             "spec.templat: unknown field, did you mean template? known are template, placement, \
-             overrides, retainReplicas",
+             overrides, retainReplicas, rollout",
+        );
+        let order = json!({"rollout": {"order": [{"clusters": [{"name": "a"}]}, {"cluster": 1}]}});
+        check(
+            order,
+            "spec.rollout.order[1].cluster: unknown field, did you mean clusters? known are \
+             clusters, clusterSelector",
+        );
+        check(
+            json!({"rollout": {"pause": "manual"}}),
+            "spec.rollout.pause: \"manual\" is not a pause; AfterAvailable and Manual are",
         );
     }
 }

@@ -9,6 +9,8 @@ use serde_json::{Value, json};
 const OVERRIDES_MAX: usize = 256;
 /// Patches of one override.
 const PATCHES_MAX: usize = 100;
+/// Steps of a rollout.
+const STEPS_MAX: usize = 64;
 /// Named clusters of a placement, and clusters of a status.
 const CLUSTERS_MAX: usize = 5000;
 
@@ -94,7 +96,8 @@ fn schema(target_kind: &str, replicas: Replicas, mut template: Value) -> Value {
         "properties": {
             "template": template,
             "placement": placement(),
-            "overrides": overrides()
+            "overrides": overrides(),
+            "rollout": rollout()
         }
     });
     if replicas == Replicas::Counted {
@@ -132,6 +135,40 @@ fn placement() -> Value {
             "clusterSelector": selector()
         }
     })
+}
+
+fn rollout() -> Value {
+    json!({
+        "type": "object",
+        "description": "In which order clusters get a changed template; absent is all at once.",
+        "properties": {
+            "order": {
+                "type": "array", "maxItems": STEPS_MAX,
+                "description": "Steps. A cluster is in the first that names it or matches its \
+                                labels; the others come last, together.",
+                "items": step()
+            },
+            "maxClusters": {
+                "type": "integer", "format": "int32", "minimum": 1,
+                "description": "How many clusters of a step are under way at the same time."
+            },
+            "pause": {
+                "type": "string", "enum": ["AfterAvailable", "Manual"],
+                "description": "A step begins when those before are available, and with Manual \
+                                when somebody approves it as well."
+            },
+            "timeoutSeconds": {
+                "type": "integer", "format": "int64", "minimum": 1,
+                "description": "After how long a step is said to be stalled; 600 when absent."
+            }
+        }
+    })
+}
+
+fn step() -> Value {
+    let mut step = placement();
+    step["description"] = "Clusters by name or by label.".into();
+    step
 }
 
 fn selector() -> Value {
@@ -260,6 +297,18 @@ fn status() -> Value {
                 "properties": {
                     "ready": {"type": "string"},
                     "clusters": {"type": "string"}
+                }
+            },
+            "rollout": {
+                "type": "object",
+                "description": "How far a changed template is.",
+                "properties": {
+                    "revision": {"type": "string"},
+                    "step": {"type": "integer", "format": "int32"},
+                    "steps": {"type": "integer", "format": "int32"},
+                    "phase": {"type": "string"},
+                    "message": {"type": "string"},
+                    "lastTransitionTime": {"type": "string", "format": "date-time"}
                 }
             },
             "clusters": {

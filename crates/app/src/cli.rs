@@ -61,6 +61,8 @@ pub(crate) enum Command {
     Undo(Undo),
     /// List members, types, preferences, orphans or tombstones
     Get(Get),
+    /// Say how far a changed template is, approve its next step, pause it
+    Rollout(Rollout),
     /// Whether what was propagated stays when a federated object is deleted
     #[command(visible_alias = "orphaning-deletion")]
     Orphan(Orphan),

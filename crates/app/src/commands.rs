@@ -14,6 +14,7 @@ mod migrate;
 mod operate;
 mod plan;
 mod resource_type;
+mod rollout;
 mod unjoin;
 
 use crate::cli::Command;
@@ -45,6 +46,7 @@ pub(crate) async fn dispatch(command: Command) -> Result<ExitCode> {
         Command::History(args) => history::run(args).boxed().await.map(done),
         Command::Undo(args) => history::undo(args).boxed().await.map(done),
         Command::Get(args) => get::run(args).boxed().await.map(done),
+        Command::Rollout(args) => rollout::rollout(args).boxed().await.map(done),
         Command::Orphan(args) => operate::orphan(args).boxed().await.map(done),
         Command::Confirm(args) => operate::confirm(args).boxed().await.map(done),
         Command::Failback(args) => operate::failback(args).boxed().await.map(done),

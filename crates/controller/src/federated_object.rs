@@ -15,7 +15,8 @@ use crate::status::{Subject, Written};
 use crate::wake::FederatedKey;
 use federation::{
     Action, ClusterOutcome, FINALIZER, Failure, FinalizerStep, Observed, Outcome, Plan,
-    ProblemKind, PropagationStatus, Readiness, Retry, Status, plan, refused, summarize,
+    ProblemKind, PropagationStatus, Readiness, Retry, RolloutPhase, Status, plan, refused,
+    summarize,
 };
 use kube::api::{Api, DynamicObject, Patch, PatchParams};
 use serde_json::{Value, json};
@@ -389,6 +390,17 @@ fn next(read: &Read, plan: &Plan, outcome: &Outcome, written: Written) -> Next {
     );
     if let Written::Later(at) = written {
         times.push(at);
+    }
+    // What was just written may let the next step of a rollout begin: no watch tells what we know.
+    let rolling = plan.rollout.as_ref();
+    let rolling = rolling.is_some_and(|it| it.status.phase != RolloutPhase::Complete);
+    if rolling
+        && outcome
+            .clusters
+            .values()
+            .any(|told| *told == ClusterOutcome::Done)
+    {
+        times.push(now);
     }
     for (name, step) in &plan.steps {
         let ready = read.input.clusters.get(name).map(|facts| &facts.readiness);

@@ -33,7 +33,7 @@ use crate::wake::{FederatedKey, Wake, target_key};
 use claim::{Claim, Claims};
 use federation::{
     ANNOTATION_APPLIED_HASH, Action, FIELD_MANAGER, FieldChange, Observed, Plan, PlanInput,
-    Readiness, diff, plan,
+    Readiness, diff, extract, plan,
 };
 use futures::{FutureExt, StreamExt, stream};
 use kube::api::DynamicObject;
@@ -316,14 +316,19 @@ impl Known<'_> {
     fn changes(&self) -> BTreeMap<ClusterName, Vec<FieldChange>> {
         let steps = self.plan.steps.iter();
         let changes = steps.filter_map(|(name, step)| {
-            let (Action::Create(write) | Action::Apply(write)) = &step.action else {
-                return None;
-            };
             let live = self.live(name);
             let whole = live.and_then(|live| serde_json::to_value(live).ok());
             let owned = live.and_then(owned_fields);
-            let target = &self.input.target;
-            let changes = diff(target, whole.as_ref(), owned, &write.object);
+            let sent = match &step.action {
+                Action::Create(write) | Action::Apply(write) => write.object.clone(),
+                Action::Scale(scale) => {
+                    let mut held = extract(owned?, whole.as_ref()?);
+                    held["spec"]["replicas"] = json!(scale.replicas);
+                    held
+                }
+                _ => return None,
+            };
+            let changes = diff(&self.input.target, whole.as_ref(), owned, &sent);
             Some((name.clone(), changes))
         });
         changes.collect()

@@ -9,9 +9,10 @@ use crate::wake::{FederatedKey, target_key};
 use api::{ConfigScope, FederatedSpec, FederatedType, KubeFedCluster, read_spec};
 use federation::{
     ClusterFacts, Confirmation, DividedReplicas, FINALIZER, FederatedObject, FinalizerState, Host,
-    NamespacePlacement, Observed, Options, PlanInput, Readiness, Scope, TargetType, TypeServed,
-    Watched, occupied,
+    NamespacePlacement, Observed, Options, PlanInput, Readiness, RolloutSeen, Scope, TargetType,
+    TypeServed, Watched, occupied,
 };
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt;
 use kube::api::DynamicObject;
 use model::{ClusterName, ObjectKey};
@@ -98,6 +99,7 @@ pub(crate) async fn plan_input(context: &Context, key: &FederatedKey) -> Reading
             .keys()
             .filter_map(|name| Some((name.clone(), context.members.get(name)?.brake())))
             .collect(),
+        rollout: rollout_seen(context, &object),
         clusters,
     };
     let read = Read { object, input };
@@ -285,6 +287,17 @@ fn recorded(object: &DynamicObject) -> BTreeSet<ClusterName> {
         .flatten()
         .filter_map(|cluster| cluster["name"].as_str());
     names.map(ClusterName::from).collect()
+}
+
+/// What the status says of a rollout, and for how long.
+fn rollout_seen(context: &Context, object: &DynamicObject) -> Option<RolloutSeen> {
+    let told = object.data["status"].get("rollout")?;
+    let since: Time = serde_json::from_value(told["lastTransitionTime"].clone()).ok()?;
+    let secs = context.clock.now().as_second() - since.0.as_second();
+    Some(RolloutSeen {
+        status: serde_json::from_value(told.clone()).ok()?,
+        for_secs: u64::try_from(secs).unwrap_or(0),
+    })
 }
 
 /// `status` of a federated object as it is on the host.

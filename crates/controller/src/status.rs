@@ -118,7 +118,9 @@ impl Statuses {
         if !self.leadership.may_write(DEADLINE) {
             return Err(Error::NotLeading);
         }
-        date_conditions(&mut wanted, subject.current, &self.clock.time());
+        let now = self.clock.time();
+        date_conditions(&mut wanted, subject.current, &now);
+        date_rollout(&mut wanted, subject.current, &now);
         forget_absent(&mut wanted, subject.current);
         let patch = json!({"metadata": {"uid": subject.uid}, "status": wanted});
         let api: Api<DynamicObject> = match subject.namespace {
@@ -277,6 +279,20 @@ fn date_conditions(wanted: &mut Value, current: &Value, now: &Time) {
     }
 }
 
+/// Dates a rollout when another step or phase of it begins.
+fn date_rollout(wanted: &mut Value, current: &Value, now: &Time) {
+    let Some(rollout) = wanted.get_mut("rollout").filter(|it| it.is_object()) else {
+        return;
+    };
+    let before = &current["rollout"];
+    let same = ["revision", "step", "phase"]
+        .iter()
+        .all(|name| before[*name] == rollout[*name]);
+    let since = Some(before["lastTransitionTime"].clone()).filter(|since| same && !since.is_null());
+    rollout["lastTransitionTime"] =
+        since.unwrap_or_else(|| serde_json::to_value(now).unwrap_or_default());
+}
+
 fn text(value: &Value) -> &str {
     value.as_str().unwrap_or_default()
 }
@@ -312,6 +328,28 @@ mod tests {
         date_conditions(&mut failed, &second, &time(3));
         assert_eq!(
             failed["conditions"][0]["lastTransitionTime"],
+            "1970-01-01T00:00:03Z"
+        );
+    }
+
+    #[test]
+    fn a_rollout_is_dated_when_its_step_or_phase_changes_and_not_when_its_words_do() {
+        let said = |step: i64, message: &str| {
+            json!({"rollout": {"revision": "r", "step": step, "phase": "Progressing",
+                "message": message}})
+        };
+        let mut first = said(1, "0 of 2");
+        date_rollout(&mut first, &Value::Null, &time(1));
+        let mut second = said(1, "1 of 2");
+        date_rollout(&mut second, &first, &time(2));
+        assert_eq!(
+            second["rollout"]["lastTransitionTime"],
+            "1970-01-01T00:00:01Z"
+        );
+        let mut third = said(2, "0 of 2");
+        date_rollout(&mut third, &second, &time(3));
+        assert_eq!(
+            third["rollout"]["lastTransitionTime"],
             "1970-01-01T00:00:03Z"
         );
     }

@@ -4,6 +4,8 @@ use crate::{
     confirmation::Confirmation,
     intent::{Intent, Placement},
     live::{Observed, Origin},
+    names::ANNOTATION_PAUSED,
+    rollout::RolloutSeen,
 };
 use model::{ClusterName, ObjectKey, Region};
 use serde::{Deserialize, Serialize};
@@ -44,6 +46,17 @@ pub struct PlanInput {
     /// The deletion brake of each member; a member that is absent here is open without a limit.
     #[serde(default)]
     pub brake: BTreeMap<ClusterName, DeletionBrake>,
+    /// What the status says of a rollout.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollout: Option<RolloutSeen>,
+}
+
+impl PlanInput {
+    /// Whether somebody holds the object as it is.
+    pub(crate) fn is_paused(&self) -> bool {
+        let paused = self.object.annotations.get(ANNOTATION_PAUSED);
+        paused.is_some_and(|paused| paused == "true")
+    }
 }
 
 /// What a scheduling preference says of one cluster.

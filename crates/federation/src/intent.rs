@@ -19,6 +19,38 @@ pub struct Intent {
     /// What differs, per cluster.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub overrides: Vec<OverrideItem>,
+    /// In which order clusters get a changed template; absent is all at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollout: Option<Rollout>,
+}
+
+/// `spec.rollout`; see `rollout.rs`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Rollout {
+    /// The steps. A cluster is in the first that names it or matches its labels; the others come
+    /// last, together.
+    #[serde(default)]
+    pub order: Vec<Placement>,
+    /// How many clusters of a step may be under way at the same time; absent is all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_clusters: Option<u32>,
+    /// What a step waits for.
+    #[serde(default)]
+    pub pause: Pause,
+    /// After how long a step is said to be stalled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout_seconds: Option<u64>,
+}
+
+/// What a step of a rollout waits for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Pause {
+    /// That the clusters of the step before are available.
+    #[default]
+    AfterAvailable,
+    /// That, and somebody's approval.
+    Manual,
 }
 
 /// `spec.placement`.

@@ -17,6 +17,7 @@ mod divide_kubefed;
 mod error;
 mod expand;
 mod explain;
+mod extract;
 mod failover;
 mod input;
 mod intent;
@@ -37,6 +38,7 @@ mod preference_words;
 mod present;
 mod redact;
 mod render;
+mod rollout;
 mod selector;
 mod spread;
 mod status;
@@ -58,6 +60,7 @@ pub use divide::{Candidate, divide};
 pub use divide_kubefed::{KubeFedDivision, divide_kubefed};
 pub use error::RenderError;
 pub use explain::{ClusterExplanation, Explanation, explain};
+pub use extract::extract;
 pub use failover::{
     ApiSignal, BrakeSettings, DataPlane, FailbackMode, FailbackSettings, FailoverMode,
     FailoverSettings, Phase, SeenFrom, Suitability,
@@ -66,7 +69,9 @@ pub use input::{
     Adoption, ClusterFacts, DeletionBrake, DividedReplicas, FederatedObject, FinalizerState, Host,
     NamespacePlacement, Options, PlanInput, Readiness, Scope, TargetType, TypeServed, Watched,
 };
-pub use intent::{ClusterOverride, ClusterReference, Intent, Operation, OverrideItem, Placement};
+pub use intent::{
+    ClusterOverride, ClusterReference, Intent, Operation, OverrideItem, Pause, Placement, Rollout,
+};
 pub use live::{
     Live, LiveReplicas, ManagedLabel, Observed, Origin, OtherEntry, OwnedFields, legacy_manager,
 };
@@ -74,7 +79,8 @@ pub use names::{
     ANNOTATION_ADOPTED, ANNOTATION_ADOPTED_HOSTS, ANNOTATION_APPLIED_HASH, ANNOTATION_CONFIRMED,
     ANNOTATION_DELETE_OPTIONS, ANNOTATION_DIVISION, ANNOTATION_FAILBACK,
     ANNOTATION_FAILOVER_RELEASED, ANNOTATION_LAST_APPLIED, ANNOTATION_ORIGIN, ANNOTATION_ORPHAN,
-    ANNOTATION_PAUSED, ANNOTATION_PLACEMENT, FIELD_MANAGER, FINALIZER, LABEL_MANAGED,
+    ANNOTATION_PAUSED, ANNOTATION_PLACEMENT, ANNOTATION_ROLLOUT_APPROVED, FIELD_MANAGER, FINALIZER,
+    LABEL_MANAGED,
 };
 pub use outcome::{ClusterOutcome, Failure, MemberError, Outcome, Retry};
 pub use overrides::check_overrides;
@@ -89,12 +95,13 @@ pub use preference_input::{
 };
 pub use preference_plan::plan_preference;
 pub use render::{Provenance, Rendered, ReplicasRule, render};
+pub use rollout::{RolloutPhase, RolloutPlan, RolloutSeen, RolloutStatus, approval};
 pub use selector::{LabelOperator, LabelRequirement, LabelSelector};
 pub use spread::{SpreadDivision, SpreadPlace, divide_spread};
 pub use status::{ClusterStatus, Condition, PropagationReason, PropagationStatus, Status, Summary};
 pub use step::{
-    Action, Delete, FinalizerStep, Owed, Plan, Precondition, Problem, ProblemKind, Release, Step,
-    TombstoneEntry, Write,
+    Action, Delete, FinalizerStep, Owed, Plan, Precondition, Problem, ProblemKind, Release, Scale,
+    Step, TombstoneEntry, Write,
 };
 pub use summarize::{refused, summarize};
 pub use tombstone::{Replay, replay};

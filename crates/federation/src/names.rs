@@ -18,6 +18,9 @@ pub const ANNOTATION_ORPHAN: &str = "kubefed.io/orphan";
 pub const ANNOTATION_DELETE_OPTIONS: &str = "kubefed.io/deleteoption";
 /// Annotation on a federated object: `"true"` holds it as it is.
 pub const ANNOTATION_PAUSED: &str = "meridian.dev/paused";
+/// Annotation on a federated object: `<revision>/<step>`, the last step of that revision's rollout
+/// that may begin.
+pub const ANNOTATION_ROLLOUT_APPROVED: &str = "meridian.dev/rollout-approved";
 /// Annotation on the target of a scheduling preference: `user` means `placement` is the user's.
 pub const ANNOTATION_PLACEMENT: &str = "meridian.dev/placement";
 /// Annotation on a federated object: the generation for which a braked deletion was confirmed.

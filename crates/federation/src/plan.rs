@@ -14,7 +14,7 @@ use crate::{
     names::ANNOTATION_PAUSED,
     overrides::check_overrides,
     place::{Choice, place},
-    present,
+    present, rollout,
     status::PropagationStatus,
     step::{Action, FinalizerStep, Plan, Problem, ProblemKind, Step, TombstoneEntry},
 };
@@ -26,13 +26,7 @@ pub fn plan(input: &PlanInput) -> Plan {
         Some(_) => plan_deletion(input),
         None => plan_presence(input),
     };
-    if input
-        .object
-        .annotations
-        .get(ANNOTATION_PAUSED)
-        .map(String::as_str)
-        == Some("true")
-    {
+    if input.is_paused() {
         pause(&mut plan);
     }
     plan
@@ -133,6 +127,7 @@ fn plan_presence(input: &PlanInput) -> Plan {
         };
         plan.take(member.name, verdict);
     }
+    rollout::stage(input, &placing.chosen(), &mut plan);
     // What a member holds already is owed when the object goes, whoever took the finalizer off.
     let holds = |step: &Step| step.action.writes() || step.action == Action::Nothing;
     if plan.steps.values().any(holds) && input.object.finalizer == FinalizerState::Absent {

@@ -17,7 +17,7 @@ use crate::{
     ownership::{ownership_difference, took},
     path::FieldPath,
     plan::{Member, Verdict},
-    render::{Provenance, Rendered, ReplicasRule, render},
+    render::{Provenance, Rendered, ReplicasRule, is_same_object, render},
     status::PropagationStatus,
     step::{Action, Precondition, ProblemKind, Write},
 };
@@ -220,11 +220,12 @@ fn why_apply(live: &Live, rendered: &Rendered, standing: &Standing) -> Option<St
     if matches!(standing, Standing::Adopt) {
         return Some("it was there before and is taken over".to_owned());
     }
-    if live.applied_hash.as_deref() != Some(&rendered.hash) {
+    let same = |hash: &str| is_same_object(hash, &rendered.hash);
+    if !live.applied_hash.as_deref().is_some_and(same) {
         return Some("what is rendered has changed".to_owned());
     }
     match &live.owned {
-        OwnedFields::Exact { rendered_hash } if *rendered_hash == rendered.hash => None,
+        OwnedFields::Exact { rendered_hash } if same(rendered_hash) => None,
         OwnedFields::Exact { .. } => Some("what is rendered has changed".to_owned()),
         OwnedFields::None => Some("the member no longer knows its fields as ours".to_owned()),
         OwnedFields::Entry { api_version, .. }

@@ -5,7 +5,7 @@
 use crate::{
     digest,
     error::RenderError,
-    input::{Host, PlanInput, Scope, TargetType},
+    input::{PlanInput, Scope, TargetType},
     live::Origin,
     names::{
         ANNOTATION_ADOPTED, ANNOTATION_APPLIED_HASH, ANNOTATION_LAST_APPLIED, ANNOTATION_ORIGIN,
@@ -15,8 +15,10 @@ use crate::{
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
 use model::ClusterName;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
+/// Letters of a digest that tell one template from another.
+const SHORT_LEN: usize = 16;
 /// What the server sets; in a template it is left over from a live object.
 const SERVER_SET: [&str; 8] = [
     "creationTimestamp",
@@ -83,17 +85,70 @@ pub fn render(
         fold_string_data(&mut object)?;
     }
     mark(&mut object, input, provenance)?;
-    let hash = hash_of(&object, &input.target, &input.host);
+    let hash = hash_of(&mut object, input, replicas)?;
     child(&mut object, "/metadata", "annotations")?
         .insert(ANNOTATION_APPLIED_HASH.to_owned(), hash.clone().into());
     Ok(Rendered { object, hash })
 }
 
-fn hash_of(object: &Value, target: &TargetType, host: &Host) -> String {
-    if target.is_secret() {
-        digest::keyed(host.key(), object)
-    } else {
-        digest::plain(object)
+/// The hash of an object; where its template goes in steps, also that of it without the replicas
+/// that are set for it: so it can be told whether a cluster has another template, or only other
+/// replicas.
+fn hash_of(
+    object: &mut Value,
+    input: &PlanInput,
+    replicas: ReplicasRule,
+) -> Result<String, RenderError> {
+    let whole = digest_of(object, input);
+    if input.intent.rollout.is_none() {
+        return Ok(whole);
+    }
+    let mut template = object.clone();
+    if replicas != ReplicasRule::AsIs {
+        child(&mut template, "", "spec")?.remove("replicas");
+    }
+    let template = short(&digest_of(&template, input));
+    Ok(format!("{whole}.{template}"))
+}
+
+fn digest_of(object: &Value, input: &PlanInput) -> String {
+    match input.target.is_secret() {
+        true => digest::keyed(input.host.key(), object),
+        false => digest::plain(object),
+    }
+}
+
+fn short(digest: &str) -> String {
+    digest.chars().take(SHORT_LEN).collect()
+}
+
+/// Whether two hashes are of the same object; one may have been made before there was a rollout.
+pub(crate) fn is_same_object(one: &str, other: &str) -> bool {
+    let whole = |hash: &str| -> String { hash.split('.').take(1).collect() };
+    whole(one) == whole(other)
+}
+
+/// Whether two hashes are of the same template.
+pub(crate) fn is_same_template(one: &str, other: &str) -> bool {
+    let template = |hash: &str| {
+        hash.split_once('.')
+            .map(|(_, template)| template.to_owned())
+    };
+    is_same_object(one, other) || template(one).is_some_and(|it| template(other) == Some(it))
+}
+
+/// The hash of what a cluster holds with other replicas. It is no rendering's, so that the next one
+/// is applied, but it says which template it is.
+pub(crate) fn scaled_hash(held: &str, replicas: i64) -> String {
+    let template = held.split_once('.').map_or("", |(_, template)| template);
+    format!("r{replicas}.{template}")
+}
+
+impl PlanInput {
+    /// A name for what template and overrides say, the same until one of them changes.
+    pub fn revision(&self) -> String {
+        let says = json!([self.intent.template, self.intent.overrides]);
+        short(&digest_of(&says, self))
     }
 }
 

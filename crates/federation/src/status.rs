@@ -1,5 +1,6 @@
 //! The federated object's status, with KubeFed's names and values.
 
+use crate::rollout::RolloutStatus;
 use model::ClusterName;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -21,6 +22,9 @@ pub struct Status {
     /// The same in words, for tables.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub summary: Option<Summary>,
+    /// How far a changed template is, where it goes in steps.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollout: Option<RolloutStatus>,
     /// Per cluster, by name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub clusters: Vec<ClusterStatus>,

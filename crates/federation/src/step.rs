@@ -1,5 +1,6 @@
 //! What a plan is made of: for every cluster one step that leaves nothing to decide, and why.
 
+use crate::rollout::RolloutPlan;
 use crate::status::{PropagationReason, PropagationStatus};
 use model::{ClusterName, ObjectKey};
 use serde::{Deserialize, Serialize};
@@ -23,6 +24,9 @@ pub struct Plan {
     /// Seconds after which time alone changes this plan.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub again_in_secs: Option<u64>,
+    /// How far a rollout is, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollout: Option<RolloutPlan>,
 }
 
 impl Plan {
@@ -59,6 +63,9 @@ pub enum Action {
     Create(Box<Write>),
     /// Server-side apply with force over what is there.
     Apply(Box<Write>),
+    /// Server-side apply of what our entry in `managedFields` holds, with other replicas: the rest
+    /// stays as it was applied before.
+    Scale(Box<Scale>),
     /// Delete.
     Delete(Delete),
     /// Let go: merge-patch our marks away, leave the object.
@@ -74,7 +81,7 @@ impl Action {
     pub fn writes(&self) -> bool {
         matches!(
             self,
-            Self::Create(_) | Self::Apply(_) | Self::Delete(_) | Self::Release(_)
+            Self::Create(_) | Self::Apply(_) | Self::Scale(_) | Self::Delete(_) | Self::Release(_)
         )
     }
 
@@ -84,6 +91,7 @@ impl Action {
             Self::Nothing => "nothing",
             Self::Create(_) => "create",
             Self::Apply(_) => "apply",
+            Self::Scale(_) => "scale",
             Self::Delete(_) => "delete",
             Self::Release(_) => "release",
             Self::Hold => "hold",
@@ -116,6 +124,18 @@ impl std::fmt::Debug for Write {
             .field("takeover", &self.takeover)
             .finish_non_exhaustive()
     }
+}
+
+/// Other replicas for an object that keeps the template it has; see [`crate::extract()`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Scale {
+    /// The object's uid.
+    pub uid: String,
+    /// `spec.replicas`.
+    pub replicas: i64,
+    /// What the annotation says then.
+    pub hash: String,
 }
 
 /// What a write depends on.
@@ -213,6 +233,8 @@ pub enum ProblemKind {
     PlacementIgnored,
     /// The object is paused.
     Paused,
+    /// A step of its rollout takes longer than it may.
+    RolloutStalled,
 }
 
 impl ProblemKind {

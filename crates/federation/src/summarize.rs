@@ -41,6 +41,7 @@ pub fn summarize(input: &PlanInput, plan: &Plan, outcome: &Outcome) -> Status {
         replicas: total(|cluster| cluster.replicas),
         ready_replicas: total(|cluster| cluster.ready_replicas),
         summary: Some(summary(plan, &chosen, &clusters)),
+        rollout: plan.rollout.as_ref().map(|rollout| rollout.status.clone()),
         clusters,
     }
 }
@@ -97,6 +98,7 @@ fn cluster_status(
     let counted = counts(input, name, step);
     let observed_hash = match &step.action {
         Action::Create(write) | Action::Apply(write) if written => Some(write.hash.clone()),
+        Action::Scale(scale) if written => Some(scale.hash.clone()),
         _ => live.and_then(|live| live.applied_hash.clone()),
     };
     Some(ClusterStatus {
@@ -120,8 +122,8 @@ fn failed(action: &Action, error: &MemberError) -> PropagationStatus {
         }
         (Action::Create(_), false) => Value::CreationFailed,
         (Action::Create(_), true) => Value::CreationTimedOut,
-        (Action::Apply(_), false) => Value::UpdateFailed,
-        (Action::Apply(_), true) => Value::UpdateTimedOut,
+        (Action::Apply(_) | Action::Scale(_), false) => Value::UpdateFailed,
+        (Action::Apply(_) | Action::Scale(_), true) => Value::UpdateTimedOut,
         (Action::Delete(_), false) => Value::DeletionFailed,
         (Action::Delete(_), true) => Value::DeletionTimedOut,
         (Action::Release(_), false) => Value::LabelRemovalFailed,
@@ -168,8 +170,9 @@ fn propagation(plan: &Plan, clusters: &[ClusterStatus]) -> Condition {
 
 /// Conditions that are there only while they say something.
 fn lasting(plan: &Plan) -> Vec<Condition> {
-    const LASTING: [ProblemKind; 4] = [
+    const LASTING: [ProblemKind; 5] = [
         ProblemKind::DeletionBraked,
+        ProblemKind::RolloutStalled,
         ProblemKind::ReplicasRetained,
         ProblemKind::PlacementIgnored,
         ProblemKind::Paused,

@@ -80,6 +80,7 @@ fn wanted(input: &PlanInput, name: &ClusterName, step: &Step, live: Option<&Live
         Action::Create(write) | Action::Apply(write) => {
             sent(write).or(runs).unwrap_or(REPLICAS_DEFAULT)
         }
+        Action::Scale(scale) => scale.replicas,
         Action::Nothing => runs.unwrap_or(REPLICAS_DEFAULT),
         Action::Delete(_) | Action::Release(_) | Action::Tombstone => 0,
         Action::Hold => match input.division.as_ref().map(|division| division.get(name)) {

@@ -49,6 +49,7 @@ impl World {
                     cluster_selector: Some(Default::default()),
                 },
                 overrides: Vec::new(),
+                rollout: None,
             },
             options: Options::default(),
             host: Host {
@@ -69,6 +70,7 @@ impl World {
                 .collect(),
             recorded: Default::default(),
             brake: Default::default(),
+            rollout: None,
         };
         Self { input }
     }
@@ -90,6 +92,16 @@ impl World {
                     let live = self.written(write, uid);
                     self.observe(cluster.as_str(), Observed::Present(Box::new(live)));
                     self.input.recorded.insert(cluster.clone());
+                }
+                Action::Scale(scale) => {
+                    let live = self.live_mut(cluster.as_str());
+                    live.applied_hash = Some(scale.hash.clone());
+                    if let Some(replicas) = &mut live.replicas {
+                        replicas.value = scale.replicas;
+                    }
+                    live.owned = OwnedFields::Exact {
+                        rendered_hash: scale.hash.clone(),
+                    };
                 }
                 Action::Delete(_) => self.observe(cluster.as_str(), Observed::Absent),
                 Action::Release(_) => {

@@ -17,6 +17,7 @@ use crate::{
     input::{PlanInput, Watched},
     live::Observed,
     outcome::{ClusterOutcome, Failure, MemberError, Outcome},
+    rollout::RolloutPhase,
     status::{Condition, PropagationStatus},
     step::{Action, Plan, ProblemKind, Step},
     summarize::{name_of, words},
@@ -119,7 +120,8 @@ fn of_object(kind: ProblemKind, message: &str) -> Option<Standing> {
         ProblemKind::NamespaceNotFederated => Some(Progressing(reason, message)),
         ProblemKind::UnknownCluster
         | ProblemKind::InvalidIntent
-        | ProblemKind::InvalidDeleteOptions => Some(Stuck(reason, message)),
+        | ProblemKind::InvalidDeleteOptions
+        | ProblemKind::RolloutStalled => Some(Stuck(reason, message)),
         ProblemKind::OverrideFailed
         | ProblemKind::InvalidTemplate
         | ProblemKind::ClusterNotReady
@@ -141,6 +143,7 @@ fn in_cluster(
     outcome: Option<&ClusterOutcome>,
 ) -> Standing {
     match (&step.action, outcome) {
+        (Action::Hold, _) if is_rolling(plan, name) => rolling(plan, &step.reason),
         (Action::Hold, _) => held(plan, name, step),
         (Action::Tombstone, _) => leaving(&step.reason),
         (Action::Nothing, _) => available(input, name),
@@ -155,6 +158,21 @@ fn in_cluster(
         (Action::Create(_) | Action::Apply(_), Some(ClusterOutcome::Done)) => {
             available(input, name)
         }
+        (Action::Scale(_), Some(ClusterOutcome::Done)) => rolling(plan, &step.reason),
+    }
+}
+
+fn is_rolling(plan: &Plan, name: &ClusterName) -> bool {
+    let rollout = plan.rollout.as_ref();
+    rollout.is_some_and(|rollout| rollout.held.contains(name))
+}
+
+/// The new template has not come here yet: by itself, or once somebody approves.
+fn rolling(plan: &Plan, why: &str) -> Standing {
+    let phase = plan.rollout.as_ref().map(|rollout| rollout.status.phase);
+    match phase {
+        Some(RolloutPhase::Waiting) => Paused(why.to_owned()),
+        _ => Progressing("RollingOut".to_owned(), why.to_owned()),
     }
 }
 

@@ -155,6 +155,31 @@ pub(crate) enum OrphanCommand {
     Status(Which),
 }
 
+/// `meridian rollout`.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "Example: meridian rollout status deployment web -n shop")]
+pub(crate) struct Rollout {
+    #[command(subcommand)]
+    pub(crate) command: RolloutCommand,
+}
+
+/// What is done about it.
+#[derive(Clone, Debug, Subcommand)]
+pub(crate) enum RolloutCommand {
+    /// Say how far a changed template is
+    #[command(after_help = "Example: meridian rollout status deployment web -n shop")]
+    Status(Which),
+    /// Let the step begin that waits for approval (spec.rollout.pause: Manual)
+    #[command(after_help = "Example: meridian rollout approve deployment web -n shop")]
+    Approve(Which),
+    /// Hold the object as it is in every cluster
+    #[command(after_help = "Example: meridian rollout pause deployment web -n shop")]
+    Pause(Which),
+    /// Let it go on
+    #[command(after_help = "Example: meridian rollout resume deployment web -n shop")]
+    Resume(Which),
+}
+
 /// `meridian confirm`.
 #[derive(Clone, Debug, Args)]
 #[command(after_help = "Example: meridian confirm configmap prices -n shop --cluster berlin")]

@@ -181,7 +181,7 @@ pub(crate) async fn adopt_host(args: cli::AdoptHost) -> Result<()> {
     Ok(())
 }
 
-async fn annotate(found: &Found, annotation: &str, value: Value) -> Result<()> {
+pub(super) async fn annotate(found: &Found, annotation: &str, value: Value) -> Result<()> {
     let patch = json!({"metadata": {"annotations": {annotation: value}}});
     let patched = found
         .api()

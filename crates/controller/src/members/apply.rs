@@ -17,13 +17,13 @@
 use super::Member;
 use super::cache::Cache;
 use super::lane::key_of;
-use super::sighting::Sighting;
+use super::sighting::{Sighting, our_entry};
 use super::takeover::{handed_over, takeover_patch};
 use crate::lease::Leadership;
 use api::FederatedType;
 use federation::{
-    Action, ClusterOutcome, Delete, FIELD_MANAGER, Failure, LABEL_MANAGED, ManagedLabel,
-    MemberError, Observed, Release, Write,
+    ANNOTATION_APPLIED_HASH, Action, ClusterOutcome, Delete, FIELD_MANAGER, Failure, LABEL_MANAGED,
+    ManagedLabel, MemberError, Observed, Release, Scale, Write, extract,
 };
 use kube::api::{
     DeleteParams, DynamicObject, Patch, PatchParams, Preconditions, PropagationPolicy,
@@ -85,6 +85,7 @@ pub(crate) async fn apply(
     let answered = match writing {
         Action::Create(write) => within(create(target, client, write)).await,
         Action::Apply(write) => within(apply_over(target, client, write)).await,
+        Action::Scale(scale) => within(scale_held(target, client, scale)).await,
         Action::Delete(delete) => within(remove(target, client, delete)).await,
         Action::Release(release) => within(let_go(target, client, release)).await,
         Action::Nothing | Action::Hold | Action::Tombstone => Ok(()),
@@ -152,6 +153,32 @@ async fn apply_over(target: Target<'_>, client: Client, write: &Write) -> Answer
     let object = with_preconditions(&write.object, uid, version.as_deref());
     let parameters = applying().force();
     let answer = send_apply(target, &client, &parameters, &object).await;
+    stale_is_read_again(target, &client, answer).await
+}
+
+/// Applies what we applied before with other replicas, over the very version that was read.
+async fn scale_held(target: Target<'_>, client: Client, scale: &Scale) -> Answer {
+    let refused = |error: kube::Error| refused(target.federated, &error);
+    let live = api(target, &client)
+        .get(&target.key.name)
+        .await
+        .map_err(refused)?;
+    let (uid, version) = (&live.metadata.uid, &live.metadata.resource_version);
+    if uid.as_deref() != Some(scale.uid.as_str()) {
+        tell(target, &live);
+        return Err(conflict("another object has its name now"));
+    }
+    let entries = live.metadata.managed_fields.as_deref().unwrap_or_default();
+    let Some(fields) = our_entry(entries).and_then(|entry| entry.fields_v1.clone()) else {
+        tell(target, &live);
+        return Err(conflict("none of its fields are ours any more"));
+    };
+    let whole = serde_json::to_value(&live).unwrap_or_default();
+    let mut object = extract(&fields.0, &whole);
+    object["spec"]["replicas"] = json!(scale.replicas);
+    object["metadata"]["annotations"][ANNOTATION_APPLIED_HASH] = json!(scale.hash);
+    let object = with_preconditions(&object, uid.as_deref(), version.as_deref());
+    let answer = send_apply(target, &client, &applying().force(), &object).await;
     stale_is_read_again(target, &client, answer).await
 }
 

@@ -169,13 +169,16 @@ impl Sighting {
 }
 
 /// Our own entry: server-side applied, and not to a subresource.
-fn owned(entries: &[ManagedFieldsEntry]) -> Owned {
-    let ours = entries.iter().find(|entry| {
+pub(crate) fn our_entry(entries: &[ManagedFieldsEntry]) -> Option<&ManagedFieldsEntry> {
+    entries.iter().find(|entry| {
         entry.manager.as_deref() == Some(FIELD_MANAGER)
             && entry.operation.as_deref() == Some("Apply")
             && entry.subresource.as_deref().unwrap_or_default().is_empty()
-    });
-    match ours {
+    })
+}
+
+fn owned(entries: &[ManagedFieldsEntry]) -> Owned {
+    match our_entry(entries) {
         None => Owned::None,
         Some(entry) => Owned::Entry {
             api_version: entry.api_version.clone().unwrap_or_default(),

@@ -279,7 +279,7 @@ impl Part {
 fn change(step: &Step, chosen: bool) -> Change {
     match &step.action {
         Action::Create(_) => Change::Create,
-        Action::Apply(_) => Change::Update,
+        Action::Apply(_) | Action::Scale(_) => Change::Update,
         Action::Delete(_) | Action::Tombstone => Change::Delete,
         Action::Release(_) => Change::Release,
         Action::Nothing => Change::Keep,

@@ -1,0 +1,173 @@
+//! A changed template reaches the clusters in steps, and stops where it does not become available.
+//!
+//! Replicas do not wait for it: a cluster that has to keep the old template gets its share of a
+//! division all the same.
+
+use meridian_tests::world::{ObjectRef, SCHEDULING, TYPES, World, condition};
+use serde_json::{Value, json};
+
+scenarios! {
+    shared:
+    a_bad_template_stops_at_the_first_step_while_replicas_move,
+    a_manual_step_begins_when_somebody_approves_it;
+}
+
+async fn a_bad_template_stops_at_the_first_step_while_replicas_move(
+    world: &World,
+    namespace: &str,
+) {
+    deploy(world, namespace, "1", None).await;
+    prefer(world, namespace, 6).await;
+    for name in MEMBERS {
+        until_runs(world, namespace, name, ("1", 2)).await;
+    }
+    until_phase(world, namespace, "Complete").await;
+
+    deploy(world, namespace, "2", Some("nowhere")).await;
+    let berlin = world.member("berlin");
+    berlin
+        .until(&web(namespace), "it has the new template", |it| {
+            version(it) == "2"
+        })
+        .await;
+    let told = until_phase(world, namespace, "Progressing").await;
+    let message = told["status"]["rollout"]["message"].to_string();
+    assert!(message.contains("step 1 of 3: berlin: "), "{message}");
+    assert_eq!(condition(&told, "Ready")["status"], "False", "{told:#}");
+
+    prefer(world, namespace, 9).await;
+    for name in ["lisbon", "osaka"] {
+        until_runs(world, namespace, name, ("1", 3)).await;
+    }
+    let held = until_phase(world, namespace, "Progressing").await;
+    assert_eq!(held["status"]["rollout"]["step"], 1, "{held:#}");
+
+    deploy(world, namespace, "3", None).await;
+    for name in MEMBERS {
+        until_runs(world, namespace, name, ("3", 3)).await;
+    }
+    let done = until_phase(world, namespace, "Complete").await;
+    assert_eq!(done["status"]["rollout"]["step"], 3, "{done:#}");
+}
+
+async fn a_manual_step_begins_when_somebody_approves_it(world: &World, namespace: &str) {
+    let spec = |colour: &str| {
+        json!({
+            "template": {"data": {"colour": colour}},
+            "placement": {"clusterSelector": {}},
+            "rollout": {"order": [{"clusters": [{"name": "osaka"}]}], "pause": "Manual"},
+        })
+    };
+    let colour = |object: &Value| {
+        object["data"]["colour"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned()
+    };
+    let paint = ObjectRef::new("v1", "ConfigMap", namespace, "paint");
+    let waiting = ["configmaps", "paint", "--namespace", namespace];
+    for shade in ["blue", "red"] {
+        world
+            .federate("FederatedConfigMap", namespace, "paint", spec(shade))
+            .await;
+        let osaka = world.member("osaka");
+        osaka
+            .until(&paint, "it has the new colour", |it| colour(it) == shade)
+            .await;
+        let federated = ObjectRef::new(TYPES, "FederatedConfigMap", namespace, "paint");
+        let told = world
+            .host()
+            .until(&federated, "the second step waits", |object| {
+                object["status"]["rollout"]["phase"] == "Waiting"
+            })
+            .await;
+        let message = told["status"]["rollout"]["message"].to_string();
+        assert!(message.contains("meridian rollout approve"), "{message}");
+        assert!(condition(&told, "Stalled").is_null(), "{told:#}");
+        let berlin = world.member("berlin").find(&paint).await;
+        assert_ne!(berlin.as_ref().map(colour), Some(shade.to_owned()));
+
+        world
+            .command(&[&["rollout", "approve"], &waiting[..]].concat())
+            .await;
+        for name in ["berlin", "lisbon"] {
+            let member = world.member(name);
+            member
+                .until(&paint, "it has the new colour", |it| colour(it) == shade)
+                .await;
+        }
+        world
+            .host()
+            .until(&federated, "it has been everywhere", |object| {
+                object["status"]["rollout"]["phase"] == "Complete"
+            })
+            .await;
+    }
+}
+
+const MEMBERS: [&str; 3] = ["berlin", "lisbon", "osaka"];
+
+/// Berlin first, then Lisbon, then the rest; a zone that no node is in makes Pods that find no place.
+async fn deploy(world: &World, namespace: &str, version: &str, zone: Option<&str>) {
+    let labels = json!({"app": "web"});
+    let mut pod = json!({"containers": [{"name": "web", "image": format!("web:{version}")}]});
+    if let Some(zone) = zone {
+        pod["nodeSelector"] = json!({"topology.kubernetes.io/zone": zone});
+    }
+    let spec = json!({
+        "template": {"spec": {
+            "selector": {"matchLabels": labels},
+            "template": {"metadata": {"labels": labels}, "spec": pod},
+        }},
+        "placement": {"clusterSelector": {}},
+        "rollout": {"order": [
+            {"clusters": [{"name": "berlin"}]},
+            {"clusters": [{"name": "lisbon"}]},
+        ]},
+    });
+    world
+        .federate("FederatedDeployment", namespace, "web", spec)
+        .await;
+}
+
+async fn prefer(world: &World, namespace: &str, total: u32) {
+    let preference = json!({
+        "apiVersion": SCHEDULING, "kind": "ReplicaSchedulingPreference",
+        "metadata": {"namespace": namespace, "name": "web"},
+        "spec": {"targetKind": "FederatedDeployment", "totalReplicas": total,
+            "rebalance": true, "clusters": {"*": {"weight": 1}}},
+    });
+    world.host().apply(preference).await;
+}
+
+fn web(namespace: &str) -> ObjectRef {
+    ObjectRef::new("apps/v1", "Deployment", namespace, "web")
+}
+
+/// The version of the image that a Deployment asks for.
+fn version(deployment: &Value) -> String {
+    let image = &deployment["spec"]["template"]["spec"]["containers"][0]["image"];
+    let image = image.as_str().unwrap_or_default();
+    image.trim_start_matches("web:").to_owned()
+}
+
+async fn until_runs(world: &World, namespace: &str, name: &str, (image, replicas): (&str, u32)) {
+    let what = format!("{replicas} replicas of version {image} run");
+    let runs = |held: &Value| {
+        let ready = held["status"]["readyReplicas"].as_u64().unwrap_or_default();
+        version(held) == image
+            && held["spec"]["replicas"] == replicas
+            && ready == u64::from(replicas)
+    };
+    world.member(name).until(&web(namespace), &what, runs).await;
+}
+
+async fn until_phase(world: &World, namespace: &str, phase: &str) -> Value {
+    let federated = ObjectRef::new(TYPES, "FederatedDeployment", namespace, "web");
+    let what = format!("the rollout is {phase}");
+    let is_so = |object: &Value| {
+        object["status"]["observedGeneration"] == object["metadata"]["generation"]
+            && object["status"]["rollout"]["phase"] == phase
+    };
+    world.host().until(&federated, &what, is_so).await
+}
