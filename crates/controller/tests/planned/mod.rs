@@ -5,7 +5,7 @@
 //! objects of others, edits in members, members that were away, namespaces that left.
 //! `just plans` plays a thousand of them, which is longer than `cargo test` does.
 
-mod chance;
+pub(crate) mod chance;
 
 use crate::world::{TYPES, World, with_type};
 use chance::{CONFIGS, Dice, MEMBERS, settings};
@@ -193,6 +193,10 @@ impl Seen<'_> {
                 self.says(identity(self.after).is_some(), &why);
                 self.holds(&write.object, divided, &why);
                 self.differs_only_where_shown(object, divided, &why);
+            }
+            Action::Scale(scale) => {
+                let runs = self.after.map(|after| &after["spec"]["replicas"]);
+                self.says(runs == Some(&json!(scale.replicas)), &why);
             }
             Action::Delete(_) => {
                 self.says(self.before.is_some() && self.after.is_none(), &why);

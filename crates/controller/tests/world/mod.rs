@@ -1,5 +1,6 @@
 //! A host and members inside of this process, under tokio's paused clock, and a controller.
 
+use k8s_openapi::jiff::Timestamp;
 use kube::api::{Api, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams};
 use kube::core::{ApiResource, GroupVersionKind};
 use kube::{Client, ResourceExt};
@@ -315,6 +316,11 @@ impl World {
     pub(crate) fn forget_requests(&self) {
         let all = std::iter::once(&self.host).chain(self.members.values());
         all.for_each(|cluster| cluster.requests().reset());
+    }
+
+    /// The time that a right clock shows.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
     }
 
     /// Lets virtual time pass.
