@@ -15,6 +15,10 @@ test *ARGS:
 plans:
     MERIDIAN_WORLDS=1000 cargo test -p meridian-controller --test federated_object planned -- --nocapture
 
+# Everything fails in a hundred ways that seeds draw, and all comes right again
+chaos SEEDS="0..100":
+    MERIDIAN_SEEDS={{SEEDS}} cargo test -p meridian-controller --test federated_object chaos -- --nocapture
+
 # Everything CI runs
 ci:
     .ci/run

@@ -214,7 +214,7 @@ mod tests {
             CONFIG_MAP,
             json!({"spec": {"placment": {}}}),
             "spec.placment: unknown field, did you mean placement? known are overrides, \
-             placement, template",
+             placement, rollout, template",
         );
         check(
             CONFIG_MAP,

@@ -20,6 +20,9 @@ pub enum Error {
     /// This process does not hold the Lease for long enough.
     #[error("not the leader")]
     NotLeading,
+    /// What was read of the host is not what is there now.
+    #[error("the host has moved on")]
+    Behind,
     /// A manifest is of a kind that is not federated.
     #[error("{kind} is not federated: {advice}")]
     NotFederated {
@@ -49,6 +52,7 @@ impl Error {
             Self::Host(_) => "host",
             Self::HostTimedOut => "host_timed_out",
             Self::NotLeading => "not_leading",
+            Self::Behind => "behind",
             Self::NotFederated { .. } => "not_federated",
             Self::Resource(_) => "resource",
         }

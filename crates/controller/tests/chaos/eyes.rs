@@ -83,7 +83,7 @@ impl Eyes {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn arrives(&self, by: &str, member: &'static str, method: &Method, path: &str) {
+    fn arrives(&self, by: &str, member: &'static str, path: &str) {
         let mut state = self.lock();
         state.writes += 1;
         let holder = self.holder();
@@ -91,18 +91,21 @@ impl Eyes {
             let what = format!("{by} wrote {path} in {member} while {holder:?} held the Lease");
             state.wrong.push(what);
         }
-        if method == Method::DELETE {
-            state.deletions += 1;
-            let gone = path.rsplit('/').collect::<Vec<_>>();
-            let wanted = state.wanted.iter().find_map(|((resource, name), members)| {
-                let same = gone.first() == Some(&name.as_str()) && gone.get(1) == Some(resource);
-                members.get(member).filter(|_| same).copied()
-            });
-            if let Some(since) = wanted.filter(|since| since.elapsed() > ON_ITS_WAY) {
-                let secs = since.elapsed().as_secs();
-                let what = format!("{path} was deleted in {member}, and wanted for {secs} s");
-                state.wrong.push(what);
-            }
+    }
+
+    /// A deletion was done: nothing can hold it back any more.
+    fn deleted(&self, by: &str, member: &'static str, path: &str) {
+        let mut state = self.lock();
+        state.deletions += 1;
+        let gone: Vec<&str> = path.rsplit('/').take(2).collect();
+        let wanted = state.wanted.iter().find_map(|((resource, name), members)| {
+            let same = gone == [name.as_str(), *resource];
+            members.get(member).filter(|_| same).copied()
+        });
+        if let Some(since) = wanted.filter(|since| since.elapsed() > ON_ITS_WAY) {
+            let secs = since.elapsed().as_secs();
+            let what = format!("{by} deleted {path} in {member}, which is wanted for {secs} s");
+            state.wrong.push(what);
         }
     }
 
@@ -180,12 +183,18 @@ impl Service<Request<Body>> for Wire {
         let Some(member) = looked_at else {
             return Box::pin(Service::call(&mut self.inner, request));
         };
-        self.eyes.arrives(&self.by, member, &method, &path);
+        self.eyes.arrives(&self.by, member, &path);
         let before = self.eyes.replicas()[member];
         let answer = Service::call(&mut self.inner, request);
-        let eyes = Arc::clone(&self.eyes);
+        let (eyes, by) = (Arc::clone(&self.eyes), self.by.clone());
         Box::pin(async move {
             let answer = answer.await;
+            let done = answer
+                .as_ref()
+                .is_ok_and(|answer| answer.status().is_success());
+            if method == Method::DELETE && done {
+                eyes.deleted(&by, member, &path);
+            }
             if path.ends_with("/deployments/web") {
                 eyes.scaled(member, &path, before);
             }
