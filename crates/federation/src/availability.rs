@@ -6,14 +6,12 @@
 //! | kind | available |
 //! |---|---|
 //! | Deployment | all replicas updated, ready and available, none of the old left |
-//! | ReplicaSet, StatefulSet | all replicas ready |
+//! | ReplicaSet | all replicas ready |
+//! | StatefulSet | all replicas ready, and updated unless `updateStrategy` keeps them back |
 //! | DaemonSet | ready, and of the new template, on every node that should run it |
 //! | Job | not failed |
 //! | PersistentVolumeClaim | bound |
 //! | any other | neither `Reconciling` nor `Stalled`, and `Ready` unless it has no such condition |
-//!
-//! Caveat: of a StatefulSet that is being updated only the ready replicas are looked at, since
-//! whether the rest is updated by itself (`updateStrategy`) is not watched.
 
 use crate::{
     input::{TargetType, Watched},
@@ -50,7 +48,8 @@ pub(crate) fn availability(target: &TargetType, live: &Live) -> Availability {
             Progressing("its controller has not seen it yet".to_owned())
         }
         ("apps", "Deployment") => deployment(status, replicas),
-        ("apps", "ReplicaSet" | "StatefulSet") => ready(number(status, "readyReplicas"), replicas),
+        ("apps", "ReplicaSet") => ready(number(status, "readyReplicas"), replicas),
+        ("apps", "StatefulSet") => stateful_set(status, replicas, live.keeps_old),
         ("apps", "DaemonSet") => daemon_set(status),
         ("batch", "Job") => match condition(status, "Failed") {
             Some(failed) => Failed(words("the Job failed", failed)),
@@ -87,6 +86,18 @@ fn deployment(status: &Value, replicas: i64) -> Availability {
     }
     let counted = number(status, "readyReplicas").min(number(status, "availableReplicas"));
     ready(counted, replicas)
+}
+
+fn stateful_set(status: &Value, replicas: i64, keeps_old: i64) -> Availability {
+    let rolling = status["currentRevision"] != status["updateRevision"];
+    let (updated, due) = (
+        number(status, "updatedReplicas"),
+        replicas.saturating_sub(keeps_old),
+    );
+    if rolling && updated < due {
+        return Progressing(format!("{updated} of {due} replicas are updated"));
+    }
+    ready(number(status, "readyReplicas"), replicas)
 }
 
 fn daemon_set(status: &Value) -> Availability {
@@ -234,6 +245,28 @@ mod tests {
         let unbound = "progressing: the claim is not bound";
         check("", "PersistentVolumeClaim", pending, unbound);
         check("", "Service", json!({"loadBalancer": {}}), "available");
+    }
+
+    #[test]
+    fn a_stateful_set_is_available_when_those_are_new_that_are_to_be() {
+        let said = |keeps_old: i64, updated: i64| {
+            let status = json!({"observedGeneration": 2, "readyReplicas": 3,
+                "currentRevision": "old", "updateRevision": "new", "updatedReplicas": updated});
+            stateful_set(&status, 3, keeps_old)
+        };
+        let two = Progressing("2 of 3 replicas are updated".to_owned());
+        assert_eq!(said(0, 2), two);
+        assert_eq!(said(0, 3), Available);
+        assert_eq!(said(1, 2), Available);
+        assert_eq!(
+            said(
+                crate::keeps_old(&json!({"updateStrategy": {"type": "OnDelete"}})),
+                0
+            ),
+            Available
+        );
+        let partition = json!({"updateStrategy": {"rollingUpdate": {"partition": 2}}});
+        assert_eq!(crate::keeps_old(&partition), 2);
     }
 
     #[test]

@@ -73,7 +73,8 @@ pub use intent::{
     ClusterOverride, ClusterReference, Intent, Operation, OverrideItem, Pause, Placement, Rollout,
 };
 pub use live::{
-    Live, LiveReplicas, ManagedLabel, Observed, Origin, OtherEntry, OwnedFields, legacy_manager,
+    Live, LiveReplicas, ManagedLabel, Observed, Origin, OtherEntry, OwnedFields, keeps_old,
+    legacy_manager,
 };
 pub use names::{
     ANNOTATION_ADOPTED, ANNOTATION_ADOPTED_HOSTS, ANNOTATION_APPLIED_HASH, ANNOTATION_CONFIRMED,

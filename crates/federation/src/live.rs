@@ -52,9 +52,26 @@ pub struct Live {
     /// Managers of old Update entries that a first apply makes ours; see [`legacy_manager`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub legacy_managers: Vec<String>,
+    /// Of a StatefulSet: replicas that keep an old template because `updateStrategy` says so.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub keeps_old: i64,
     /// Its `status`, when it is collected.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub remote_status: Option<Value>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands it over so")]
+fn is_zero(number: &i64) -> bool {
+    *number == 0
+}
+
+/// Replicas of a StatefulSet that `spec.updateStrategy` leaves at an old template.
+pub fn keeps_old(spec: &Value) -> i64 {
+    let strategy = &spec["updateStrategy"];
+    match strategy["type"].as_str() {
+        Some("OnDelete") => i64::MAX,
+        _ => strategy["rollingUpdate"]["partition"].as_i64().unwrap_or(0),
+    }
 }
 
 /// Another manager's entry in a live object's `managedFields`.

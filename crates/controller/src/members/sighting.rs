@@ -6,7 +6,7 @@
 use federation::{
     ANNOTATION_ADOPTED, ANNOTATION_APPLIED_HASH, ANNOTATION_ORIGIN, FIELD_MANAGER, FieldsDigest,
     LABEL_MANAGED, Live, LiveReplicas, ManagedLabel, Origin, OtherEntry, OwnedFields, Running,
-    legacy_manager,
+    keeps_old, legacy_manager,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, ObjectMeta};
 use serde_json::Value;
@@ -70,6 +70,7 @@ impl Sighting {
                     other_owner: other_owner_of_replicas(entries),
                 }),
                 legacy_managers: legacy_managers(entries),
+                keeps_old: rest.map_or(0, |rest| keeps_old(&rest["spec"])),
                 remote_status: status.cloned(),
             },
             owned: owned(entries),

@@ -112,11 +112,11 @@ impl Eyes {
     fn holder(&self) -> Option<String> {
         let resource = self.host.resource("coordination.k8s.io/v1", "Lease").ok()?;
         let leases = self.host.list(&resource, Some(SYSTEM));
-        let holders = leases.iter().filter_map(|lease| {
+        let mut holders = leases.iter().filter_map(|lease| {
             let holder = lease.value()["spec"]["holderIdentity"].as_str()?;
             holder.starts_with("controller-").then(|| holder.to_owned())
         });
-        holders.last()
+        holders.next()
     }
 
     /// Replicas of `web` in every member, asked for.
