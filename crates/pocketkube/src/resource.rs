@@ -1,6 +1,8 @@
 //! One served version of a kind, built in or defined by a CustomResourceDefinition.
 
+use crate::schema::Schema;
 use serde_json::Value;
+use std::sync::Arc;
 
 /// One served version of a kind. Shared as `Arc<Resource>`; replaced whole when its definition
 /// changes.
@@ -65,10 +67,29 @@ pub enum Origin {
         definition: String,
         /// The version in which objects are kept.
         stored_version: String,
+        /// What is known of its objects; the rest is lost on the way.
+        shapes: Shapes,
         /// What clients of a deprecated version are warned with.
         deprecation: Option<String>,
     },
 }
+
+/// The schemas of a custom kind between which its objects go to and fro.
+#[derive(Debug, Clone)]
+pub struct Shapes {
+    /// Of its own version.
+    pub own: Arc<Schema>,
+    /// Of the version in which objects are kept.
+    pub stored: Arc<Schema>,
+}
+
+impl PartialEq for Shapes {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.own, &other.own) && Arc::ptr_eq(&self.stored, &other.stored)
+    }
+}
+
+impl Eq for Shapes {}
 
 /// What can be done with a resource.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -1,13 +1,15 @@
 //! Objects in the version that a client speaks.
 //!
 //! Objects are kept in one version. Most are asked for in that one and shared as they are. Custom
-//! resources of other versions differ by `apiVersion` alone (conversion strategy `None`). Events
+//! resources of other versions differ by `apiVersion` alone (conversion strategy `None`); what the
+//! other version does not know is lost, both when they are kept and when they are shown. Events
 //! and autoscalers are kept in one of their versions and converted for the other.
 
 use crate::kinds;
 use crate::object::Object;
 use crate::registry::split_api_version;
-use crate::resource::Resource;
+use crate::resource::{Origin, Resource};
+use crate::schema::prune;
 use serde_json::Value;
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -30,7 +32,11 @@ pub(crate) fn of_value<'a>(resource: &Resource, kept: &'a Value) -> Cow<'a, Valu
     if kept["apiVersion"] == api_version.as_str() {
         return Cow::Borrowed(kept);
     }
-    Cow::Owned(converted(resource, kept.clone(), &api_version))
+    let mut shown = converted(resource, kept.clone(), &api_version);
+    if let Origin::Custom { shapes, .. } = &resource.origin {
+        prune(&shapes.own, &mut shown);
+    }
+    Cow::Owned(shown)
 }
 
 /// An object as a client sent it, as it is kept.
@@ -39,7 +45,11 @@ pub(crate) fn to_kept(resource: &Resource, value: Value) -> Value {
     if value["apiVersion"] == api_version.as_str() {
         return value;
     }
-    converted(resource, value, &api_version)
+    let mut kept = converted(resource, value, &api_version);
+    if let Origin::Custom { shapes, .. } = &resource.origin {
+        prune(&shapes.stored, &mut kept);
+    }
+    kept
 }
 
 fn converted(resource: &Resource, mut value: Value, api_version: &str) -> Value {

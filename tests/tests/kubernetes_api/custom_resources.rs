@@ -14,6 +14,8 @@ cases! { Workloads:
     a_definition_has_exactly_one_storage_version,
     a_definition_tells_its_stored_versions,
     an_apply_may_change_the_stored_version,
+    what_the_stored_version_does_not_know_is_lost,
+    what_a_version_does_not_know_is_not_shown_in_it,
     a_second_version_serves_the_same_objects,
     a_version_that_is_not_served_is_not_found,
     a_kind_of_the_cluster_has_no_namespace,
@@ -124,6 +126,38 @@ async fn an_apply_may_change_the_stored_version(world: World) {
     definition["spec"]["versions"][1]["storage"] = json!(true);
     let applied = world.apply(&path, "tester", &definition).await.is(200);
     applied.has(json!({"status": {"storedVersions": ["v1", "v1beta1"]}}));
+}
+
+/// The second version knows `spec.extra` besides, and the first `spec.old`.
+fn two_shapes(group: &str) -> Value {
+    let mut definition = two_versions(group);
+    for (number, field) in ["old", "extra"].iter().enumerate() {
+        let schema = &mut definition["spec"]["versions"][number]["schema"]["openAPIV3Schema"];
+        schema["properties"]["spec"]["properties"][field] = json!({"type": "string"});
+    }
+    definition
+}
+
+async fn what_the_stored_version_does_not_know_is_lost(world: World) {
+    let first = world.define(&two_shapes(&world.group)).await;
+    let second = first.replace("/v1:", "/v1beta1:");
+    let mut body = world.custom("Widget", "a", json!({"spec": {"size": 1, "extra": "x"}}));
+    body["apiVersion"] = json!(format!("{}/v1beta1", world.group));
+    let created = world.post(&second, &body).await.is(201);
+    created.has(json!({"spec": {"size": 1, "extra": null}}));
+    let kept = world.get(&format!("{second}/a")).await.is(200);
+    kept.has(json!({"spec": {"size": 1, "extra": null}}));
+}
+
+async fn what_a_version_does_not_know_is_not_shown_in_it(world: World) {
+    let first = world.define(&two_shapes(&world.group)).await;
+    let second = first.replace("/v1:", "/v1beta1:");
+    let body = world.custom("Widget", "a", json!({"spec": {"size": 1, "old": "x"}}));
+    world.post(&first, &body).await.is(201);
+    let shown = world.get(&format!("{second}/a")).await.is(200);
+    shown.has(json!({"spec": {"size": 1, "old": null}}));
+    let kept = world.get(&format!("{first}/a")).await.is(200);
+    kept.has(json!({"spec": {"size": 1, "old": "x"}}));
 }
 
 async fn a_second_version_serves_the_same_objects(world: World) {

@@ -4,7 +4,9 @@ use super::Kind;
 use super::hooks;
 use super::openapi;
 use crate::go;
-use crate::resource::{Cell, Column, Origin, Resource, ScalePaths, Scope, Subresource, Verb};
+use crate::resource::{
+    Cell, Column, Origin, Resource, ScalePaths, Scope, Shapes, Subresource, Verb,
+};
 use crate::schema::{Rules, Schema, Shape, Unknown, from_open_api};
 use crate::status::Cause;
 use serde_json::{Value, json};
@@ -24,20 +26,37 @@ const VERBS: [Verb; 8] = [
 
 /// The kinds of all served versions of a valid CustomResourceDefinition.
 pub fn custom_kinds(definition: &Value) -> Vec<Arc<Kind>> {
-    let versions = definition["spec"]["versions"]
-        .as_array()
+    let versions = definition["spec"]["versions"].as_array();
+    let versions: Vec<(&Value, Arc<Schema>)> = versions
         .into_iter()
-        .flatten();
-    let served = versions.filter(|version| version["served"].as_bool() == Some(true));
+        .flatten()
+        .map(|version| {
+            (
+                version,
+                Arc::new(root(&version["schema"]["openAPIV3Schema"])),
+            )
+        })
+        .collect();
+    let stored = versions
+        .iter()
+        .find(|(version, _)| version["storage"] == true);
+    let served = versions
+        .iter()
+        .filter(|(version, _)| version["served"] == true);
     served
-        .map(|version| Arc::new(custom_kind(definition, version)))
+        .map(|(version, own)| {
+            let shapes = Shapes {
+                own: Arc::clone(own),
+                stored: Arc::clone(stored.map_or(own, |(_, stored)| stored)),
+            };
+            Arc::new(custom_kind(definition, version, shapes))
+        })
         .collect()
 }
 
-fn custom_kind(definition: &Value, version: &Value) -> Kind {
-    let spec = &definition["spec"];
+fn custom_kind(definition: &Value, version: &Value, shapes: Shapes) -> Kind {
     let open_api = &version["schema"]["openAPIV3Schema"];
-    let schema = Arc::new(root(open_api));
+    let schema = Arc::clone(&shapes.own);
     let rules = Rules::compile(open_api, &schema);
     let made = OnceLock::new();
     made.set(schema).expect("a fresh cell is empty");
@@ -48,7 +67,7 @@ fn custom_kind(definition: &Value, version: &Value) -> Kind {
             .map(|p| p.trim_start_matches('.').to_owned())
     };
     Kind {
-        resource: Arc::new(resource(definition, spec, version)),
+        resource: Arc::new(resource(definition, version, shapes)),
         extra_subresources: Vec::new(),
         hooks: &hooks::CUSTOM,
         schema: made,
@@ -92,7 +111,8 @@ pub(crate) fn embedded_meta() -> Arc<Schema> {
     openapi::object_meta()
 }
 
-fn resource(definition: &Value, spec: &Value, version: &Value) -> Resource {
+fn resource(definition: &Value, version: &Value, shapes: Shapes) -> Resource {
+    let spec = &definition["spec"];
     let names = &spec["names"];
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let texts = |value: &Value| -> Vec<String> {
@@ -133,6 +153,7 @@ fn resource(definition: &Value, spec: &Value, version: &Value) -> Resource {
         origin: Origin::Custom {
             definition: text(&definition["metadata"]["name"]),
             stored_version: stored_version(spec),
+            shapes,
             deprecation: deprecation(spec, version),
         },
     }
