@@ -30,6 +30,7 @@
 mod admission;
 pub mod apply;
 pub mod authorization;
+mod cel;
 mod certificates;
 pub mod chance;
 pub mod changes;

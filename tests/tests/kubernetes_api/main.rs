@@ -77,6 +77,8 @@ mod ratcheting;
 #[cfg(test)]
 mod rbac;
 #[cfg(test)]
+mod rules;
+#[cfg(test)]
 mod scheduling;
 #[cfg(test)]
 mod schemas;

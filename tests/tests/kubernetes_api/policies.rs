@@ -24,6 +24,11 @@ cases! { Workloads:
     an_expression_that_fails_refuses,
     an_expression_that_fails_is_ignored_where_failures_are,
     a_policy_can_be_about_some_operations,
+    an_expression_that_costs_too_much_refuses,
+    expressions_that_cost_too_much_together_refuse,
+    match_conditions_may_cost_less_than_validations,
+    a_policy_follows_optional_fields,
+    a_variable_is_evaluated_where_it_is_asked_for,
 }
 
 const POLICIES: &str = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies";
@@ -332,4 +337,107 @@ async fn a_policy_can_be_about_some_operations(world: World) {
         tokio::time::sleep(ASK_AGAIN).await;
     }
     panic!("the policy does not refuse");
+}
+
+/// A config map on which `COSTLY` costs some 850,000: one evaluation may cost a million.
+fn large(name: &str, keys: usize) -> Value {
+    let data: serde_json::Map<String, Value> = (0..keys)
+        .map(|key| (format!("k{key}"), json!("")))
+        .collect();
+    config_map_with(name, data.into())
+}
+
+const COSTLY: &str = "object.data.all(a, object.data.all(b, a.size() + b.size() > 0))";
+
+async fn an_expression_that_costs_too_much_refuses(world: World) {
+    bound(&world, json!({"validations": [{"expression": COSTLY}]})).await;
+    let refusal = format!(
+        "denied request: expression '{COSTLY}' resulted in error: operation cancelled: actual cost \
+         limit exceeded"
+    );
+    let answer = once_refused(&world, &large("a", 400)).await;
+    answer.refused_saying(422, "Invalid", &refusal);
+    world.post("configmaps", &large("b", 200)).await.is(201);
+}
+
+async fn expressions_that_cost_too_much_together_refuse(world: World) {
+    let validations = vec![json!({"expression": COSTLY}); 13];
+    bound(&world, json!({"validations": validations})).await;
+    let answer = once_refused(&world, &large("a", 310)).await;
+    answer.refused_saying(
+        422,
+        "Invalid",
+        "denied request: validation failed due to running out of cost budget, no further \
+         validation rules will be run",
+    );
+    world.post("configmaps", &large("b", 200)).await.is(201);
+}
+
+async fn match_conditions_may_cost_less_than_validations(world: World) {
+    let condition = |index: usize| json!({"name": format!("c{index}"), "expression": COSTLY});
+    let conditions: Vec<Value> = (0..4).map(condition).collect();
+    let rest = json!({
+        "matchConditions": conditions, "validations": [{"expression": "object.metadata.name != 'a'"}],
+    });
+    bound(&world, rest).await;
+    let answer = once_refused(&world, &large("b", 310)).await;
+    answer.refused_saying(
+        422,
+        "Invalid",
+        "denied request: validation failed due to running out of cost budget, no further \
+         validation rules will be run",
+    );
+    let answer = world.post("configmaps", &large("a", 20)).await;
+    answer.refused_saying(
+        422,
+        "Invalid",
+        "failed expression: object.metadata.name != 'a'",
+    );
+    world.post("configmaps", &large("c", 20)).await.is(201);
+}
+
+async fn a_policy_follows_optional_fields(world: World) {
+    let rest = json!({"validations": [
+        {"expression": "object.?data.?level.orValue('low') != 'high'", "message": "too high"},
+        {"expression": "object.?data[?'size'].optMap(s, s.size() < 2).orValue(true)",
+         "message": "too large"},
+    ]});
+    bound(&world, rest).await;
+    let high = config_map_with("a", json!({"level": "high"}));
+    once_refused(&world, &high)
+        .await
+        .refused_saying(422, "Invalid", "denied request: too high");
+    let large = config_map_with("a", json!({"size": "12"}));
+    let answer = world.post("configmaps", &large).await;
+    answer.refused_saying(422, "Invalid", "denied request: too large");
+    world.post("configmaps", &config_map("b")).await.is(201);
+    let small = config_map_with("c", json!({"size": "4", "level": "low"}));
+    world.post("configmaps", &small).await.is(201);
+}
+
+async fn a_variable_is_evaluated_where_it_is_asked_for(world: World) {
+    let rest = json!({
+        "variables": [
+            {"name": "size", "expression": "int(object.data.size)"},
+            {"name": "twice", "expression": "variables.size * 2"},
+        ],
+        "validations": [{
+            "expression": "!has(object.data) || !has(object.data.size) || variables.twice < 10",
+            "messageExpression": "'twice is ' + string(variables.twice)",
+        }],
+    });
+    bound(&world, rest).await;
+    let body = config_map_with("a", json!({"size": "7"}));
+    once_refused(&world, &body)
+        .await
+        .refused_saying(422, "Invalid", "denied request: twice is 14");
+    world.post("configmaps", &config_map("b")).await.is(201);
+    let body = config_map_with("c", json!({"size": "seven"}));
+    let answer = world.post("configmaps", &body).await;
+    answer.refused_saying(
+        422,
+        "Invalid",
+        "resulted in error: composited variable \"twice\" fails to evaluate: composited variable \
+         \"size\" fails to evaluate: ",
+    );
 }

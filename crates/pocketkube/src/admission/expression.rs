@@ -1,16 +1,18 @@
-//! Expressions (CEL) of match conditions and policies.
+//! Expressions (CEL) of match conditions and policies, with what they may cost.
 
-use kube_cel::KubeCelExt;
-use kube_cel::cel::objects::{Key, Map};
-use kube_cel::cel::{Context, Program, Value as Cel};
+use crate::cel::{Program, Scope, value_of};
+use kube_cel::cel::Value as Cel;
 use serde_json::Value;
-use std::collections::HashMap;
-use std::sync::Arc;
 
-/// What an expression can name.
-pub(super) struct Scope<'a> {
-    context: Context<'a>,
-    variables: HashMap<Key, Cel>,
+/// The most that all match conditions of a webhook or a policy may cost together.
+pub(super) const CONDITIONS_COST_MAX: u64 = 2_500_000;
+/// The most that all expressions of a policy may cost together.
+pub(super) const POLICY_COST_MAX: u64 = 10_000_000;
+
+/// Expressions about the same values, which share a budget.
+pub(super) struct Expressions<'a> {
+    scope: Scope<'a>,
+    budget: u64,
 }
 
 /// What an expression came to.
@@ -23,76 +25,82 @@ pub(super) enum Found {
     Other,
 }
 
-impl Scope<'_> {
-    /// A scope with these names.
-    pub(super) fn new(names: &[(&str, &Value)]) -> Self {
-        let mut context = Context::default().with_all();
+/// All expressions together cost too much; what the server says of it.
+#[derive(Debug, PartialEq)]
+pub(super) struct OutOfBudget(pub(super) &'static str);
+
+impl<'a> Expressions<'a> {
+    /// Expressions that know these names.
+    pub(super) fn new(names: &[(&'static str, &Value)], budget: u64) -> Self {
+        let mut scope = Scope::default();
         for (name, value) in names {
-            context.add_variable_from_value(*name, cel(value));
+            scope.bind(name, value_of(value));
         }
-        Self {
-            context,
-            variables: HashMap::new(),
-        }
+        Self { scope, budget }
     }
 
-    /// Adds `variables.NAME`, where the expression comes to something.
-    pub(super) fn add_variable(&mut self, name: &str, expression: &str) -> Result<(), String> {
-        let value = self.run(expression)?;
-        self.variables.insert(name.to_owned().into(), value);
-        let map = Map {
-            map: Arc::new(self.variables.clone()),
+    /// Adds `variables.NAME`, evaluated when they are asked for.
+    pub(super) fn define(&mut self, named: impl Iterator<Item = (&'a str, &'a str)>) {
+        self.scope.define(named);
+    }
+
+    /// What each expression comes to, or what the server says of it.
+    pub(super) fn find_all<'e>(
+        &mut self,
+        expressions: impl Iterator<Item = &'e str>,
+    ) -> Result<Vec<Result<Found, String>>, OutOfBudget> {
+        expressions
+            .map(|expression| self.find(expression))
+            .collect()
+    }
+
+    fn find(&mut self, expression: &str) -> Result<Result<Found, String>, OutOfBudget> {
+        let program = match Program::compile(expression) {
+            Ok(program) => program,
+            Err(problem) => return Ok(Err(format!("compilation failed: {problem}"))),
         };
-        self.context
-            .add_variable_from_value("variables", Cel::Map(map));
-        Ok(())
-    }
-
-    /// Evaluates an expression; an error is what the server says of it.
-    pub(super) fn find(&self, expression: &str) -> Result<Found, String> {
-        Ok(match self.run(expression)? {
-            Cel::Bool(true) => Found::True,
-            Cel::Bool(false) => Found::False,
-            Cel::String(text) => Found::Text(text.to_string()),
-            _ => Found::Other,
-        })
-    }
-
-    fn run(&self, expression: &str) -> Result<Cel, String> {
-        let program = compile(expression)?;
-        program.execute(&self.context).map_err(|problem| {
-            let problem = problem
-                .to_string()
-                .replacen("No such key", "no such key", 1);
-            format!("expression '{expression}' resulted in error: {problem}")
+        let outcome = program.run(&self.scope);
+        let cost = outcome.cost.saturating_add(self.scope.spent_on_variables());
+        self.budget = self.budget.checked_sub(cost).ok_or(OutOfBudget(
+            "validation failed due to running out of cost budget, no further validation rules \
+             will be run",
+        ))?;
+        Ok(match outcome.found {
+            Ok(Cel::Bool(true)) => Ok(Found::True),
+            Ok(Cel::Bool(false)) => Ok(Found::False),
+            Ok(Cel::String(text)) => Ok(Found::Text(text.to_string())),
+            Ok(_) => Ok(Found::Other),
+            Err(problem) => Err(format!(
+                "expression '{expression}' resulted in error: {problem}"
+            )),
         })
     }
 }
 
-/// Reads an expression.
-pub(super) fn compile(expression: &str) -> Result<Program, String> {
-    Program::compile(expression).map_err(|problem| format!("compilation failed: {problem}"))
-}
-
-/// JSON as expressions see it: whole numbers are `int`.
-fn cel(value: &Value) -> Cel {
-    match value {
-        Value::Null => Cel::Null,
-        Value::Bool(truth) => Cel::Bool(*truth),
-        Value::Number(number) => match number.as_i64() {
-            Some(whole) => Cel::Int(whole),
-            None => Cel::Float(number.as_f64().unwrap_or(f64::NAN)),
-        },
-        Value::String(text) => Cel::String(Arc::new(text.clone())),
-        Value::Array(elements) => Cel::List(Arc::new(elements.iter().map(cel).collect())),
-        Value::Object(fields) => {
-            let fields = fields
-                .iter()
-                .map(|(name, value)| (Key::from(name.clone()), cel(value)));
-            Cel::Map(Map {
-                map: Arc::new(fields.collect()),
-            })
+/// Whether all conditions of a webhook or a policy hold.
+pub(super) fn all_hold(
+    names: &[(&'static str, &Value)],
+    conditions: &[Value],
+) -> Result<bool, String> {
+    let mut expressions = Expressions::new(names, CONDITIONS_COST_MAX);
+    let texts = conditions
+        .iter()
+        .map(|condition| condition["expression"].as_str().unwrap_or_default());
+    let found = expressions
+        .find_all(texts)
+        .map_err(|OutOfBudget(why)| why)?;
+    let mut problems = Vec::new();
+    for found in found {
+        match found {
+            Ok(Found::False) => return Ok(false),
+            Ok(_) => {}
+            Err(problem) => problems.push(problem),
         }
+    }
+    match problems.as_slice() {
+        [] => Ok(true),
+        [only] => Err(only.clone()),
+        several => Err(format!("[{}]", several.join(", "))),
     }
 }
 
@@ -104,12 +112,24 @@ mod tests {
     #[test]
     fn expressions_see_objects_and_variables() {
         let object = json!({"spec": {"replicas": 3}, "metadata": {"name": "a"}});
-        let mut scope = Scope::new(&[("object", &object), ("oldObject", &Value::Null)]);
-        assert_eq!(scope.find("object.spec.replicas > 2"), Ok(Found::True));
-        assert_eq!(scope.find("oldObject == null"), Ok(Found::True));
-        scope.add_variable("name", "object.metadata.name").unwrap();
-        let told = scope.find("'it is ' + variables.name");
-        assert_eq!(told, Ok(Found::Text("it is a".to_owned())));
-        assert!(scope.find("object.nothing == 1").is_err());
+        let names = [("object", &object), ("oldObject", &Value::Null)];
+        let mut expressions = Expressions::new(&names, POLICY_COST_MAX);
+        let named = [
+            ("name", "object.metadata.name"),
+            ("told", "'it is ' + variables.name"),
+        ];
+        expressions.define(named.into_iter());
+        let texts = [
+            "object.spec.replicas > 2",
+            "oldObject == null",
+            "variables.told",
+        ];
+        let found = expressions.find_all(texts.into_iter()).unwrap();
+        let told = Ok(Found::Text("it is a".to_owned()));
+        assert_eq!(found, [Ok(Found::True), Ok(Found::True), told]);
+        let found = expressions
+            .find_all(["object.nothing == 1"].into_iter())
+            .unwrap();
+        assert!(found[0].is_err());
     }
 }

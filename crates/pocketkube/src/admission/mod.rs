@@ -24,7 +24,10 @@ use serde_json::{Value, json};
 
 /// Whether an expression of a policy can be read.
 pub(crate) fn check_expression(text: &str) -> Result<(), String> {
-    expression::compile(text).map(drop)
+    let compiled = crate::cel::Program::compile(text);
+    compiled
+        .map(drop)
+        .map_err(|problem| format!("compilation failed: {problem}"))
 }
 
 /// A write that others may have a say in.

@@ -1,7 +1,7 @@
 //! ValidatingAdmissionPolicies (KEP-3488): expressions that refuse, through bindings that say where
 //! and with which parameters.
 
-use super::expression::{Found, Scope};
+use super::expression::{Expressions, Found, OutOfBudget, POLICY_COST_MAX, all_hold};
 use super::{Attempt, Opinion, matching};
 use crate::cluster::Cluster;
 use crate::object::{self, Object};
@@ -13,6 +13,9 @@ use std::sync::Arc;
 
 const POLICIES: &str = "validatingadmissionpolicies.admissionregistration.k8s.io";
 const BINDINGS: &str = "validatingadmissionpolicybindings.admissionregistration.k8s.io";
+
+/// The longest message that an expression may make.
+const MESSAGE_BYTES_MAX: usize = 5 * 1024;
 
 /// A validation that does not hold.
 struct Denial {
@@ -124,14 +127,14 @@ fn denials(
     let namespace = namespace.map_or(Value::Null, |namespace| namespace.value().clone());
     let mut denials = Vec::new();
     for parameter in parameters {
-        let mut scope = Scope::new(&[
+        let names = [
             ("object", &request["object"]),
             ("oldObject", &request["oldObject"]),
             ("request", &request),
             ("params", &parameter),
             ("namespaceObject", &namespace),
-        ]);
-        match matches(&scope, object::list(&spec["matchConditions"])) {
+        ];
+        match all_hold(&names, object::list(&spec["matchConditions"])) {
             Ok(true) => {}
             Ok(false) => continue,
             Err(problem) => {
@@ -139,46 +142,65 @@ fn denials(
                 continue;
             }
         }
-        for variable in object::list(&spec["variables"]) {
-            // One that fails fails whatever uses it.
-            let _ = scope.add_variable(text(&variable["name"]), text(&variable["expression"]));
-        }
-        for validation in object::list(&spec["validations"]) {
-            match scope.find(text(&validation["expression"])) {
-                Ok(Found::True) => {}
-                Ok(_) => denials.push(denial(&scope, validation)),
-                Err(problem) => denials.extend(failed(problem)),
+        let mut expressions = Expressions::new(&names, POLICY_COST_MAX);
+        let named = object::list(&spec["variables"]).iter();
+        expressions.define(named.map(|named| (text(&named["name"]), text(&named["expression"]))));
+        match judged(&mut expressions, object::list(&spec["validations"])) {
+            Ok(verdicts) => {
+                for verdict in verdicts {
+                    match verdict {
+                        Ok(None) => {}
+                        Ok(Some(denial)) => denials.push(denial),
+                        Err(problem) => denials.extend(failed(problem)),
+                    }
+                }
             }
+            Err(OutOfBudget(why)) => denials.extend(failed(why.to_owned())),
         }
     }
     denials
 }
 
-fn matches(scope: &Scope<'_>, conditions: &[Value]) -> Result<bool, String> {
-    let mut problem = None;
-    for condition in conditions {
-        match scope.find(text(&condition["expression"])) {
-            Ok(Found::False) => return Ok(false),
-            Ok(_) => {}
-            Err(found) => problem = Some(found),
+/// What each validation says. All are evaluated before all their messages.
+fn judged(
+    expressions: &mut Expressions<'_>,
+    validations: &[Value],
+) -> Result<Vec<Result<Option<Denial>, String>>, OutOfBudget> {
+    let texts = validations
+        .iter()
+        .map(|validation| text(&validation["expression"]));
+    let found = expressions.find_all(texts)?;
+    let told = validations
+        .iter()
+        .filter_map(|validation| validation["messageExpression"].as_str());
+    let told = expressions.find_all(told);
+    let mut messages = told.as_ref().map(|told| told.iter());
+    let verdicts = validations.iter().zip(found).map(|(validation, found)| {
+        let computed = match (&mut messages, &validation["messageExpression"]) {
+            (Ok(messages), Value::String(_)) => messages.next(),
+            _ => None,
+        };
+        match (found, &told) {
+            (Err(problem), _) => Err(problem),
+            (_, Err(OutOfBudget(why))) => Err(format!("failed messageExpression: {why}")),
+            (Ok(Found::True), _) => Ok(None),
+            (Ok(_), Ok(_)) => Ok(Some(denial(validation, computed))),
         }
-    }
-    problem.map_or(Ok(true), Err)
+    });
+    Ok(verdicts.collect())
 }
 
-fn denial(scope: &Scope<'_>, validation: &Value) -> Denial {
+fn denial(validation: &Value, computed: Option<&Result<Found, String>>) -> Denial {
     let expression = text(&validation["expression"]).trim();
-    let computed = match validation["messageExpression"].as_str() {
-        Some(told) => match scope.find(told) {
-            Ok(Found::Text(message)) if !message.trim().is_empty() => Some(message),
-            _ => None,
-        },
-        None => None,
+    let computed = match computed {
+        Some(Ok(Found::Text(message))) => message.trim(),
+        _ => "",
     };
+    let is_good = computed.len() <= MESSAGE_BYTES_MAX && !computed.contains('\n');
     let message = match (computed, text(&validation["message"]).trim()) {
-        (Some(computed), _) => computed,
-        (None, "") => format!("failed expression: {expression}"),
-        (None, fixed) => fixed.to_owned(),
+        (computed, _) if is_good && !computed.is_empty() => computed.to_owned(),
+        (_, "") => format!("failed expression: {expression}"),
+        (_, fixed) => fixed.to_owned(),
     };
     let reason = match text(&validation["reason"]) {
         "Unauthorized" => "Unauthorized",

@@ -5,7 +5,7 @@
 //! asked all at once.
 
 use super::call::{self, Question};
-use super::expression::{Found, Scope};
+use super::expression::all_hold;
 use super::{Attempt, Opinion, matching};
 use crate::cluster::Cluster;
 use crate::merge;
@@ -146,27 +146,16 @@ fn concerns(
         return Ok(Some(told));
     }
     let request = attempt.request("", &told, object);
-    let scope = Scope::new(&[
+    let names = [
         ("object", &request["object"]),
         ("oldObject", &request["oldObject"]),
         ("request", &request),
-    ]);
-    let mut problems = Vec::new();
-    for condition in conditions {
-        match scope.find(condition["expression"].as_str().unwrap_or_default()) {
-            Ok(Found::False) => return Ok(None),
-            Ok(_) => {}
-            Err(problem) => problems.push(problem),
-        }
-    }
-    match problems.as_slice() {
-        [] => Ok(Some(told)),
-        _ if hook["failurePolicy"] == "Ignore" => Ok(None),
-        [only] => Err(Status::forbidden(attempt.resource, attempt.name, only)),
-        several => {
-            let why = format!("[{}]", several.join(", "));
-            Err(Status::forbidden(attempt.resource, attempt.name, &why))
-        }
+    ];
+    match all_hold(&names, conditions) {
+        Ok(true) => Ok(Some(told)),
+        Ok(false) => Ok(None),
+        Err(_) if hook["failurePolicy"] == "Ignore" => Ok(None),
+        Err(why) => Err(Status::forbidden(attempt.resource, attempt.name, &why)),
     }
 }
 

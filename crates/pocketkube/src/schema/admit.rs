@@ -1,6 +1,6 @@
 //! Which schemas a CustomResourceDefinition may have: structural ones (KEP-1111).
 
-use super::{cel, child_path, cost, index_path, key_path};
+use super::{child_path, cost, index_path, key_path, rules};
 use crate::status::Cause;
 use serde_json::Value;
 
@@ -27,7 +27,7 @@ fn node(json: &Value, path: &str, place: Place, causes: &mut Vec<Cause>) {
     typed(json, path, place, causes);
     unsupported(json, path, causes);
     list_type(json, path, causes);
-    for (below, value, why) in cel::broken_rules(json) {
+    for (below, value, why) in rules::broken_rules(json) {
         let why = format!("compilation failed: {why}");
         causes.push(Cause::invalid(child_path(path, &below), &value, &why));
     }

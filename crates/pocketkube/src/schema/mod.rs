@@ -5,7 +5,7 @@
 //! from the structural schema of a CustomResourceDefinition, KEP-1111).
 
 mod admit;
-mod cel;
+
 mod checks;
 mod cost;
 mod decode;
@@ -14,6 +14,7 @@ mod formats;
 mod patterns;
 mod prune;
 mod quantity;
+mod rules;
 mod structural;
 mod validate;
 mod zeros;
@@ -22,12 +23,13 @@ mod zeros;
 mod tests;
 
 pub use admit::admit;
-pub use cel::{Rules, validate_rules};
 pub use decode::decode;
 pub use defaults::fill_defaults;
+pub(crate) use patterns::compile as compile_pattern;
 pub use prune::{drop_null_defaults, prune, unknown_fields};
 pub use quantity::canonical_quantity;
 pub(crate) use quantity::milli;
+pub use rules::{Rules, validate_rules};
 pub use structural::from_open_api;
 pub use validate::validate;
 pub use zeros::write_zeros;

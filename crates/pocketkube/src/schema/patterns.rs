@@ -7,7 +7,7 @@ const COMPILED_BYTES_MAX: usize = 32 << 20;
 
 /// Compiles a pattern so that it matches what Go's `regexp` matches: `\d`, `\w` and `\s` are
 /// ASCII there.
-pub(super) fn compile(source: &str) -> Result<Regex, regex::Error> {
+pub(crate) fn compile(source: &str) -> Result<Regex, regex::Error> {
     let mut text = String::with_capacity(source.len());
     let mut chars = source.chars();
     let mut is_class = false;

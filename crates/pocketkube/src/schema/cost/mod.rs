@@ -26,12 +26,10 @@ mod walk;
 pub(super) use walk::excesses;
 
 use declared::Declared;
-use kube_cel::cel::parser::Parser;
 
 /// The most that an expression may cost; `None` for one that does not parse.
 fn cost_max(expression: &str, root: &Declared, old: Old) -> Option<u64> {
-    let parser = Parser::new().enable_optional_syntax(true);
-    let expression = parser.parse(expression).ok()?;
+    let expression = crate::cel::parse(expression).ok()?;
     let mut estimator = estimate::Estimator::new(root, old);
     Some(estimator.estimate(&expression).cost.max)
 }
