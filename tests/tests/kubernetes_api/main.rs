@@ -67,6 +67,8 @@ mod namespaces;
 #[cfg(test)]
 mod nodes;
 #[cfg(test)]
+mod open_api;
+#[cfg(test)]
 mod pages;
 #[cfg(test)]
 mod patch;

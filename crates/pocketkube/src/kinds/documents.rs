@@ -2,6 +2,7 @@
 
 use super::Kind;
 use super::openapi::all_definitions;
+use crate::resource::Verb;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -10,6 +11,10 @@ use std::sync::Arc;
 pub fn definitions<'a>(kinds: impl IntoIterator<Item = &'a Arc<Kind>>) -> Map<String, Value> {
     const META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.";
     let mut wanted: BTreeSet<String> = [
+        "APIGroup",
+        "APIGroupList",
+        "APIResourceList",
+        "APIVersions",
         "DeleteOptions",
         "ListMeta",
         "ObjectMeta",
@@ -31,10 +36,20 @@ pub fn definitions<'a>(kinds: impl IntoIterator<Item = &'a Arc<Kind>>) -> Map<St
                 wanted.insert(name.clone());
             }
         }
-        found.insert(format!("{name}List"), list(kind, &name));
+        if kind.resource.serves(Verb::List) {
+            found.insert(format!("{name}List"), list(kind, &name));
+        }
     }
     for name in ["Scale", "ScaleSpec", "ScaleStatus"] {
         wanted.insert(format!("io.k8s.api.autoscaling.v1.{name}"));
+    }
+    // Of subresources.
+    for name in [
+        "authentication.v1.TokenRequest",
+        "core.v1.Binding",
+        "policy.v1.Eviction",
+    ] {
+        wanted.insert(format!("io.k8s.api.{name}"));
     }
     let all = all_definitions();
     while let Some(name) = wanted.pop_first() {

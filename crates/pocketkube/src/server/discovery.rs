@@ -389,14 +389,14 @@ fn aggregated_entry(registry: &Registry, resource: &Resource) -> Value {
 }
 
 /// A subresource in discovery.
-struct PartEntry {
-    name: &'static str,
+pub(super) struct PartEntry {
+    pub(super) name: &'static str,
     /// Group, version and kind, where they are not the resource's own.
-    kind: Option<(&'static str, &'static str, &'static str)>,
-    verbs: Vec<&'static str>,
+    pub(super) kind: Option<(&'static str, &'static str, &'static str)>,
+    pub(super) verbs: Vec<&'static str>,
 }
 
-fn parts(registry: &Registry, resource: &Resource) -> Vec<PartEntry> {
+pub(super) fn parts(registry: &Registry, resource: &Resource) -> Vec<PartEntry> {
     let mut parts = Vec::new();
     for name in registry.extra_parts(resource) {
         let kind = match *name {

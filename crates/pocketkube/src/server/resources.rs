@@ -496,7 +496,7 @@ impl From<Answer> for Given {
 
 /// Kinds whose strategy returns the deleted object instead of a Status (upstream's
 /// `ReturnDeletedObject`).
-fn returns_object(resource: &Resource) -> bool {
+pub(super) fn returns_object(resource: &Resource) -> bool {
     let kinds = [
         "csidrivers",
         "persistentvolumeclaims",

@@ -1,6 +1,8 @@
-//! OpenAPI v3 documents, one for each group and version, and the little of v2 that old clients
-//! need.
+//! OpenAPI v3 documents, one for each group and version, and the one of v2.
 
+mod gnostic;
+mod parameters;
+mod paths;
 mod second;
 
 use super::Request;

@@ -1,9 +1,10 @@
-//! OpenAPI v2: the definitions of all kinds, in JSON and in the protobuf encoding that kubectl up
-//! to 1.29 asks for (`gnostic`'s `openapi.v2.Document`).
+//! OpenAPI v2: the paths and definitions of all kinds, in JSON and in the protobuf encoding that
+//! kubectl up to 1.29 asks for.
 
 use super::super::Request;
 use super::super::answer::Answer;
 use super::super::discovery;
+use super::{gnostic, parameters, paths};
 use crate::kinds;
 use crate::registry::Registry;
 use http::header::ACCEPT;
@@ -18,22 +19,25 @@ const PROTOBUF_ASKED: &str = "application/com.github.proto-openapi.spec.v2@v1.0+
 
 /// Answers `/openapi/v2`.
 pub(super) fn answer(registry: &Registry, request: &Request) -> Answer {
-    let definitions = definitions(registry);
+    let document = json!({
+        "swagger": "2.0",
+        "info": {"title": "Kubernetes", "version": crate::KUBERNETES_VERSION},
+        "paths": paths::paths(registry),
+        "definitions": definitions(registry),
+        "parameters": parameters::definitions(),
+        "securityDefinitions": {"BearerToken": {
+            "description": "Bearer Token authentication", "type": "apiKey",
+            "name": "authorization", "in": "header",
+        }},
+        "security": [{"BearerToken": []}],
+    });
     let accept = request.header(ACCEPT);
     if accept.contains(PROTOBUF_ASKED) || accept.contains(PROTOBUF) {
-        let mut answer = Answer::json(200, document(&definitions).into());
+        let mut answer = Answer::json(200, gnostic::encode(&document).into());
         answer.media_type = PROTOBUF;
         return answer;
     }
-    Answer::value(
-        200,
-        &json!({
-            "swagger": "2.0",
-            "info": {"title": "Kubernetes", "version": crate::KUBERNETES_VERSION},
-            "paths": {},
-            "definitions": definitions,
-        }),
-    )
+    Answer::value(200, &document)
 }
 
 /// The definitions of all kinds as the second version writes them.
@@ -88,122 +92,6 @@ fn unwrap_reference(fields: &mut Map<String, Value>) {
     }
 }
 
-fn document(definitions: &Map<String, Value>) -> Vec<u8> {
-    let mut info = Writer::default();
-    info.text(1, "Kubernetes");
-    info.text(2, crate::KUBERNETES_VERSION);
-    let mut document = Writer::default();
-    document.text(1, "2.0");
-    document.message(2, &info);
-    document.message(8, &Writer::default());
-    document.message(9, &named_schemas(definitions));
-    document.bytes
-}
-
-/// `Definitions` and `Properties` are alike: named schemas.
-fn named_schemas(schemas: &Map<String, Value>) -> Writer {
-    let mut all = Writer::default();
-    for (name, value) in schemas {
-        let mut named = Writer::default();
-        named.text(1, name);
-        named.message(2, &schema(value));
-        all.message(1, &named);
-    }
-    all
-}
-
-/// The parts of a schema that clients of the second version read.
-fn schema(value: &Value) -> Writer {
-    let mut writer = Writer::default();
-    let text = |field: &str| value[field].as_str().unwrap_or_default();
-    writer.text(1, text("$ref"));
-    writer.text(2, text("format"));
-    writer.text(4, text("description"));
-    for name in value["required"].as_array().into_iter().flatten() {
-        writer.text(19, name.as_str().unwrap_or_default());
-    }
-    match &value["additionalProperties"] {
-        Value::Object(_) => {
-            let mut item = Writer::default();
-            item.message(1, &schema(&value["additionalProperties"]));
-            writer.message(21, &item);
-        }
-        Value::Bool(true) => {
-            let mut item = Writer::default();
-            item.flag(2);
-            writer.message(21, &item);
-        }
-        _ => {}
-    }
-    if !text("type").is_empty() {
-        let mut kind = Writer::default();
-        kind.text(1, text("type"));
-        writer.message(22, &kind);
-    }
-    if value["items"].is_object() {
-        let mut items = Writer::default();
-        items.message(1, &schema(&value["items"]));
-        writer.message(23, &items);
-    }
-    if let Some(properties) = value["properties"].as_object() {
-        writer.message(25, &named_schemas(properties));
-    }
-    let extensions = value
-        .as_object()
-        .into_iter()
-        .flatten()
-        .filter(|(key, _)| key.starts_with("x-"));
-    for (name, value) in extensions {
-        let mut any = Writer::default();
-        // JSON is YAML.
-        any.text(2, &value.to_string());
-        let mut named = Writer::default();
-        named.text(1, name);
-        named.message(2, &any);
-        writer.message(31, &named);
-    }
-    writer
-}
-
-/// Writes the fields of a protobuf message.
-#[derive(Debug, Default)]
-struct Writer {
-    bytes: Vec<u8>,
-}
-
-impl Writer {
-    /// A string; the empty one is not written.
-    fn text(&mut self, number: u32, text: &str) {
-        if !text.is_empty() {
-            self.payload(number, text.as_bytes());
-        }
-    }
-
-    fn message(&mut self, number: u32, message: &Self) {
-        self.payload(number, &message.bytes);
-    }
-
-    /// A boolean that is true.
-    fn flag(&mut self, number: u32) {
-        self.varint(u64::from(number) << 3);
-        self.varint(1);
-    }
-
-    fn payload(&mut self, number: u32, bytes: &[u8]) {
-        self.varint(u64::from(number) << 3 | 2);
-        self.varint(bytes.len() as u64);
-        self.bytes.extend_from_slice(bytes);
-    }
-
-    fn varint(&mut self, mut number: u64) {
-        while number >= 0x80 {
-            self.bytes.push((number & 0x7f) as u8 | 0x80);
-            number >>= 7;
-        }
-        self.bytes.push(number as u8);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -224,15 +112,5 @@ mod tests {
             },
         });
         assert_eq!(value, expected);
-    }
-
-    #[test]
-    fn a_schema_is_encoded_field_by_field() {
-        let encoded = schema(&json!({"type": "string", "x-a": 1})).bytes;
-        let kind = [0xb2, 1, 8, 0x0a, 6, b's', b't', b'r', b'i', b'n', b'g'];
-        let extension = [
-            0xfa, 1, 10, 0x0a, 3, b'x', b'-', b'a', 0x12, 3, 0x12, 1, b'1',
-        ];
-        assert_eq!(encoded, [&kind[..], &extension[..]].concat());
     }
 }
