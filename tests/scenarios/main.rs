@@ -37,6 +37,8 @@ mod moving_over;
 #[cfg(test)]
 mod other_writers;
 #[cfg(test)]
+mod paused_member;
+#[cfg(test)]
 mod propagate;
 #[cfg(test)]
 mod replicas;

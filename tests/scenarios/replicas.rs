@@ -14,6 +14,7 @@ scenarios! {
     shared: weights_leasts_and_mosts_divide_a_total_that_may_change;
     alone:
     a_lost_members_replicas_run_elsewhere_and_return,
+    a_drained_member_gives_its_replicas_away_and_gets_them_back,
     a_namespace_that_leaves_a_cluster_waits_for_replicas_that_are_not_ready_elsewhere;
 }
 
@@ -59,6 +60,27 @@ async fn a_lost_members_replicas_run_elsewhere_and_return(world: &mut World, nam
                 .all(|name| share(object, name)["phase"].is_null())
         })
         .await;
+}
+
+async fn a_drained_member_gives_its_replicas_away_and_gets_them_back(
+    world: &mut World,
+    namespace: &str,
+) {
+    deploy(world, namespace).await;
+    prefer(world, namespace, 6, &json!({"*": {"weight": 1}})).await;
+    until_run(world, namespace, [2, 2, 2]).await;
+    // Nobody answers DNS here: there is no traffic to wait for.
+    world.command(&["drain", "osaka"]).await;
+    until_run(world, namespace, [3, 3, 0]).await;
+    world
+        .host()
+        .until(&preference(namespace), "the status says so", |object| {
+            let osaka = share(object, "osaka");
+            osaka["phase"] == "Drained" && osaka["reason"] == "drained"
+        })
+        .await;
+    world.command(&["uncordon", "osaka"]).await;
+    until_run(world, namespace, [2, 2, 2]).await;
 }
 
 async fn a_namespace_that_leaves_a_cluster_waits_for_replicas_that_are_not_ready_elsewhere(

@@ -14,7 +14,8 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 scenarios! {
     pocketkube only:
         traffic_leaves_a_failing_cluster_then_replicas_follow_and_both_return,
-        an_api_that_hangs_changes_no_answer_and_moves_no_replica;
+        an_api_that_hangs_changes_no_answer_and_moves_no_replica,
+        a_drained_member_loses_traffic_first_then_replicas_and_gets_both_back;
 }
 
 const NAME: &str = "shop.example.org";
@@ -87,6 +88,41 @@ async fn an_api_that_hangs_changes_no_answer_and_moves_no_replica(
     )
     .await;
     assert_eq!(ask(shop.dns, NAME, IN_OSAKA).await, Some(vec![osaka]));
+    shop.close();
+}
+
+async fn a_drained_member_loses_traffic_first_then_replicas_and_gets_both_back(
+    world: &mut World,
+    namespace: &str,
+) {
+    let shop = Shop::open(world, namespace).await;
+    let osaka = shop.address("osaka");
+    world.command(&["drain", "osaka"]).await;
+    shop.until_answered(IN_OSAKA, "no answer names Osaka", |answer| {
+        !answer.is_empty() && !answer.contains(&osaka)
+    })
+    .await;
+    // Clients may hold the last answer that did for as long as its TTL.
+    let deployment = ObjectRef::new("apps/v1", "Deployment", namespace, "shop");
+    let held = world.member("osaka").get(&deployment).await;
+    assert_eq!(held["spec"]["replicas"], 2, "{held:#}");
+    until_run(world, namespace, &[("berlin", 3), ("lisbon", 3)]).await;
+    world
+        .member("osaka")
+        .until(&deployment, "it is empty", |held| {
+            held["spec"]["replicas"] == 0
+        })
+        .await;
+
+    world.command(&["uncordon", "osaka"]).await;
+    until_run(
+        world,
+        namespace,
+        &[("berlin", 2), ("lisbon", 2), ("osaka", 2)],
+    )
+    .await;
+    shop.until_answered(IN_OSAKA, "Osaka again", |answer| answer == [osaka])
+        .await;
     shop.close();
 }
 

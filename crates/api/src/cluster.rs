@@ -64,6 +64,13 @@ pub struct KubeFedClusterSpec {
     /// Its coordinates; absent, those of its region where they are known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub location: Option<Coordinates>,
+    /// Whether it is emptied: traffic leaves first, then, as others become ready, the replicas that
+    /// preferences divide.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub drain: bool,
+    /// Whether nothing is written to it: neither made, changed nor deleted.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub paused: bool,
 }
 
 /// A Secret of the same namespace.

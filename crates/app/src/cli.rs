@@ -72,6 +72,10 @@ pub(crate) enum Command {
     Failback(Failback),
     /// Open the failover brake
     Failover(Failover),
+    /// Empty a member: its traffic leaves, then the replicas that preferences divide
+    Drain(Drain),
+    /// Let traffic and replicas return to a member that was drained
+    Uncordon(Drain),
     /// Stand in for a host that is no more
     AdoptHost(AdoptHost),
     /// Move over from KubeFed, and back

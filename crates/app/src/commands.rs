@@ -51,6 +51,8 @@ pub(crate) async fn dispatch(command: Command) -> Result<ExitCode> {
         Command::Confirm(args) => operate::confirm(args).boxed().await.map(done),
         Command::Failback(args) => operate::failback(args).boxed().await.map(done),
         Command::Failover(args) => operate::failover(args).boxed().await.map(done),
+        Command::Drain(args) => operate::drain(args).boxed().await.map(done),
+        Command::Uncordon(args) => operate::uncordon(args).boxed().await.map(done),
         Command::AdoptHost(args) => operate::adopt_host(args).boxed().await.map(done),
         Command::Migrate(args) => migrate::run(args).boxed().await,
     }

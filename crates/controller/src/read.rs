@@ -173,6 +173,7 @@ pub(crate) fn standing(cluster: &KubeFedCluster) -> ClusterFacts {
         city: place.as_ref().and_then(|place| place.city.clone()),
         zones: place.map(|place| place.zones).unwrap_or_default(),
         readiness,
+        paused: cluster.spec.paused,
         ..ClusterFacts::default()
     }
 }

@@ -145,6 +145,7 @@ mod tests {
                     ready: 0,
                 },
                 capacity: None,
+                draining: false,
             };
             Self {
                 preference: preference(json!({"targetKind": "FederatedDeployment",

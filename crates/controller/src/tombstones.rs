@@ -176,7 +176,8 @@ async fn settle_all(context: &Arc<Context>) -> bool {
         .map(|cluster| {
             (
                 cluster.metadata.name.clone().unwrap_or_default().into(),
-                cluster.is_ready(),
+                // What is paused is owed it until it is not.
+                cluster.is_ready() && !cluster.spec.paused,
             )
         })
         .collect();

@@ -226,6 +226,7 @@ impl Goal {
 fn pin(member: &MemberSignals, full: i64) -> Option<i64> {
     let in_doubt = !matches!(member.api, ApiSignal::Up { .. })
         || member.running == Running::Unknown
-        || member.drain == Drain::Requested;
+        || member.drain == Drain::Requested
+        || member.paused;
     in_doubt.then(|| member.running.replicas().unwrap_or(full))
 }

@@ -59,6 +59,9 @@ pub struct MemberSignals {
     /// Whether it is being emptied on purpose.
     #[serde(default)]
     pub drain: Drain,
+    /// Whether nothing may be written to it.
+    #[serde(default)]
+    pub paused: bool,
     /// What it was last seen to run.
     #[serde(default)]
     pub running: Running,

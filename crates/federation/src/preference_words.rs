@@ -52,6 +52,9 @@ impl Planner<'_> {
 
     pub(crate) fn pinned_words(&self, name: &ClusterName) -> String {
         let member = &self.input.members[name];
+        if member.paused {
+            return "kept: the member is paused".to_owned();
+        }
         if member.drain == Drain::Requested {
             return "draining: kept until traffic has left".to_owned();
         }

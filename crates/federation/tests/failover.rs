@@ -52,6 +52,7 @@ impl World {
                     api: ApiSignal::Up { since_millis: 0 },
                     data_plane: DataPlane::Up { since_millis: 0 },
                     drain: Drain::No,
+                    paused: false,
                     running: Running::Known {
                         replicas: 0,
                         ready: 0,
@@ -714,6 +715,7 @@ mod any_world {
                     api,
                     data_plane,
                     drain,
+                    paused: false,
                     running,
                     capacity,
                     failback: FailbackRequest::None,

@@ -83,6 +83,9 @@ pub struct ClusterState {
     pub place: ClusterPlace,
     /// Whether what its API told is of today.
     pub api: MemberApi,
+    /// Whether traffic is to leave it.
+    #[serde(default)]
+    pub draining: bool,
 }
 
 /// Whether a member's API answers.

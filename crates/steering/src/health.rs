@@ -121,7 +121,7 @@ pub(crate) fn standing(
         (Some(Force::Down), ..) => (Standing::Excluded, "forced down by an override"),
         (Some(Force::Up), ..) => (Standing::Healthy, "forced up by an override"),
         _ if down => (Standing::Down, "probes fail"),
-        (Some(Force::Draining), ..) => (Standing::Degraded, "draining by an override"),
+        (Some(Force::Draining), ..) => (Standing::Degraded, "draining"),
         (None, Probed::Never, Readiness::None) => (Standing::Down, "no replica is ready"),
         (None, Probed::Never, Readiness::Some) => (Standing::Healthy, "replicas are ready"),
         (None, Probed::Never, Readiness::Unheard) => (Standing::Unknown, "nothing is heard of it"),

@@ -141,7 +141,7 @@ impl<'a> World<'a> {
             .is_none_or(|state| state.api == MemberApi::Ready)
     }
 
-    /// What overrides say of an endpoint. Of several, the most cautious wins.
+    /// What overrides say of an endpoint, and its cluster. Of several, the most cautious wins.
     pub(crate) fn force(&self, endpoint: &EndpointId, region: Option<&Region>) -> Option<Force> {
         let concerns = |scope: &OverrideScope| match scope {
             OverrideScope::Service { service, cluster } => {
@@ -158,6 +158,9 @@ impl<'a> World<'a> {
             .in_force()
             .filter(|it| concerns(&it.scope))
             .map(|it| it.force);
+        let draining = self.clusters.get(&endpoint.cluster);
+        let draining = draining.is_some_and(|state| state.draining);
+        let forces = forces.chain(draining.then_some(Force::Draining));
         forces.min_by_key(|force| match force {
             Force::Down => 0,
             Force::Draining => 1,

@@ -202,6 +202,17 @@ pub(crate) struct Failback {
     pub(crate) cluster: Vec<String>,
 }
 
+/// `meridian drain` and `meridian uncordon`.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "Example: meridian drain berlin && meridian get clusters")]
+pub(crate) struct Drain {
+    #[command(flatten)]
+    pub(crate) host: Host,
+    /// The member
+    #[arg(value_name = "CLUSTER")]
+    pub(crate) name: String,
+}
+
 /// `meridian failover`.
 #[derive(Clone, Debug, Args)]
 #[command(after_help = "Example: meridian failover release --reason 'both sites lost power'")]

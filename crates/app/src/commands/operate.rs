@@ -148,6 +148,47 @@ pub(crate) async fn failover(args: cli::Failover) -> Result<()> {
     Ok(())
 }
 
+/// Runs `meridian drain`.
+///
+/// # Errors
+/// There is no such member.
+pub(crate) async fn drain(args: cli::Drain) -> Result<()> {
+    set_drain(&args, true).await?;
+    eprintln!(
+        "{}: new answers no longer name it; when the last one that did has outlived its TTL, its \
+         replicas leave as others become ready. DNS moves no connection that is open",
+        args.name
+    );
+    Ok(())
+}
+
+/// Runs `meridian uncordon`.
+///
+/// # Errors
+/// There is no such member.
+pub(crate) async fn uncordon(args: cli::Drain) -> Result<()> {
+    set_drain(&args, false).await?;
+    eprintln!("{}: traffic and, in steps, replicas return", args.name);
+    Ok(())
+}
+
+async fn set_drain(args: &cli::Drain, drain: bool) -> Result<()> {
+    let host = kubeconfig::client(kubeconfig::host(&args.host).await?)?;
+    let namespace = &args.host.system_namespace;
+    let clusters = Api::<api::KubeFedCluster>::namespaced(host, namespace);
+    ensure!(
+        clusters.get_opt(&args.name).await?.is_some(),
+        "there is no KubeFedCluster {namespace}/{}; 'meridian get clusters' lists them",
+        args.name
+    );
+    let patch = json!({"spec": {"drain": drain}});
+    clusters
+        .patch(&args.name, &PatchParams::default(), &Patch::Merge(patch))
+        .await
+        .with_context(|| format!("KubeFedCluster {namespace}/{}", args.name))?;
+    Ok(())
+}
+
 /// Runs `meridian adopt-host`.
 ///
 /// # Errors

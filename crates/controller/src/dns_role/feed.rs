@@ -344,7 +344,11 @@ fn read_cluster(cluster: &KubeFedCluster) -> Vec<Event> {
             } else {
                 MemberApi::NotReady
             };
-            vec![Event::ClusterApplied(Box::new(ClusterState { place, api }))]
+            vec![Event::ClusterApplied(Box::new(ClusterState {
+                place,
+                api,
+                draining: cluster.spec.drain,
+            }))]
         }
         Err(why) => {
             unreadable(cluster, &why);
@@ -408,6 +412,7 @@ mod tests {
         let state_of = ClusterState {
             place,
             api: MemberApi::Ready,
+            draining: false,
         };
         state.take(Said::Event(Event::ClusterApplied(Box::new(state_of))));
         let listed = BTreeSet::from([key_of(&cluster)]);

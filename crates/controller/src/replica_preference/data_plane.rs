@@ -54,6 +54,31 @@ pub fn steered_by<'a>(
         .collect()
 }
 
+/// How long a replica of the DNS role that is silent, and named the cluster when it was heard last,
+/// is waited for. It may answer all the same; it then sees for itself that the endpoints are gone.
+const SILENT_MILLIS_MAX: u64 = 600_000;
+
+/// Whether traffic has left a cluster: on every replica, the last answer that named it has outlived
+/// its TTL. How long that is ago, a report says by its own clock, and this process's clock adds the
+/// time since the report: no two clocks are compared.
+pub(crate) fn has_drained(reports: &[HeardReport], cluster: &ClusterName, now_millis: u64) -> bool {
+    reports.iter().all(|heard| {
+        let named = &heard.report.named;
+        let Some(named) = named.iter().find(|named| named.cluster == *cluster) else {
+            return true;
+        };
+        let since_heard = now_millis.saturating_sub(heard.heard_at_millis);
+        if since_heard > SILENT_MILLIS_MAX {
+            return true;
+        }
+        let Some(until) = named.until_millis else {
+            return false;
+        };
+        let since_named = heard.report.at_millis.saturating_sub(until) + since_heard;
+        since_named >= u64::from(named.ttl_secs_max) * 1000
+    })
+}
+
 /// Since when each cluster's data plane is as it is.
 #[derive(Debug, Default)]
 pub(crate) struct DataPlaneTrack {
@@ -181,7 +206,7 @@ impl Observers {
 pub(crate) mod tests {
     use super::*;
     use model::EndpointId;
-    use steering::ReportedVerdict;
+    use steering::{NamedCluster, ReportedVerdict};
 
     /// A report from a domain, heard at a second, of endpoints as service, cluster, up.
     pub(crate) fn report(
@@ -280,6 +305,38 @@ pub(crate) mod tests {
         let mut abstaining = report("d", 20, &[("web", "a", false)]);
         abstaining.report.abstains = true;
         check(&[abstaining], Seen::Unknown);
+    }
+
+    #[test]
+    fn traffic_has_left_when_every_replica_s_last_answer_has_outlived_its_ttl() {
+        let naming = |domain: &str, until_millis: Option<u64>| {
+            let mut heard = report(domain, 100, &[]);
+            heard.report.at_millis = 5_000;
+            heard.report.named = vec![NamedCluster {
+                cluster: "a".into(),
+                services: Vec::new(),
+                until_millis,
+                ttl_secs_max: 30,
+            }];
+            heard
+        };
+        let drained = |reports: &[HeardReport], now| has_drained(reports, &"a".into(), now);
+        assert!(drained(&[], 0), "nobody answers");
+        assert!(
+            drained(&[report("1", 100, &[])], 100_000),
+            "it was never named"
+        );
+        // One second before the report by its own clock, whatever ours says.
+        let left = naming("1", Some(4_000));
+        assert!(!drained(std::slice::from_ref(&left), 128_999));
+        assert!(drained(std::slice::from_ref(&left), 129_000));
+        let names_it = naming("2", None);
+        let both = [left, names_it];
+        assert!(!drained(&both, 100_000 + SILENT_MILLIS_MAX));
+        assert!(
+            drained(&both, 100_001 + SILENT_MILLIS_MAX),
+            "silent for too long"
+        );
     }
 
     #[test]

@@ -31,7 +31,7 @@ use federation::{
 };
 use kube::ResourceExt;
 use model::{ClusterName, ObjectKey};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use steering::REPORT_LIFE_MILLIS;
@@ -332,6 +332,12 @@ impl Reconciler {
             .map(String::as_str)
             .unwrap_or_default();
         let facts = read::clusters(context, type_name.as_deref().unwrap_or_default(), host_uid);
+        let registered = context.host.clusters.state();
+        let draining: BTreeSet<ClusterName> = registered
+            .iter()
+            .filter(|cluster| cluster.spec.drain)
+            .map(|cluster| cluster.name_any().into())
+            .collect();
         facts
             .into_iter()
             .map(|(name, facts)| {
@@ -342,6 +348,7 @@ impl Reconciler {
                     })
                     .unwrap_or(Running::Unknown);
                 let view = ClusterView {
+                    draining: draining.contains(&name),
                     failure_domain: failure_domain(&name, &facts),
                     api: self.health.api(&name),
                     running,

@@ -2,7 +2,7 @@
 
 use super::{
     Clocks,
-    data_plane::{DataPlaneTrack, HeardReport, Observers, SteeredService, steered_by},
+    data_plane::{DataPlaneTrack, HeardReport, Observers, SteeredService, has_drained, steered_by},
 };
 use crate::settings::{Settings, failback_of, failover_of};
 use api::{ReplicaSchedulingPreference, names};
@@ -65,6 +65,8 @@ pub struct ClusterView {
     pub running: Running,
     /// What it can run at most, where Pods were found unschedulable.
     pub capacity: Option<i64>,
+    /// Whether it is to be emptied.
+    pub draining: bool,
 }
 
 impl PreferenceFacts<'_> {
@@ -112,7 +114,12 @@ pub(crate) fn input(
                 },
                 api: view.api,
                 data_plane: data_planes.see(name, seen, now),
-                drain: Drain::No,
+                drain: match view.draining {
+                    false => Drain::No,
+                    true if has_drained(facts.reports, name, now) => Drain::Drained,
+                    true => Drain::Requested,
+                },
+                paused: view.facts.paused,
                 running: view.running,
                 capacity: view.capacity,
                 failback: if names_cluster(returning, name) {

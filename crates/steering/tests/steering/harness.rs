@@ -339,6 +339,11 @@ pub(crate) fn three() -> Vec<EndpointStatus> {
 }
 
 pub(crate) fn cluster(name: &str, region: &str, api: MemberApi) -> Event {
+    cluster_that(name, region, api, false)
+}
+
+/// A member that is being drained, or is no longer.
+pub(crate) fn cluster_that(name: &str, region: &str, api: MemberApi, draining: bool) -> Event {
     Event::ClusterApplied(Box::new(ClusterState {
         place: ClusterPlace {
             name: name.into(),
@@ -349,6 +354,7 @@ pub(crate) fn cluster(name: &str, region: &str, api: MemberApi) -> Event {
             location: None,
         },
         api,
+        draining,
     }))
 }
 

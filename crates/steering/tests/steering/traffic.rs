@@ -315,6 +315,20 @@ fn an_override_forces_until_it_expires() {
 }
 
 #[test]
+fn a_cluster_that_is_drained_is_named_only_when_nothing_else_is_left() {
+    let mut replica = Replica::with(service(), three());
+    let frankfurt =
+        |draining| cluster_that("frankfurt", "eu-central-1", MemberApi::Ready, draining);
+    assert_eq!(replica.addresses(BERLIN), [F]);
+    replica.tell([frankfurt(true)]);
+    assert_eq!(replica.addresses(BERLIN), [A, B]);
+    replica.rounds(3, &[A, B]);
+    assert_eq!(replica.addresses(BERLIN), [F]);
+    replica.tell([frankfurt(false)]);
+    assert_eq!(replica.addresses(BERLIN), [F]);
+}
+
+#[test]
 fn a_static_endpoint_is_placed_by_its_region() {
     let mut outside = endpoint("on-premises", "192.0.2.77", 1);
     outside.region = Some("sa-east-1".into());
