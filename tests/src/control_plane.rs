@@ -50,6 +50,7 @@ pub struct ControlPlane {
     kubeconfig: String,
     kubeconfig_path: PathBuf,
     client: kube::Client,
+    authority: Authority,
     apiserver: Restartable,
     _controllers: Option<Controllers>,
     // Dropped last: its shell removes the folder.
@@ -135,6 +136,7 @@ impl ControlPlane {
             kubeconfig,
             kubeconfig_path,
             client,
+            authority,
             apiserver,
             _controllers: controllers,
             _etcd: etcd,
@@ -151,6 +153,12 @@ impl ControlPlane {
     #[must_use]
     pub fn kubeconfig(&self) -> &str {
         &self.kubeconfig
+    }
+
+    /// A certificate for a client, and its key, in PEM.
+    #[must_use]
+    pub fn client_certificate(&self, user: &str, group: &str) -> (String, String) {
+        self.authority.issue(user, Some(group), &[])
     }
 
     /// The file that holds [`Self::kubeconfig`].

@@ -132,6 +132,12 @@ impl World {
         self.members.values()
     }
 
+    /// A certificate of an administrator of a member, and its key, in PEM.
+    #[must_use]
+    pub fn client_certificate(&self, member: &str) -> (String, String) {
+        self.clusters.client_certificate(member)
+    }
+
     /// Puts a fault into the API of a member, or of [`HOST`].
     ///
     /// # Panics

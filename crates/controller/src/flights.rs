@@ -11,6 +11,7 @@
 
 use crate::context::Context;
 use crate::federated_object::held_back;
+use crate::members::Member;
 use crate::members::apply::{Target, apply};
 use crate::metrics::WriteEnd;
 use crate::wake::FederatedKey;
@@ -52,6 +53,7 @@ impl Flights {
 
 /// A write that was sent.
 struct Flight {
+    member: Arc<Member>,
     answer: JoinHandle<ClusterOutcome>,
     /// Set when nobody waits any more: the answer then wakes the object.
     late: Arc<AtomicBool>,
@@ -73,8 +75,13 @@ pub(crate) async fn fly(
             Err(told) => drop(outcome.clusters.insert(name.clone(), told)),
         }
     }
-    let until = Instant::now() + PATIENCE;
+    let began = Instant::now();
     for (name, mut flight) in flights {
+        // Who has been silent for so long is not waited for once more by every object.
+        let until = match flight.member.silence.lasts() >= PATIENCE {
+            true => began,
+            false => began + PATIENCE,
+        };
         let told = match timeout_at(until, &mut flight.answer).await {
             Ok(Ok(told)) => told,
             Ok(Err(_)) => ClusterOutcome::Skipped("the write was broken off".to_owned()),
@@ -133,6 +140,8 @@ fn begin(
         return Err(not_yet());
     }
     let late = Arc::new(AtomicBool::new(false));
+    let asked = Arc::clone(&member);
+    let waiting = member.silence.begin();
     let (context, told_late) = (Arc::clone(context), Arc::clone(&late));
     let (action, target) = (step.action.clone(), input.target.key.clone());
     let answer = tokio::spawn(async move {
@@ -151,6 +160,7 @@ fn begin(
         if repairs && outcome == ClusterOutcome::Done {
             context.fights.repaired(&flight.0, &flight.1);
         }
+        member.silence.end(&waiting);
         context.metrics.wrote(action.verb(), end_of(&outcome));
         context.flights.end(&flight);
         if told_late.load(Ordering::SeqCst) {
@@ -158,7 +168,11 @@ fn begin(
         }
         outcome
     });
-    Ok(Some(Flight { answer, late }))
+    Ok(Some(Flight {
+        member: asked,
+        answer,
+        late,
+    }))
 }
 
 fn end_of(outcome: &ClusterOutcome) -> WriteEnd {

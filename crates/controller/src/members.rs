@@ -7,16 +7,19 @@ mod access;
 pub(crate) mod apply;
 mod breaker;
 mod cache;
+mod cause;
 pub mod connect;
 mod kubeconfig;
 mod lane;
 mod proxy;
 mod sighting;
+mod silence;
 pub(crate) mod still;
 mod takeover;
 mod tls;
 
 pub(crate) use cache::{Cache, Change, MET_FOR};
+pub(crate) use cause::cause;
 pub(crate) use lane::{Depth, Lane, key_of};
 pub use takeover::handed_over;
 
@@ -32,8 +35,10 @@ use k8s_openapi::api::core::v1::{Namespace, Secret};
 use kube::{Api, Client};
 use lane::LaneOptions;
 use model::ClusterName;
+use silence::{Pause, Silence};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::Duration;
 use tokio::sync::{Semaphore, SemaphorePermit, watch};
 
 /// A member's clients, for who asks it once.
@@ -52,6 +57,8 @@ const WRITES_MAX: usize = 32;
 pub(crate) struct Member {
     pub(crate) name: ClusterName,
     pub(crate) breaker: Breaker,
+    /// How long it has not answered.
+    pub(crate) silence: Silence,
     connected: RwLock<Connected>,
     watches: watch::Sender<Option<Client>>,
     restart: watch::Sender<u64>,
@@ -65,6 +72,8 @@ pub(crate) struct Member {
 struct Connected {
     fingerprint: Option<Fingerprint>,
     requests: Option<Client>,
+    /// For how long it asked not to be asked.
+    pause: Arc<Pause>,
     /// Why there is no connection.
     malformed: Option<String>,
     /// Uid of its `kube-system`, once it was asked.
@@ -76,6 +85,7 @@ impl Member {
         Self {
             name,
             breaker: Breaker::default(),
+            silence: Silence::default(),
             connected: RwLock::default(),
             watches: watch::Sender::new(None),
             restart: watch::Sender::new(0),
@@ -94,6 +104,11 @@ impl Member {
     /// Why the member cannot be connected to, when its KubeFedCluster or Secret is at fault.
     pub(crate) fn malformed(&self) -> Option<String> {
         self.read().malformed.clone()
+    }
+
+    /// For how much longer the member asked to be left alone.
+    pub(crate) fn asked_to_wait(&self) -> Option<Duration> {
+        self.read().pause.left()
     }
 
     /// Resolves once it is known how, or that it cannot, be connected to.
@@ -123,7 +138,10 @@ impl Member {
             Err(error) if matches!(error.failure, Failure::TimedOut | Failure::Unreachable) => {
                 self.breaker.silent();
             }
-            _ => self.breaker.answered(),
+            _ => {
+                self.breaker.answered();
+                self.silence.answered();
+            }
         }
     }
 
@@ -206,6 +224,7 @@ impl Member {
             Ok(connection) => {
                 connected.malformed = None;
                 connected.requests = Some(connection.requests);
+                connected.pause = connection.pause;
                 self.watches.send_replace(Some(connection.watches));
             }
             Err(error) => {

@@ -91,17 +91,27 @@ impl Statuses {
     {
         let resource = ApiResource::erase::<K>(&());
         let value = serde_json::to_value(object).unwrap_or_default();
-        let metadata = object.meta();
-        let subject = Subject {
-            resource: &resource,
-            namespace: metadata.namespace.as_deref(),
-            name: metadata.name.as_deref().unwrap_or_default(),
-            uid: metadata.uid.as_deref().unwrap_or_default(),
-            version: metadata.resource_version.as_deref().unwrap_or_default(),
-            current: &value["status"],
-        };
         let wanted = serde_json::to_value(status).unwrap_or_default();
-        self.write(subject, wanted).await
+        self.write(subject(object, &resource, &value), wanted).await
+    }
+
+    /// Writes the status of a typed object although it says so already: times move by writing only.
+    pub(crate) async fn repeat_typed<K>(
+        &self,
+        object: &K,
+        status: &impl Serialize,
+    ) -> Result<Written, Error>
+    where
+        K: Resource<DynamicType = ()> + Serialize,
+    {
+        let resource = ApiResource::erase::<K>(&());
+        let value = serde_json::to_value(object).unwrap_or_default();
+        let wanted = serde_json::to_value(status).unwrap_or_default();
+        let subject = subject(object, &resource, &value);
+        match self.next_write(subject.uid) {
+            Some(next) => Ok(Written::Later(next)),
+            None => self.send(subject, wanted).await,
+        }
     }
 
     /// Makes a status say this. Conditions get their times here: a transition when the status
@@ -109,12 +119,16 @@ impl Statuses {
     pub(crate) async fn write(
         &self,
         subject: Subject<'_>,
-        mut wanted: Value,
+        wanted: Value,
     ) -> Result<Written, Error> {
-        let says = without_times(&wanted);
-        if let Some(written) = self.known(&subject, &says) {
-            return Ok(written);
+        match self.known(&subject, &without_times(&wanted)) {
+            Some(written) => Ok(written),
+            None => self.send(subject, wanted).await,
         }
+    }
+
+    async fn send(&self, subject: Subject<'_>, mut wanted: Value) -> Result<Written, Error> {
+        let says = without_times(&wanted);
         if !self.leadership.may_write(DEADLINE) {
             return Err(Error::NotLeading);
         }
@@ -180,6 +194,12 @@ impl Statuses {
         (Instant::now() < next).then_some(Written::Later(next))
     }
 
+    /// When an object that was just written may be written again.
+    fn next_write(&self, uid: &str) -> Option<Instant> {
+        let next = self.lock().get(uid)?.at + BETWEEN_WRITES;
+        (Instant::now() < next).then_some(next)
+    }
+
     fn remember(&self, uid: &str, written: Last) {
         let mut last = self.lock();
         if last.len() >= REMEMBERED_MAX {
@@ -191,6 +211,22 @@ impl Statuses {
 
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Last>> {
         self.last.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn subject<'a, K: Resource<DynamicType = ()>>(
+    object: &'a K,
+    resource: &'a ApiResource,
+    value: &'a Value,
+) -> Subject<'a> {
+    let metadata = object.meta();
+    Subject {
+        resource,
+        namespace: metadata.namespace.as_deref(),
+        name: metadata.name.as_deref().unwrap_or_default(),
+        uid: metadata.uid.as_deref().unwrap_or_default(),
+        version: metadata.resource_version.as_deref().unwrap_or_default(),
+        current: &value["status"],
     }
 }
 

@@ -2,6 +2,7 @@
 //! what is left alone, and what it costs.
 
 mod chaos;
+mod lanes;
 mod planned;
 mod world;
 

@@ -78,6 +78,19 @@ impl Clusters {
         }
     }
 
+    /// The certificate of another administrator, and its key, in PEM.
+    pub(super) fn client_certificate(&self, name: &str) -> (String, String) {
+        let (user, group) = ("another-admin", "system:masters");
+        match self {
+            Self::Pocketkube(fleet) => {
+                let issued = fleet.cluster(name).client_certificate(user, &[group]);
+                let issued = issued.expect("our own parameters can be signed");
+                (issued.certificate_pem, issued.key_pem)
+            }
+            Self::Real(planes) => planes[name].plane.client_certificate(user, group),
+        }
+    }
+
     pub(super) fn break_api(&mut self, name: &str, fault: ApiFault) {
         match self {
             Self::Pocketkube(fleet) => fleet.cluster(name).faults().set_api(match fault {

@@ -218,12 +218,14 @@ async fn register(
     let named = member.secret.clone();
     let secret = named.unwrap_or_else(|| format!("{}-token", member.name));
     let data = json!({"stringData": {"token": credentials.token, "ca.crt": credentials.ca}});
-    apply(
-        &Api::<Secret>::namespaced(host.clone(), namespace),
-        &secret,
-        data,
-    )
-    .await?;
+    let secrets = Api::<Secret>::namespaced(host.clone(), namespace);
+    apply(&secrets, &secret, data).await?;
+    // Other credentials, put there by somebody else, would go before the token, or with it.
+    let others = json!({"data": {"kubeconfig": null, "tls.crt": null, "tls.key": null}});
+    secrets
+        .patch(&secret, &PatchParams::default(), &Patch::Merge(&others))
+        .await
+        .with_context(|| format!("Secret {secret}"))?;
     let mut spec = member.place.clone();
     let endpoint = member.config.cluster_url.to_string();
     spec.insert("apiEndpoint".into(), endpoint.trim_end_matches('/').into());

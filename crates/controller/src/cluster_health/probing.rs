@@ -13,7 +13,7 @@ use super::health::Health;
 use super::nodes::{Whereabouts, whereabouts};
 use super::thresholds::{Finding, HealthCheckSettings, Run, Standing};
 use crate::context::Context;
-use crate::members::Member;
+use crate::members::{Member, cause};
 use crate::wake::News;
 use api::{KubeFedCluster, KubeFedClusterStatus};
 use http::{Request, StatusCode};
@@ -21,6 +21,7 @@ use kube::Client;
 use kube::runtime::reflector::ObjectRef;
 use model::ClusterName;
 use std::collections::BTreeMap;
+use std::mem::discriminant;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::broadcast::error::RecvError;
@@ -29,6 +30,9 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 /// How often a healthy member's version, region and zones are read again.
 const WHEREABOUTS_PERIOD: Duration = Duration::from_secs(600);
+/// How often a status is written although it says nothing new: so long may the time of the last
+/// probe, and why a member that is away does not answer, be behind.
+const HEARTBEAT: Duration = Duration::from_secs(300);
 /// How soon after a failed attempt.
 const WHEREABOUTS_RETRY: Duration = Duration::from_secs(30);
 
@@ -154,16 +158,39 @@ impl Probe {
         };
         let standing = self.run.take(&finding, settings);
         self.health.take(&self.name, &finding, standing, settings);
-        let before = self.settled.as_ref().map(|(standing, _)| *standing);
-        if before != Some(standing) {
-            tracing::info!(cluster = %self.name, ?standing, "a member's API");
-            self.settled = Some((standing, finding));
-            self.whereabouts_due = None;
-        }
+        self.settle(standing, finding);
         if standing == Standing::Ready {
             self.look_around(member, settings).await;
         }
         self.tell(member).await;
+    }
+
+    /// Keeps what a status says: a finding of the same kind says nothing new until a heartbeat.
+    fn settle(&mut self, standing: Standing, finding: Finding) {
+        let heartbeat = self.cluster().is_some_and(|cluster| self.beats(&cluster));
+        let of_standing = finding.standing() == standing;
+        match &mut self.settled {
+            Some((before, told)) if *before == standing => {
+                if of_standing && (heartbeat || discriminant(told) != discriminant(&finding)) {
+                    *told = finding;
+                }
+            }
+            _ => {
+                tracing::info!(cluster = %self.name, ?standing, ?finding, "a member's API");
+                self.settled = Some((standing, finding));
+                self.whereabouts_due = None;
+            }
+        }
+    }
+
+    /// Whether the status was written so long ago that it is written again.
+    fn beats(&self, cluster: &KubeFedCluster) -> bool {
+        let conditions = cluster.status.iter().flat_map(|status| &status.conditions);
+        let probed = conditions.filter_map(|condition| condition.last_probe_time.as_ref());
+        let now = self.context.clock.now().as_second();
+        let last = probed.map(|time| time.0.as_second()).max();
+        let heartbeat = i64::try_from(HEARTBEAT.as_secs()).unwrap_or(i64::MAX);
+        last.is_some_and(|last| now - last >= heartbeat)
     }
 
     /// Reads version, region and zones, now and then.
@@ -195,12 +222,12 @@ impl Probe {
             return;
         };
         let status = self.status(&cluster, member.malformed(), *standing, finding);
-        if let Err(error) = self
-            .context
-            .statuses
-            .write_typed(cluster.as_ref(), &status)
-            .await
-        {
+        let statuses = &self.context.statuses;
+        let written = match self.beats(&cluster) {
+            true => statuses.repeat_typed(cluster.as_ref(), &status).await,
+            false => statuses.write_typed(cluster.as_ref(), &status).await,
+        };
+        if let Err(error) = written {
             // A standby, or a host that is away: the next probe tries again.
             tracing::debug!(cluster = %self.name, %error, "a member's status was not written");
         }
@@ -263,6 +290,6 @@ fn finding(answer: kube::Result<String>) -> Finding {
             Finding::Unauthorized
         }
         Err(kube::Error::Api(status)) => Finding::NotOk(status.to_string()),
-        Err(error) => Finding::Unreachable(error.to_string()),
+        Err(error) => Finding::Unreachable(cause(&error)),
     }
 }

@@ -65,7 +65,8 @@ pub(crate) enum Standing {
 }
 
 impl Finding {
-    fn standing(&self) -> Standing {
+    /// How a member stands of which this were always found.
+    pub(crate) fn standing(&self) -> Standing {
         match self {
             Self::Healthy => Standing::Ready,
             Self::NotOk(_) | Self::Unauthorized => Standing::NotReady,

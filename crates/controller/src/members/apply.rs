@@ -16,6 +16,7 @@
 
 use super::Member;
 use super::cache::Cache;
+use super::cause;
 use super::lane::key_of;
 use super::sighting::{Sighting, our_entry};
 use super::takeover::{handed_over, takeover_patch};
@@ -77,6 +78,11 @@ pub(crate) async fn apply(
     if !target.member.breaker.may_ask() {
         return ClusterOutcome::Skipped(
             "the member does not answer; it is asked rarely".to_owned(),
+        );
+    }
+    if target.member.asked_to_wait().is_some() {
+        return ClusterOutcome::Skipped(
+            "the member asked to be left alone for a while (429)".to_owned(),
         );
     }
     if !leadership.may_write(DEADLINE) {
@@ -379,7 +385,7 @@ fn refused(federated: &FederatedType, error: &kube::Error) -> MemberError {
     let kube::Error::Api(status) = error else {
         return MemberError {
             failure: Failure::Unreachable,
-            message: error.to_string(),
+            message: cause(error),
         };
     };
     let failure = match status.code {

@@ -5,9 +5,10 @@
 //! Every request has a deadline where it is made; a watch lives on keep-alives instead.
 
 use super::proxy::{Dialler, Proxy, Within};
+use super::silence::Pause;
 use crate::Error;
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, combinators::UnsyncBoxBody};
 use hyper_rustls::FixedServerNameResolver;
 use hyper_util::client::legacy::{Client as HyperClient, connect::HttpConnector};
@@ -16,6 +17,7 @@ use kube::client::{Body, ConfigExt};
 use kube::{Client, Config};
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
+use std::sync::Arc;
 use std::time::Duration;
 use tower::util::BoxCloneSyncService;
 use tower::{BoxError, Service, ServiceBuilder, ServiceExt};
@@ -89,6 +91,8 @@ pub struct Connection {
     pub requests: Client,
     /// For watches.
     pub watches: Client,
+    /// For how long the member asked not to be asked.
+    pub(super) pause: Arc<Pause>,
 }
 
 /// Makes a member's clients. Nothing is sent yet.
@@ -96,13 +100,16 @@ pub struct Connection {
 /// # Errors
 /// [`Error::Malformed`] when certificates or keys do not parse.
 pub fn connect(access: Access) -> Result<Connection, Error> {
+    let pause = Arc::new(Pause::default());
     match access {
         Access::Kubeconfig(remote) => Ok(Connection {
-            requests: limited(service(&remote)?),
+            requests: limited(service(&remote)?, &pause),
+            pause,
             watches: Client::new(service(&remote)?, remote.config.default_namespace.clone()),
         }),
         Access::InProcess(InProcess { service }) => Ok(Connection {
-            requests: limited(service.clone()),
+            requests: limited(service.clone(), &pause),
+            pause,
             watches: Client::new(service, "default"),
         }),
     }
@@ -121,9 +128,17 @@ where
     BoxCloneSyncService::new(service.map_response(unsync).map_err(Into::into))
 }
 
-fn limited(service: Answers) -> Client {
+fn limited(service: Answers, pause: &Arc<Pause>) -> Client {
+    let pause = Arc::clone(pause);
+    let heed = move |response: Response<AnswerBody>| {
+        if response.status() == StatusCode::TOO_MANY_REQUESTS {
+            pause.asked(response.headers());
+        }
+        response
+    };
     let service = ServiceBuilder::new()
         .rate_limit(REQUESTS_PER_SECOND, Duration::from_secs(1))
+        .map_response(heed)
         .service(service);
     Client::new(service, "default")
 }

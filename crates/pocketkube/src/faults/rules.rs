@@ -6,6 +6,7 @@
 //! | `cut` | half of the answer, then the connection breaks; the request was done |
 //! | `tooManyRequests` | 429 with `Retry-After: retryAfterSecs` |
 //! | `error` | 500 |
+//! | `garbage` | 200 with bytes that mean nothing; the request was not done |
 //! | `conflict` | 409 as if the object had moved, for updates, patches and deletions |
 //! | `slow` | the answer comes `delayMillis` later |
 //! | `hung` | no answer, until the rules change |
@@ -60,6 +61,8 @@ pub enum Effect {
     },
     /// 500.
     Error,
+    /// An answer that means nothing.
+    Garbage,
     /// 409.
     Conflict,
     /// A late answer.

@@ -15,6 +15,9 @@ use http::request::Parts;
 use std::io::ErrorKind;
 use std::time::Duration;
 
+/// What no client can make sense of.
+const GARBAGE: &[u8] = b"\x00\xffit works!\xc3\x28";
+
 /// What strikes a request.
 pub(super) fn on(cluster: &Cluster, parts: &Parts, query: &Query) -> Option<Effect> {
     let path = ResourcePath::parse(parts.uri.path());
@@ -51,6 +54,10 @@ pub(super) async fn before(
             return Some(super::broken());
         }
         Effect::TooManyRequests { retry_after_secs } => Status::too_many_requests(retry_after_secs),
+        Effect::Garbage => {
+            super::record(cluster, parts, query, 200);
+            return Some(Response::new(Body::from(GARBAGE)));
+        }
         Effect::Error => Status::internal("a fault was asked for"),
         Effect::Conflict => conflict(cluster, parts, query)?,
         Effect::Cut | Effect::DropEvents | Effect::DuplicateEvents | Effect::StaleEvents { .. } => {

@@ -1,0 +1,222 @@
+//! Members are lanes: what goes wrong in one stays in one, and many at once are no storm.
+
+use crate::world::{SYSTEM, World, with_type};
+use pocketkube::requests::RequestKind;
+use pocketkube::{Effect, FaultRule};
+use serde_json::json;
+use std::time::Duration;
+
+const THREE: &[&str] = &["a", "b", "c"];
+/// Enough that whoever waits for the broken member once an object is late by seconds.
+const OBJECTS: usize = 150;
+/// What the silence of one member may cost the others: that it is noticed, once.
+const NOTICED: Duration = Duration::from_secs(2);
+
+/// Strikes every request to a member.
+fn strike(world: &World, member: &str, effect: Option<Effect>) {
+    let rules = effect.map(|effect| FaultRule {
+        verbs: Vec::new(),
+        resources: Vec::new(),
+        probability: 1.0,
+        effect,
+    });
+    let faults = world.members[member].faults();
+    faults.set_rules(rules.into_iter().collect(), 1);
+}
+
+async fn federate_all(world: &World, group: &str) {
+    for number in 0..OBJECTS {
+        let name = format!("{group}-{number}");
+        world
+            .federate_config_map(&name, json!({"n": number.to_string()}))
+            .await;
+    }
+}
+
+async fn until_held(world: &World, members: &[&str], group: &str) -> Duration {
+    let what = format!("{members:?} have {group}");
+    world
+        .until(&what, async |world| {
+            for member in members {
+                for number in (0..OBJECTS).rev() {
+                    let name = format!("{group}-{number}");
+                    if world.config_map(member, &name).await.is_none() {
+                        return false;
+                    }
+                }
+            }
+            true
+        })
+        .await
+}
+
+/// Breaks a member, gives all three many objects, and mends it.
+async fn check(effect: Effect) {
+    let world = World::start(THREE, json!({})).await;
+    strike(&world, "b", Some(effect));
+    let began = tokio::time::Instant::now();
+    federate_all(&world, "during").await;
+    until_held(&world, &["a", "c"], "during").await;
+    let took = began.elapsed();
+    assert!(took < NOTICED, "{effect:?} held the others up for {took:?}");
+    strike(&world, "b", None);
+    until_held(&world, &["b"], "during").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_member_that_hangs_holds_nobody_up() {
+    check(Effect::Hung).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_member_that_answers_garbage_holds_nobody_up() {
+    check(Effect::Garbage).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_member_whose_answers_break_off_holds_nobody_up() {
+    check(Effect::Cut).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_member_that_resets_connections_holds_nobody_up() {
+    check(Effect::Reset).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_member_that_asks_to_be_left_alone_is_and_holds_nobody_up() {
+    let retry_after_secs = 5;
+    check(Effect::TooManyRequests { retry_after_secs }).await;
+    let world = World::start(THREE, json!({})).await;
+    world.forget_requests();
+    // Health is asked on: only what writes is refused, as under a limit of its flows.
+    world.members["b"].faults().set_rules(
+        vec![FaultRule {
+            verbs: vec!["patch".to_owned()],
+            resources: Vec::new(),
+            probability: 1.0,
+            effect: Effect::TooManyRequests { retry_after_secs },
+        }],
+        1,
+    );
+    federate_all(&world, "during").await;
+    world.pass(60).await;
+    let refused = |kind: &RequestKind| kind.code == 429;
+    let asked = world.members["b"].requests().count(refused);
+    // As many as are under way at once, once in five seconds.
+    assert!(
+        (12..=13 * 32).contains(&asked),
+        "{asked} requests in a minute"
+    );
+    strike(&world, "b", None);
+    until_held(&world, &["b"], "during").await;
+}
+
+const TEN: [&str; 10] = ["m0", "m1", "m2", "m3", "m4", "m5", "m6", "m7", "m8", "m9"];
+const TWELVE: &[&str] = &[
+    "a", "b", "m0", "m1", "m2", "m3", "m4", "m5", "m6", "m7", "m8", "m9",
+];
+/// Objects that are there when members come and go.
+const HELD: usize = 50;
+
+async fn join_ten(world: &World) {
+    for name in TEN {
+        let member = json!({"metadata": {"name": name, "namespace": SYSTEM},
+            "spec": {"apiEndpoint": format!("https://{name}.invalid"),
+                "secretRef": {"name": name}}});
+        let member = with_type("core.kubefed.io/v1beta1", "KubeFedCluster", member);
+        world.apply("host", member).await;
+    }
+}
+
+async fn remove_ten(world: &World) {
+    for name in TEN {
+        let member = ("core.kubefed.io/v1beta1", "KubeFedCluster", SYSTEM, name);
+        world.delete("host", member).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn ten_members_that_come_or_go_at_once_are_no_storm() {
+    let mut world = World::furnished(TWELVE, json!({})).await;
+    remove_ten(&world).await;
+    world.start_controller().await;
+    let name = |number: usize| format!("held-{number}");
+    for number in 0..HELD {
+        world.federate_config_map(&name(number), json!({})).await;
+    }
+    let everywhere = async |world: &World, members: &[&str]| {
+        for member in members {
+            for number in 0..HELD {
+                if world.config_map(member, &name(number)).await.is_none() {
+                    return false;
+                }
+            }
+        }
+        true
+    };
+    world
+        .until("two hold all", async |world| {
+            everywhere(world, &["a", "b"]).await
+        })
+        .await;
+    world.pass(30).await;
+
+    world.forget_requests();
+    join_ten(&world).await;
+    world
+        .until("ten hold all", async |world| everywhere(world, &TEN).await)
+        .await;
+    world.pass(60).await;
+    for name in TEN {
+        let requests = world.members[name].requests();
+        let held = 1 + HELD as u64;
+        let done = requests.count(|kind| kind.is_write() && kind.code < 300);
+        assert_eq!(done, held, "{name}: the Namespace, and each object once");
+        // At worst each object is refused once, before its Namespace is there.
+        let writes = requests.count(RequestKind::is_write);
+        assert!(
+            writes < 2 * held,
+            "{name}: {writes} writes: {:#?}",
+            requests.counts()
+        );
+        let reads = requests.count(|kind| !kind.is_write());
+        // A list and a watch of each type, and a probe every five seconds.
+        assert!(
+            reads < 150,
+            "{name}: {reads} reads: {:#?}",
+            requests.counts()
+        );
+    }
+    check_calm(&world, &["a", "b"], 3);
+
+    world.forget_requests();
+    remove_ten(&world).await;
+    world.pass(60).await;
+    // What they hold stays, and nobody asks them any more.
+    check_calm(&world, TWELVE, 2);
+    for name in TEN {
+        assert!(world.config_map(name, "held-0").await.is_some());
+    }
+}
+
+/// Members are not written, and the host as often an object as is allowed at most.
+fn check_calm(world: &World, members: &[&str], per_object_max: u64) {
+    for name in members {
+        let writes = world.members[name].requests().count(RequestKind::is_write);
+        assert_eq!(writes, 0, "{name}");
+    }
+    let apart = ["leases", "events", "kubefedclusters"];
+    let writes = world.host.requests().count(|kind| {
+        kind.is_write()
+            && kind.field_manager != "somebody"
+            && !apart.contains(&kind.resource.as_str())
+    });
+    let objects = 1 + HELD as u64;
+    let bound = per_object_max * objects;
+    assert!(
+        writes <= bound,
+        "{writes} > {bound}: {:#?}",
+        world.writes("host")
+    );
+}
