@@ -204,7 +204,7 @@ pub(crate) struct Failback {
 
 /// `meridian drain` and `meridian uncordon`.
 #[derive(Clone, Debug, Args)]
-#[command(after_help = "Example: meridian drain berlin && meridian get clusters")]
+#[command(after_help = "Example: meridian drain berlin")]
 pub(crate) struct Drain {
     #[command(flatten)]
     pub(crate) host: Host,
