@@ -242,6 +242,10 @@ const NOT_HERE: &[(&str, &str)] = &[
         "confirm",
         "nothing is stopped here; its own scenario does it",
     ),
+    (
+        "rollout approve",
+        "no step of a rollout waits here; its own scenario does it",
+    ),
     ("migrate --from kubefed --", "moving_over.rs does it"),
     ("federate namespace", "any_type.rs does it"),
 ];
