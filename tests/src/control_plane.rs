@@ -1,5 +1,5 @@
 //! A real Kubernetes control plane on 127.0.0.1: etcd and kube-apiserver, and where asked for
-//! kube-controller-manager, kube-scheduler and a [`Kubelet`] without containers.
+//! kube-controller-manager, kube-scheduler and a [kubelet](crate::kubelet::Kubelet) without containers.
 //!
 //! The binaries come from the folder that `KUBEBUILDER_ASSETS` names (the envtest convention).
 //!
