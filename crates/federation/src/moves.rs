@@ -19,9 +19,15 @@ pub(crate) struct Mover<'a> {
 /// wanted in all.
 ///
 /// Who grows, grows at once. Who shrinks gives up what is not ready, and of what is ready only as
-/// much as is spare; those furthest above their goal first.
-pub(crate) fn make_before_break(movers: &[Mover<'_>], spare: i64) -> BTreeMap<ClusterName, i64> {
+/// much as is spare; those furthest above their goal first. Together they give up no more than
+/// `may_go`, ready or not.
+pub(crate) fn make_before_break(
+    movers: &[Mover<'_>],
+    spare: i64,
+    may_go: i64,
+) -> BTreeMap<ClusterName, i64> {
     let mut spare = spare.max(0);
+    let mut may_go = may_go.max(0);
     let mut in_order: Vec<&Mover<'_>> = movers.iter().collect();
     in_order.sort_by_key(|mover| (std::cmp::Reverse(mover.current - mover.goal), mover.name));
     in_order
@@ -31,9 +37,12 @@ pub(crate) fn make_before_break(movers: &[Mover<'_>], spare: i64) -> BTreeMap<Cl
                 return (mover.name.clone(), mover.goal);
             }
             let without_unready = mover.goal.max(mover.ready.min(mover.current));
-            let given = spare.min(without_unready - mover.goal);
+            let unready = may_go.min(mover.current - without_unready);
+            may_go -= unready;
+            let given = spare.min(may_go).min(without_unready - mover.goal);
             spare -= given;
-            (mover.name.clone(), without_unready - given)
+            may_go -= given;
+            (mover.name.clone(), mover.current - unready - given)
         })
         .collect()
 }
@@ -57,7 +66,9 @@ mod tests {
                 goal: *goal,
             })
             .collect();
-        let asked: Vec<i64> = make_before_break(&movers, spare).into_values().collect();
+        let asked: Vec<i64> = make_before_break(&movers, spare, i64::MAX)
+            .into_values()
+            .collect();
         assert_eq!(asked, expected);
     }
 
@@ -66,6 +77,23 @@ mod tests {
         check(&[(6, 6, 4), (4, 4, 6)], 0, &[6, 6]);
         check(&[(6, 6, 4), (6, 5, 6)], 1, &[5, 6]);
         check(&[(6, 6, 4), (6, 6, 6)], 2, &[4, 6]);
+    }
+
+    #[test]
+    fn no_more_goes_than_may_ready_or_not() {
+        let name: ClusterName = "c".into();
+        let mover = Mover {
+            name: &name,
+            current: 8,
+            ready: 6,
+            goal: 4,
+        };
+        let asked =
+            |spare, may_go| make_before_break(std::slice::from_ref(&mover), spare, may_go)["c"];
+        assert_eq!(asked(0, 0), 8);
+        assert_eq!(asked(0, 1), 7);
+        assert_eq!(asked(1, 9), 5);
+        assert_eq!(asked(5, 3), 5);
     }
 
     #[test]

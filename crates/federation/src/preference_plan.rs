@@ -315,7 +315,7 @@ impl<'a> Planner<'a> {
             })
             .collect();
         let spare = self.ready_to_count(goals) - wanted;
-        let now = make_before_break(&movers, spare);
+        let now = make_before_break(&movers, spare, self.may_go(goals, *wanted));
         let clusters = goals
             .iter()
             .map(|(name, goal)| {
@@ -338,6 +338,21 @@ impl<'a> Planner<'a> {
             events: self.events,
             wake_at_millis: self.wake,
         }
+    }
+
+    /// How many replicas may be given up in all. While nobody has seen what a member runs that is
+    /// believed to run its share, that belief is no reason to take replicas from another.
+    fn may_go(&self, goals: &BTreeMap<ClusterName, Goal>, wanted: i64) -> i64 {
+        let running = |name: &ClusterName| self.input.members[name].running.replicas();
+        let mut pinned = goals
+            .iter()
+            .filter(|(_, goal)| matches!(goal, Goal::Pinned(_)));
+        if pinned.all(|(name, _)| running(name).is_some()) {
+            return i64::MAX;
+        }
+        let counted = goals.iter().filter(|(_, goal)| **goal != Goal::Gone);
+        let known: i64 = counted.filter_map(|(name, _)| running(name)).sum();
+        known - wanted
     }
 
     /// Ready replicas that carry the service: those of lost clusters do not count, nor those whose
