@@ -10,7 +10,9 @@
 use api::TlsValidation;
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, ring};
+use rustls::crypto::{
+    CryptoProvider, WebPkiSupportedAlgorithms, ring, verify_tls12_signature, verify_tls13_signature,
+};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore};
 use rustls::{OtherError, SignatureScheme};
@@ -57,9 +59,11 @@ fn verifier(
     trust: Trust,
     provider: &Arc<CryptoProvider>,
 ) -> Result<Arc<dyn ServerCertVerifier>, Error> {
-    let strict: Arc<dyn ServerCertVerifier> = match trust.authorities {
+    if trust.left_out.contains(&TlsValidation::All) {
         // Nobody is asked, so that nobody need be known.
-        _ if trust.left_out.contains(&TlsValidation::All) => Arc::new(Nobody(Arc::clone(provider))),
+        return Ok(lenient(None, trust.left_out, provider));
+    }
+    let strict: Arc<dyn ServerCertVerifier> = match trust.authorities {
         None => Arc::new(rustls_platform_verifier::Verifier::new(Arc::clone(
             provider,
         ))?),
@@ -76,18 +80,30 @@ fn verifier(
     };
     Ok(match trust.left_out.is_empty() {
         true => strict,
-        false => Arc::new(Lenient {
-            strict,
-            left_out: trust.left_out,
-        }),
+        false => lenient(Some(strict), trust.left_out, provider),
     })
 }
 
-/// Asks a strict verifier, and forgives what is left out.
+fn lenient(
+    strict: Option<Arc<dyn ServerCertVerifier>>,
+    left_out: Vec<TlsValidation>,
+    provider: &Arc<CryptoProvider>,
+) -> Arc<dyn ServerCertVerifier> {
+    Arc::new(Lenient {
+        strict,
+        left_out,
+        algorithms: provider.signature_verification_algorithms,
+    })
+}
+
+/// Asks a strict verifier, and forgives what is left out. That the server holds its certificate's key
+/// is never left out.
 #[derive(Debug)]
 struct Lenient {
-    strict: Arc<dyn ServerCertVerifier>,
+    /// Absent, every certificate is taken (`*`).
+    strict: Option<Arc<dyn ServerCertVerifier>>,
     left_out: Vec<TlsValidation>,
+    algorithms: WebPkiSupportedAlgorithms,
 }
 
 impl Lenient {
@@ -128,8 +144,11 @@ impl ServerCertVerifier for Lenient {
         ocsp_response: &[u8],
         mut now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
+        let Some(strict) = &self.strict else {
+            return Ok(ServerCertVerified::assertion());
+        };
         for _ in 1..LOOKS_MAX {
-            let looked = self.strict.verify_server_cert(
+            let looked = strict.verify_server_cert(
                 end_entity,
                 intermediates,
                 server_name,
@@ -147,8 +166,7 @@ impl ServerCertVerifier for Lenient {
                 Ok(verified) => return Ok(verified),
             }
         }
-        self.strict
-            .verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
+        strict.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
     }
 
     fn verify_tls12_signature(
@@ -157,8 +175,7 @@ impl ServerCertVerifier for Lenient {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.strict
-            .verify_tls12_signature(message, certificate, signature)
+        verify_tls12_signature(message, certificate, signature, &self.algorithms)
     }
 
     fn verify_tls13_signature(
@@ -167,53 +184,11 @@ impl ServerCertVerifier for Lenient {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.strict
-            .verify_tls13_signature(message, certificate, signature)
+        verify_tls13_signature(message, certificate, signature, &self.algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.strict.supported_verify_schemes()
-    }
-}
-
-/// Takes every certificate (`*`); that the server holds its key is checked all the same.
-#[derive(Debug)]
-struct Nobody(Arc<CryptoProvider>);
-
-impl ServerCertVerifier for Nobody {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        let algorithms = &self.0.signature_verification_algorithms;
-        rustls::crypto::verify_tls12_signature(message, certificate, signature, algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        let algorithms = &self.0.signature_verification_algorithms;
-        rustls::crypto::verify_tls13_signature(message, certificate, signature, algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
+        self.algorithms.supported_schemes()
     }
 }
 
