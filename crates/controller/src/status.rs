@@ -70,6 +70,13 @@ pub(crate) struct Subject<'a> {
     pub(crate) current: &'a Value,
 }
 
+/// Whether what is said already is written again.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Repeat {
+    No,
+    Yes,
+}
+
 impl Statuses {
     pub(crate) fn new(client: Client, leadership: Leadership, clock: WallClock) -> Self {
         Self {
@@ -89,10 +96,7 @@ impl Statuses {
     where
         K: Resource<DynamicType = ()> + Serialize,
     {
-        let resource = ApiResource::erase::<K>(&());
-        let value = serde_json::to_value(object).unwrap_or_default();
-        let wanted = serde_json::to_value(status).unwrap_or_default();
-        self.write(subject(object, &resource, &value), wanted).await
+        self.typed(object, status, Repeat::No).await
     }
 
     /// Writes the status of a typed object although it says so already: times move by writing only.
@@ -104,13 +108,34 @@ impl Statuses {
     where
         K: Resource<DynamicType = ()> + Serialize,
     {
+        self.typed(object, status, Repeat::Yes).await
+    }
+
+    async fn typed<K>(
+        &self,
+        object: &K,
+        status: &impl Serialize,
+        repeat: Repeat,
+    ) -> Result<Written, Error>
+    where
+        K: Resource<DynamicType = ()> + Serialize,
+    {
         let resource = ApiResource::erase::<K>(&());
         let value = serde_json::to_value(object).unwrap_or_default();
         let wanted = serde_json::to_value(status).unwrap_or_default();
-        let subject = subject(object, &resource, &value);
-        match self.next_write(subject.uid) {
-            Some(next) => Ok(Written::Later(next)),
-            None => self.send(subject, wanted).await,
+        let metadata = object.meta();
+        let subject = Subject {
+            resource: &resource,
+            namespace: metadata.namespace.as_deref(),
+            name: metadata.name.as_deref().unwrap_or_default(),
+            uid: metadata.uid.as_deref().unwrap_or_default(),
+            version: metadata.resource_version.as_deref().unwrap_or_default(),
+            current: &value["status"],
+        };
+        match (repeat, self.next_write(subject.uid)) {
+            (Repeat::No, _) => self.write(subject, wanted).await,
+            (Repeat::Yes, Some(next)) => Ok(Written::Later(next)),
+            (Repeat::Yes, None) => self.send(subject, wanted).await,
         }
     }
 
@@ -211,22 +236,6 @@ impl Statuses {
 
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Last>> {
         self.last.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-fn subject<'a, K: Resource<DynamicType = ()>>(
-    object: &'a K,
-    resource: &'a ApiResource,
-    value: &'a Value,
-) -> Subject<'a> {
-    let metadata = object.meta();
-    Subject {
-        resource,
-        namespace: metadata.namespace.as_deref(),
-        name: metadata.name.as_deref().unwrap_or_default(),
-        uid: metadata.uid.as_deref().unwrap_or_default(),
-        version: metadata.resource_version.as_deref().unwrap_or_default(),
-        current: &value["status"],
     }
 }
 
