@@ -33,7 +33,7 @@ use crate::wake::{FederatedKey, Wake, target_key};
 use claim::{Claim, Claims};
 use federation::{
     ANNOTATION_APPLIED_HASH, Action, FIELD_MANAGER, FieldChange, Observed, Plan, PlanInput,
-    Readiness, diff, extract, plan,
+    Readiness, diff, plan,
 };
 use futures::{FutureExt, StreamExt, stream};
 use kube::api::DynamicObject;
@@ -321,11 +321,7 @@ impl Known<'_> {
             let owned = live.and_then(owned_fields);
             let sent = match &step.action {
                 Action::Create(write) | Action::Apply(write) => write.object.clone(),
-                Action::Scale(scale) => {
-                    let mut held = extract(owned?, whole.as_ref()?);
-                    held["spec"]["replicas"] = json!(scale.replicas);
-                    held
-                }
+                Action::Scale(scale) => scale.object(owned?, whole.as_ref()?),
                 _ => return None,
             };
             let changes = diff(&self.input.target, whole.as_ref(), owned, &sent);

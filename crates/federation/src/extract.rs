@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 
 /// The object that would be owned with exactly this entry (`fieldsV1`): type and name, and every
 /// owned field that is still there.
-pub fn extract(fields: &Value, live: &Value) -> Value {
+pub(crate) fn extract(fields: &Value, live: &Value) -> Value {
     let entry = fields.as_object();
     let mut object = match (entry, live.as_object()) {
         (Some(entry), Some(live)) => fields_of(entry, live),

@@ -60,7 +60,6 @@ pub use divide::{Candidate, divide};
 pub use divide_kubefed::{KubeFedDivision, divide_kubefed};
 pub use error::RenderError;
 pub use explain::{ClusterExplanation, Explanation, explain};
-pub use extract::extract;
 pub use failover::{
     ApiSignal, BrakeSettings, DataPlane, FailbackMode, FailbackSettings, FailoverMode,
     FailoverSettings, Phase, SeenFrom, Suitability,

@@ -1,5 +1,7 @@
 //! What a plan is made of: for every cluster one step that leaves nothing to decide, and why.
 
+use crate::extract::extract;
+use crate::names::ANNOTATION_APPLIED_HASH;
 use crate::rollout::RolloutPlan;
 use crate::status::{PropagationReason, PropagationStatus};
 use model::{ClusterName, ObjectKey};
@@ -126,7 +128,7 @@ impl std::fmt::Debug for Write {
     }
 }
 
-/// Other replicas for an object that keeps the template it has; see [`crate::extract()`].
+/// Other replicas for an object that keeps the template it has.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Scale {
@@ -136,6 +138,16 @@ pub struct Scale {
     pub replicas: i64,
     /// What the annotation says then.
     pub hash: String,
+}
+
+impl Scale {
+    /// The object to send: what our entry (`fieldsV1`) holds of the live one, with these replicas.
+    pub fn object(&self, fields: &Value, live: &Value) -> Value {
+        let mut object = extract(fields, live);
+        object["spec"]["replicas"] = self.replicas.into();
+        object["metadata"]["annotations"][ANNOTATION_APPLIED_HASH] = self.hash.clone().into();
+        object
+    }
 }
 
 /// What a write depends on.

@@ -23,8 +23,8 @@ use super::takeover::{handed_over, takeover_patch};
 use crate::lease::Leadership;
 use api::FederatedType;
 use federation::{
-    ANNOTATION_APPLIED_HASH, Action, ClusterOutcome, Delete, FIELD_MANAGER, Failure, LABEL_MANAGED,
-    ManagedLabel, MemberError, Observed, Release, Scale, Write, extract,
+    Action, ClusterOutcome, Delete, FIELD_MANAGER, Failure, LABEL_MANAGED, ManagedLabel,
+    MemberError, Observed, Release, Scale, Write,
 };
 use kube::api::{
     DeleteParams, DynamicObject, Patch, PatchParams, Preconditions, PropagationPolicy,
@@ -180,9 +180,7 @@ async fn scale_held(target: Target<'_>, client: Client, scale: &Scale) -> Answer
         return Err(conflict("none of its fields are ours any more"));
     };
     let whole = serde_json::to_value(&live).unwrap_or_default();
-    let mut object = extract(&fields.0, &whole);
-    object["spec"]["replicas"] = json!(scale.replicas);
-    object["metadata"]["annotations"][ANNOTATION_APPLIED_HASH] = json!(scale.hash);
+    let object = scale.object(&fields.0, &whole);
     let object = with_preconditions(&object, uid.as_deref(), version.as_deref());
     let answer = send_apply(target, &client, &applying().force(), &object).await;
     stale_is_read_again(target, &client, answer).await
