@@ -124,7 +124,8 @@ fn takes_away(plan: &Plan) -> bool {
 }
 
 /// Asks the host itself before anything is taken away: a cache may be far behind, and what it has
-/// not heard of is perhaps wanted again.
+/// not heard of is perhaps wanted again. Labels of members and placements of namespaces are not asked
+/// for again.
 async fn is_still_so(
     context: &Context,
     key: &FederatedKey,

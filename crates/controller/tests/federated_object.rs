@@ -6,7 +6,7 @@ mod lanes;
 mod planned;
 mod world;
 
-use pocketkube::ApiState;
+use pocketkube::{ApiState, Effect, FaultRule};
 use serde_json::{Value, json};
 use std::time::Duration;
 use world::{SYSTEM, TYPES, World, with_type};
@@ -515,4 +515,54 @@ async fn what_lasts_is_one_event_that_is_counted_by_whoever_leads() {
     for event in counted {
         assert_eq!(event["series"]["count"], 2, "{event:#}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_host_whose_watches_are_far_behind_has_nothing_deleted_that_is_wanted_again() {
+    let world = World::start(TWO, json!({})).await;
+    let placed = |members: &[&str]| {
+        let members: Vec<Value> = members.iter().map(|name| json!({"name": name})).collect();
+        json!({"template": {"data": {"k": "v"}}, "placement": {"clusters": members}})
+    };
+    world
+        .federate("FederatedConfigMap", "late", placed(&["a", "b"]))
+        .await;
+    everywhere(&world, "late", json!({"k": "v"})).await;
+    let uid = async || {
+        let held = world.config_map("a", "late").await;
+        held.map(|held| held["metadata"]["uid"].clone())
+    };
+    let before = uid().await;
+    assert!(before.is_some());
+
+    let rule = FaultRule {
+        verbs: Vec::new(),
+        resources: vec!["federatedconfigmaps.types.kubefed.io".to_owned()],
+        probability: 1.0,
+        effect: Effect::StaleEvents {
+            delay_millis: 10_000,
+        },
+    };
+    world.host.faults().set_rules(vec![rule], 1);
+    for members in [&["b"][..], &["a", "b"]] {
+        world
+            .federate("FederatedConfigMap", "late", placed(members))
+            .await;
+    }
+    world.forget_requests();
+    world.pass(60).await;
+    assert_eq!(uid().await, before);
+    let deletions = world.writes("a");
+    assert!(
+        !deletions.iter().any(|write| write.contains("delete")),
+        "{deletions:?}"
+    );
+    let asked = world.host.requests().counts();
+    assert!(
+        asked
+            .iter()
+            .any(|count| count.kind.verb == "get"
+                && count.kind.resource.contains("federatedconfigmaps")),
+        "the host was not asked, so the cache was never behind"
+    );
 }

@@ -6,7 +6,9 @@
 //! nothing is deleted that is wanted, and no replica is given up that is not asked for elsewhere.
 //! When it ends, every member comes to hold exactly what the specs say.
 //!
-//! `MERIDIAN_SEEDS=5..6` plays one seed again, exactly; `just chaos` plays a hundred.
+//! `MERIDIAN_SEEDS=5..6` plays one seed again: the same changes and faults at the same times. Which
+//! request meets which of them may differ, since the controller's maps have no order. `just chaos`
+//! plays a hundred seeds.
 
 mod eyes;
 mod faults;
