@@ -26,7 +26,7 @@ mod tests;
 mod types;
 
 pub(crate) use evaluate::Failure;
-pub(crate) use shape::{Shape, value_of};
+pub(crate) use shape::{Shape, escaped, value_of};
 pub(crate) use types::optional;
 
 use evaluate::Evaluator;

@@ -82,7 +82,8 @@ impl Shape {
                     let value = shape.map_or_else(|| value_of(json), |shape| shape.value(json));
                     let key = match self.is_map {
                         true => name.clone(),
-                        false => escaped(name),
+                        // What cannot be named is reached by no expression.
+                        false => escaped(name).unwrap_or_else(|| name.clone()),
                     };
                     entries.insert(Key::from(key), value);
                 }
@@ -162,8 +163,9 @@ pub(crate) fn value_of(json: &Json) -> Value {
     }
 }
 
-/// The name of a field as expressions write it (`k8s.io/apiserver/pkg/cel/escaping.go`).
-fn escaped(name: &str) -> String {
+/// The name of a field as expressions write it (`k8s.io/apiserver/pkg/cel/escaping.go`); `None` for
+/// those that cannot be named.
+pub(crate) fn escaped(name: &str) -> Option<String> {
     const RESERVED: [&str; 21] = [
         "true",
         "false",
@@ -188,13 +190,17 @@ fn escaped(name: &str) -> String {
         "while",
     ];
     if RESERVED.contains(&name) {
-        return format!("__{name}__");
+        return Some(format!("__{name}__"));
     }
-    if !name.contains("__") && !name.contains(['.', '-', '/']) {
-        return name.to_owned();
+    let starts_well = !name.starts_with(|first: char| first.is_ascii_digit()) && !name.is_empty();
+    let is_allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-' | '/');
+    if !starts_well || !name.chars().all(is_allowed) {
+        return None;
     }
-    name.replace("__", "__underscores__")
+    let escaped = name
+        .replace("__", "__underscores__")
         .replace('.', "__dot__")
         .replace('-', "__dash__")
-        .replace('/', "__slash__")
+        .replace('/', "__slash__");
+    Some(escaped)
 }

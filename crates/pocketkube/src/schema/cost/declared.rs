@@ -1,6 +1,7 @@
 //! What expressions know of a schema: types, and how large values can be
 //! (`k8s.io/apiserver/pkg/cel/common/schemas.go`).
 
+use crate::cel::escaped;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -177,45 +178,4 @@ fn text(json: &Value) -> Declared {
 fn characters_max(json: &Value) -> Option<u64> {
     let most = json["maxLength"].as_u64()?;
     Some(most.saturating_mul(4))
-}
-
-/// The name of a field in expressions; `None` for those that cannot be named.
-fn escaped(name: &str) -> Option<String> {
-    const RESERVED: [&str; 21] = [
-        "true",
-        "false",
-        "null",
-        "in",
-        "as",
-        "break",
-        "const",
-        "continue",
-        "else",
-        "for",
-        "function",
-        "if",
-        "import",
-        "let",
-        "loop",
-        "package",
-        "namespace",
-        "return",
-        "var",
-        "void",
-        "while",
-    ];
-    if RESERVED.contains(&name) {
-        return Some(format!("__{name}__"));
-    }
-    let starts_well = !name.starts_with(|first: char| first.is_ascii_digit()) && !name.is_empty();
-    let is_allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-' | '/');
-    if !starts_well || !name.chars().all(is_allowed) {
-        return None;
-    }
-    let escaped = name
-        .replace("__", "__underscores__")
-        .replace('.', "__dot__")
-        .replace('-', "__dash__")
-        .replace('/', "__slash__");
-    Some(escaped)
 }
