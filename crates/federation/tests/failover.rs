@@ -605,6 +605,29 @@ fn who_is_no_longer_named_keeps_what_has_no_place_elsewhere() {
 }
 
 #[test]
+fn the_share_of_a_member_that_nobody_has_seen_is_no_reason_to_take_from_others() {
+    let mut world = World::demo(9);
+    let lost = world.member("beijing-a");
+    lost.api = ApiSignal::Unknown;
+    lost.data_plane = DataPlane::Unknown;
+    lost.running = Running::Unknown;
+    let runs = |replicas, ready| Running::Known { replicas, ready };
+    let asked = |world: &World| {
+        let plan = plan_preference(&world.input, &world.state, world.now_millis());
+        ["beijing-b", "frankfurt"].map(|name| plan.clusters[name].replicas)
+    };
+    // It may run three, or none: who starts what is missing goes on.
+    world.member("frankfurt").running = runs(5, 3);
+    assert_eq!(asked(&world), [3, 5]);
+    // With ten elsewhere, one of those that are not ready is too many whatever it runs.
+    world.member("beijing-b").running = runs(5, 5);
+    assert_eq!(asked(&world), [5, 4]);
+    // Once it is seen to run its three, those that are not ready go.
+    world.member("beijing-a").running = runs(3, 3);
+    assert_eq!(asked(&world)[1], 3);
+}
+
+#[test]
 fn a_preference_for_clusters_that_are_not_there_takes_nothing_away() {
     let mut world = World::demo(9);
     let bounds = ClusterPreference {
