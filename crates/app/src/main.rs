@@ -17,6 +17,9 @@ use std::io::IsTerminal;
 use std::process::ExitCode;
 use tracing_subscriber::EnvFilter;
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// From this `--v` on, everything is logged.
 const DEBUG_LEVEL: u8 = 4;
 

@@ -11,6 +11,10 @@ use serde_json::{Map, Value};
 use std::io::{self, Write};
 use std::process::{Command, Stdio};
 
+/// That of the program which serves fleets to people.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Measures something.
 type Part = fn() -> parts::Measured;
 

@@ -192,7 +192,7 @@ proptest! {
         prop_assert_eq!(left.difference(&right).union(&both), left.clone());
         prop_assert_eq!(left.union(&right), right.union(&left));
         prop_assert!(both.difference(&left).is_empty());
-        prop_assert!(left.without_below(&left).is_empty());
+        prop_assert!(left.clone().without_below(&left).is_empty());
     }
 
     #[test]

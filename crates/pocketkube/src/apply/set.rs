@@ -2,6 +2,7 @@
 
 use super::path::Element;
 use crate::schema::Schema;
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A set of paths, as a tree: members of this level, and sets below it.
@@ -44,15 +45,21 @@ impl FieldSet {
     #[must_use]
     pub fn union(&self, other: &Self) -> Self {
         let mut result = self.clone();
-        result.members.extend(other.members.iter().cloned());
-        for (element, set) in &other.children {
-            let merged = match result.children.get(element) {
-                Some(own) => own.union(set),
-                None => set.clone(),
-            };
-            result.children.insert(element.clone(), merged);
-        }
+        result.absorb(other.clone());
         result
+    }
+
+    /// Takes the paths of another one as well.
+    pub(super) fn absorb(&mut self, mut other: Self) {
+        self.members.append(&mut other.members);
+        for (element, set) in other.children {
+            match self.children.entry(element) {
+                Entry::Occupied(own) => own.into_mut().absorb(set),
+                Entry::Vacant(place) => {
+                    place.insert(set);
+                }
+            }
+        }
     }
 
     /// Paths of both.
@@ -72,38 +79,42 @@ impl FieldSet {
     /// Paths of this one that the other does not have.
     #[must_use]
     pub fn difference(&self, other: &Self) -> Self {
-        let members = self.members.difference(&other.members).cloned().collect();
-        let rest = self.children.iter().filter_map(|(element, set)| {
-            let left = match other.children.get(element) {
-                Some(gone) => set.difference(gone),
-                None => set.clone(),
-            };
-            (!left.is_empty()).then(|| (element.clone(), left))
+        let mut result = self.clone();
+        result.subtract(other);
+        result
+    }
+
+    /// Gives up the paths of another one.
+    pub(super) fn subtract(&mut self, other: &Self) {
+        self.members
+            .retain(|member| !other.members.contains(member));
+        self.children.retain(|element, set| {
+            if let Some(gone) = other.children.get(element) {
+                set.subtract(gone);
+            }
+            !set.is_empty()
         });
-        Self {
-            members,
-            children: rest.collect(),
-        }
     }
 
     /// Paths of this one that are not below, or equal to, a path of the other.
     #[must_use]
-    pub fn without_below(&self, other: &Self) -> Self {
-        let members = self.members.difference(&other.members).cloned().collect();
-        let rest = self.children.iter().filter_map(|(element, set)| {
+    pub fn without_below(mut self, other: &Self) -> Self {
+        self.cut(other);
+        self
+    }
+
+    fn cut(&mut self, other: &Self) {
+        self.members
+            .retain(|member| !other.members.contains(member));
+        self.children.retain(|element, set| {
             if other.members.contains(element) {
-                return None;
+                return false;
             }
-            let left = match other.children.get(element) {
-                Some(gone) => set.without_below(gone),
-                None => set.clone(),
-            };
-            (!left.is_empty()).then(|| (element.clone(), left))
+            if let Some(gone) = other.children.get(element) {
+                set.cut(gone);
+            }
+            !set.is_empty()
         });
-        Self {
-            members,
-            children: rest.collect(),
-        }
     }
 
     /// All paths, in the server's order: at each level first what is owned there, then what is

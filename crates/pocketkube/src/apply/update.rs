@@ -13,6 +13,7 @@ use crate::cluster::Force;
 use crate::schema::{Schema, write_zeros};
 use crate::status::Status;
 use serde_json::{Map, Value, json};
+use std::sync::LazyLock;
 
 /// The manager of fields that were there before anyone applied, on objects without managers.
 const BEFORE: &str = "before-first-apply";
@@ -129,7 +130,7 @@ pub fn apply(
     let difference = whole.without(ignored);
     let allowed = applied_before(schema, writer, &before);
     let mut entries = yielded(entries, &difference, &allowed, force)?;
-    own.fields = own.fields.difference(&stripped());
+    own.fields.subtract(&STRIPPED);
     if is_same {
         // Only an apply that changes the object takes its time.
         own.time = last.map(|last| last.time).unwrap_or_default();
@@ -165,31 +166,37 @@ fn tracked(
     after: &Value,
 ) -> Vec<Entry> {
     let whole = compare(schema, before, after);
-    let difference = whole.clone().without(ignored);
-    let (mine, others): (Vec<Entry>, Vec<Entry>) = entries
+    let (mut mine, mut others): (Vec<Entry>, Vec<Entry>) = entries
         .into_iter()
         .partition(|entry| entry.is_same_manager(&own));
-    let mut entries = taken(others, &difference);
-    let last = mine.into_iter().next();
-    let had = last
-        .as_ref()
-        .map(|last| last.fields.clone())
-        .unwrap_or_default();
-    let takes = difference.modified.union(&difference.added);
-    let takes_nothing = takes.difference(&stripped()).is_empty();
-    let now = had
-        .difference(&whole.removed)
-        .union(&whole.modified)
-        .union(&whole.added);
-    own.fields = now.without_below(ignored).difference(&stripped());
-    if let Some(last) = last
-        && takes_nothing
-    {
-        // Only who takes fields writes its time.
-        own.time = last.time;
+    let last = match mine.is_empty() {
+        true => None,
+        false => Some(mine.swap_remove(0)),
+    };
+    let mut takes = true;
+    // Of a new object there is nobody to take anything from.
+    if !others.is_empty() || last.is_some() {
+        let difference = whole.clone().without(ignored);
+        others = taken(others, &difference);
+        let mut touched = difference.modified;
+        touched.absorb(difference.added);
+        touched.subtract(&STRIPPED);
+        takes = !touched.is_empty();
     }
-    entries.push(own);
-    entries
+    if let Some(last) = last {
+        own.fields = last.fields;
+        if !takes {
+            // Only who takes fields writes its time.
+            own.time = last.time;
+        }
+    }
+    own.fields.subtract(&whole.removed);
+    own.fields.absorb(whole.modified);
+    own.fields.absorb(whole.added);
+    own.fields = own.fields.without_below(ignored);
+    own.fields.subtract(&STRIPPED);
+    others.push(own);
+    others
 }
 
 /// Other managers after an apply: with conflicts an error, unless forced or `allowed`.
@@ -218,12 +225,10 @@ fn yielded(
 
 /// Other managers lose what someone else changed or removed.
 fn taken(mut entries: Vec<Entry>, difference: &Difference) -> Vec<Entry> {
-    let touched = difference
-        .modified
-        .union(&difference.added)
-        .union(&difference.removed);
+    let mut touched = difference.modified.union(&difference.added);
+    touched.absorb(difference.removed.clone());
     for entry in &mut entries {
-        entry.fields = entry.fields.difference(&touched);
+        entry.fields.subtract(&touched);
     }
     entries
 }
@@ -249,7 +254,7 @@ fn prune(schema: &Schema, merged: &Value, others: &[Entry], own: &Entry, last: &
 }
 
 /// Fields that say what an object is; no one owns them.
-fn stripped() -> FieldSet {
+static STRIPPED: LazyLock<FieldSet> = LazyLock::new(|| {
     let mut set = FieldSet::default();
     for name in ["apiVersion", "kind", "metadata"] {
         set.insert(&[Element::field(name)]);
@@ -268,7 +273,7 @@ fn stripped() -> FieldSet {
         set.insert(&[Element::field("metadata"), Element::field(name)]);
     }
     set
-}
+});
 
 /// The empty object that a new one is compared with: with the zero values of its types.
 fn nothing(schema: &Schema, like: &Value) -> Value {
