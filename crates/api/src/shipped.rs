@@ -11,52 +11,61 @@ use serde_json::Value;
 
 /// A type that is federated from the start.
 struct Shipped {
-    group: &'static str,
+    /// Group and version.
+    api_version: &'static str,
     kind: &'static str,
     scope: Scope,
+    /// As KubeFed derives it: the target's own, behind an `f`.
     short_name: Option<&'static str>,
     replicas: Replicas,
+    status: Option<Switch>,
 }
 
+/// Kinds whose members' statuses are told on the host are those that somebody waits for.
 const SHIPPED: &[Shipped] = &[
-    shipped(
-        "",
-        "ConfigMap",
-        Scope::Namespaced,
-        Some("fcm"),
-        Replicas::None,
-    ),
-    shipped(
-        "apps",
-        "Deployment",
-        Scope::Namespaced,
-        Some("fdeploy"),
-        Replicas::Counted,
-    ),
-    shipped("", "Namespace", Scope::Cluster, Some("fns"), Replicas::None),
-    shipped("", "Secret", Scope::Namespaced, None, Replicas::None),
-    shipped(
-        "",
-        "Service",
-        Scope::Namespaced,
-        Some("fsvc"),
-        Replicas::None,
-    ),
+    namespaced("v1", "ConfigMap").short("fcm"),
+    namespaced("v1", "PersistentVolumeClaim")
+        .short("fpvc")
+        .collected(),
+    namespaced("v1", "Secret"),
+    namespaced("v1", "Service").short("fsvc").collected(),
+    namespaced("v1", "ServiceAccount").short("fsa"),
+    cluster("v1", "Namespace").short("fns"),
+    namespaced("apps/v1", "DaemonSet").short("fds").collected(),
+    namespaced("apps/v1", "Deployment")
+        .short("fdeploy")
+        .counted(),
+    namespaced("apps/v1", "ReplicaSet").short("frs").counted(),
+    namespaced("apps/v1", "StatefulSet").short("fsts").counted(),
+    namespaced("autoscaling/v2", "HorizontalPodAutoscaler").short("fhpa"),
+    namespaced("batch/v1", "CronJob").short("fcj"),
+    namespaced("batch/v1", "Job").collected(),
+    namespaced("networking.k8s.io/v1", "Ingress")
+        .short("fing")
+        .collected(),
+    namespaced("networking.k8s.io/v1", "NetworkPolicy").short("fnetpol"),
+    namespaced("policy/v1", "PodDisruptionBudget").short("fpdb"),
+    cluster("rbac.authorization.k8s.io/v1", "ClusterRole"),
+    cluster("rbac.authorization.k8s.io/v1", "ClusterRoleBinding"),
+    namespaced("rbac.authorization.k8s.io/v1", "Role"),
+    namespaced("rbac.authorization.k8s.io/v1", "RoleBinding"),
 ];
 
-const fn shipped(
-    group: &'static str,
-    kind: &'static str,
-    scope: Scope,
-    short_name: Option<&'static str>,
-    replicas: Replicas,
-) -> Shipped {
+const fn namespaced(api_version: &'static str, kind: &'static str) -> Shipped {
     Shipped {
-        group,
+        api_version,
         kind,
-        scope,
-        short_name,
-        replicas,
+        scope: Scope::Namespaced,
+        short_name: None,
+        replicas: Replicas::None,
+        status: None,
+    }
+}
+
+const fn cluster(api_version: &'static str, kind: &'static str) -> Shipped {
+    Shipped {
+        scope: Scope::Cluster,
+        ..namespaced(api_version, kind)
     }
 }
 
@@ -93,11 +102,36 @@ pub fn federated_type_configs(namespace: &str) -> Vec<FederatedTypeConfig> {
 }
 
 impl Shipped {
+    const fn short(self, short_name: &'static str) -> Self {
+        Self {
+            short_name: Some(short_name),
+            ..self
+        }
+    }
+
+    const fn collected(self) -> Self {
+        Self {
+            status: Some(Switch::Enabled),
+            ..self
+        }
+    }
+
+    const fn counted(self) -> Self {
+        Self {
+            replicas: Replicas::Counted,
+            ..self.collected()
+        }
+    }
+
     fn config(&self) -> FederatedTypeConfig {
+        let (group, version) = match self.api_version.split_once('/') {
+            Some((group, version)) => (group, version),
+            None => ("", self.api_version),
+        };
         let plural = plural_of(self.kind);
-        let name = match self.group.is_empty() {
+        let name = match group.is_empty() {
             true => plural.clone(),
-            false => format!("{plural}.{}", self.group),
+            false => format!("{plural}.{group}"),
         };
         let kind = format!("Federated{}", self.kind);
         // FederatedNamespace is namespaced although its target is not, as in KubeFed.
@@ -105,11 +139,10 @@ impl Shipped {
             "Namespace" => Scope::Namespaced,
             _ => self.scope,
         };
-        let collects = self.replicas == Replicas::Counted || self.kind == "Service";
         let spec = FederatedTypeConfigSpec {
             target_type: TypeResource {
-                group: self.group.to_owned(),
-                version: "v1".to_owned(),
+                group: group.to_owned(),
+                version: version.to_owned(),
                 kind: self.kind.to_owned(),
                 plural_name: plural,
                 scope: self.scope,
@@ -123,7 +156,7 @@ impl Shipped {
                 scope,
             },
             status_type: None,
-            status_collection: collects.then_some(Switch::Enabled),
+            status_collection: self.status,
         };
         FederatedTypeConfig::new(&name, spec)
     }

@@ -353,11 +353,10 @@ async fn what_cannot_be_planned_is_an_error_that_names_file_document_and_field()
          out\n",
     );
     check(
-        federated("FederatedIngress", "web", json!({})),
-        "error: standard input, document 1: FederatedIngress shop/web: FederatedIngress is not \
-         federated: no FederatedTypeConfig is for FederatedIngress; those of the host are for \
-         FederatedConfigMap, FederatedDeployment, FederatedNamespace, FederatedSecret, \
-         FederatedService\n",
+        federated("FederatedLimitRange", "web", json!({})),
+        "error: standard input, document 1: FederatedLimitRange shop/web: FederatedLimitRange is \
+         not federated: no FederatedTypeConfig is for FederatedLimitRange; meridian enable \
+         federates a type, and kubectl get federatedtypeconfigs -A lists those that are\n",
     );
     let overrides = json!([{"clusterName": "frankfurt",
         "clusterOverrides": [{"path": "/data/colour", "value": "red"}]}]);

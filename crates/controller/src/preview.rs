@@ -777,9 +777,8 @@ mod tests {
                 "Deployment is not federated: put it into the spec.template of a FederatedDeployment \
              (types.kubefed.io/v1beta1), or leave it out",
                 "FederatedConfigmap is not federated: did you mean FederatedConfigMap? no \
-             FederatedTypeConfig is for FederatedConfigmap; those of the host are for \
-             FederatedConfigMap, FederatedDeployment, FederatedNamespace, FederatedSecret, \
-             FederatedService",
+             FederatedTypeConfig is for FederatedConfigmap; meridian enable federates a type, and \
+             kubectl get federatedtypeconfigs -A lists those that are",
                 "apiVersion: FederatedSecret is served as types.kubefed.io/v1beta1",
                 "spec.placement.cluster: unknown field, did you mean clusters? known are clusters, \
              clusterSelector",

@@ -271,7 +271,9 @@ fn unknown_kind(types: &BTreeMap<String, NamedType>, kind: &str) -> String {
     };
     let known = match known.is_empty() {
         true => "the host has none; install those of crds/types".to_owned(),
-        false => format!("those of the host are for {}", known.join(", ")),
+        false => "meridian enable federates a type, and kubectl get federatedtypeconfigs -A lists \
+                  those that are"
+            .to_owned(),
     };
     format!("{meant}no FederatedTypeConfig is for {kind}; {known}")
 }
