@@ -6,6 +6,7 @@ pub(crate) use objects::*;
 
 use crate::dns_listen::DnsListen;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use controller::ExecPlugins;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -101,6 +102,33 @@ pub(crate) struct Host {
         default_value = api::names::SYSTEM_NAMESPACE
     )]
     pub(crate) system_namespace: String,
+    /// A program that kubeconfigs in members' Secrets may have run to get a credential: the command as
+    /// they name it, and where it is [default: none]
+    #[arg(
+        long = "exec-plugin",
+        env = "MERIDIAN_EXEC_PLUGINS",
+        value_name = "NAME=PATH",
+        value_delimiter = ',',
+        value_parser = exec_plugin,
+        hide_short_help = true
+    )]
+    exec_plugins: Vec<(String, PathBuf)>,
+}
+
+impl Host {
+    /// The programs that members' kubeconfigs may have run.
+    pub(crate) fn exec_plugins(&self) -> ExecPlugins {
+        self.exec_plugins.iter().cloned().collect()
+    }
+}
+
+fn exec_plugin(said: &str) -> Result<(String, PathBuf), String> {
+    match said.split_once('=') {
+        Some((name, path)) if !name.is_empty() && path.starts_with('/') => {
+            Ok((name.to_owned(), path.into()))
+        }
+        _ => Err("NAME=PATH is wanted, with a path from the root".to_owned()),
+    }
 }
 
 /// `meridian run`.

@@ -12,6 +12,7 @@ use crate::cli::{self, Role};
 use crate::dns_listen::DnsListen;
 use crate::run::{self, Running};
 use anyhow::{Context, Result};
+use controller::ExecPlugins;
 use pace::Pace;
 use samples::{Samples, Viewer};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
@@ -174,6 +175,7 @@ async fn start(world: &World, dns: SocketAddr, state: &std::path::Path) -> Resul
         failure_domain: "demo".to_owned(),
         dns: DnsListen::plain(vec![dns]),
         http_listen: loopback(0),
+        plugins: ExecPlugins::default(),
         geo_databases: Vec::new(),
         state_dir: state.to_owned(),
     })

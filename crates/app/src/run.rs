@@ -16,7 +16,7 @@ use console::{Console, Listening, Part, QUESTIONS_MAX, Question, Readiness};
 use controller::dns_role::{
     Feed, FeedOptions, ObserverOptions, follow_cookie_keys, run_feed, run_observer,
 };
-use controller::{Controller, ControllerOptions, CookieKeys, WallClock};
+use controller::{Controller, ControllerOptions, CookieKeys, ExecPlugins, WallClock};
 use dns::Transport;
 use dns_server::{DnsMetrics, DnsServer, Handle};
 use futures::FutureExt;
@@ -49,6 +49,8 @@ pub(crate) struct Options {
     pub(crate) dns: DnsListen,
     /// The console's address.
     pub(crate) http_listen: SocketAddr,
+    /// Programs that members' kubeconfigs may have run.
+    pub(crate) plugins: ExecPlugins,
     /// Databases; the built-in one when empty.
     pub(crate) geo_databases: Vec<PathBuf>,
     /// Folder of the checkpoint.
@@ -74,12 +76,13 @@ pub(crate) async fn run(args: cli::Run) -> Result<()> {
     let config = kubeconfig::host(&args.host).await?;
     let options = Options {
         host: Client::try_from(config)?,
-        system_namespace: args.host.system_namespace,
+        system_namespace: args.host.system_namespace.clone(),
         roles: args.roles,
         identity: args.identity.unwrap_or_else(host_name),
         failure_domain: args.failure_domain,
         dns: args.dns,
         http_listen: args.http_listen,
+        plugins: args.host.exec_plugins(),
         geo_databases: args.geo_databases,
         state_dir: args.state_dir,
     };
@@ -166,6 +169,7 @@ async fn start_controller(
             identity: format!("{}_{:08x}", options.identity, rand::random::<u32>()),
             in_process: BTreeMap::new(),
             clock: WallClock::System,
+            plugins: options.plugins.clone(),
             lease_times: None,
         },
         stop.clone(),

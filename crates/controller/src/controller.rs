@@ -10,8 +10,8 @@ use crate::fleet;
 use crate::global_service;
 use crate::host::Host;
 use crate::lease::{Leadership, LeaseOptions, LeaseTimes, stand};
-use crate::members::Members;
 use crate::members::connect::InProcess;
+use crate::members::{ExecPlugins, Members};
 use crate::metrics::{ControllerMetrics, ReconcileEnd};
 use crate::replica_preference::run_preferences;
 use crate::settings::read_settings;
@@ -46,6 +46,8 @@ pub struct ControllerOptions {
     pub identity: String,
     /// Members that are reached inside of this process, whatever their KubeFedCluster says.
     pub in_process: BTreeMap<ClusterName, InProcess>,
+    /// Programs that a kubeconfig in a member's Secret may have run to get a credential.
+    pub plugins: ExecPlugins,
     /// Where wall time comes from.
     pub clock: WallClock,
     /// Times of the Lease; `None` takes those of the KubeFedConfig.
@@ -82,7 +84,7 @@ impl Controller {
         let namespace = &options.system_namespace;
         let context = Context::new(Parts {
             host: Host::start(&options.client, namespace, &wake, &stop),
-            members: Members::new(options.in_process, options.clock),
+            members: Members::new(options.in_process, options.plugins, options.clock),
             wake,
             leadership,
             clock: options.clock,

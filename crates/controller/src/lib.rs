@@ -56,5 +56,5 @@ pub use controller::{Controller, ControllerOptions};
 pub use cookie_keys::{COOKIE_SECRET_NAME, CookieKeys};
 pub use error::Error;
 pub use members::connect::{Access, Connection, InProcess, connect};
-pub use members::{handed_over, reach};
+pub use members::{ExecPlugins, handed_over, reach};
 pub use metrics::ControllerMetrics;

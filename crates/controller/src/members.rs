@@ -9,8 +9,10 @@ mod breaker;
 mod cache;
 mod cause;
 pub mod connect;
+mod credential;
 mod kubeconfig;
 mod lane;
+mod program;
 mod proxy;
 mod sighting;
 mod silence;
@@ -21,12 +23,13 @@ mod tls;
 pub(crate) use cache::{Cache, Change, MET_FOR};
 pub(crate) use cause::cause;
 pub(crate) use lane::{Depth, Lane, key_of};
+pub use program::ExecPlugins;
 pub use takeover::handed_over;
 
 use crate::Error;
 use crate::clock::WallClock;
 use crate::wake::{NamedType, Wake};
-use access::{Fingerprint, access};
+use access::{Fingerprint, Ways, access};
 use api::{FederatedType, KubeFedCluster};
 use breaker::Breaker;
 use connect::{Connection, InProcess, connect};
@@ -45,8 +48,16 @@ use tokio::sync::{Semaphore, SemaphorePermit, watch};
 ///
 /// # Errors
 /// [`Error::Malformed`] with the field of the KubeFedCluster or the key of the Secret.
-pub fn reach(cluster: &KubeFedCluster, secret: Option<&Secret>) -> Result<Connection, Error> {
-    connect(access(cluster, secret, None)?)
+pub fn reach(
+    cluster: &KubeFedCluster,
+    secret: Option<&Secret>,
+    plugins: &ExecPlugins,
+) -> Result<Connection, Error> {
+    let ways = Ways {
+        in_process: None,
+        plugins,
+    };
+    connect(access(cluster, secret, ways)?, WallClock::System)
 }
 
 /// Writes under way in one member: enough to fill a connection, few enough to leave its API server
@@ -206,13 +217,14 @@ impl Member {
         self: &Arc<Self>,
         cluster: &KubeFedCluster,
         secret: Option<&Secret>,
-        in_process: Option<&InProcess>,
+        ways: Ways<'_>,
     ) {
         let fingerprint = Fingerprint::of(cluster, secret);
         if self.read().fingerprint.as_ref() == Some(&fingerprint) {
             return;
         }
-        let connection = access(cluster, secret, in_process).and_then(connect);
+        let connection = access(cluster, secret, ways);
+        let connection = connection.and_then(|access| connect(access, self.clock));
         self.adopt(fingerprint, connection);
         self.restart_watches();
     }
@@ -296,14 +308,20 @@ pub(crate) fn depth(federated: &FederatedType) -> Depth {
 pub(crate) struct Members {
     members: RwLock<BTreeMap<ClusterName, Arc<Member>>>,
     in_process: BTreeMap<ClusterName, InProcess>,
+    plugins: ExecPlugins,
     clock: WallClock,
 }
 
 impl Members {
-    pub(crate) fn new(in_process: BTreeMap<ClusterName, InProcess>, clock: WallClock) -> Self {
+    pub(crate) fn new(
+        in_process: BTreeMap<ClusterName, InProcess>,
+        plugins: ExecPlugins,
+        clock: WallClock,
+    ) -> Self {
         Self {
             members: RwLock::default(),
             in_process,
+            plugins,
             clock,
         }
     }
@@ -347,8 +365,11 @@ impl Members {
             let Some(member) = self.get(&name) else {
                 continue;
             };
-            let in_process = self.in_process.get(&name);
-            member.reconnect(cluster, secret.as_deref(), in_process);
+            let ways = Ways {
+                in_process: self.in_process.get(&name),
+                plugins: &self.plugins,
+            };
+            member.reconnect(cluster, secret.as_deref(), ways);
             member.set_lanes(types, wake);
         }
     }

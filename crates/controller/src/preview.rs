@@ -25,7 +25,7 @@ use crate::host::{Host, TypeCache};
 use crate::lease::Leadership;
 use crate::members::connect::InProcess;
 use crate::members::still::{self, Answers, Questions};
-use crate::members::{Member, Members};
+use crate::members::{ExecPlugins, Member, Members};
 use crate::read::{Reading, plan_input};
 use crate::replica_preference::{PlannedPreference, plan_once};
 use crate::type_configs;
@@ -58,6 +58,8 @@ pub struct PreviewOptions {
     pub system_namespace: String,
     /// Members that are reached inside of this process, whatever their KubeFedCluster says.
     pub in_process: BTreeMap<ClusterName, InProcess>,
+    /// Programs that a kubeconfig in a member's Secret may have run to get a credential.
+    pub plugins: ExecPlugins,
     /// Where wall time comes from.
     pub clock: WallClock,
     /// Objects of the host that are planned as they stand, besides those that the manifests reach.
@@ -193,7 +195,7 @@ async fn context(
     let wake = Arc::new(Wake::new());
     let context = Arc::new(Context::new(Parts {
         host: Host::still(client, namespace, seen.objects),
-        members: Members::new(options.in_process, options.clock),
+        members: Members::new(options.in_process, options.plugins, options.clock),
         wake: Arc::clone(&wake),
         leadership: Leadership::never(),
         clock: options.clock,
@@ -479,6 +481,7 @@ mod tests {
                     client: client(&self.host),
                     system_namespace: SYSTEM.to_owned(),
                     in_process: self.in_process(),
+                    plugins: ExecPlugins::default(),
                     clock: WallClock::System,
                     asked: Vec::new(),
                 },
@@ -497,7 +500,7 @@ mod tests {
             let stop = self.stop.child_token();
             let context = Arc::new(Context::new(Parts {
                 host: Host::start(&client(&self.host), SYSTEM, &wake, &stop),
-                members: Members::new(self.in_process(), clock),
+                members: Members::new(self.in_process(), ExecPlugins::default(), clock),
                 wake,
                 leadership: Leadership::never(),
                 clock,
@@ -760,6 +763,7 @@ mod tests {
             client: client(&world.host),
             system_namespace: SYSTEM.to_owned(),
             in_process: world.in_process(),
+            plugins: ExecPlugins::default(),
             clock: WallClock::System,
             asked: Vec::new(),
         };

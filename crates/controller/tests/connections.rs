@@ -6,9 +6,10 @@
 mod proxy;
 
 use api::KubeFedCluster;
+use k8s_openapi::api::authentication::v1::SelfSubjectReview;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::{Api, api::PostParams};
-use meridian_controller::{Connection, reach};
+use meridian_controller::{Connection, ExecPlugins, reach};
 use pocketkube::{Cluster, Fleet, FleetOptions};
 use proxy::{PASSWORD, Proxy};
 use serde_json::{Value, json};
@@ -46,7 +47,7 @@ fn joined(member: &Cluster, spec: &Value, data: &Value) -> (KubeFedCluster, Secr
 
 fn connected(member: &Cluster, spec: &Value) -> Connection {
     let (cluster, secret) = joined(member, spec, &json!({"token": member.token()}));
-    reach(&cluster, Some(&secret)).expect("it can be used")
+    reach(&cluster, Some(&secret), &ExecPlugins::default()).expect("it can be used")
 }
 
 /// Writes through one client and reads through the other.
@@ -130,18 +131,18 @@ async fn a_kubeconfig_s_proxy_and_server_name_are_obeyed_and_its_server_is_not()
     );
     let data = json!({"kubeconfig": kubeconfig});
     let (cluster, secret) = joined(member, &json!({"caBundle": null}), &data);
-    let connection = reach(&cluster, Some(&secret)).unwrap();
+    let connection = reach(&cluster, Some(&secret), &ExecPlugins::default()).unwrap();
     use_it(&connection, "by-kubeconfig").await.unwrap();
     assert_eq!(proxy.asked().len(), 2);
     let data = json!({"kubeconfig": kubeconfig.replace("localhost", "elsewhere.example")});
     let (cluster, secret) = joined(member, &json!({"caBundle": null}), &data);
-    let connection = reach(&cluster, Some(&secret)).unwrap();
+    let connection = reach(&cluster, Some(&secret), &ExecPlugins::default()).unwrap();
     let said = told(&use_it(&connection, "never").await.unwrap_err());
     assert!(said.contains("not valid for name"), "{said}");
     // The name may be left out of what is checked; the chain may not.
     let spec = json!({"caBundle": null, "disabledTLSValidations": ["SubjectName"]});
     let (cluster, secret) = joined(member, &spec, &data);
-    let connection = reach(&cluster, Some(&secret)).unwrap();
+    let connection = reach(&cluster, Some(&secret), &ExecPlugins::default()).unwrap();
     use_it(&connection, "by-another-name").await.unwrap();
 }
 
@@ -154,6 +155,116 @@ async fn a_client_certificate_is_shown() {
         .unwrap();
     let data = json!({"tls.crt": certificate.certificate_pem, "tls.key": certificate.key_pem});
     let (cluster, secret) = joined(member, &json!({}), &data);
-    let connection = reach(&cluster, Some(&secret)).unwrap();
+    let connection = reach(&cluster, Some(&secret), &ExecPlugins::default()).unwrap();
     use_it(&connection, "by-certificate").await.unwrap();
+}
+
+/// A program that prints what is in a file, and a Secret that has it run.
+struct SignIn {
+    folder: tempfile::TempDir,
+}
+
+impl SignIn {
+    fn new(status: &Value) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let sign_in = Self { folder };
+        sign_in.prints(status);
+        sign_in
+    }
+
+    fn prints(&self, status: &Value) {
+        let credential = json!({"apiVersion": "client.authentication.k8s.io/v1beta1",
+            "kind": "ExecCredential", "status": status});
+        // Whoever reads sees it whole.
+        let (new, file) = (self.folder.path().join("new"), self.file());
+        std::fs::write(&new, credential.to_string()).expect("written");
+        std::fs::rename(new, file).expect("renamed");
+    }
+
+    fn file(&self) -> std::path::PathBuf {
+        self.folder.path().join("credential")
+    }
+
+    fn connect(&self, member: &Cluster) -> Connection {
+        let kubeconfig = json!({"current-context": "c",
+            "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
+            "clusters": [{"name": "c", "cluster": {"server": "https://127.0.0.1:1"}}],
+            "users": [{"name": "u", "user": {"exec": {"command": "sign-in",
+                "apiVersion": "client.authentication.k8s.io/v1beta1",
+                "args": [self.file()]}}}]});
+        let data = json!({"kubeconfig": kubeconfig.to_string()});
+        let (cluster, secret) = joined(member, &json!({}), &data);
+        let plugins = [("sign-in".to_owned(), "/bin/cat".into())];
+        reach(&cluster, Some(&secret), &plugins.into_iter().collect()).expect("it can be used")
+    }
+}
+
+/// As whom a member knows us.
+async fn user(client: &kube::Client) -> kube::Result<String> {
+    let api: Api<SelfSubjectReview> = Api::all(client.clone());
+    let review = api
+        .create(&PostParams::default(), &SelfSubjectReview::default())
+        .await?;
+    let user = review.status.and_then(|status| status.user_info);
+    Ok(user.and_then(|user| user.username).unwrap_or_default())
+}
+
+/// Asks until it is so; programs are run again after five seconds at the earliest.
+async fn until_known(connection: &Connection, name: &str) {
+    let known = async {
+        for client in [&connection.requests, &connection.watches] {
+            while user(client).await.ok().as_deref() != Some(name) {
+                tokio::task::yield_now().await;
+            }
+        }
+    };
+    let known = tokio::time::timeout(std::time::Duration::from_secs(30), known).await;
+    known.unwrap_or_else(|_| panic!("never known as {name}"));
+}
+
+#[tokio::test]
+async fn a_token_that_a_program_prints_is_shown_and_another_when_it_is_refused() {
+    let fleet = fleet().await;
+    let member = fleet.cluster("lisbon");
+    let sign_in = SignIn::new(&json!({"token": "long gone"}));
+    let connection = sign_in.connect(member);
+    let said = use_it(&connection, "refused").await.unwrap_err();
+    assert!(matches!(&said, kube::Error::Api(status) if status.code == 401));
+    sign_in.prints(&json!({"token": member.token()}));
+    let name = user(&connected(member, &json!({})).requests).await.unwrap();
+    until_known(&connection, &name).await;
+}
+
+#[tokio::test]
+async fn a_certificate_that_a_program_prints_is_shown_until_it_prints_another() {
+    let fleet = fleet().await;
+    let member = fleet.cluster("lisbon");
+    let status = |name: &str| {
+        let certificate = member
+            .client_certificate(name, &["system:masters"])
+            .unwrap();
+        json!({"clientCertificateData": certificate.certificate_pem,
+            "clientKeyData": certificate.key_pem,
+            "expirationTimestamp": "2026-01-01T00:00:00Z"})
+    };
+    let sign_in = SignIn::new(&status("ada"));
+    let connection = sign_in.connect(member);
+    until_known(&connection, "ada").await;
+    sign_in.prints(&status("grace"));
+    until_known(&connection, "grace").await;
+    // It has ended: a program that fails leaves nobody to be.
+    std::fs::remove_file(sign_in.file()).unwrap();
+    let failed = async {
+        loop {
+            if let Err(error) = use_it(&connection, "never").await {
+                let said = told(&error);
+                if said.contains("user.exec: sign-in: exit status: 1: ") {
+                    return;
+                }
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    let failed = tokio::time::timeout(std::time::Duration::from_secs(30), failed).await;
+    failed.expect("it says what fails");
 }

@@ -5,7 +5,7 @@ use k8s_openapi::api::core::v1::Node;
 use kube::api::{Api, DynamicObject, ListParams, Patch, PatchParams, PostParams};
 use kube::core::{ApiResource, GroupVersionKind};
 use kube::{Client, ResourceExt};
-use meridian_controller::{Controller, ControllerOptions, InProcess, WallClock};
+use meridian_controller::{Controller, ControllerOptions, ExecPlugins, InProcess, WallClock};
 use pocketkube::cluster::ClusterOptions;
 use pocketkube::workloads::Workloads;
 use pocketkube::{ApiState, Clock, Cluster, DataPlaneState};
@@ -140,6 +140,7 @@ impl World {
             identity: "test".to_owned(),
             in_process,
             clock: WallClock::following_tokio(began),
+            plugins: ExecPlugins::default(),
             lease_times: None,
         };
         let controller = Controller::new(options, self.stop.clone())

@@ -2,7 +2,7 @@
 
 use crate::furnish::furnish;
 use crate::{MEMBERS, Result};
-use controller::{Controller, ControllerOptions, WallClock};
+use controller::{Controller, ControllerOptions, ExecPlugins, WallClock};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 use meridian_tests::control_plane::{self, ControlPlane, Extent};
@@ -150,6 +150,7 @@ async fn start_controller(host: Client) -> Result<DropGuard> {
         identity: "bench".to_owned(),
         in_process: BTreeMap::new(),
         clock: WallClock::System,
+        plugins: ExecPlugins::default(),
         lease_times: None,
     };
     let controller = Controller::new(options, stop.clone()).await?;

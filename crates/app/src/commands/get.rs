@@ -25,7 +25,7 @@ pub(crate) async fn run(args: cli::Get) -> Result<()> {
         What::Clusters => clusters(&host, namespace).await?,
         What::Types => types(&host, namespace).await?,
         What::Preferences => preferences(&host).await?,
-        What::Orphans => orphans(&host, namespace).await?,
+        What::Orphans => orphans(&host, &args.host).await?,
         What::Tombstones => tombstones(&host, namespace).await?,
     };
     if args.output != Output::Table {
@@ -184,11 +184,12 @@ async fn tombstones(host: &Client, namespace: &str) -> Result<Listed> {
 }
 
 /// Objects with our label in members whose federated object is not on the host.
-async fn orphans(host: &Client, namespace: &str) -> Result<Listed> {
+async fn orphans(host: &Client, args: &cli::Host) -> Result<Listed> {
+    let namespace = &args.system_namespace;
     let progress = Progress::new();
     let types = federated_type::all(host, namespace).await?;
     let mut rows = Vec::new();
-    for Reached { name, requests } in members::reached(host, namespace).await? {
+    for Reached { name, requests } in members::reached(host, args).await? {
         for federated in &types {
             progress.say(&format!(
                 "reading {} of {name}",

@@ -1,6 +1,7 @@
 //! The members as a command reaches them: with the credentials that the host keeps.
 
 use super::federated_type::Federated;
+use crate::cli;
 use anyhow::{Context, Result};
 use api::KubeFedCluster;
 use federation::LABEL_MANAGED;
@@ -27,13 +28,14 @@ pub(crate) struct Reached {
 ///
 /// # Errors
 /// The host does not say who they are.
-pub(crate) async fn reached(host: &Client, namespace: &str) -> Result<Vec<Reached>> {
+pub(crate) async fn reached(host: &Client, args: &cli::Host) -> Result<Vec<Reached>> {
+    let (namespace, plugins) = (&args.system_namespace, args.exec_plugins());
     let clusters = Api::<KubeFedCluster>::namespaced(host.clone(), namespace);
     let secrets = Api::<Secret>::namespaced(host.clone(), namespace);
     let mut reached = Vec::new();
     for cluster in clusters.list(&ListParams::default()).await?.items {
         let secret = secrets.get_opt(&cluster.spec.secret_ref.name).await?;
-        match controller::reach(&cluster, secret.as_ref()) {
+        match controller::reach(&cluster, secret.as_ref(), &plugins) {
             Ok(connection) => reached.push(Reached {
                 name: cluster.name_any().into(),
                 requests: connection.requests,

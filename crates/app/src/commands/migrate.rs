@@ -75,7 +75,7 @@ async fn over(host: &Client, args: &cli::Migrate) -> Result<ExitCode> {
         );
     }
     host::take_over(host, namespace).await?;
-    let failed = hand_over(host, namespace, &report).await?;
+    let failed = hand_over(host, &args.host, &report).await?;
     eprintln!(
         "{}: start meridian now ('meridian run', or its Deployment); 'meridian migrate --from \
          kubefed --undo' is the way back",
@@ -88,10 +88,10 @@ async fn over(host: &Client, args: &cli::Migrate) -> Result<ExitCode> {
 }
 
 /// Hands over what the survey found to be KubeFed's; how many could not be.
-async fn hand_over(host: &Client, namespace: &str, report: &Report) -> Result<usize> {
+async fn hand_over(host: &Client, args: &cli::Host, report: &Report) -> Result<usize> {
     let progress = Progress::new();
     let mut failed = 0;
-    for member in members::reached(host, namespace).await? {
+    for member in members::reached(host, args).await? {
         let objects = report.objects.iter().filter(|object| {
             object.cluster == member.name && matches!(object.fate, Fate::HandedOver | Fate::Changed)
         });
@@ -121,7 +121,7 @@ async fn undo(host: &Client, args: &cli::Migrate) -> Result<ExitCode> {
     let progress = Progress::new();
     let types = federated_type::all(host, namespace).await?;
     let (mut given, mut failed) = (0, 0);
-    for member in members::reached(host, namespace).await? {
+    for member in members::reached(host, &args.host).await? {
         for federated in &types {
             let held = match members::managed(&member.requests, federated).await {
                 Ok(held) => held,

@@ -96,6 +96,7 @@ pub(crate) async fn ask(
         client: Client::try_from(config.clone())?,
         system_namespace: host.system_namespace.clone(),
         in_process: BTreeMap::new(),
+        plugins: host.exec_plugins(),
         clock: WallClock::System,
         asked,
     };

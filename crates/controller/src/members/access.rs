@@ -14,16 +14,20 @@
 
 use super::connect::{Access, InProcess, Remote};
 use super::kubeconfig::{self, Given};
+use super::program::ExecPlugins;
 use super::proxy::Proxy;
 use super::tls::{self, Identity, Trust};
 use crate::Error;
 use api::{KubeFedCluster, KubeFedClusterSpec, TlsValidation};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use http::Uri;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use kube::Config;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
 /// What decides a member's clients: when it changes, they are made anew.
@@ -51,6 +55,15 @@ impl Fingerprint {
     }
 }
 
+/// What this process offers besides what a KubeFedCluster and its Secret say.
+#[derive(Clone, Copy)]
+pub(crate) struct Ways<'a> {
+    /// The member's API in this process, which goes before all else.
+    pub(crate) in_process: Option<&'a InProcess>,
+    /// Programs that a kubeconfig may have run.
+    pub(crate) plugins: &'a ExecPlugins,
+}
+
 /// How a member is reached.
 ///
 /// # Errors
@@ -58,9 +71,9 @@ impl Fingerprint {
 pub(crate) fn access(
     cluster: &KubeFedCluster,
     secret: Option<&Secret>,
-    in_process: Option<&InProcess>,
+    ways: Ways<'_>,
 ) -> Result<Access, Error> {
-    if let Some(in_process) = in_process {
+    if let Some(in_process) = ways.in_process {
         return Ok(Access::InProcess(in_process.clone()));
     }
     let spec = &cluster.spec;
@@ -74,27 +87,30 @@ pub(crate) fn access(
         data: secret.data.as_ref(),
     };
     let given = match held.text("kubeconfig")? {
-        Some(text) => {
-            kubeconfig::read(&text).map_err(|why| Error::malformed(held.key("kubeconfig"), why))?
-        }
+        Some(text) => kubeconfig::read(&text, ways.plugins)
+            .map_err(|why| Error::malformed(held.key("kubeconfig"), why))?,
         None => keys(&held)?,
     };
     remote(spec, &held, given).map(|remote| Access::Kubeconfig(Box::new(remote)))
 }
 
 /// The spec's word over what the Secret gives.
-fn remote(spec: &KubeFedClusterSpec, held: &Held<'_>, given: Given) -> Result<Remote, Error> {
+fn remote(spec: &KubeFedClusterSpec, held: &Held<'_>, mut given: Given) -> Result<Remote, Error> {
     let mut config = Config::new(endpoint(&spec.api_endpoint)?);
-    config.auth_info = given.auth;
+    config.auth_info = std::mem::take(&mut given.auth);
     config.default_retry = false;
     let trust = Trust {
-        authorities: authorities(spec, held, given.authorities)?,
+        authorities: authorities(spec, held, given.authorities.take())?,
         left_out: match (&spec.disabled_tls_validations[..], &spec.ca_bundle) {
             // An authority is named to be asked.
             ([], None) if given.insecure => vec![TlsValidation::All],
             (left_out, _) => left_out.to_vec(),
         },
     };
+    let proxy = proxy(spec, held, given.proxy.take())?;
+    let program = given.program.take();
+    let program = program
+        .map(|program| program.knowing(|| cluster_info(&config, &trust, &given, proxy.as_ref())));
     let has_identity = given.identity.is_some();
     let tls = tls::client_config(trust, given.identity).map_err(|error| {
         let path = match (has_identity, held.has("kubeconfig")) {
@@ -112,8 +128,42 @@ fn remote(spec: &KubeFedClusterSpec, held: &Held<'_>, given: Given) -> Result<Re
         config,
         tls,
         server_name: server_name.transpose()?,
-        proxy: proxy(spec, held, given.proxy)?,
+        program,
+        proxy,
     })
+}
+
+/// What a program is told of the cluster that its credential is for.
+fn cluster_info(config: &Config, trust: &Trust, given: &Given, proxy: Option<&Proxy>) -> Value {
+    let mut info = json!({"server": config.cluster_url.to_string()});
+    let authorities = trust.authorities.as_ref().map(|authorities| {
+        let pem: String = authorities.iter().map(|authority| pem(authority)).collect();
+        STANDARD.encode(pem)
+    });
+    for (field, value) in [
+        ("certificate-authority-data", authorities.map(Value::from)),
+        (
+            "tls-server-name",
+            given.server_name.clone().map(Value::from),
+        ),
+        ("proxy-url", proxy.map(|proxy| proxy.url().into())),
+        ("config", given.program_config.clone()),
+    ] {
+        if let Some(value) = value {
+            info[field] = value;
+        }
+    }
+    if trust.left_out.contains(&TlsValidation::All) {
+        info["insecure-skip-tls-verify"] = true.into();
+    }
+    info
+}
+
+fn pem(certificate: &CertificateDer<'_>) -> String {
+    let encoded = STANDARD.encode(certificate);
+    let lines = encoded.as_bytes().chunks(64).map(String::from_utf8_lossy);
+    let lines: String = lines.map(|line| format!("{line}\n")).collect();
+    format!("-----BEGIN CERTIFICATE-----\n{lines}-----END CERTIFICATE-----\n")
 }
 
 /// `https` where no scheme is said.
@@ -249,9 +299,6 @@ pub(super) fn private_key(pem: &[u8]) -> Result<PrivateKeyDer<'static>, String> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use base64::Engine;
-    use base64::engine::general_purpose::STANDARD;
-    use serde_json::{Value, json};
 
     fn read(spec: Value, data: Value) -> Result<Remote, String> {
         let mut whole = json!({"apiEndpoint": "a", "secretRef": {"name": "s"}});
@@ -263,7 +310,11 @@ mod tests {
             "metadata": {"name": "a"}, "spec": whole}))
         .unwrap();
         let secret: Secret = serde_json::from_value(json!({"data": data})).unwrap();
-        match access(&cluster, Some(&secret), None) {
+        let ways = Ways {
+            in_process: None,
+            plugins: &ExecPlugins::default(),
+        };
+        match access(&cluster, Some(&secret), ways) {
             Ok(Access::Kubeconfig(remote)) => Ok(*remote),
             Ok(Access::InProcess(_)) => panic!("not asked for"),
             Err(error) => Err(error.to_string()),

@@ -4,9 +4,12 @@
 //! do not share one. kube's own retries are off: they would wait for minutes inside of a request.
 //! Every request has a deadline where it is made; a watch lives on keep-alives instead.
 
+use super::credential::{Credentialed, Credentials};
+use super::program::Program;
 use super::proxy::{Dialler, Proxy, Within};
 use super::silence::Pause;
 use crate::Error;
+use crate::clock::WallClock;
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, combinators::UnsyncBoxBody};
@@ -33,8 +36,8 @@ const KEEP_ALIVE: Duration = Duration::from_secs(5);
 /// Requests in a second that a member is sent at most; API servers answer more with 429.
 const REQUESTS_PER_SECOND: u64 = 2000;
 
-type Answers = BoxCloneSyncService<Request<Body>, Response<AnswerBody>, BoxError>;
-type AnswerBody = UnsyncBoxBody<Bytes, BoxError>;
+pub(super) type Answers = BoxCloneSyncService<Request<Body>, Response<AnswerBody>, BoxError>;
+pub(super) type AnswerBody = UnsyncBoxBody<Bytes, BoxError>;
 
 /// How a member is reached.
 pub enum Access {
@@ -54,6 +57,8 @@ pub struct Remote {
     pub(super) server_name: Option<ServerName<'static>>,
     /// What stands on the way.
     pub(super) proxy: Option<Proxy>,
+    /// What prints the credential.
+    pub(super) program: Option<Program>,
 }
 
 /// A member's API as a service in this process, such as a router.
@@ -99,14 +104,27 @@ pub struct Connection {
 ///
 /// # Errors
 /// [`Error::Malformed`] when certificates or keys do not parse.
-pub fn connect(access: Access) -> Result<Connection, Error> {
+pub fn connect(access: Access, clock: WallClock) -> Result<Connection, Error> {
     let pause = Arc::new(Pause::default());
     match access {
-        Access::Kubeconfig(remote) => Ok(Connection {
-            requests: limited(service(&remote)?, &pause),
-            pause,
-            watches: Client::new(service(&remote)?, remote.config.default_namespace.clone()),
-        }),
+        Access::Kubeconfig(remote) => {
+            let remote: Arc<Remote> = remote.into();
+            let program = remote.program.clone();
+            let credentials = program.map(|program| Credentials::of(program, clock));
+            let services = || match &credentials {
+                None => service(&remote, remote.tls.clone()),
+                Some(credentials) => {
+                    let credentials = credentials.clone();
+                    Ok(boxed(Credentialed::new(Arc::clone(&remote), credentials)))
+                }
+            };
+            let namespace = remote.config.default_namespace.clone();
+            Ok(Connection {
+                requests: limited(services()?, &pause),
+                pause,
+                watches: Client::new(services()?, namespace),
+            })
+        }
         Access::InProcess(InProcess { service }) => Ok(Connection {
             requests: limited(service.clone(), &pause),
             pause,
@@ -144,7 +162,7 @@ fn limited(service: Answers, pause: &Arc<Pause>) -> Client {
 }
 
 /// HTTP/2 where the member speaks it, else HTTP/1.1.
-fn service(remote: &Remote) -> Result<Answers, Error> {
+pub(super) fn service(remote: &Remote, tls: ClientConfig) -> Result<Answers, Error> {
     let malformed = |error: kube::Error| Error::malformed("spec", error.to_string());
     let config = &remote.config;
     let mut connector = HttpConnector::new();
@@ -154,7 +172,7 @@ fn service(remote: &Remote) -> Result<Answers, Error> {
     let dialler = Dialler::new(connector, remote.proxy.as_ref())
         .map_err(|error| Error::malformed("spec.proxyURL", error.to_string()))?;
     let builder = hyper_rustls::HttpsConnectorBuilder::new()
-        .with_tls_config(remote.tls.clone())
+        .with_tls_config(tls)
         .https_or_http();
     let builder = match remote.server_name.clone() {
         Some(name) => builder.with_server_name_resolver(FixedServerNameResolver::new(name)),

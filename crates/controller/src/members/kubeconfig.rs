@@ -1,14 +1,16 @@
 //! A kubeconfig in a member's Secret: data, and nothing else.
 //!
-//! It runs nothing in this process and has no file of this machine read, or who writes Secrets could
-//! take the controller's own credentials. What is not obeyed is refused.
+//! It runs nothing but what whoever runs meridian has named, and has no file of this machine read, or
+//! who writes Secrets could take the controller's own credentials. What is not obeyed is refused.
 
 use super::access::{certificates, private_key};
+use super::program::{ExecPlugins, Program};
 use super::tls::Identity;
 use k8s_openapi::ByteString;
 use kube::config::{AuthInfo, Cluster, Kubeconfig};
 use rustls::pki_types::CertificateDer;
 use secrecy::ExposeSecret;
+use serde_json::Value;
 
 /// What a Secret says of how its member is reached.
 #[derive(Default)]
@@ -17,6 +19,10 @@ pub(super) struct Given {
     pub(super) auth: AuthInfo,
     /// The client certificate.
     pub(super) identity: Option<Identity>,
+    /// The program that prints a credential.
+    pub(super) program: Option<Program>,
+    /// What such a program is told besides, of the cluster (`client.authentication.k8s.io/exec`).
+    pub(super) program_config: Option<Value>,
     /// Whose certificates to believe.
     pub(super) authorities: Option<Vec<CertificateDer<'static>>>,
     /// Whether to believe any.
@@ -27,11 +33,17 @@ pub(super) struct Given {
     pub(super) server_name: Option<String>,
 }
 
-/// Reads the current context; the error says what cannot be used.
-pub(super) fn read(text: &str) -> Result<Given, String> {
+/// Reads the current context; the error says what cannot be used. Of programs, only those that are
+/// named are run.
+pub(super) fn read(text: &str, plugins: &ExecPlugins) -> Result<Given, String> {
     let kubeconfig = Kubeconfig::from_yaml(text).map_err(|error| error.to_string())?;
     check_is_whole(&kubeconfig)?;
     let (cluster, user) = current(&kubeconfig)?;
+    let program = user.exec.as_ref().map(|exec| Program::read(exec, plugins));
+    let auth = AuthInfo {
+        exec: None,
+        ..user.clone()
+    };
     let authorities = cluster.certificate_authority_data.as_ref();
     let authorities = authorities.map(|data| {
         let read = decoded(data).and_then(|pem| certificates(&pem));
@@ -46,8 +58,17 @@ pub(super) fn read(text: &str) -> Result<Given, String> {
             .tls_server_name
             .clone()
             .filter(|name| !name.is_empty()),
-        auth: user.clone(),
+        program: program.transpose()?,
+        program_config: program_config(cluster),
+        auth,
     })
+}
+
+/// What the cluster's extension says to the program, word for word.
+fn program_config(cluster: &Cluster) -> Option<Value> {
+    let mut extensions = cluster.extensions.iter().flatten();
+    let extension = extensions.find(|named| named.name == "client.authentication.k8s.io/exec");
+    extension.map(|named| named.extension.clone())
 }
 
 /// The cluster and the user of the current context.
@@ -99,16 +120,15 @@ fn check_is_whole(kubeconfig: &Kubeconfig) -> Result<(), String> {
     let users = kubeconfig.auth_infos.iter();
     for user in users.filter_map(|named| named.auth_info.as_ref()) {
         let data = "put the data itself there";
-        if user.exec.is_some() || user.auth_provider.is_some() {
-            let field = if user.exec.is_some() {
-                "exec"
-            } else {
-                "auth-provider"
-            };
-            return refused(
-                &format!("user.{field}"),
-                "no program of a Secret's choice is run; use a token or a client certificate",
-            );
+        let has_data = user.token.is_some()
+            || user.username.is_some()
+            || user.client_certificate_data.is_some();
+        if user.exec.is_some() && has_data {
+            return Err("user: exec is given alone, or who we are would not be certain".to_owned());
+        }
+        if user.auth_provider.is_some() {
+            let instead = "use a token or a client certificate";
+            return refused("user.auth-provider", instead);
         }
         if user.token_file.is_some() {
             return refused("user.tokenFile", "put the token itself there, as token");

@@ -26,6 +26,8 @@ use tower::{BoxError, Service};
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct Proxy {
     kind: ProxyKind,
+    /// As it was said.
+    url: String,
     /// Without user and password.
     address: Uri,
     user: Option<(String, String)>,
@@ -77,9 +79,15 @@ impl Proxy {
         };
         Ok(Self {
             kind,
+            url: url.trim().to_owned(),
             address: address.parse().map_err(|_| wanted.to_owned())?,
             user,
         })
+    }
+
+    /// As it was said, its password too.
+    pub(super) fn url(&self) -> &str {
+        &self.url
     }
 
     fn authorization(&self) -> Option<HeaderValue> {

@@ -18,7 +18,7 @@ use crate::world::{SYSTEM, TYPES, World, with_type};
 use eyes::{Eyes, Wire};
 use faults::Faulty;
 use kube::Client;
-use meridian_controller::{Controller, ControllerOptions, InProcess, WallClock};
+use meridian_controller::{Controller, ControllerOptions, ExecPlugins, InProcess, WallClock};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -156,6 +156,7 @@ impl Story {
             identity: name.clone(),
             in_process: in_process.collect(),
             clock: WallClock::following_tokio(now),
+            plugins: ExecPlugins::default(),
             lease_times: None,
         };
         let stop = CancellationToken::new();

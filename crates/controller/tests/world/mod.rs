@@ -5,7 +5,7 @@ use kube::api::{Api, DeleteParams, DynamicObject, ListParams, Patch, PatchParams
 use kube::core::{ApiResource, GroupVersionKind};
 use kube::{Client, ResourceExt};
 use meridian_controller::preview::{Preview, PreviewOptions, preview};
-use meridian_controller::{Controller, ControllerOptions, InProcess, WallClock};
+use meridian_controller::{Controller, ControllerOptions, ExecPlugins, InProcess, WallClock};
 use model::ClusterName;
 use pocketkube::cluster::ClusterOptions;
 use pocketkube::workloads::Workloads;
@@ -133,6 +133,7 @@ impl World {
             identity: format!("controller-{}", self.identity),
             in_process: self.in_process(),
             clock: WallClock::following_tokio(self.clock.now()),
+            plugins: ExecPlugins::default(),
             lease_times: None,
         };
         let controller = Controller::new(options, stop.clone())
@@ -149,6 +150,7 @@ impl World {
             system_namespace: SYSTEM.to_owned(),
             in_process: self.in_process(),
             clock: WallClock::following_tokio(self.clock.now()),
+            plugins: ExecPlugins::default(),
             asked: Vec::new(),
         };
         preview(options, manifests).await.expect("the host answers")

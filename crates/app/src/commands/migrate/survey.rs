@@ -80,7 +80,7 @@ pub(super) struct Surveyed {
 pub(super) async fn survey(host: &Client, args: &cli::Host) -> Result<Vec<Surveyed>> {
     let namespace = &args.system_namespace;
     let progress = Progress::new();
-    let members: BTreeMap<ClusterName, Client> = members::reached(host, namespace)
+    let members: BTreeMap<ClusterName, Client> = members::reached(host, args)
         .await?
         .into_iter()
         .map(|Reached { name, requests }| (name, requests))
