@@ -5,15 +5,19 @@
 //! member's API is gone and nobody sees its data plane either, its replicas run elsewhere after a
 //! while; when it is back they return, and at no time fewer are ready than were asked for.
 
+use meridian_tests::control_plane::free_ports;
 use meridian_tests::world::{
-    ApiFault, Cluster, ObjectRef, SCHEDULING, TYPES, World, condition, in_cluster,
+    ApiFault, CORE, Cluster, GSLB, ObjectRef, Run, SCHEDULING, SYSTEM, TYPES, World, condition,
+    in_cluster,
 };
 use serde_json::{Value, json};
+use tokio::net::TcpListener;
 
 scenarios! {
     shared: weights_leasts_and_mosts_divide_a_total_that_may_change;
     alone:
     a_lost_members_replicas_run_elsewhere_and_return,
+    a_member_whose_own_check_answers_keeps_its_replicas_until_that_is_silent_too,
     a_drained_member_gives_its_replicas_away_and_gets_them_back,
     a_namespace_that_leaves_a_cluster_waits_for_replicas_that_are_not_ready_elsewhere;
 }
@@ -60,6 +64,75 @@ async fn a_lost_members_replicas_run_elsewhere_and_return(world: &mut World, nam
                 .all(|name| share(object, name)["phase"].is_null())
         })
         .await;
+}
+
+async fn a_member_whose_own_check_answers_keeps_its_replicas_until_that_is_silent_too(
+    world: &mut World,
+    namespace: &str,
+) {
+    world.take_controller().stop();
+    let [dns] = free_ports();
+    let run = Run::all_roles("checking", ([127, 0, 0, 1], dns).into());
+    let meridian = world.run(&run).await;
+    world.until_leads("checking").await;
+    deploy(world, namespace).await;
+    prefer(world, namespace, 6, &json!({"*": {"weight": 1}})).await;
+    until_run(world, namespace, [2, 2, 2]).await;
+
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let port = listener.local_addr().expect("it is bound").port();
+    let osaka = ObjectRef::new(CORE, "KubeFedCluster", SYSTEM, "osaka");
+    let check = json!({"address": "127.0.0.1",
+        "healthCheck": {"tcp": {"port": port}, "interval": "400ms", "timeout": "350ms"}});
+    let spec = |check: Value| json!({"spec": {"dataPlaneCheck": check}});
+    world.host().patch(&osaka, spec(check)).await;
+    let report = ObjectRef::new(GSLB, "ProbeReport", SYSTEM, "checking");
+    let says = |verdict: &'static str| {
+        move |report: &Value| {
+            let said = report["spec"]["verdicts"].as_array();
+            let mut said = said.into_iter().flatten();
+            said.any(|said| said["cluster"] == "osaka" && said["verdict"] == verdict)
+        }
+    };
+    world.host().until(&report, "it is up", says("Up")).await;
+
+    world.break_api("osaka", ApiFault::Down);
+    let kept = "the API is down while the data plane is up";
+    world
+        .host()
+        .until(&preference(namespace), "Osaka keeps its own", |object| {
+            share(object, "osaka")["reason"].to_string().contains(kept)
+        })
+        .await;
+    // What is decided on that is told before a change of the total is.
+    prefer(world, namespace, 9, &json!({"*": {"weight": 1}})).await;
+    let divided = world
+        .host()
+        .until(&preference(namespace), "nine are divided", |object| {
+            object["status"]["observedGeneration"] == object["metadata"]["generation"]
+        })
+        .await;
+    assert_ne!(
+        share(&divided, "osaka")["phase"],
+        "Evacuated",
+        "{divided:#}"
+    );
+    assert!(share(&divided, "osaka")["replicas"].as_u64() >= Some(2));
+
+    drop(listener);
+    for (name, least) in [("berlin", 4), ("lisbon", 4)] {
+        let deployment = ObjectRef::new("apps/v1", "Deployment", namespace, "web");
+        world
+            .member(name)
+            .until(&deployment, "it has taken over", |held| {
+                held["status"]["readyReplicas"].as_u64() >= Some(least)
+            })
+            .await;
+    }
+    world.mend_api("osaka").await;
+    world.host().patch(&osaka, spec(Value::Null)).await;
+    until_run(world, namespace, [3, 3, 3]).await;
+    meridian.stop();
 }
 
 async fn a_drained_member_gives_its_replicas_away_and_gets_them_back(

@@ -1,11 +1,13 @@
 //! KubeFedCluster: a member.
 
+use crate::global_service::HealthCheckSpec;
 use crate::{Condition, Error, schema};
 use k8s_openapi::ByteString;
 use kube::CustomResource;
-use model::{ClusterPlace, Location};
+use model::{ClusterPlace, Location, Target};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use steering::ClusterCheck;
 
 /// A member cluster: where its API is, with which credentials, and where on earth it stands.
 #[derive(CustomResource, JsonSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -64,6 +66,10 @@ pub struct KubeFedClusterSpec {
     /// Its coordinates; absent, those of its region where they are known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub location: Option<Coordinates>,
+    /// What shows that its data plane works, for workloads that no GlobalService leads to: while it
+    /// answers, an API that does not moves no replica.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data_plane_check: Option<DataPlaneCheck>,
     /// Whether it is emptied: traffic leaves first, then, as others become ready, the replicas that
     /// preferences divide.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -71,6 +77,18 @@ pub struct KubeFedClusterSpec {
     /// Whether nothing is written to it: neither made, changed nor deleted.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub paused: bool,
+}
+
+/// An address in a member, and how it is probed.
+#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = [{"rule": "has(self.healthCheck.http) || has(self.healthCheck.https) || has(self.healthCheck.tcp)", "message": "healthCheck: give one of http, https, tcp"}]))]
+pub struct DataPlaneCheck {
+    /// An address or a host name that only this member answers, such as its load balancer's.
+    #[schemars(length(min = 1, max = 253))]
+    pub address: String,
+    /// How it is probed.
+    pub health_check: HealthCheckSpec,
 }
 
 /// A Secret of the same namespace.
@@ -133,6 +151,24 @@ impl KubeFedCluster {
             .map(|status| status.conditions.as_slice());
         crate::condition::find(conditions.unwrap_or_default(), "Ready")
             .is_some_and(|ready| ready.status == "True")
+    }
+
+    /// What shows that its data plane works.
+    ///
+    /// # Errors
+    /// [`Error`] with the field that does not read.
+    pub fn check(&self) -> Result<Option<ClusterCheck>, Error> {
+        let Some(check) = &self.spec.data_plane_check else {
+            return Ok(None);
+        };
+        let path = "spec.dataPlaneCheck";
+        Ok(Some(ClusterCheck {
+            target: match check.address.parse() {
+                Ok(ip) => Target::Ip(ip),
+                Err(_) => Target::Hostname(check.address.clone()),
+            },
+            health: check.health_check.read(&format!("{path}.healthCheck"))?,
+        }))
     }
 
     /// Where it stands: the spec's word first, then what its nodes said.

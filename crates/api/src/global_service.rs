@@ -290,7 +290,8 @@ impl GlobalService {
         let created = self.metadata.creation_timestamp.as_ref();
         let created = created.map_or(0, |time| time.0.as_millisecond());
         let policy = spec.policy.as_ref().map(|node| node.read("spec.policy"));
-        let health_check = spec.health_check.as_ref().map(HealthCheckSpec::read);
+        let health_check = spec.health_check.as_ref();
+        let health_check = health_check.map(|check| check.read("spec.healthCheck"));
         Ok(ServiceSpec {
             key: self.key(),
             created_millis: u64::try_from(created).unwrap_or(0),
@@ -395,18 +396,18 @@ impl TtlBounds {
 }
 
 impl HealthCheckSpec {
-    fn read(&self) -> Result<HealthCheck, Error> {
+    pub(crate) fn read(&self, path: &str) -> Result<HealthCheck, Error> {
         let usual = HealthCheck::default();
         let probe = match (&self.http, &self.https, &self.tcp) {
-            (Some(http), _, _) => Some(ProbeKind::Http(http.read("spec.healthCheck.http")?)),
-            (_, Some(https), _) => Some(ProbeKind::Https(https.read("spec.healthCheck.https")?)),
+            (Some(http), _, _) => Some(ProbeKind::Http(http.read(&format!("{path}.http"))?)),
+            (_, Some(https), _) => Some(ProbeKind::Https(https.read(&format!("{path}.https"))?)),
             (_, _, Some(tcp)) => Some(ProbeKind::Tcp(PortProbe {
-                port: port(tcp.port, "spec.healthCheck.tcp.port")?,
+                port: port(tcp.port, &format!("{path}.tcp.port"))?,
             })),
             (None, None, None) => None,
         };
-        let interval = duration_millis(self.interval.as_ref(), "spec.healthCheck.interval")?;
-        let timeout = duration_millis(self.timeout.as_ref(), "spec.healthCheck.timeout")?;
+        let interval = duration_millis(self.interval.as_ref(), &format!("{path}.interval"))?;
+        let timeout = duration_millis(self.timeout.as_ref(), &format!("{path}.timeout"))?;
         let count = |given: Option<i32>, usual: u32| {
             given
                 .and_then(|count| u32::try_from(count).ok())
@@ -415,10 +416,7 @@ impl HealthCheckSpec {
         };
         let interval_millis = interval.unwrap_or(usual.interval_millis);
         if interval_millis < 100 {
-            return Err(Error::invalid(
-                "spec.healthCheck.interval",
-                "at least 100ms",
-            ));
+            return Err(Error::invalid(format!("{path}.interval"), "at least 100ms"));
         }
         Ok(HealthCheck {
             probe,

@@ -2,6 +2,7 @@
 //! tokio's paused clock: what a member's failure and return do to replicas.
 
 use k8s_openapi::api::core::v1::Node;
+use k8s_openapi::jiff::Timestamp;
 use kube::api::{Api, DynamicObject, ListParams, Patch, PatchParams, PostParams};
 use kube::core::{ApiResource, GroupVersionKind};
 use kube::{Client, ResourceExt};
@@ -14,6 +15,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
+/// When this world begins.
+const BEGAN: &str = "2026-01-01T00:00:00Z";
 const SYSTEM: &str = "kube-federation-system";
 /// Members with their cities.
 const MEMBERS: [(&str, &str); 3] = [
@@ -26,12 +29,13 @@ struct World {
     host: Client,
     members: BTreeMap<&'static str, (Cluster, Workloads)>,
     stop: CancellationToken,
+    began: tokio::time::Instant,
 }
 
 impl World {
     /// Three ready members that run nine replicas, three each.
     async fn start(settings: Value) -> Self {
-        let began = "2026-01-01T00:00:00Z".parse().expect("a time");
+        let began = BEGAN.parse().expect("a time");
         let clock = Clock::following_tokio(began);
         let cluster = |name: &str, seed| {
             Cluster::in_process(ClusterOptions {
@@ -54,6 +58,7 @@ impl World {
             host: Client::new(host.router(), "default"),
             members,
             stop: CancellationToken::new(),
+            began: tokio::time::Instant::now(),
         };
         world.furnish(settings).await;
         world.begin().await;
@@ -128,7 +133,7 @@ impl World {
     }
 
     async fn begin(&self) {
-        let began = "2026-01-01T00:00:00Z".parse().expect("a time");
+        let began = BEGAN.parse().expect("a time");
         let in_process = self
             .members
             .iter()
@@ -258,6 +263,31 @@ impl World {
         }
     }
 
+    /// A DNS replica somewhere else says that a member's own check is up or down.
+    async fn report(&self, member: &str, verdict: &str) {
+        let began: Timestamp = BEGAN.parse().expect("a time");
+        let now = began + self.began.elapsed();
+        let report = json!({"apiVersion": "gslb.meridian.dev/v1alpha1", "kind": "ProbeReport",
+            "metadata": {"name": "elsewhere", "namespace": SYSTEM},
+            "spec": {"domain": "elsewhere", "atMillis": now.as_millisecond(),
+                "verdicts": [{"service": format!("dataPlaneCheck/{member}"), "cluster": member,
+                    "target": "192.0.2.9", "verdict": verdict, "sinceMillis": 0}]}});
+        let api = self.api("gslb.meridian.dev/v1alpha1", "ProbeReport", Some(SYSTEM));
+        let parameters = PatchParams::apply("elsewhere").force();
+        let report = Patch::Apply(&report);
+        let applied = api.patch("elsewhere", &parameters, &report).await;
+        applied.expect("applied");
+    }
+
+    /// Lets time pass, while the replica says the same every ten seconds.
+    async fn pass_reporting(&self, seconds: u64, member: &str, verdict: &str) {
+        let ends = tokio::time::Instant::now() + Duration::from_secs(seconds);
+        while tokio::time::Instant::now() < ends {
+            self.report(member, verdict).await;
+            self.pass(10_000).await;
+        }
+    }
+
     async fn ready_condition(&self, member: &str) -> Vec<(String, String)> {
         let api = self.api("core.kubefed.io/v1beta1", "KubeFedCluster", Some(SYSTEM));
         let cluster = api.get(member).await.expect("the member");
@@ -360,4 +390,24 @@ async fn what_finds_no_place_in_a_member_goes_to_the_others() {
     world.want_replicas(18).await;
     world.pass(10_000).await;
     assert_eq!(world.running("frankfurt"), (3, 3), "it is believed full");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_member_whose_own_check_answers_loses_no_replica_with_its_api_and_one_that_is_silent_does()
+ {
+    let world = World::start(json!({"failover": {"unknownAfterSeconds": 20}})).await;
+    world.report("frankfurt", "Up").await;
+    world.faults("frankfurt", ApiState::Hung, DataPlaneState::Up);
+    world.pass_reporting(600, "frankfurt", "Up").await;
+    assert_eq!(world.all_running(), [(3, 3), (3, 3), (3, 3)]);
+    let reason = world.reason("frankfurt").await;
+    assert!(
+        reason.contains("the API is down while the data plane is up"),
+        "{reason}"
+    );
+    // Both are: ten seconds are enough.
+    world.pass_reporting(20, "frankfurt", "Down").await;
+    let running = world.all_running();
+    assert_eq!(running[0].1 + running[1].1, 9, "{running:?}");
+    assert_eq!(world.status().await[2].1, 0);
 }

@@ -18,6 +18,7 @@
 
 use crate::{
     checkpoint::Seen,
+    cluster_check::Checks,
     event::{ClusterState, Effect, Event, HostContact},
     geography::Geography,
     health::Track,
@@ -83,6 +84,7 @@ pub struct Engine {
     pub(crate) zones: BTreeMap<ObjectKey, ZoneSpec>,
     pub(crate) services: BTreeMap<ObjectKey, Service>,
     pub(crate) clusters: BTreeMap<ClusterName, ClusterState>,
+    pub(crate) checks: Checks,
     pub(crate) overrides: BTreeMap<ObjectKey, OverrideSpec>,
     pub(crate) others: BTreeMap<ObserverName, Observer>,
     pub(crate) reports: BTreeMap<ObserverName, Heard>,
@@ -138,6 +140,7 @@ impl Engine {
             zones: BTreeMap::new(),
             services: BTreeMap::new(),
             clusters: BTreeMap::new(),
+            checks: Checks::default(),
             overrides: BTreeMap::new(),
             others: BTreeMap::new(),
             reports: BTreeMap::new(),
@@ -190,6 +193,7 @@ impl Engine {
             Event::ClusterApplied(state) => self.apply_cluster(*state),
             Event::ClusterDeleted(name) => {
                 if self.clusters.remove(&name).is_some() {
+                    self.marks.probes |= self.checks.forget(&name);
                     self.mark_users(&name);
                 }
             }
@@ -242,6 +246,7 @@ impl Engine {
         self.zones.retain(|key, _| seen.zones.contains(key));
         self.overrides.retain(|key, _| seen.overrides.contains(key));
         self.clusters.retain(|name, _| seen.clusters.contains(name));
+        self.checks.keep(|name| seen.clusters.contains(name));
         self.marks.hosts = true;
         let keys: Vec<_> = self.services.keys().cloned().collect();
         keys.into_iter().for_each(|key| self.marks.place(key));
@@ -289,6 +294,7 @@ impl Engine {
 
     fn apply_cluster(&mut self, state: ClusterState) {
         let name = state.place.name.clone();
+        self.marks.probes |= self.checks.set(&state);
         let before = self.clusters.insert(name.clone(), state);
         if self.clusters.get(&name) != before.as_ref() {
             self.mark_users(&name);
@@ -297,6 +303,10 @@ impl Engine {
 
     /// Counts a probe's result; a result for an endpoint that is gone counts for nothing.
     fn probed(&mut self, result: ProbeResult, now: u64) {
+        if let Some(news) = self.checks.observe(&result, now) {
+            self.marks.news |= news;
+            return;
+        }
         let Some(service) = self.services.get_mut(&result.endpoint.service) else {
             return;
         };
@@ -371,20 +381,18 @@ impl Engine {
     /// Whether this observer abstains from now on.
     fn doubt(&mut self, now: u64) {
         let mut targets = Targets::default();
-        for service in self
-            .services
-            .values()
-            .filter(|it| it.spec.health_check.probe.is_some())
-        {
-            for track in service.endpoints.values().map(|member| &member.track) {
-                match track.verdict {
-                    Verdict::Up => targets.up += 1,
-                    Verdict::Down => targets.down += 1,
-                    Verdict::Unknown => {}
-                }
-                let lately = now.saturating_sub(track.since_millis) < quorum::AT_ONCE_MILLIS;
-                targets.lately += usize::from(track.verdict == Verdict::Down && lately);
+        let probed = self.services.values();
+        let probed = probed.filter(|it| it.spec.health_check.probe.is_some());
+        let probed = probed.flat_map(|service| service.endpoints.values());
+        let tracks = probed.map(|member| &member.track);
+        for track in tracks.chain(self.checks.tracks()) {
+            match track.verdict {
+                Verdict::Up => targets.up += 1,
+                Verdict::Down => targets.down += 1,
+                Verdict::Unknown => {}
             }
+            let lately = now.saturating_sub(track.since_millis) < quorum::AT_ONCE_MILLIS;
+            targets.lately += usize::from(track.verdict == Verdict::Down && lately);
         }
         let registered = usize::from(self.options.part == Part::Observes) + self.others.len();
         let abstaining = quorum::abstains(self.abstaining, registered, self.control, targets);
@@ -476,7 +484,8 @@ impl Engine {
         if !self.marks.probes && self.sent.probes.is_some() {
             return;
         }
-        let probes: Vec<_> = self.services.values().flat_map(Service::probes).collect();
+        let probes = self.services.values().flat_map(Service::probes);
+        let probes: Vec<_> = probes.chain(self.checks.probes()).collect();
         if self.sent.probes.as_ref() != Some(&probes) {
             effects.push(Effect::Probe(probes.clone()));
             self.sent.probes = Some(probes);

@@ -1,6 +1,7 @@
 //! Every cause of a changed answer, and everything the engine wants done.
 
 use crate::{
+    cluster_check::ClusterCheck,
     report::{Observer, ProbeReportValue},
     spec::{EndpointStatus, OverrideSpec, ServiceSpec, ZoneSpec},
     status::{ServiceStatus, ZoneStatus},
@@ -86,6 +87,9 @@ pub struct ClusterState {
     /// Whether traffic is to leave it.
     #[serde(default)]
     pub draining: bool,
+    /// What shows that its data plane works, besides the endpoints in it.
+    #[serde(default)]
+    pub check: Option<ClusterCheck>,
 }
 
 /// Whether a member's API answers.

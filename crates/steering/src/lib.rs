@@ -12,6 +12,7 @@
 mod answers;
 mod branches;
 pub mod checkpoint;
+mod cluster_check;
 pub mod engine;
 pub mod error;
 pub mod event;
@@ -32,6 +33,7 @@ mod world;
 mod zones;
 
 pub use checkpoint::Checkpoint;
+pub use cluster_check::ClusterCheck;
 pub use engine::{Engine, EngineOptions, Part};
 pub use error::{Error, Result};
 pub use event::{ClusterState, Effect, Event, HostContact, MemberApi};

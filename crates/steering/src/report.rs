@@ -33,7 +33,8 @@ pub struct ProbeReportValue {
     pub at_millis: u64,
     /// It lost most of its targets at once and suspects itself: its `Down` counts only with others.
     pub abstains: bool,
-    /// What it thinks of each endpoint that it probes, in the order of the identifiers.
+    /// What it thinks of each endpoint that it probes, in the order of the identifiers; then of each
+    /// member's own check.
     pub verdicts: Vec<ReportedVerdict>,
     /// The generation of each GlobalService that it serves, by `namespace/name`.
     pub generations: BTreeMap<String, u64>,
@@ -93,7 +94,7 @@ impl Engine {
             domain: self.options.observer.domain.clone(),
             at_millis: now,
             abstains: self.abstaining == Abstaining::Yes,
-            verdicts: verdicts.collect(),
+            verdicts: verdicts.chain(self.checks.verdicts()).collect(),
             generations: self.publisher.generations(&self.services),
             named: self.publisher.named(),
         }

@@ -23,7 +23,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 use std::pin::Pin;
 use std::time::Duration;
-use steering::{ClusterState, Event, HostContact, MemberApi, Observer};
+use steering::{ClusterCheck, ClusterState, Event, HostContact, MemberApi, Observer};
 use tokio::sync::{mpsc, watch};
 
 /// On Leases of observers: its failure domain.
@@ -348,6 +348,7 @@ fn read_cluster(cluster: &KubeFedCluster) -> Vec<Event> {
                 place,
                 api,
                 draining: cluster.spec.drain,
+                check: check(cluster),
             }))]
         }
         Err(why) => {
@@ -355,6 +356,15 @@ fn read_cluster(cluster: &KubeFedCluster) -> Vec<Event> {
             Vec::new()
         }
     }
+}
+
+/// A check that does not read is none: the member's place is known all the same.
+fn check(cluster: &KubeFedCluster) -> Option<ClusterCheck> {
+    let read = cluster.check();
+    read.unwrap_or_else(|why| {
+        unreadable(cluster, &why);
+        None
+    })
 }
 
 /// An object that admission let through but that does not read: the last good one stays in force.
@@ -413,6 +423,7 @@ mod tests {
             place,
             api: MemberApi::Ready,
             draining: false,
+            check: None,
         };
         state.take(Said::Event(Event::ClusterApplied(Box::new(state_of))));
         let listed = BTreeSet::from([key_of(&cluster)]);

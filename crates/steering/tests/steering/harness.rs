@@ -355,6 +355,7 @@ pub(crate) fn cluster_that(name: &str, region: &str, api: MemberApi, draining: b
         },
         api,
         draining,
+        check: None,
     }))
 }
 

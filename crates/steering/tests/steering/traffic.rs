@@ -349,3 +349,47 @@ fn a_service_that_goes_takes_its_name_along_and_frees_its_probes() {
     replica.tell([Event::ZoneDeleted(zone().key)]);
     assert_eq!(replica.ask(BERLIN).code, "Refused");
 }
+
+/// Frankfurt, with a check of its own or without.
+fn checked(check: Option<&str>) -> Event {
+    let Event::ClusterApplied(mut state) = cluster("frankfurt", "eu-central-1", MemberApi::Ready)
+    else {
+        unreachable!("it is applied");
+    };
+    state.check = check.map(|address| ClusterCheck {
+        target: model::Target::Ip(address.parse().expect("an address")),
+        health: HealthCheck {
+            probe: service().health_check.probe,
+            ..HealthCheck::default()
+        },
+    });
+    Event::ClusterApplied(state)
+}
+
+#[test]
+fn a_members_own_check_is_reported_and_changes_no_answer() {
+    const CHECK: &str = "192.0.2.9";
+    let mut replica = Replica::with(service(), vec![endpoint("beijing-a", A, 3)]);
+    replica.rounds(1, &[]);
+    let (published, probes) = (replica.published, replica.probes.len());
+    replica.tell([checked(Some(CHECK))]);
+    assert_eq!(replica.probes.len(), probes + 1);
+    let verdict = |replica: &Replica| {
+        let reports = replica.report.iter().cloned().collect::<Vec<_>>();
+        let observer = options("replica-1").observer;
+        let traffic = Traffic::read(std::slice::from_ref(&observer), &reports, replica.now);
+        traffic.cluster(&"frankfurt".into()).verdict
+    };
+    replica.rounds(1, &[]);
+    assert_eq!(verdict(&replica), model::Verdict::Up);
+    replica.rounds(3, &[CHECK]);
+    assert_eq!(verdict(&replica), model::Verdict::Down);
+    assert_eq!(replica.addresses(BERLIN), [A]);
+    assert_eq!(replica.published, published);
+    replica.rounds(2, &[]);
+    assert_eq!(verdict(&replica), model::Verdict::Up);
+    replica.tell([checked(None)]);
+    replica.rounds(3, &[]);
+    assert_eq!(replica.probes.len(), probes);
+    assert_eq!(verdict(&replica), model::Verdict::Unknown);
+}
