@@ -29,7 +29,7 @@ pub(crate) struct Context {
     pub(crate) events: Events,
     pub(crate) metrics: ControllerMetrics,
     pub(crate) owing: Owing,
-    pub(crate) flights: Flights,
+    pub(crate) flights: Arc<Flights>,
     pub(crate) fights: Fights,
     /// When this process began.
     pub(crate) started: Instant,
@@ -60,7 +60,7 @@ impl Context {
             events: Events::start(client.clone(), leadership.clone(), clock, parts.identity),
             metrics: ControllerMetrics::default(),
             owing: Owing::start(client, &parts.host.system_namespace, leadership.clone()),
-            flights: Flights::default(),
+            flights: Arc::default(),
             fights: Fights::default(),
             started: Instant::now(),
             host_uid: OnceLock::new(),

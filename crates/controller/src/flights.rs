@@ -5,7 +5,7 @@
 //! others are summarized, and its answer wakes the object. One object has at most one write under
 //! way per member.
 //! # Assumptions
-//! Every write ends: each has its deadline.
+//! Every write ends: each has its deadline, and one that panics has ended too.
 //! # Caveats
 //! The status says "has not answered yet" for such a member until it does.
 
@@ -14,12 +14,12 @@ use crate::federated_object::held_back;
 use crate::members::Member;
 use crate::members::apply::{Target, apply};
 use crate::metrics::WriteEnd;
-use crate::wake::FederatedKey;
+use crate::wake::{FederatedKey, Wake};
 use federation::{Action, ClusterOutcome, Observed, Outcome, Plan, PlanInput, Step};
 use model::ClusterName;
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
@@ -34,20 +34,47 @@ pub(crate) struct Flights {
 }
 
 impl Flights {
-    fn begin(&self, flight: &(FederatedKey, ClusterName)) -> bool {
-        let mut under_way = self
-            .under_way
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        under_way.insert(flight.clone())
+    /// Nothing, when that object has a write under way in that member.
+    fn begin(
+        self: &Arc<Self>,
+        key: FederatedKey,
+        member: ClusterName,
+        wake: &Arc<Wake>,
+    ) -> Option<UnderWay> {
+        let flight = (key, member);
+        if !self.lock().insert(flight.clone()) {
+            return None;
+        }
+        Some(UnderWay {
+            flights: Arc::clone(self),
+            flight,
+            late: Arc::default(),
+            wake: Arc::clone(wake),
+        })
     }
 
-    fn end(&self, flight: &(FederatedKey, ClusterName)) {
-        let mut under_way = self
-            .under_way
+    fn lock(&self) -> MutexGuard<'_, HashSet<(FederatedKey, ClusterName)>> {
+        self.under_way
             .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        under_way.remove(flight);
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A write under way; dropped, it has ended, however it did.
+struct UnderWay {
+    flights: Arc<Flights>,
+    flight: (FederatedKey, ClusterName),
+    /// Set when nobody waits any more: its end then wakes the object.
+    late: Arc<AtomicBool>,
+    wake: Arc<Wake>,
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.flights.lock().remove(&self.flight);
+        if self.late.load(Ordering::SeqCst) {
+            self.wake.objects.add(self.flight.0.clone());
+        }
     }
 }
 
@@ -55,7 +82,6 @@ impl Flights {
 struct Flight {
     member: Arc<Member>,
     answer: JoinHandle<ClusterOutcome>,
-    /// Set when nobody waits any more: the answer then wakes the object.
     late: Arc<AtomicBool>,
 }
 
@@ -135,16 +161,18 @@ fn begin(
     if repairs && let Err(bout) = context.fights.may_repair(key, name) {
         return Err(held_back(&bout, &step.reason));
     }
-    let flight = (key.clone(), name.clone());
-    if !context.flights.begin(&flight) {
-        return Err(not_yet());
-    }
-    let late = Arc::new(AtomicBool::new(false));
+    let under_way = context
+        .flights
+        .begin(key.clone(), name.clone(), &context.wake)
+        .ok_or_else(not_yet)?;
+    let late = Arc::clone(&under_way.late);
     let asked = Arc::clone(&member);
     let waiting = member.silence.begin();
-    let (context, told_late) = (Arc::clone(context), Arc::clone(&late));
+    let context = Arc::clone(context);
     let (action, target) = (step.action.clone(), input.target.key.clone());
     let answer = tokio::spawn(async move {
+        let (under_way, _waiting) = (under_way, waiting);
+        let flight = &under_way.flight;
         let outcome = match context.type_cache(&flight.0.type_name) {
             None => ClusterOutcome::Skipped("the type is no longer federated".to_owned()),
             Some(cache) => {
@@ -160,12 +188,7 @@ fn begin(
         if repairs && outcome == ClusterOutcome::Done {
             context.fights.repaired(&flight.0, &flight.1);
         }
-        member.silence.end(&waiting);
         context.metrics.wrote(action.verb(), end_of(&outcome));
-        context.flights.end(&flight);
-        if told_late.load(Ordering::SeqCst) {
-            context.wake.objects.add(flight.0);
-        }
         outcome
     });
     Ok(Some(Flight {
@@ -190,5 +213,35 @@ fn repairs(input: &PlanInput, name: &ClusterName, action: &Action) -> bool {
             live.applied_hash.as_deref() == Some(write.hash.as_str())
         }
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::members::Silence;
+    use model::ObjectKey;
+
+    #[tokio::test]
+    async fn a_write_that_panics_has_ended_and_wakes_who_waits_no_more() {
+        let (flights, wake) = (Arc::new(Flights::default()), Arc::new(Wake::new()));
+        let silence = Arc::new(Silence::default());
+        let key = FederatedKey {
+            type_name: "configmaps".into(),
+            object: ObjectKey::new("shop", "note"),
+        };
+        let begin = || flights.begin(key.clone(), "a".into(), &wake);
+        let under_way = begin().expect("nothing is under way");
+        assert!(begin().is_none(), "one at a time");
+        let waiting = silence.begin();
+        under_way.late.store(true, Ordering::SeqCst);
+        let write = tokio::spawn(async move {
+            let _held = (under_way, waiting);
+            panic!("as if a defect were met");
+        });
+        assert!(write.await.is_err_and(|end| end.is_panic()));
+        assert_eq!(wake.objects.next().await, key);
+        assert!(begin().is_some(), "it has ended");
+        assert_eq!(silence.lasts(), Duration::ZERO);
     }
 }

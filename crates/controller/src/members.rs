@@ -24,6 +24,7 @@ pub(crate) use cache::{Cache, Change, MET_FOR};
 pub(crate) use cause::cause;
 pub(crate) use lane::{Depth, Lane, key_of};
 pub use program::ExecPlugins;
+pub(crate) use silence::Silence;
 pub use takeover::handed_over;
 
 use crate::Error;
@@ -38,7 +39,7 @@ use k8s_openapi::api::core::v1::{Namespace, Secret};
 use kube::{Api, Client};
 use lane::LaneOptions;
 use model::ClusterName;
-use silence::{Pause, Silence};
+use silence::Pause;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
@@ -69,7 +70,7 @@ pub(crate) struct Member {
     pub(crate) name: ClusterName,
     pub(crate) breaker: Breaker,
     /// How long it has not answered.
-    pub(crate) silence: Silence,
+    pub(crate) silence: Arc<Silence>,
     connected: RwLock<Connected>,
     watches: watch::Sender<Option<Client>>,
     restart: watch::Sender<u64>,
@@ -96,7 +97,7 @@ impl Member {
         Self {
             name,
             breaker: Breaker::default(),
-            silence: Silence::default(),
+            silence: Arc::default(),
             connected: RwLock::default(),
             watches: watch::Sender::new(None),
             restart: watch::Sender::new(0),

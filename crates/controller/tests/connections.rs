@@ -12,7 +12,11 @@ use kube::{Api, api::PostParams};
 use meridian_controller::{Connection, ExecPlugins, reach};
 use pocketkube::{Cluster, Fleet, FleetOptions};
 use proxy::{PASSWORD, Proxy};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use serde_json::{Value, json};
+use std::sync::Arc;
 
 async fn fleet() -> Fleet {
     let fleet = Fleet::start(FleetOptions::named(["lisbon"])).await;
@@ -115,6 +119,84 @@ async fn a_proxy_that_is_silent_is_given_up() {
     let connection = connected(member, &json!({"proxyURL": url}));
     let said = told(&use_it(&connection, "never").await.unwrap_err());
     assert!(said.contains("no connection within 5 s"), "{said}");
+}
+
+/// Set in the process that is told whom this machine trusts.
+const TOLD: &str = "MERIDIAN_TEST_TRUSTS_PROXY";
+
+/// Whom this machine trusts is read from its environment, so that each half is a process of its own.
+#[tokio::test]
+async fn a_proxy_over_tls_is_used_when_this_machine_trusts_it_and_refused_otherwise() {
+    let mut parameters = CertificateParams::new(Vec::new()).expect("no names");
+    parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let key = KeyPair::generate().expect("a key");
+    let authority = CertifiedIssuer::self_signed(parameters, key).expect("an authority");
+    if let Ok(folder) = std::env::var(TOLD) {
+        return through_tls(std::path::Path::new(&folder)).await;
+    }
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let key = KeyPair::generate().expect("a key");
+    let names = CertificateParams::new(vec!["127.0.0.1".to_owned()]).expect("a name");
+    let certificate = names.signed_by(&key, &authority).expect("a certificate");
+    for (name, text) in [
+        ("authority", authority.pem()),
+        ("certificate", certificate.pem()),
+        ("key", key.serialize_pem()),
+    ] {
+        std::fs::write(folder.path().join(name), text).expect("written");
+    }
+    let this = std::env::current_exe().expect("it runs");
+    let half = |trusts: bool| {
+        let mut half = tokio::process::Command::new(&this);
+        half.args([
+            "--exact",
+            "a_proxy_over_tls_is_used_when_this_machine_trusts_it_and_refused_otherwise",
+            "--nocapture",
+        ]);
+        half.env(TOLD, folder.path());
+        match trusts {
+            true => half.env("SSL_CERT_FILE", folder.path().join("authority")),
+            false => half.env_remove("SSL_CERT_FILE"),
+        };
+        half.output()
+    };
+    for (trusts, expected) in [
+        (true, "used, and it saw only TLS"),
+        (false, "UnknownIssuer"),
+    ] {
+        let half = half(trusts).await.expect("it runs");
+        let log = String::from_utf8_lossy(&half.stdout);
+        assert!(half.status.success(), "{log}");
+        let said = std::fs::read_to_string(folder.path().join("said")).expect("it says");
+        assert!(said.contains(expected), "{said}");
+    }
+}
+
+async fn through_tls(folder: &std::path::Path) {
+    let fleet = fleet().await;
+    let member = fleet.cluster("lisbon");
+    let chain = CertificateDer::pem_file_iter(folder.join("certificate")).expect("written");
+    let chain = chain.collect::<Result<Vec<_>, _>>().expect("certificates");
+    let key = PrivateKeyDer::from_pem_file(folder.join("key")).expect("written");
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("ring has them")
+        .with_no_client_auth()
+        .with_single_cert(chain, key)
+        .expect("the key is the certificate's");
+    let proxy = Proxy::start_with_tls(config).await;
+    let url = format!("https://{}", proxy.address());
+    let connection = connected(member, &json!({"proxyURL": url}));
+    let said = match use_it(&connection, "by-https").await {
+        Ok(()) => {
+            assert_eq!(proxy.asked().len(), 2);
+            assert!(!proxy.carried(member.token()), "the token went in clear");
+            "used, and it saw only TLS".to_owned()
+        }
+        Err(error) => told(&error),
+    };
+    std::fs::write(folder.join("said"), said).expect("written");
 }
 
 #[tokio::test]

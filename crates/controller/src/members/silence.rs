@@ -5,7 +5,7 @@
 use http::HeaderMap;
 use http::header::RETRY_AFTER;
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -27,23 +27,30 @@ struct State {
     answered: Option<Instant>,
 }
 
-/// One request under way.
+/// One request under way; dropped, nothing is waited for any more, however it ended.
 #[derive(Debug)]
-pub(crate) struct Waiting(u64);
+pub(crate) struct Waiting {
+    silence: Arc<Silence>,
+    number: u64,
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.silence.lock().under_way.remove(&self.number);
+    }
+}
 
 impl Silence {
     /// Something is asked of the member, or waits for its turn to be.
-    pub(crate) fn begin(&self) -> Waiting {
+    pub(crate) fn begin(self: &Arc<Self>) -> Waiting {
         let mut state = self.lock();
         let number = state.next;
         state.next += 1;
         state.under_way.insert(number, Instant::now());
-        Waiting(number)
-    }
-
-    /// Nothing is waited for any more.
-    pub(crate) fn end(&self, waiting: &Waiting) {
-        self.lock().under_way.remove(&waiting.0);
+        Waiting {
+            silence: Arc::clone(self),
+            number,
+        }
     }
 
     /// The member answered something.
@@ -108,7 +115,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn who_answers_others_is_not_silent() {
-        let silence = Silence::default();
+        let silence = Arc::new(Silence::default());
         assert_eq!(silence.lasts(), Duration::ZERO);
         let first = silence.begin();
         advance(SECOND).await;
@@ -117,9 +124,9 @@ mod tests {
         silence.answered();
         assert_eq!(silence.lasts(), Duration::ZERO);
         advance(SECOND).await;
-        silence.end(&first);
+        drop(first);
         assert_eq!(silence.lasts(), SECOND, "the second is waited for");
-        silence.end(&second);
+        drop(second);
         assert_eq!(silence.lasts(), Duration::ZERO);
     }
 

@@ -220,3 +220,51 @@ fn check_calm(world: &World, members: &[&str], per_object_max: u64) {
         world.writes("host")
     );
 }
+
+/// When a member was probed last, as its status says.
+async fn probed(world: &World, member: &str) -> String {
+    let found = world
+        .find(
+            "host",
+            "core.kubefed.io/v1beta1",
+            "KubeFedCluster",
+            SYSTEM,
+            member,
+        )
+        .await
+        .unwrap_or_default();
+    let conditions = found["status"]["conditions"].as_array();
+    let mut conditions = conditions.into_iter().flatten();
+    let ready = conditions.find(|condition| condition["type"] == "Ready");
+    let at = ready.and_then(|ready| ready["lastProbeTime"].as_str().map(str::to_owned));
+    at.expect("it is Ready")
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_status_that_says_nothing_new_is_written_every_five_minutes_and_never_between() {
+    let world = World::start(THREE, json!({})).await;
+    let told = || {
+        world.host.requests().count(|kind| {
+            kind.is_write()
+                && kind.resource == "kubefedclusters"
+                && kind.field_manager != "somebody"
+        })
+    };
+    // The last heartbeat of any of them is behind us.
+    world.pass(30).await;
+    let before = probed(&world, "a").await;
+    let mut beats = Vec::new();
+    for _ in 0..4 {
+        world.forget_requests();
+        let probes = |member: &str| {
+            let requests = world.members[member].requests();
+            requests.count(|kind| kind.resource == "/readyz")
+        };
+        world.pass(150).await;
+        assert!(probes("a") >= 29, "it is probed all the same");
+        beats.push(told());
+    }
+    // Ten minutes: twice for each of three, at whatever moment within them.
+    assert_eq!(beats.iter().sum::<u64>(), 6, "{beats:?}");
+    assert_ne!(probed(&world, "a").await, before);
+}

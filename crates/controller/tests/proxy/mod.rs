@@ -1,9 +1,12 @@
-//! A small proxy: CONNECT (RFC 9110) and SOCKS5 (RFC 1928) on one port, as the first byte says.
+//! A small proxy: CONNECT (RFC 9110) and SOCKS5 (RFC 1928) on one port, as the first byte says; with
+//! TLS around both, where it is given a certificate.
 
+use rustls::ServerConfig;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 /// Of the user `meridian`, where one is wanted.
@@ -34,11 +37,16 @@ enum Password {
 
 impl Proxy {
     pub(crate) async fn start() -> Self {
-        Self::listen(Password::NotAsked).await
+        Self::listen(Password::NotAsked, None).await
     }
 
     pub(crate) async fn start_with_password() -> Self {
-        Self::listen(Password::Wanted).await
+        Self::listen(Password::Wanted, None).await
+    }
+
+    pub(crate) async fn start_with_tls(config: ServerConfig) -> Self {
+        let acceptor = TlsAcceptor::from(Arc::new(config));
+        Self::listen(Password::NotAsked, Some(acceptor)).await
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
@@ -63,7 +71,7 @@ impl Proxy {
             .any(|bytes| bytes == text.as_bytes())
     }
 
-    async fn listen(password: Password) -> Self {
+    async fn listen(password: Password, tls: Option<TlsAcceptor>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let (seen, stop) = (Arc::new(Mutex::default()), CancellationToken::new());
         let proxy = Self {
@@ -73,14 +81,29 @@ impl Proxy {
         };
         tokio::spawn(stop.run_until_cancelled_owned(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(serve(stream, password, Arc::clone(&seen)));
+                let (seen, tls) = (Arc::clone(&seen), tls.clone());
+                tokio::spawn(async move {
+                    match tls {
+                        None => serve(stream, password, seen).await,
+                        Some(tls) => {
+                            if let Ok(stream) = tls.accept(stream).await {
+                                serve(stream, password, seen).await;
+                            }
+                        }
+                    }
+                });
             }
         }));
         proxy
     }
 }
 
-async fn serve(mut client: TcpStream, password: Password, seen: Arc<Mutex<Seen>>) {
+/// Who came, with or without TLS.
+trait Client: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Client for S {}
+
+async fn serve(mut client: impl Client, password: Password, seen: Arc<Mutex<Seen>>) {
     let mut first = [0];
     if client.read_exact(&mut first).await.is_err() {
         return;
@@ -97,7 +120,7 @@ async fn serve(mut client: TcpStream, password: Password, seen: Arc<Mutex<Seen>>
     let Ok(member) = TcpStream::connect(asked).await else {
         return;
     };
-    let (mut from_client, mut to_client) = client.into_split();
+    let (mut from_client, mut to_client) = tokio::io::split(client);
     let (mut from_member, mut to_member) = member.into_split();
     let up = async {
         let mut bytes = [0; 4096];
@@ -118,7 +141,7 @@ async fn serve(mut client: TcpStream, password: Password, seen: Arc<Mutex<Seen>>
 }
 
 /// Reads up to the empty line; where to.
-async fn connect(client: &mut TcpStream, first: u8, password: Password) -> Option<String> {
+async fn connect(client: &mut impl Client, first: u8, password: Password) -> Option<String> {
     let mut head = vec![first];
     while !head.ends_with(b"\r\n\r\n") {
         head.push(client.read_u8().await.ok()?);
@@ -135,7 +158,7 @@ async fn connect(client: &mut TcpStream, first: u8, password: Password) -> Optio
 }
 
 /// Without authentication, to an IPv4 address.
-async fn socks5(client: &mut TcpStream) -> Option<String> {
+async fn socks5(client: &mut impl Client) -> Option<String> {
     let mut methods = vec![0; usize::from(client.read_u8().await.ok()?)];
     client.read_exact(&mut methods).await.ok()?;
     client.write_all(&[SOCKS5, 0]).await.ok()?;
