@@ -136,7 +136,14 @@ pub(crate) async fn spread_news(context: Arc<Context>) {
     let mut news = context.wake.listen();
     loop {
         match news.recv().await {
-            Ok(News::LaneSynced(type_name)) => wake_type(&context, &type_name, None),
+            Ok(News::LaneSynced(type_name)) => {
+                let namespaces = context.namespaces();
+                match namespaces.is_some_and(|cache| *cache.named.name == *type_name) {
+                    // What is in them may have waited for them.
+                    true => wake_all(&context),
+                    false => wake_type(&context, &type_name, None),
+                }
+            }
             Ok(News::FederatedNamespace(key) | News::MemberNamespace(key)) => {
                 for name in context.all_types().keys() {
                     wake_type(&context, name, Some(&key.name));

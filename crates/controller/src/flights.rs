@@ -14,8 +14,8 @@ use crate::federated_object::held_back;
 use crate::members::Member;
 use crate::members::apply::{Target, apply};
 use crate::metrics::WriteEnd;
-use crate::wake::{FederatedKey, Wake};
-use federation::{Action, ClusterOutcome, Observed, Outcome, Plan, PlanInput, Step};
+use crate::wake::{FederatedKey, News, Wake};
+use federation::{Action, ClusterOutcome, Failure, Observed, Outcome, Plan, PlanInput, Step};
 use model::ClusterName;
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -189,6 +189,9 @@ fn begin(
             context.fights.repaired(&flight.0, &flight.1);
         }
         context.metrics.wrote(action.verb(), end_of(&outcome));
+        if let Action::Create(_) = action {
+            namespace_is_made(&context, flight, &member, &outcome);
+        }
         outcome
     });
     Ok(Some(Flight {
@@ -196,6 +199,33 @@ fn begin(
         answer,
         late,
     }))
+}
+
+/// What waited for a Namespace goes on: it is there, or it was refused and its own words say why.
+fn namespace_is_made(
+    context: &Context,
+    (key, _): &(FederatedKey, ClusterName),
+    member: &Member,
+    outcome: &ClusterOutcome,
+) {
+    let namespaces = context.namespaces();
+    if namespaces.is_none_or(|cache| cache.named.name != key.type_name) {
+        return;
+    }
+    let answered = match outcome {
+        ClusterOutcome::Done => true,
+        ClusterOutcome::Skipped(_) => false,
+        ClusterOutcome::Failed(error) => {
+            let silent = matches!(error.failure, Failure::TimedOut | Failure::Unreachable);
+            if !silent {
+                member.namespaces.refused(&key.object.name);
+            }
+            !silent
+        }
+    };
+    if answered {
+        context.wake.tell(News::MemberNamespace(key.object.clone()));
+    }
 }
 
 fn end_of(outcome: &ClusterOutcome) -> WriteEnd {

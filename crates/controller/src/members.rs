@@ -12,6 +12,7 @@ pub mod connect;
 mod credential;
 mod kubeconfig;
 mod lane;
+mod namespaces;
 mod program;
 mod proxy;
 mod sighting;
@@ -34,11 +35,12 @@ use access::{Fingerprint, Ways, access};
 use api::{FederatedType, KubeFedCluster};
 use breaker::Breaker;
 use connect::{Connection, InProcess, connect};
-use federation::{DeletionBrake, DeletionLedger, Failure};
+use federation::{DeletionBrake, DeletionLedger, Failure, Observed};
 use k8s_openapi::api::core::v1::{Namespace, Secret};
 use kube::{Api, Client};
 use lane::LaneOptions;
-use model::ClusterName;
+use model::{ClusterName, ObjectKey};
+use namespaces::Namespaces;
 use silence::Pause;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
@@ -69,6 +71,8 @@ const WRITES_MAX: usize = 32;
 pub(crate) struct Member {
     pub(crate) name: ClusterName,
     pub(crate) breaker: Breaker,
+    /// Namespaces go before what is in them.
+    pub(crate) namespaces: Namespaces,
     /// How long it has not answered.
     pub(crate) silence: Arc<Silence>,
     connected: RwLock<Connected>,
@@ -97,6 +101,7 @@ impl Member {
         Self {
             name,
             breaker: Breaker::default(),
+            namespaces: Namespaces::default(),
             silence: Arc::default(),
             connected: RwLock::default(),
             watches: watch::Sender::new(None),
@@ -163,8 +168,23 @@ impl Member {
         lanes.get(type_name).cloned()
     }
 
+    /// Whether what is in a Namespace waits for it: it is not there, or that is not known yet.
+    pub(crate) fn awaits_namespace(&self, type_name: &str, key: &ObjectKey) -> bool {
+        let Some(lane) = self.lane(type_name) else {
+            return false;
+        };
+        match lane.cache.observe(key) {
+            Observed::Present(live) => live.deleting,
+            Observed::Absent => self.namespaces.are_first(&key.name),
+            Observed::Unknown => {
+                self.namespaces.are_first(&key.name) && !lane.cache.is_not_served()
+            }
+        }
+    }
+
     /// Gives a type a lane that watches nothing.
     fn hold_still(&self, type_name: &str, cache: Cache) {
+        self.namespaces.let_all_go();
         let mut lanes = self.lanes.write().unwrap_or_else(PoisonError::into_inner);
         lanes.insert(type_name.to_owned(), Lane::still(cache));
     }
@@ -233,6 +253,7 @@ impl Member {
     fn adopt(self: &Arc<Self>, fingerprint: Fingerprint, connection: Result<Connection, Error>) {
         let mut connected = self.write();
         connected.fingerprint = Some(fingerprint);
+        self.namespaces.forget();
         match connection {
             Ok(connection) => {
                 connected.malformed = None;

@@ -518,6 +518,9 @@ mod tests {
                 .for_each(|name| health.answered(&(*name).into()));
             loop {
                 plan_once(&context, &health, &key.object).await;
+                // Nobody writes here: no Namespace is waited for.
+                let members = context.members.all();
+                members.values().for_each(|it| it.namespaces.let_all_go());
                 if let Reading::Input(read) = plan_input(&context, &key).await
                     && read.input.observed.len() == MEMBERS.len()
                     && read

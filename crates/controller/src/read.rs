@@ -8,9 +8,9 @@ use crate::settings::Settings;
 use crate::wake::{FederatedKey, target_key};
 use api::{ConfigScope, FederatedSpec, FederatedType, KubeFedCluster, read_spec};
 use federation::{
-    ClusterFacts, Confirmation, DividedReplicas, FINALIZER, FederatedObject, FinalizerState, Host,
-    NamespacePlacement, Observed, Options, PlanInput, Readiness, RolloutSeen, Scope, TargetType,
-    TypeServed, Watched, occupied,
+    ANNOTATION_PAUSED, ClusterFacts, Confirmation, DividedReplicas, FINALIZER, FederatedObject,
+    FinalizerState, Host, NamespacePlacement, Observed, Options, PlanInput, Readiness, RolloutSeen,
+    Scope, TargetType, TypeServed, Watched, occupied,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt;
@@ -90,6 +90,7 @@ pub(crate) async fn plan_input(context: &Context, key: &FederatedKey) -> Reading
             ..Host::default()
         },
         namespace_confirmed: namespace_confirmed(context, &key.object),
+        namespace_awaited: namespace_awaited(context, &namespace, &target.namespace, &clusters),
         namespace,
         occupied,
         division,
@@ -202,6 +203,34 @@ pub(crate) async fn namespace(
         None => NamespacePlacement::NotFederated,
         Some(spec) => NamespacePlacement::Placed(spec.intent.placement),
     })
+}
+
+/// Where the Namespace of an object is still to be made, as far as is known: it goes first.
+fn namespace_awaited(
+    context: &Context,
+    placement: &NamespacePlacement,
+    namespace: &str,
+    clusters: &BTreeMap<ClusterName, ClusterFacts>,
+) -> BTreeSet<ClusterName> {
+    let namespaces = context.namespaces();
+    let (NamespacePlacement::Placed(_), Some(namespaces)) = (placement, namespaces) else {
+        return BTreeSet::new();
+    };
+    let federated = namespaces.get(&ObjectKey::new(namespace, namespace));
+    let paused = federated.is_some_and(|object| {
+        let paused = object.annotations().get(ANNOTATION_PAUSED);
+        paused.is_some_and(|paused| paused == "true")
+    });
+    if paused {
+        // Nobody makes it; one that somebody else made may be there.
+        return BTreeSet::new();
+    }
+    let (type_name, key) = (&namespaces.named.name, ObjectKey::new("", namespace));
+    let awaited = clusters.keys().filter(|name| {
+        let member = context.members.get(name);
+        member.is_some_and(|member| member.awaits_namespace(type_name, &key))
+    });
+    awaited.cloned().collect()
 }
 
 /// Where somebody confirmed that what is in the namespace of an object may go with it.

@@ -32,6 +32,9 @@ pub struct PlanInput {
     /// Where what is in the namespace may go with it.
     #[serde(default)]
     pub namespace_confirmed: Confirmation,
+    /// Clusters whose Namespace for the object is still to be made, as far as is known there.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub namespace_awaited: BTreeSet<ClusterName>,
     /// Of a Namespace: what has to leave a cluster before it may, in words.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub occupied: BTreeMap<ClusterName, String>,

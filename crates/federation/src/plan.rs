@@ -259,6 +259,17 @@ mod tests {
     }
 
     #[test]
+    fn what_is_not_there_waits_for_its_namespace_and_what_is_there_does_not() {
+        let mut world = World::new(&["a", "b"]);
+        world.input.namespace_awaited = ["a".into()].into();
+        check(&world, &["a hold CreationFailed", "b create Ok"]);
+        world.input.namespace_awaited.clear();
+        world.settle();
+        world.input.namespace_awaited = ["a".into()].into();
+        check(&world, &["a nothing Ok", "b nothing Ok"]);
+    }
+
+    #[test]
     fn the_finalizer_is_added_before_the_first_write_and_only_then() {
         let mut world = World::new(&["a"]);
         world.input.object.finalizer = FinalizerState::Absent;

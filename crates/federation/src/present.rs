@@ -2,7 +2,7 @@
 //!
 //! | there | mark | what happens |
 //! |---|---|---|
-//! | nothing | | Create |
+//! | nothing | | Create, once its Namespace is there |
 //! | an object | label `managed: "false"` | Hold, `ManagedLabelFalse` |
 //! | | being deleted | Hold until it is gone |
 //! | | origin of another host | Hold, `AlreadyExists`, under adoption too |
@@ -77,6 +77,12 @@ fn unavailable(member: Member<'_>) -> Option<Verdict> {
 }
 
 fn create(member: Member<'_>) -> Verdict {
+    if member.input.namespace_awaited.contains(member.name) {
+        return Verdict::hold(
+            PropagationStatus::CreationFailed,
+            "its Namespace is not there yet".to_owned(),
+        );
+    }
     let rule = match divided(member) {
         Some(DividedReplicas::Set(replicas)) => ReplicasRule::Set(replicas),
         Some(DividedReplicas::Keep | DividedReplicas::Lost) => ReplicasRule::Set(0),

@@ -62,6 +62,7 @@ impl World {
                 .collect(),
             namespace: NamespacePlacement::NotNeeded,
             namespace_confirmed: Default::default(),
+            namespace_awaited: Default::default(),
             occupied: Default::default(),
             division: None,
             observed: clusters

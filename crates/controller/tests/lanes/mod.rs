@@ -173,11 +173,11 @@ async fn ten_members_that_come_or_go_at_once_are_no_storm() {
         let held = 1 + HELD as u64;
         let done = requests.count(|kind| kind.is_write() && kind.code < 300);
         assert_eq!(done, held, "{name}: the Namespace, and each object once");
-        // At worst each object is refused once, before its Namespace is there.
-        let writes = requests.count(RequestKind::is_write);
-        assert!(
-            writes < 2 * held,
-            "{name}: {writes} writes: {:#?}",
+        let refused = requests.count(|kind| kind.is_write() && kind.code >= 300);
+        assert_eq!(
+            refused,
+            0,
+            "{name}: the Namespace goes first: {:#?}",
             requests.counts()
         );
         let reads = requests.count(|kind| !kind.is_write());
@@ -267,4 +267,43 @@ async fn a_status_that_says_nothing_new_is_written_every_five_minutes_and_never_
     // Ten minutes: twice for each of three, at whatever moment within them.
     assert_eq!(beats.iter().sum::<u64>(), 6, "{beats:?}");
     assert_ne!(probed(&world, "a").await, before);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_in_a_namespace_that_somebody_else_made_is_propagated() {
+    let mut world = World::furnished(&["a"], json!({})).await;
+    let shop = json!({"metadata": {"name": "shop"}});
+    world.create("a", with_type("v1", "Namespace", shop)).await;
+    world.start_controller().await;
+    world.federate_config_map("note", json!({"n": "1"})).await;
+    world
+        .until("it is there", async |world| {
+            world.config_map("a", "note").await.is_some()
+        })
+        .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_in_a_namespace_that_goes_returns_with_it() {
+    let world = World::start(&["a"], json!({})).await;
+    world.federate_config_map("note", json!({"n": "1"})).await;
+    let uid = async |world: &World| {
+        let note = world.config_map("a", "note").await;
+        note.map(|note| note["metadata"]["uid"].clone())
+    };
+    world
+        .until("it is there", async |world| uid(world).await.is_some())
+        .await;
+    let before = uid(&world).await;
+    world.forget_requests();
+    world.delete("a", ("v1", "Namespace", "", "shop")).await;
+    world
+        .until("another is there", async |world| {
+            let now = uid(world).await;
+            now.is_some() && now != before
+        })
+        .await;
+    let refused = |kind: &RequestKind| kind.is_write() && kind.code >= 400;
+    let requests = world.members["a"].requests();
+    assert_eq!(requests.count(refused), 0, "{:#?}", requests.counts());
 }
