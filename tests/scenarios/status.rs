@@ -11,6 +11,7 @@ scenarios! {
     a_workload_is_ready_when_it_is_available_in_every_cluster;
     alone:
     a_restart_tells_no_event_again,
+    a_member_says_what_it_serves_and_what_its_nodes_have_free,
     a_members_own_status_is_collected_only_while_that_is_enabled;
 }
 
@@ -97,6 +98,66 @@ async fn a_workload_is_ready_when_it_is_available_in_every_cluster(world: &World
         .await;
     assert_eq!(condition(&told, "Reconciling"), &Value::Null, "{told:#}");
     assert_eq!(told["status"]["summary"]["ready"], "3/3", "{told:#}");
+}
+
+async fn a_member_says_what_it_serves_and_what_its_nodes_have_free(
+    world: &mut World,
+    namespace: &str,
+) {
+    let osaka = ObjectRef::new(CORE, "KubeFedCluster", SYSTEM, "osaka");
+    let thousandths = |amounts: &Value| {
+        let cpu = amounts["cpu"].as_str().unwrap_or_default();
+        match cpu.strip_suffix('m') {
+            Some(millis) => millis.parse::<u64>().unwrap_or(0),
+            None => cpu.parse::<u64>().unwrap_or(0) * 1000,
+        }
+    };
+    let told = world
+        .host()
+        .until(&osaka, "it says what it has", |member| {
+            let status = &member["status"];
+            status["apiEnablements"].is_string() && status["capacity"]["free"].is_object()
+        })
+        .await;
+    let before = told["status"]["capacity"].clone();
+    let (all, free) = (
+        thousandths(&before["allocatable"]),
+        thousandths(&before["free"]),
+    );
+    assert!(before["nodes"].as_u64() >= Some(1), "{before:#}");
+    assert!(0 < free && free <= all, "{before:#}");
+
+    // Two fifths of what is free, in four Pods that find a place.
+    let spec = json!({"template": workload(4, f64::from(u32::try_from(free / 10).unwrap_or(1)) / 1000.0),
+        "placement": {"clusters": [{"name": "osaka"}]}});
+    world
+        .federate("FederatedDeployment", namespace, "large", spec)
+        .await;
+    world
+        .host()
+        .until(&osaka, "less is free", |member| {
+            let now = &member["status"]["capacity"];
+            thousandths(&now["free"]) + all / 10 < free
+                && now["allocatable"] == before["allocatable"]
+        })
+        .await;
+    let nodes = world.member("osaka").list("v1", "Node", "").await;
+    let cordon = async |unschedulable: bool| {
+        for node in &nodes {
+            let name = node["metadata"]["name"].as_str().unwrap_or_default();
+            let at = ObjectRef::new("v1", "Node", "", name);
+            let patch = json!({"spec": {"unschedulable": unschedulable}});
+            world.member("osaka").patch(&at, patch).await;
+        }
+    };
+    cordon(true).await;
+    world
+        .host()
+        .until(&osaka, "no node takes Pods", |member| {
+            member["status"]["capacity"]["nodes"] == 0
+        })
+        .await;
+    cordon(false).await;
 }
 
 async fn a_restart_tells_no_event_again(world: &mut World, namespace: &str) {

@@ -4,7 +4,7 @@ use crate::global_service::HealthCheckSpec;
 use crate::{Condition, Error, schema};
 use k8s_openapi::ByteString;
 use kube::CustomResource;
-use model::{ClusterPlace, Location, Target};
+use model::{ClusterPlace, Location, Resources, Target, quantity_millis};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use steering::ClusterCheck;
@@ -25,6 +25,8 @@ use steering::ClusterCheck;
     printcolumn = r#"{"name": "age", "type": "date", "jsonPath": ".metadata.creationTimestamp"}"#,
     printcolumn = r#"{"name": "ready", "type": "string", "jsonPath": ".status.conditions[?(@.type=='Ready')].status"}"#,
     printcolumn = r#"{"name": "kubernetes-version", "type": "string", "jsonPath": ".status.kubernetesVersion"}"#,
+    printcolumn = r#"{"name": "free-cpu", "type": "string", "priority": 1, "jsonPath": ".status.capacity.free.cpu"}"#,
+    printcolumn = r#"{"name": "free-memory", "type": "string", "priority": 1, "jsonPath": ".status.capacity.free.memory"}"#,
     printcolumn = r#"{"name": "region", "type": "string", "jsonPath": ".status.region"}"#
 )]
 #[serde(rename_all = "camelCase")]
@@ -133,6 +135,13 @@ pub struct KubeFedClusterStatus {
     /// The API server's version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kubernetes_version: Option<String>,
+    /// A digest of the types that its API serves: it changes when one comes or goes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 128))]
+    pub api_enablements: Option<String>,
+    /// What its nodes have, and what of it is free; written when a tenth of it changes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub capacity: Option<ClusterCapacity>,
     /// The zones of its nodes, or those of the spec.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
@@ -140,6 +149,59 @@ pub struct KubeFedClusterStatus {
     /// The region of its nodes, or the spec's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub region: Option<String>,
+}
+
+/// What a member's nodes have, as far as they take Pods.
+#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ClusterCapacity {
+    /// Nodes that take Pods: ready, not cordoned, not tainted against them.
+    pub nodes: i64,
+    /// What these have together.
+    pub allocatable: ResourceAmounts,
+    /// What of it no Pod has asked for; absent when Pods may not be listed there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub free: Option<ResourceAmounts>,
+}
+
+/// Amounts, as Kubernetes writes them.
+#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ResourceAmounts {
+    /// Processors.
+    #[schemars(length(max = 32))]
+    pub cpu: String,
+    /// Memory.
+    #[schemars(length(max = 32))]
+    pub memory: String,
+    /// Pods.
+    #[schemars(length(max = 32))]
+    pub pods: String,
+}
+
+impl From<Resources> for ResourceAmounts {
+    fn from(amounts: Resources) -> Self {
+        let cpu = amounts.cpu_millis;
+        Self {
+            cpu: match cpu % 1000 {
+                0 => (cpu / 1000).to_string(),
+                _ => format!("{cpu}m"),
+            },
+            memory: format!("{}Mi", amounts.memory_bytes >> 20),
+            pods: amounts.pods.to_string(),
+        }
+    }
+}
+
+impl ResourceAmounts {
+    /// As numbers.
+    pub fn read(&self) -> Resources {
+        let millis = |text: &str| quantity_millis(text).unwrap_or(0);
+        Resources {
+            cpu_millis: millis(&self.cpu),
+            memory_bytes: millis(&self.memory) / 1000,
+            pods: millis(&self.pods) / 1000,
+        }
+    }
 }
 
 impl KubeFedCluster {

@@ -26,8 +26,8 @@ mod type_config;
 mod zone;
 
 pub use cluster::{
-    Coordinates, KubeFedCluster, KubeFedClusterSpec, KubeFedClusterStatus, LocalSecretReference,
-    TlsValidation,
+    ClusterCapacity, Coordinates, DataPlaneCheck, KubeFedCluster, KubeFedClusterSpec,
+    KubeFedClusterStatus, LocalSecretReference, ResourceAmounts, TlsValidation,
 };
 pub use condition::{Condition, find as find_condition};
 pub use config::{

@@ -1,11 +1,13 @@
 //! Whether members' APIs are healthy: probes, thresholds, conditions.
 
+mod capacity;
 mod conditions;
 mod health;
 mod nodes;
 mod probing;
 mod thresholds;
 
+pub(crate) use capacity::Capacity;
 pub(crate) use health::Health;
 pub(crate) use probing::probe_members;
 pub use thresholds::HealthCheckSettings;

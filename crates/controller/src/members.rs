@@ -30,6 +30,7 @@ pub use takeover::handed_over;
 
 use crate::Error;
 use crate::clock::WallClock;
+use crate::cluster_health::Capacity;
 use crate::wake::{NamedType, Wake};
 use access::{Fingerprint, Ways, access};
 use api::{FederatedType, KubeFedCluster};
@@ -81,6 +82,8 @@ pub(crate) struct Member {
     turns: Semaphore,
     lanes: RwLock<BTreeMap<String, Arc<Lane>>>,
     ledger: Mutex<DeletionLedger>,
+    /// What its nodes have and what is free, as it was read last.
+    pub(crate) capacity: watch::Sender<Option<Arc<Capacity>>>,
     clock: WallClock,
 }
 
@@ -109,6 +112,7 @@ impl Member {
             turns: Semaphore::new(WRITES_MAX),
             lanes: RwLock::default(),
             ledger: Mutex::default(),
+            capacity: watch::Sender::new(None),
             clock,
         }
     }

@@ -28,6 +28,11 @@ impl FieldsDigest {
     }
 }
 
+/// The digest of a text that anybody may see, in hexadecimal.
+pub fn digest(text: &str) -> String {
+    hex(&Sha256::digest(text.as_bytes()))
+}
+
 /// The digest of a value that anybody may see.
 pub(crate) fn plain(value: &Value) -> String {
     let mut hasher = Sha256::new();

@@ -55,7 +55,7 @@ pub use capacity::CapacityTrack;
 pub use confirmation::Confirmation;
 pub use departing::{Tenant, occupied};
 pub use diff::{FieldChange, FieldValue, diff};
-pub use digest::FieldsDigest;
+pub use digest::{FieldsDigest, digest};
 pub use divide::{Candidate, divide};
 pub use divide_kubefed::{KubeFedDivision, divide_kubefed};
 pub use error::RenderError;

@@ -7,6 +7,7 @@ mod endpoint;
 mod name;
 mod place;
 mod probe;
+mod resources;
 
 pub use endpoint::{Endpoint, EndpointId, Target};
 pub use name::{ClusterName, InvalidName, ObjectKey, ObserverName, Region};
@@ -15,3 +16,4 @@ pub use probe::{
     HttpProbe, PortProbe, Probe, ProbeFailure, ProbeKind, ProbeResult, ProbeSchedule, StatusRange,
     Verdict,
 };
+pub use resources::{Resources, quantity_millis};

@@ -1,8 +1,10 @@
 //! A member's version, region and zones, as the member itself tells them.
 
 use api::names::{LABEL_REGION, LABEL_ZONE};
+use federation::digest;
 use k8s_openapi::api::core::v1::Node;
 use kube::api::ListParams;
+use kube::core::discovery::v2::APIVersionDiscovery;
 use kube::{Api, Client};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,6 +21,8 @@ const OLD_ZONE: &str = "failure-domain.beta.kubernetes.io/zone";
 pub(crate) struct Whereabouts {
     /// The API server's version: `v1.35.1`.
     pub(crate) version: Option<String>,
+    /// A digest of the types that it serves.
+    pub(crate) enablements: Option<String>,
     /// The region that most of its nodes name.
     pub(crate) region: Option<String>,
     /// The zones that its nodes name, sorted.
@@ -30,7 +34,7 @@ pub(crate) struct Whereabouts {
 impl Whereabouts {
     /// Whether nothing failed.
     pub(crate) fn is_complete(&self) -> bool {
-        self.version.is_some() && self.listed
+        self.version.is_some() && self.enablements.is_some() && self.listed
     }
 }
 
@@ -38,8 +42,11 @@ impl Whereabouts {
 pub(crate) async fn whereabouts(client: &Client) -> Whereabouts {
     let nodes: Api<Node> = Api::all(client.clone());
     let parameters = ListParams::default().limit(NODES_MAX);
-    let (version, nodes) =
-        tokio::join!(client.apiserver_version(), nodes.list_metadata(&parameters));
+    let (version, nodes, enablements) = tokio::join!(
+        client.apiserver_version(),
+        nodes.list_metadata(&parameters),
+        enablements(client)
+    );
     let listed = nodes.is_ok();
     let labels: Vec<BTreeMap<String, String>> = nodes
         .into_iter()
@@ -49,10 +56,42 @@ pub(crate) async fn whereabouts(client: &Client) -> Whereabouts {
     let (region, zones) = region_and_zones(&labels);
     Whereabouts {
         version: version.ok().map(|version| version.git_version),
+        enablements,
         region,
         zones,
         listed,
     }
+}
+
+/// A digest of every type that the member serves, by group, version and plural: it changes when a
+/// definition comes or goes, or the member is another version.
+async fn enablements(client: &Client) -> Option<String> {
+    let (core, groups) = tokio::join!(
+        client.list_core_api_versions_aggregated(),
+        client.list_api_groups_aggregated()
+    );
+    let served: BTreeSet<String> = [core.ok()?, groups.ok()?]
+        .into_iter()
+        .flat_map(|list| list.items)
+        .flat_map(|group| {
+            let name = group.metadata.and_then(|metadata| metadata.name);
+            let name = name.unwrap_or_default();
+            let version = move |version: APIVersionDiscovery| {
+                let prefix = format!("{name}/{}/", version.version.unwrap_or_default());
+                let plurals = version.resources.into_iter().filter_map(|of| of.resource);
+                plurals
+                    .map(move |plural| format!("{prefix}{plural}"))
+                    .collect::<Vec<_>>()
+            };
+            group
+                .versions
+                .into_iter()
+                .flat_map(version)
+                .collect::<Vec<_>>()
+        })
+        .collect();
+    let served: Vec<String> = served.into_iter().collect();
+    Some(digest(&served.join("\n")))
 }
 
 fn region_and_zones(labels: &[BTreeMap<String, String>]) -> (Option<String>, Vec<String>) {

@@ -8,6 +8,7 @@
 //! # Caveats
 //! A member that answers `/readyz` may still refuse single requests; that is for who sends them.
 
+use super::capacity::{self, told};
 use super::conditions::{conditions, malformed};
 use super::health::Health;
 use super::nodes::{Whereabouts, whereabouts};
@@ -56,12 +57,14 @@ pub(crate) async fn probe_members(
         for name in members.into_keys() {
             probing.entry(name.clone()).or_insert_with(|| {
                 let stop = stop.child_token();
-                let probe = Probe::new(Arc::clone(&context), Arc::clone(&health), name);
+                let probe = Probe::new(Arc::clone(&context), Arc::clone(&health), name.clone());
                 let stopped = stop.clone();
+                let told = Arc::clone(&context);
+                let capacity = async move { capacity::follow(&told, &name).await };
                 tokio::spawn(async move {
                     tokio::select! {
                         () = stopped.cancelled() => {}
-                        () = probe.run() => {}
+                        _ = async { tokio::join!(probe.run(), capacity) } => {}
                     }
                 });
                 stop.drop_guard()
@@ -221,7 +224,7 @@ impl Probe {
         let Some(cluster) = self.cluster() else {
             return;
         };
-        let status = self.status(&cluster, member.malformed(), *standing, finding);
+        let status = self.status(&cluster, member, *standing, finding);
         let statuses = &self.context.statuses;
         let written = match self.beats(&cluster) {
             true => statuses.repeat_typed(cluster.as_ref(), &status).await,
@@ -236,13 +239,13 @@ impl Probe {
     fn status(
         &self,
         cluster: &KubeFedCluster,
-        malformed_because: Option<String>,
+        member: &Member,
         standing: Standing,
         finding: &Finding,
     ) -> KubeFedClusterStatus {
         let before = cluster.status.clone().unwrap_or_default();
         let now = self.context.clock.time();
-        let conditions = match malformed_because {
+        let conditions = match member.malformed() {
             Some(why) => malformed(&why, &before.conditions, &now),
             None => conditions(&self.name, (standing, finding), &before.conditions, &now),
         };
@@ -250,6 +253,12 @@ impl Probe {
         KubeFedClusterStatus {
             conditions,
             kubernetes_version: found.version.or(before.kubernetes_version),
+            api_enablements: found.enablements.or(before.api_enablements),
+            capacity: told(
+                member.capacity().as_deref(),
+                before.capacity,
+                self.beats(cluster),
+            ),
             region: cluster
                 .spec
                 .region
