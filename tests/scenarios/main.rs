@@ -35,6 +35,8 @@ mod member_away;
 #[cfg(test)]
 mod moving_over;
 #[cfg(test)]
+mod one_namespace;
+#[cfg(test)]
 mod other_writers;
 #[cfg(test)]
 mod paused_member;

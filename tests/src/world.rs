@@ -468,7 +468,10 @@ pub fn in_cluster<'a>(federated: &'a Value, cluster: &str) -> &'a Value {
 }
 
 /// The manifests in a folder, one a file, by name.
-fn manifests(folder: &Path) -> Vec<Value> {
+///
+/// # Panics
+/// When the folder is not there, or a file does not read.
+pub fn manifests(folder: &Path) -> Vec<Value> {
     let entries = std::fs::read_dir(folder).expect("the folder is in the repository");
     let mut files: Vec<PathBuf> = entries
         .map(|entry| entry.expect("a readable folder").path())

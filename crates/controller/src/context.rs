@@ -33,7 +33,9 @@ pub(crate) struct Context {
     pub(crate) fights: Fights,
     /// When this process began.
     pub(crate) started: Instant,
-    /// Uid of the host's `kube-system`.
+    /// What the KubeFedConfig said then: some of it stays in force until the next start.
+    pub(crate) began_with: Settings,
+    /// Who the host is.
     pub(crate) host_uid: OnceLock<String>,
     /// Caches of federated types, by the name of their FederatedTypeConfig.
     pub(crate) types: RwLock<BTreeMap<String, Arc<TypeCache>>>,
@@ -43,6 +45,8 @@ pub(crate) struct Context {
 pub(crate) struct Parts<'a> {
     pub(crate) host: Host,
     pub(crate) members: Members,
+    /// What the KubeFedConfig said when this process began.
+    pub(crate) began_with: Settings,
     pub(crate) wake: Arc<Wake>,
     pub(crate) leadership: Leadership,
     pub(crate) clock: WallClock,
@@ -63,6 +67,7 @@ impl Context {
             flights: Arc::default(),
             fights: Fights::default(),
             started: Instant::now(),
+            began_with: parts.began_with,
             host_uid: OnceLock::new(),
             types: RwLock::default(),
             host: parts.host,
@@ -75,7 +80,10 @@ impl Context {
 
     /// What the KubeFedConfig says now.
     pub(crate) fn settings(&self) -> Settings {
-        read_settings(self.host.config().as_deref()).settings
+        Settings {
+            scope: self.host.scope,
+            ..read_settings(self.host.config().as_deref()).settings
+        }
     }
 
     /// The cache of a federated type.

@@ -11,21 +11,23 @@ use crate::global_service;
 use crate::host::Host;
 use crate::lease::{Leadership, LeaseOptions, LeaseTimes, stand};
 use crate::members::connect::InProcess;
-use crate::members::{ExecPlugins, Members};
+use crate::members::{ExecPlugins, Members, MembersOptions};
 use crate::metrics::{ControllerMetrics, ReconcileEnd};
 use crate::replica_preference::run_preferences;
+use crate::scope;
 use crate::settings::read_settings;
 use crate::settings_status::tell_settings;
 use crate::tombstones;
 use crate::wake::{FederatedKey, Wake};
-use kube::{Api, Client};
+use ::api::ConfigScope;
+use kube::Client;
 use model::ClusterName;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// The Lease that the leader holds.
@@ -33,8 +35,6 @@ pub const LEASE_NAME: &str = "meridian-controller";
 /// Waits of an object that failed: the first, doubled up to the last.
 const BACKOFF_FIRST: Duration = Duration::from_millis(250);
 const BACKOFF_LAST: Duration = Duration::from_secs(60);
-/// How long the host may take.
-const DEADLINE: Duration = Duration::from_secs(5);
 
 /// What a controller is given.
 pub struct ControllerOptions {
@@ -66,10 +66,11 @@ impl Controller {
     /// # Errors
     /// [`Error::Host`] or [`Error::HostTimedOut`] when the KubeFedConfig cannot be asked for.
     pub async fn new(options: ControllerOptions, stop: CancellationToken) -> Result<Self, Error> {
-        let times = match options.lease_times {
-            Some(times) => times,
-            None => lease_times(&options).await?,
-        };
+        let namespace = &options.system_namespace;
+        let config = scope::config(&options.client, namespace).await?;
+        let began_with = read_settings(config.as_ref()).settings;
+        // Read once: candidates with different times would not be safe.
+        let times = options.lease_times.unwrap_or(began_with.lease);
         let leadership = stand(
             LeaseOptions {
                 client: options.client.clone(),
@@ -81,10 +82,15 @@ impl Controller {
             stop.clone(),
         );
         let wake = Arc::new(Wake::new());
-        let namespace = &options.system_namespace;
         let context = Context::new(Parts {
-            host: Host::start(&options.client, namespace, &wake, &stop),
-            members: Members::new(options.in_process, options.plugins, options.clock),
+            host: Host::start(&options.client, namespace, began_with.scope, &wake, &stop),
+            members: Members::new(MembersOptions {
+                in_process: options.in_process,
+                plugins: options.plugins,
+                within: (began_with.scope == ConfigScope::Namespaced).then(|| namespace.clone()),
+                clock: options.clock,
+            }),
+            began_with,
             wake,
             leadership,
             clock: options.clock,
@@ -138,18 +144,9 @@ impl Controller {
     }
 }
 
-/// The Lease's times are read once: candidates with different times would not be safe.
-async fn lease_times(options: &ControllerOptions) -> Result<LeaseTimes, Error> {
-    let api: Api<::api::KubeFedConfig> =
-        Api::namespaced(options.client.clone(), &options.system_namespace);
-    let config = timeout(DEADLINE, api.get_opt(::api::names::CONFIG_NAME)).await;
-    let config = config.map_err(|_| Error::HostTimedOut)??;
-    Ok(read_settings(config.as_ref()).settings.lease)
-}
-
 /// Reconciles federated objects while this process leads.
 async fn dispatch(context: Arc<Context>) {
-    let turns = Arc::new(Semaphore::new(context.settings().reconciles));
+    let mut turns = Turns::of(context.settings().reconciles);
     let failures = Arc::new(Failures::default());
     let mut leadership = context.leadership.clone();
     loop {
@@ -158,8 +155,8 @@ async fn dispatch(context: Arc<Context>) {
         fleet::wake_all(&context);
         context.wake.fleet.notify_one();
         loop {
-            let turn = Arc::clone(&turns).acquire_owned().await;
-            let turn = turn.expect("turns are never closed");
+            turns.resize(context.settings().reconciles);
+            let turn = turns.next().await;
             let key = tokio::select! {
                 () = leadership.until_lost() => break,
                 key = context.wake.objects.next() => key,
@@ -191,6 +188,36 @@ async fn dispatch(context: Arc<Context>) {
                 drop(turn);
             });
         }
+    }
+}
+
+/// How many objects are reconciled at once.
+struct Turns {
+    turns: Arc<Semaphore>,
+    size: usize,
+}
+
+impl Turns {
+    fn of(size: usize) -> Self {
+        Self {
+            turns: Arc::new(Semaphore::new(size)),
+            size,
+        }
+    }
+
+    /// Whoever has a turn keeps it; fewer are given out until it fits.
+    fn resize(&mut self, size: usize) {
+        if size > self.size {
+            self.turns.add_permits(size - self.size);
+            self.size = size;
+        } else {
+            self.size -= self.turns.forget_permits(self.size - size);
+        }
+    }
+
+    async fn next(&self) -> OwnedSemaphorePermit {
+        let turn = Arc::clone(&self.turns).acquire_owned().await;
+        turn.expect("turns are never closed")
     }
 }
 

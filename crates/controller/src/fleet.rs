@@ -3,6 +3,7 @@
 use crate::context::Context;
 use crate::read::standing;
 use crate::released_types::Releasing;
+use crate::scope::identifying;
 use crate::type_configs;
 use crate::wake::{FederatedKey, News};
 use federation::{ClusterFacts, Readiness};
@@ -65,13 +66,14 @@ pub(crate) async fn run(context: Arc<Context>) {
     }
 }
 
-/// The host's identity: the uid of its `kube-system`, which nobody can make anew.
+/// The host's identity.
 async fn learn_host_uid(context: &Context) {
     if context.host_uid.get().is_some() {
         return;
     }
     let namespaces: Api<Namespace> = Api::all(context.host.client.clone());
-    match timeout(DEADLINE, namespaces.get("kube-system")).await {
+    let name = identifying(context.host.scope, &context.host.system_namespace);
+    match timeout(DEADLINE, namespaces.get(name)).await {
         Ok(Ok(namespace)) => {
             if let Some(uid) = namespace.metadata.uid {
                 // Only this task sets it.
@@ -79,8 +81,8 @@ async fn learn_host_uid(context: &Context) {
                 wake_all(context);
             }
         }
-        Ok(Err(error)) => tracing::warn!(%error, "the host's namespace kube-system"),
-        Err(_) => tracing::warn!("the host's namespace kube-system was not read in time"),
+        Ok(Err(error)) => tracing::warn!(%error, name, "the host's namespace"),
+        Err(_) => tracing::warn!(name, "the host's namespace was not read in time"),
     }
 }
 

@@ -13,12 +13,12 @@ use crate::dns_role::contact::watch_host;
 use crate::members::key_of;
 use crate::wake::{NamedType, News, Wake};
 use api::{
-    FederatedTypeConfig, GlobalService, KubeFedCluster, KubeFedConfig, MemberTombstone,
-    ProbeReport, ReplicaSchedulingPreference, Zone,
+    ConfigScope, FederatedTypeConfig, GlobalService, KubeFedCluster, KubeFedConfig,
+    MemberTombstone, ProbeReport, ReplicaSchedulingPreference, Zone, names,
 };
 use futures::{StreamExt, TryStreamExt};
 use k8s_openapi::api::core::v1::Secret;
-use kube::api::DynamicObject;
+use kube::api::{ApiResource, DynamicObject};
 use kube::runtime::WatchStreamExt;
 use kube::runtime::reflector::{ObjectRef, Store, store::Writer};
 use kube::runtime::watcher::{Config, Event, watcher};
@@ -42,6 +42,8 @@ const RETRY_LAST: Duration = Duration::from_secs(5);
 pub(crate) struct Host {
     pub(crate) client: Client,
     pub(crate) system_namespace: String,
+    /// What is federated, as it was when this process began.
+    pub(crate) scope: ConfigScope,
     pub(crate) clusters: Store<KubeFedCluster>,
     pub(crate) configs: Store<KubeFedConfig>,
     pub(crate) type_configs: Store<FederatedTypeConfig>,
@@ -79,6 +81,7 @@ impl Host {
     pub(crate) fn start(
         client: &Client,
         system_namespace: &str,
+        scope: ConfigScope,
         wake: &Arc<Wake>,
         stop: &CancellationToken,
     ) -> Self {
@@ -86,6 +89,7 @@ impl Host {
         let start = Start {
             client,
             system_namespace,
+            scope,
             wake,
             restart: &restart,
             stop,
@@ -93,6 +97,7 @@ impl Host {
         Self {
             client: client.clone(),
             system_namespace: system_namespace.to_owned(),
+            scope,
             clusters: start.system(|_| News::Fleet),
             configs: start.system(|_| News::Fleet),
             type_configs: start.system(|_| News::Fleet),
@@ -100,8 +105,8 @@ impl Host {
             tombstones: start.system(|_| News::Tombstone),
             reports: start.system(|_| News::Report),
             zones: start.system(News::Zone),
-            preferences: start.everywhere(News::Preference),
-            global_services: start.everywhere(News::GlobalService),
+            preferences: start.federated(News::Preference),
+            global_services: start.federated(News::GlobalService),
             restart,
             stop: stop.clone(),
         }
@@ -112,6 +117,7 @@ impl Host {
         Self {
             client: client.clone(),
             system_namespace: system_namespace.to_owned(),
+            scope: scope_of(&held.configs),
             clusters: still(held.clusters),
             configs: still(held.configs),
             type_configs: still(held.type_configs),
@@ -145,7 +151,7 @@ impl Host {
         let writer = Writer::new(resource.clone());
         let objects = writer.as_reader();
         let stop = self.stop.child_token();
-        let api: Api<DynamicObject> = Api::all_with(self.client.clone(), &resource);
+        let api = self.federated(&resource);
         let (wake, told) = (Arc::clone(wake), named.clone());
         let tell = move |key| wake.federated_object(&told, key);
         tokio::spawn(fill(api, writer, tell, self.restart.clone(), stop.clone()));
@@ -153,6 +159,17 @@ impl Host {
             named,
             objects,
             stop,
+        }
+    }
+
+    /// Objects of a type, in every namespace that is federated.
+    pub(crate) fn federated(&self, resource: &ApiResource) -> Api<DynamicObject> {
+        let client = self.client.clone();
+        match self.scope {
+            ConfigScope::Cluster => Api::all_with(client, resource),
+            ConfigScope::Namespaced => {
+                Api::namespaced_with(client, &self.system_namespace, resource)
+            }
         }
     }
 
@@ -225,6 +242,14 @@ impl Drop for TypeCache {
     }
 }
 
+fn scope_of(configs: &[KubeFedConfig]) -> ConfigScope {
+    let mut configs = configs.iter();
+    let config = configs.find(|config| config.metadata.name.as_deref() == Some(names::CONFIG_NAME));
+    config
+        .and_then(|config| config.spec.scope)
+        .unwrap_or_default()
+}
+
 fn still<K>(held: Vec<K>) -> Store<K>
 where
     K: Resource<DynamicType = ()> + Cached,
@@ -249,6 +274,7 @@ where
 struct Start<'a> {
     client: &'a Client,
     system_namespace: &'a str,
+    scope: ConfigScope,
     wake: &'a Arc<Wake>,
     restart: &'a watch::Receiver<u64>,
     stop: &'a CancellationToken,
@@ -266,12 +292,15 @@ impl Start<'_> {
         )
     }
 
-    /// Of all namespaces.
-    fn everywhere<K>(&self, news: fn(ObjectKey) -> News) -> Store<K>
+    /// Of all namespaces that are federated.
+    fn federated<K>(&self, news: fn(ObjectKey) -> News) -> Store<K>
     where
-        K: Resource<DynamicType = ()> + Cached,
+        K: Resource<DynamicType = (), Scope = kube::core::NamespaceResourceScope> + Cached,
     {
-        self.cache(Api::all(self.client.clone()), news)
+        match self.scope {
+            ConfigScope::Cluster => self.cache(Api::all(self.client.clone()), news),
+            ConfigScope::Namespaced => self.system(news),
+        }
     }
 
     fn cache<K>(&self, api: Api<K>, news: fn(ObjectKey) -> News) -> Store<K>

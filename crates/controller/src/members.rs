@@ -84,6 +84,8 @@ pub(crate) struct Member {
     ledger: Mutex<DeletionLedger>,
     /// What its nodes have and what is free, as it was read last.
     pub(crate) capacity: watch::Sender<Option<Arc<Capacity>>>,
+    /// The only namespace that is federated, where it is one.
+    within: Option<Arc<str>>,
     clock: WallClock,
 }
 
@@ -95,12 +97,12 @@ struct Connected {
     pause: Arc<Pause>,
     /// Why there is no connection.
     malformed: Option<String>,
-    /// Uid of its `kube-system`, once it was asked.
+    /// Uid of its `kube-system`, or of the only namespace that is federated, once it was asked.
     identity: Option<String>,
 }
 
 impl Member {
-    fn new(name: ClusterName, clock: WallClock) -> Self {
+    fn new(name: ClusterName, within: Option<Arc<str>>, clock: WallClock) -> Self {
         Self {
             name,
             breaker: Breaker::default(),
@@ -113,6 +115,7 @@ impl Member {
             lanes: RwLock::default(),
             ledger: Mutex::default(),
             capacity: watch::Sender::new(None),
+            within,
             clock,
         }
     }
@@ -143,7 +146,7 @@ impl Member {
         }
     }
 
-    /// Uid of its `kube-system`, once it was asked.
+    /// Uid of its `kube-system`, or of the only namespace that is federated, once it was asked.
     pub(crate) fn identity(&self) -> Option<String> {
         self.read().identity.clone()
     }
@@ -175,7 +178,7 @@ impl Member {
     /// Whether what is in a Namespace waits for it: it is not there, or that is not known yet.
     pub(crate) fn awaits_namespace(&self, type_name: &str, key: &ObjectKey) -> bool {
         let Some(lane) = self.lane(type_name) else {
-            return false;
+            return self.namespaces.are_first(&key.name);
         };
         match lane.cache.observe(key) {
             Observed::Present(live) => live.deleting,
@@ -283,9 +286,12 @@ impl Member {
             return;
         };
         let namespaces: Api<Namespace> = Api::all(client);
-        let asked = tokio::time::timeout(apply::DEADLINE, namespaces.get("kube-system")).await;
-        if let Ok(Ok(namespace)) = asked {
-            self.write().identity = namespace.metadata.uid;
+        let name = self.within.as_deref().unwrap_or("kube-system");
+        match tokio::time::timeout(apply::DEADLINE, namespaces.get_opt(name)).await {
+            Ok(Ok(Some(namespace))) => self.write().identity = namespace.metadata.uid,
+            // Not the host, whose namespace is there.
+            Ok(Ok(None)) => self.write().identity = Some(String::new()),
+            Ok(Err(_)) | Err(_) => {}
         }
     }
 
@@ -304,6 +310,7 @@ impl Member {
                 Lane::start(LaneOptions {
                     federated: Arc::clone(federated),
                     depth: depth(&federated.federated),
+                    within: self.within.clone(),
                     client: self.watches.subscribe(),
                     restart: self.restart.subscribe(),
                     wake: Arc::clone(wake),
@@ -335,20 +342,30 @@ pub(crate) struct Members {
     members: RwLock<BTreeMap<ClusterName, Arc<Member>>>,
     in_process: BTreeMap<ClusterName, InProcess>,
     plugins: ExecPlugins,
+    within: Option<Arc<str>>,
     clock: WallClock,
 }
 
+/// What members are made of.
+pub(crate) struct MembersOptions {
+    /// Those that are reached inside of this process.
+    pub(crate) in_process: BTreeMap<ClusterName, InProcess>,
+    /// Programs that kubeconfigs may have run.
+    pub(crate) plugins: ExecPlugins,
+    /// The only namespace that is federated, where it is one.
+    pub(crate) within: Option<String>,
+    /// Where wall time comes from.
+    pub(crate) clock: WallClock,
+}
+
 impl Members {
-    pub(crate) fn new(
-        in_process: BTreeMap<ClusterName, InProcess>,
-        plugins: ExecPlugins,
-        clock: WallClock,
-    ) -> Self {
+    pub(crate) fn new(options: MembersOptions) -> Self {
         Self {
             members: RwLock::default(),
-            in_process,
-            plugins,
-            clock,
+            in_process: options.in_process,
+            plugins: options.plugins,
+            within: options.within.map(Into::into),
+            clock: options.clock,
         }
     }
 
@@ -382,9 +399,10 @@ impl Members {
             let mut members = self.members.write().unwrap_or_else(PoisonError::into_inner);
             members.retain(|name, _| named.contains_key(name));
             for name in named.keys() {
-                members
-                    .entry(name.clone())
-                    .or_insert_with(|| Arc::new(Member::new(name.clone(), self.clock)));
+                members.entry(name.clone()).or_insert_with(|| {
+                    let within = self.within.clone();
+                    Arc::new(Member::new(name.clone(), within, self.clock))
+                });
             }
         }
         for (name, (cluster, secret)) in named {

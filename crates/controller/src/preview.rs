@@ -25,11 +25,13 @@ use crate::host::{Host, TypeCache};
 use crate::lease::Leadership;
 use crate::members::connect::InProcess;
 use crate::members::still::{self, Answers, Questions};
-use crate::members::{ExecPlugins, Member, Members};
+use crate::members::{ExecPlugins, Member, Members, MembersOptions};
 use crate::read::{Reading, plan_input};
 use crate::replica_preference::{PlannedPreference, plan_once};
+use crate::settings::Settings;
 use crate::type_configs;
 use crate::wake::{FederatedKey, Wake, target_key};
+use ::api::ConfigScope;
 use claim::{Claim, Claims};
 use federation::{
     ANNOTATION_APPLIED_HASH, Action, FIELD_MANAGER, FieldChange, Observed, Plan, PlanInput,
@@ -193,9 +195,16 @@ async fn context(
     let mut seen = host::read(client, namespace).await?;
     let concerns_all = host::lay_over(&mut seen, namespace, manifests, preview);
     let wake = Arc::new(Wake::new());
+    let host = Host::still(client, namespace, seen.objects);
     let context = Arc::new(Context::new(Parts {
-        host: Host::still(client, namespace, seen.objects),
-        members: Members::new(options.in_process, options.plugins, options.clock),
+        members: Members::new(MembersOptions {
+            in_process: options.in_process,
+            plugins: options.plugins,
+            within: (host.scope == ConfigScope::Namespaced).then(|| namespace.clone()),
+            clock: options.clock,
+        }),
+        began_with: Settings::default(),
+        host,
         wake: Arc::clone(&wake),
         leadership: Leadership::never(),
         clock: options.clock,
@@ -499,8 +508,20 @@ mod tests {
             let clock = WallClock::System;
             let stop = self.stop.child_token();
             let context = Arc::new(Context::new(Parts {
-                host: Host::start(&client(&self.host), SYSTEM, &wake, &stop),
-                members: Members::new(self.in_process(), ExecPlugins::default(), clock),
+                host: Host::start(
+                    &client(&self.host),
+                    SYSTEM,
+                    ConfigScope::Cluster,
+                    &wake,
+                    &stop,
+                ),
+                members: Members::new(MembersOptions {
+                    in_process: self.in_process(),
+                    plugins: ExecPlugins::default(),
+                    within: None,
+                    clock,
+                }),
+                began_with: Settings::default(),
                 wake,
                 leadership: Leadership::never(),
                 clock,

@@ -72,9 +72,7 @@ enum Type {
 
 /// Takes the finalizer off every object of a type that is being deleted.
 async fn release_type(context: &Context, named: &NamedType) -> Result<Type, crate::Error> {
-    let client = context.host.client.clone();
-    let resource = &named.federated.federated;
-    let all: Api<DynamicObject> = Api::all_with(client.clone(), resource);
+    let all = context.host.federated(&named.federated.federated);
     let mut page = ListParams::default().limit(PAGE);
     loop {
         let listed = timeout(DEADLINE, all.list_metadata(&page)).await;

@@ -85,6 +85,27 @@ pub fn read_settings(config: Option<&KubeFedConfig>) -> ReadSettings {
     reader.finish()
 }
 
+/// What is in force only when meridian is started anew.
+pub(crate) fn waits_for_a_start(began_with: &Settings, now: &Settings) -> Option<Condition> {
+    let fields = [
+        (began_with.scope != now.scope, "spec.scope"),
+        // Candidates with different times would not be safe.
+        (began_with.lease != now.lease, "spec.leaderElect"),
+    ];
+    let fields = fields.into_iter().filter(|(waits, _)| *waits);
+    let fields: Vec<&str> = fields.map(|(_, field)| field).collect();
+    (!fields.is_empty()).then(|| Condition {
+        r#type: "RestartNeeded".to_owned(),
+        status: "True".to_owned(),
+        reason: Some("RestartNeeded".to_owned()),
+        message: Some(format!(
+            "{}: in force when every meridian of this control plane has been started anew",
+            fields.join(", ")
+        )),
+        ..Condition::default()
+    })
+}
+
 /// The annotation that `meridian adopt-host` writes: uids, with commas between them.
 fn adopted_hosts(config: &KubeFedConfig) -> BTreeSet<String> {
     let annotations = config.metadata.annotations.as_ref();
@@ -403,6 +424,21 @@ mod tests {
         api::find_condition(&read.conditions, kind)
             .and_then(|condition| condition.message.clone())
             .unwrap_or_default()
+    }
+
+    #[test]
+    fn what_is_read_at_the_start_says_so_when_it_changes() {
+        let before = Settings::default();
+        assert_eq!(waits_for_a_start(&before, &before), None);
+        let changed = read(json!({"scope": "Namespaced",
+            "leaderElect": {"leaseDuration": "30s"},
+            "syncController": {"maxConcurrentReconciles": 7}}));
+        let told = waits_for_a_start(&before, &changed.settings).unwrap();
+        let message = told.message.unwrap();
+        assert!(
+            message.starts_with("spec.scope, spec.leaderElect: "),
+            "{message}"
+        );
     }
 
     #[test]

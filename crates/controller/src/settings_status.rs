@@ -1,7 +1,7 @@
 //! The status of the KubeFedConfig: what is in force, what it costs, what is not obeyed.
 
 use crate::context::Context;
-use crate::settings::read_settings;
+use crate::settings::{read_settings, waits_for_a_start};
 use crate::wake::News;
 use api::KubeFedConfigStatus;
 use std::sync::Arc;
@@ -36,7 +36,11 @@ async fn write(context: &Context) {
     };
     let status = KubeFedConfigStatus {
         observed_generation: config.metadata.generation.unwrap_or_default(),
-        conditions: read_settings(Some(&config)).conditions,
+        conditions: {
+            let read = read_settings(Some(&config));
+            let waits = waits_for_a_start(&context.began_with, &read.settings);
+            read.conditions.into_iter().chain(waits).collect()
+        },
     };
     if let Err(error) = context.statuses.write_typed(config.as_ref(), &status).await {
         tracing::debug!(%error, "the status of the settings was not written");

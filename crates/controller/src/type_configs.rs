@@ -7,7 +7,7 @@ use crate::context::Context;
 use crate::host::TypeCache;
 use crate::released_types::Releasing;
 use crate::wake::NamedType;
-use api::{ControllerStatus, FederatedTypeConfig, FederatedTypeConfigStatus, Switch};
+use api::{ConfigScope, ControllerStatus, FederatedTypeConfig, FederatedTypeConfigStatus, Switch};
 use kube::ResourceExt;
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError};
@@ -58,11 +58,14 @@ fn named(
     context: &Context,
     is_meant: impl Fn(&FederatedTypeConfig) -> bool,
 ) -> BTreeMap<String, NamedType> {
+    let within_one = context.host.scope == ConfigScope::Namespaced;
     let configs = context.host.type_configs.state();
     let meant = configs.iter().filter(|config| is_meant(config));
     let named = meant.filter_map(|config| {
         let name = config.name_any();
         match config.read() {
+            // What is in no namespace is not that one's.
+            Ok(federated) if within_one && !federated.target_namespaced => None,
             Ok(federated) => {
                 let named = NamedType {
                     name: name.as_str().into(),

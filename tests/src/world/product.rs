@@ -5,7 +5,7 @@ use crate::process::{Folder, Process, Signal, Usage};
 use crate::world::cluster::PATIENCE;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Output;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -21,6 +21,8 @@ const TAIL_LINES_MAX: usize = 60;
 pub struct Run {
     name: String,
     arguments: Vec<String>,
+    /// As whom it comes to the host; absent, as an administrator.
+    kubeconfig: Option<PathBuf>,
 }
 
 impl Run {
@@ -42,10 +44,20 @@ impl Run {
         Self::with(name, &["--dns-listen", &dns.to_string()])
     }
 
+    /// As somebody else, with more arguments.
+    #[must_use]
+    pub fn coming_with(mut self, kubeconfig: &Path, arguments: &[&str]) -> Self {
+        self.kubeconfig = Some(kubeconfig.to_owned());
+        let arguments = arguments.iter().map(|word| (*word).to_owned());
+        self.arguments.extend(arguments);
+        self
+    }
+
     fn with(name: &str, arguments: &[&str]) -> Self {
         Self {
             name: name.to_owned(),
             arguments: arguments.iter().map(|word| (*word).to_owned()).collect(),
+            kubeconfig: None,
         }
     }
 }
@@ -63,6 +75,7 @@ impl Meridian {
         let folder = folder.expect("the temporary folder can be written").keep();
         let [port] = free_ports();
         let console = SocketAddr::from(([127, 0, 0, 1], port));
+        let host = run.kubeconfig.as_deref().unwrap_or(host);
         let mut arguments = vec![
             "run".to_owned(),
             format!("--kubeconfig={}", host.display()),

@@ -7,8 +7,9 @@
 use crate::cli;
 use crate::kubeconfig;
 use anyhow::{Context, Result, bail, ensure};
+use api::ConfigScope;
 use k8s_openapi::api::core::v1::{Namespace, Secret, ServiceAccount};
-use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding};
+use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, Role, RoleBinding};
 use kube::api::{DeleteParams, Patch, PatchParams, Preconditions};
 use kube::runtime::wait::await_condition;
 use kube::{Api, Client, Config, Resource, ResourceExt};
@@ -105,13 +106,9 @@ pub(crate) async fn run(args: cli::Join) -> Result<()> {
 pub(crate) async fn join(host: &Client, namespace: &str, member: &Member) -> Result<()> {
     let name = &member.name;
     let there = Client::try_from(member.config.clone())?;
-    let host_uid = Api::<Namespace>::all(host.clone())
-        .get("kube-system")
-        .await
-        .context("the host's namespace kube-system tells who it is, and cannot be read")?
-        .uid()
-        .unwrap_or_default();
-    let token = grant(&there, namespace, &host_uid)
+    let whole = controller::scope(host, namespace).await?;
+    let host_uid = host_uid(host, namespace).await?;
+    let token = grant(&there, namespace, &host_uid, whole)
         .await
         .with_context(|| format!("no access could be made in {name}"))?;
     register(host, namespace, member, &token)
@@ -131,28 +128,18 @@ pub(crate) fn account(host_uid: &str) -> String {
 }
 
 /// In the member: namespace, service account, rights, token.
-async fn grant(member: &Client, namespace: &str, host_uid: &str) -> Result<Credentials> {
+async fn grant(
+    member: &Client,
+    namespace: &str,
+    host_uid: &str,
+    scope: ConfigScope,
+) -> Result<Credentials> {
     let account = account(host_uid);
     apply(&Api::<Namespace>::all(member.clone()), namespace, json!({})).await?;
     let accounts = Api::<ServiceAccount>::namespaced(member.clone(), namespace);
     apply(&accounts, &account, json!({})).await?;
     let account_uid = accounts.get(&account).await?.uid().unwrap_or_default();
-    let rules = json!({"rules": [
-        {"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]},
-        {"nonResourceURLs": ["/readyz", "/healthz", "/livez", "/version", "/api", "/api/*", "/apis", "/apis/*"],
-         "verbs": ["get"]},
-    ]});
-    apply(&Api::<ClusterRole>::all(member.clone()), &account, rules).await?;
-    let binding = json!({
-        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": account},
-        "subjects": [{"kind": "ServiceAccount", "name": account, "namespace": namespace}],
-    });
-    apply(
-        &Api::<ClusterRoleBinding>::all(member.clone()),
-        &account,
-        binding,
-    )
-    .await?;
+    allow(member, namespace, &account, scope).await?;
     let secret = format!("{account}-token");
     let secrets = Api::<Secret>::namespaced(member.clone(), namespace);
     let wanted = json!({
@@ -179,6 +166,41 @@ async fn grant(member: &Client, namespace: &str, host_uid: &str) -> Result<Crede
         token,
         ca: field(&found, "ca.crt").unwrap_or_default(),
     })
+}
+
+/// What the account may do: everything, or everything in one namespace. That an API is well, and what
+/// it serves, everybody may ask who has an account.
+async fn allow(member: &Client, namespace: &str, account: &str, scope: ConfigScope) -> Result<()> {
+    let everything = json!({"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]});
+    let binding = |kind: &str| {
+        json!({
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": account},
+            "subjects": [{"kind": "ServiceAccount", "name": account, "namespace": namespace}],
+        })
+    };
+    if scope == ConfigScope::Namespaced {
+        let roles = Api::<Role>::namespaced(member.clone(), namespace);
+        apply(&roles, account, json!({"rules": [everything]})).await?;
+        let bindings = Api::<RoleBinding>::namespaced(member.clone(), namespace);
+        return apply(&bindings, account, binding("Role")).await;
+    }
+    let rules = json!({"rules": [
+        everything,
+        {"nonResourceURLs": ["/readyz", "/healthz", "/livez", "/version", "/api", "/api/*", "/apis", "/apis/*"],
+         "verbs": ["get"]},
+    ]});
+    apply(&Api::<ClusterRole>::all(member.clone()), account, rules).await?;
+    let bindings = Api::<ClusterRoleBinding>::all(member.clone());
+    apply(&bindings, account, binding("ClusterRole")).await
+}
+
+/// Who the host is.
+///
+/// # Errors
+/// It does not say.
+pub(crate) async fn host_uid(host: &Client, namespace: &str) -> Result<String> {
+    let uid = controller::host_uid(host, namespace).await;
+    uid.context("the host does not say who it is; are meridian's CRDs installed? 'kubectl apply --server-side -f crds/'")
 }
 
 /// Uid of the service account that a Secret's token is for.

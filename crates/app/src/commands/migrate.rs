@@ -117,7 +117,7 @@ async fn hand_over(host: &Client, args: &cli::Host, report: &Report) -> Result<u
 async fn undo(host: &Client, args: &cli::Migrate) -> Result<ExitCode> {
     let namespace = &args.host.system_namespace;
     quiet::refuse_while_meridian_runs(host, namespace).await?;
-    let uid = survey::host_uid(host).await?;
+    let uid = super::join::host_uid(host, namespace).await?;
     let progress = Progress::new();
     let types = federated_type::all(host, namespace).await?;
     let (mut given, mut failed) = (0, 0);

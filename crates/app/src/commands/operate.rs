@@ -202,10 +202,9 @@ pub(crate) async fn adopt_host(args: cli::AdoptHost) -> Result<()> {
          jsonpath={{.metadata.uid}}' prints a host's"
     );
     let host = kubeconfig::client(kubeconfig::host(&args.host).await?)?;
-    let namespaces = Api::<k8s_openapi::api::core::v1::Namespace>::all(host.clone());
-    let own = namespaces.get("kube-system").await?.uid();
-    ensure!(own.as_deref() != Some(uid), "{uid} is this host's own uid");
     let namespace = &args.host.system_namespace;
+    let own = super::join::host_uid(&host, namespace).await?;
+    ensure!(own != uid, "{uid} is this host's own uid");
     let configs = Api::<KubeFedConfig>::namespaced(host.clone(), namespace);
     let config = configs.get_opt(names::CONFIG_NAME).await?;
     let before = config.and_then(|config| {

@@ -3,8 +3,8 @@
 use crate::{cli, kubeconfig};
 use anyhow::{Context, Result, bail, ensure};
 use api::KubeFedCluster;
-use k8s_openapi::api::core::v1::{Namespace, Secret, ServiceAccount};
-use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding};
+use k8s_openapi::api::core::v1::{Secret, ServiceAccount};
+use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, Role, RoleBinding};
 use kube::api::{DeleteParams, Preconditions};
 use kube::{Api, Client, Config, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
@@ -94,16 +94,18 @@ fn is_it(config: Config, cluster: &KubeFedCluster) -> Result<Config> {
 /// In the member: the service account of this host and its rights.
 async fn revoke(host: &Client, namespace: &str, config: Config) -> Result<()> {
     let member = Client::try_from(config)?;
-    let host_uid = Api::<Namespace>::all(host.clone())
-        .get("kube-system")
-        .await
-        .context("the host's namespace kube-system tells who it is, and cannot be read")?
-        .uid()
-        .unwrap_or_default();
+    let host_uid = super::join::host_uid(host, namespace).await?;
     let account = super::join::account(&host_uid);
     let revoking = async {
         remove(&Api::<ClusterRoleBinding>::all(member.clone()), &account).await?;
         remove(&Api::<ClusterRole>::all(member.clone()), &account).await?;
+        let bindings = Api::<RoleBinding>::namespaced(member.clone(), namespace);
+        remove(&bindings, &account).await?;
+        remove(
+            &Api::<Role>::namespaced(member.clone(), namespace),
+            &account,
+        )
+        .await?;
         let secrets = Api::<Secret>::namespaced(member.clone(), namespace);
         remove(&secrets, &format!("{account}-token")).await?;
         let accounts = Api::<ServiceAccount>::namespaced(member, namespace);

@@ -11,7 +11,7 @@
 
 use crate::context::Context;
 use crate::members::Member;
-use api::ClusterCapacity;
+use api::{ClusterCapacity, ConfigScope};
 use k8s_openapi::api::core::v1::{Container, Node, Pod, PodSpec};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use kube::api::ListParams;
@@ -93,6 +93,10 @@ fn is_near(one: Resources, other: Resources, of: Resources) -> bool {
 
 /// Keeps what is known of a member's capacity, for as long as it is registered.
 pub(super) async fn follow(context: &Context, name: &ClusterName) {
+    if context.host.scope == ConfigScope::Namespaced {
+        // Nodes are in no namespace.
+        return;
+    }
     let key = ObjectRef::new(name.as_str()).within(&context.host.system_namespace);
     while let Some(member) = context.members.get(name) {
         let cluster = context.host.clusters.get(&key);

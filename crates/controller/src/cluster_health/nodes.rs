@@ -38,18 +38,30 @@ impl Whereabouts {
     }
 }
 
+/// Whether a member's nodes are asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Nodes {
+    Listed,
+    /// They are in no namespace, and only one is federated.
+    NotAsked,
+}
+
 /// Asks a member; each question may fail by itself.
-pub(crate) async fn whereabouts(client: &Client) -> Whereabouts {
-    let nodes: Api<Node> = Api::all(client.clone());
+pub(crate) async fn whereabouts(client: &Client, nodes: Nodes) -> Whereabouts {
+    let api: Api<Node> = Api::all(client.clone());
     let parameters = ListParams::default().limit(NODES_MAX);
-    let (version, nodes, enablements) = tokio::join!(
-        client.apiserver_version(),
-        nodes.list_metadata(&parameters),
-        enablements(client)
-    );
-    let listed = nodes.is_ok();
+    let listed = async {
+        match nodes {
+            Nodes::Listed => Some(api.list_metadata(&parameters).await),
+            Nodes::NotAsked => None,
+        }
+    };
+    let (version, nodes, enablements) =
+        tokio::join!(client.apiserver_version(), listed, enablements(client));
+    let listed = nodes.as_ref().is_none_or(Result::is_ok);
     let labels: Vec<BTreeMap<String, String>> = nodes
         .into_iter()
+        .flatten()
         .flat_map(|nodes| nodes.items)
         .map(|node| node.metadata.labels.unwrap_or_default())
         .collect();

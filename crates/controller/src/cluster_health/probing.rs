@@ -11,7 +11,7 @@
 use super::capacity::{self, told};
 use super::conditions::{conditions, malformed};
 use super::health::Health;
-use super::nodes::{Whereabouts, whereabouts};
+use super::nodes::{Nodes, Whereabouts, whereabouts};
 use super::thresholds::{Finding, HealthCheckSettings, Run, Standing};
 use crate::context::Context;
 use crate::members::{Member, cause};
@@ -205,7 +205,11 @@ impl Probe {
         let Some(client) = member.requests() else {
             return;
         };
-        let found = timeout(settings.timeout, whereabouts(&client))
+        let nodes = match member.within {
+            None => Nodes::Listed,
+            Some(_) => Nodes::NotAsked,
+        };
+        let found = timeout(settings.timeout, whereabouts(&client, nodes))
             .await
             .unwrap_or_default();
         let wait = match found.is_complete() {

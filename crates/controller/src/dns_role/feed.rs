@@ -10,8 +10,9 @@
 //! otherwise be believed until the system gives it up.
 
 use super::contact::watch_host;
-use api::{GlobalService, KubeFedCluster, ProbeReport, Zone};
-use futures::{Stream, StreamExt, TryStreamExt, stream};
+use crate::scope::scope;
+use api::{ConfigScope, GlobalService, KubeFedCluster, ProbeReport, Zone};
+use futures::{FutureExt, Stream, StreamExt, TryStreamExt, stream};
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::runtime::WatchStreamExt;
 use kube::runtime::utils::Backoff;
@@ -69,8 +70,12 @@ pub async fn run_feed(options: FeedOptions, feed: Feed) {
     let probing = tokio::spawn(watch_host(options.client.clone(), contact));
     let mut state = FeedState::default();
     let mut lost = false;
+    let mut known = ConfigScope::Cluster;
     while !feed.events.is_closed() {
-        let mut watches = watches(&options, &state);
+        // A host that is away says it when it is back: then watches begin anew.
+        let asked = scope(&options.client, &options.system_namespace).boxed();
+        known = asked.await.unwrap_or(known);
+        let mut watches = watches(&options, known, &state);
         loop {
             tokio::select! {
                 Some(said) = watches.next() => {
@@ -160,11 +165,18 @@ impl FeedState {
     }
 }
 
-fn watches(options: &FeedOptions, state: &FeedState) -> stream::SelectAll<SaidStream> {
+fn watches(
+    options: &FeedOptions,
+    scope: ConfigScope,
+    state: &FeedState,
+) -> stream::SelectAll<SaidStream> {
     let client = options.client.clone();
     let system = options.system_namespace.as_str();
     let zones = Api::<Zone>::namespaced(client.clone(), system);
-    let services = Api::<GlobalService>::all(client.clone());
+    let services = match scope {
+        ConfigScope::Cluster => Api::<GlobalService>::all(client.clone()),
+        ConfigScope::Namespaced => Api::namespaced(client.clone(), system),
+    };
     let clusters = Api::<KubeFedCluster>::namespaced(client.clone(), system);
     let reports = Api::<ProbeReport>::namespaced(client.clone(), system);
     let leases = Api::<Lease>::namespaced(client, system);

@@ -50,6 +50,8 @@ pub(crate) struct Lane {
 pub(crate) struct LaneOptions {
     pub(crate) federated: Arc<NamedType>,
     pub(crate) depth: Depth,
+    /// The only namespace that is watched; absent, all are.
+    pub(crate) within: Option<Arc<str>>,
     /// The member's client for watches; nothing while it cannot be reached at all.
     pub(crate) client: watch::Receiver<Option<Client>>,
     pub(crate) restart: watch::Receiver<u64>,
@@ -190,16 +192,23 @@ type Events = Pin<Box<dyn Stream<Item = Result<Event<Seen>, WatchError>> + Send>
 
 fn events(client: Client, options: &LaneOptions) -> Events {
     let resource = &options.federated.federated.target;
+    let within = options.within.as_deref();
     let config = Config::default().labels(&format!("{LABEL_MANAGED}=true"));
     match options.depth {
         Depth::Metadata => {
             let read = |object: PartialObjectMeta<DynamicObject>| Seen::of(&object.metadata, None);
-            let api = Api::<PartialObjectMeta<DynamicObject>>::all_with(client, resource);
+            let api: Api<PartialObjectMeta<DynamicObject>> = match within {
+                None => Api::all_with(client, resource),
+                Some(namespace) => Api::namespaced_with(client, namespace, resource),
+            };
             Box::pin(watcher(api, config).map(move |event| Ok(map(event?, read))))
         }
         Depth::Whole => {
             let read = |object: DynamicObject| Seen::of(&object.metadata, Some(&object.data));
-            let api = Api::<DynamicObject>::all_with(client, resource);
+            let api: Api<DynamicObject> = match within {
+                None => Api::all_with(client, resource),
+                Some(namespace) => Api::namespaced_with(client, namespace, resource),
+            };
             Box::pin(watcher(api, config).map(move |event| Ok(map(event?, read))))
         }
     }

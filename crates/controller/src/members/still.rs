@@ -97,7 +97,7 @@ async fn ask_type(
         }
     }
     drop(reads);
-    if absent && complete && !is_served(client, named).await? {
+    if absent && complete && !is_served(client, named, member.within.as_deref()).await? {
         cache.not_served();
     } else if complete {
         cache.end_list();
@@ -131,8 +131,16 @@ async fn read(client: &Client, named: &NamedType, key: &ObjectKey) -> Result<Dyn
 }
 
 /// A single object that is not there says nothing of its type; a list does.
-async fn is_served(client: &Client, named: &NamedType) -> Result<bool, String> {
-    let api: Api<DynamicObject> = Api::all_with(client.clone(), &named.federated.target);
+async fn is_served(
+    client: &Client,
+    named: &NamedType,
+    within: Option<&str>,
+) -> Result<bool, String> {
+    let target = &named.federated.target;
+    let api: Api<DynamicObject> = match within {
+        None => Api::all_with(client.clone(), target),
+        Some(namespace) => Api::namespaced_with(client.clone(), namespace, target),
+    };
     match in_time(api.list_metadata(&ListParams::default().limit(1))).await {
         Err(Error::Api(status)) => Ok(status.code != 404),
         Err(error) => Err(words(&error)),

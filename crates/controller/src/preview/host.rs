@@ -10,7 +10,7 @@ use crate::wake::NamedType;
 use api::ReplicaSchedulingPreference;
 use api::{FederatedTypeConfig, GlobalService, KubeFedCluster, KubeFedConfig, ProbeReport};
 use futures::{StreamExt, TryStreamExt, stream};
-use k8s_openapi::api::core::v1::{Namespace, Secret};
+use k8s_openapi::api::core::v1::Secret;
 use kube::api::{DynamicObject, ListParams, ObjectMeta};
 use kube::core::object::HasStatus;
 use kube::{Api, Client, Resource};
@@ -48,7 +48,7 @@ pub enum HostChange {
 /// The host as it was read.
 pub(super) struct Seen {
     pub(super) objects: HostObjects,
-    /// Uid of its `kube-system`.
+    /// Who it is.
     pub(super) host_uid: String,
 }
 
@@ -59,8 +59,7 @@ pub(super) fn ours(group: &str) -> bool {
 
 /// Reads all that decides about plans, the federated objects apart.
 pub(super) async fn read(client: &Client, namespace: &str) -> Result<Seen, Error> {
-    let namespaces = Api::<Namespace>::all(client.clone());
-    let host = in_time(namespaces.get("kube-system")).await?;
+    let host_uid = crate::host_uid(client, namespace).await?;
     let (clusters, configs, type_configs, preferences) = tokio::try_join!(
         all(Api::<KubeFedCluster>::namespaced(client.clone(), namespace)),
         all(Api::<KubeFedConfig>::namespaced(client.clone(), namespace)),
@@ -83,7 +82,7 @@ pub(super) async fn read(client: &Client, namespace: &str) -> Result<Seen, Error
             reports: reports.unwrap_or_default(),
             global_services: services.unwrap_or_default(),
         },
-        host_uid: host.metadata.uid.unwrap_or_default(),
+        host_uid,
     })
 }
 

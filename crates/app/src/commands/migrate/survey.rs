@@ -10,7 +10,7 @@ use crate::commands::members::{self, DEADLINE, Reached};
 use crate::commands::plan::ask;
 use crate::manifests::{self, Manifest};
 use crate::output::Progress;
-use anyhow::{Context, Result};
+use anyhow::Result;
 use controller::handed_over;
 use controller::preview::{Asked, PreviewedObject};
 use federation::{
@@ -18,7 +18,6 @@ use federation::{
     LABEL_MANAGED, Write, ownership_difference,
 };
 use futures::{StreamExt, stream};
-use k8s_openapi::api::core::v1::Namespace;
 use kube::api::{DynamicObject, Patch, PatchParams, PostParams};
 use kube::{Api, Client, ResourceExt};
 use model::{ClusterName, ObjectKey};
@@ -121,17 +120,6 @@ pub(super) async fn survey(host: &Client, args: &cli::Host) -> Result<Vec<Survey
         }
     }
     Ok(surveyed)
-}
-
-/// Uid of the host.
-///
-/// # Errors
-/// It does not say.
-pub(super) async fn host_uid(host: &Client) -> Result<String> {
-    let namespaces = Api::<Namespace>::all(host.clone());
-    let own = namespaces.get("kube-system").await;
-    let own = own.context("the host's namespace kube-system tells who it is")?;
-    Ok(own.uid().unwrap_or_default())
 }
 
 /// Whether an object says that this host propagated it.

@@ -1,0 +1,192 @@
+//! A control plane of one namespace: a team federates what is its own, with no right beyond.
+//!
+//! The role in `deploy/namespaced` is all that it has on the host, and a role in that namespace all
+//! that it has in members. It is its own host, with its own members: others on the same clusters are
+//! none of its business.
+
+use k8s_openapi::api::authentication::v1::TokenRequest;
+use k8s_openapi::api::core::v1::ServiceAccount;
+use kube::api::{Api, PostParams};
+use kube::config::Kubeconfig;
+use meridian_tests::control_plane::free_ports;
+use meridian_tests::world::{
+    CORE, Meridian, ObjectRef, Run, SCHEDULING, SYSTEM, TYPES, World, condition, manifests,
+};
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+
+scenarios! {
+    alone: a_role_is_enough_for_a_control_plane_of_one_namespace;
+}
+
+async fn a_role_is_enough_for_a_control_plane_of_one_namespace(world: &mut World, shared: &str) {
+    let team = format!("{shared}-team");
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let meridian = begin(world, &team, folder.path()).await;
+
+    let copy = ObjectRef::new("v1", "ConfigMap", &team, "prices");
+    let two = json!({"clusters": [{"name": "berlin"}, {"name": "osaka"}]});
+    let spec = json!({"template": {"data": {"price": "1"}}, "placement": two});
+    world
+        .federate("FederatedConfigMap", &team, "prices", spec)
+        .await;
+    world
+        .until_propagated("FederatedConfigMap", &team, "prices")
+        .await;
+    let own = ObjectRef::new("v1", "Namespace", "", &team);
+    let uid = world.host().get(&own).await["metadata"]["uid"].clone();
+    let held = world.member("osaka").get(&copy).await;
+    let origin = held["metadata"]["annotations"]["meridian.dev/origin"].to_string();
+    assert!(origin.contains(uid.as_str().unwrap_or("none")), "{origin}");
+
+    // Who else edits it is answered as everywhere, and replicas are divided.
+    let edit = json!({"data": {"price": "9"}});
+    world.member("osaka").patch(&copy, edit).await;
+    world
+        .member("osaka")
+        .until(&copy, "it is as it was", |held| {
+            held["data"]["price"] == "1"
+        })
+        .await;
+    divide(world, &team).await;
+
+    // What is in no namespace is not this one's, and other namespaces are not either.
+    let config = |name: &str| ObjectRef::new(CORE, "FederatedTypeConfig", &team, name);
+    world
+        .host()
+        .until(&config("configmaps"), "it runs", |config| {
+            config["status"]["propagationController"] == "Running"
+        })
+        .await;
+    let namespaces = world.host().get(&config("namespaces")).await;
+    assert_ne!(namespaces["status"]["propagationController"], "Running");
+
+    // A scope that changes says what it waits for.
+    let settings = ObjectRef::new(CORE, "KubeFedConfig", &team, "kubefed");
+    let whole = json!({"spec": {"scope": "Cluster"}});
+    world.host().patch(&settings, whole).await;
+    world
+        .host()
+        .until(&settings, "it says that it waits", |config| {
+            let told = condition(config, "RestartNeeded");
+            told["message"].to_string().contains("spec.scope")
+        })
+        .await;
+    let back = json!({"spec": {"scope": "Namespaced"}});
+    world.host().patch(&settings, back).await;
+
+    for (kind, name) in [
+        ("FederatedConfigMap", "prices"),
+        ("FederatedDeployment", "web"),
+    ] {
+        let federated = ObjectRef::new(TYPES, kind, &team, name);
+        world.host().delete(&federated).await;
+        world.host().until_gone(&federated).await;
+    }
+    world.member("osaka").until_gone(&copy).await;
+    let log = std::fs::read_to_string(meridian.log()).expect("it has a log");
+    let refused = log.lines().filter(|line| line.contains("orbidden"));
+    let refused: Vec<&str> = refused.collect();
+    assert!(refused.is_empty(), "{refused:#?}");
+    meridian.stop();
+    for name in ["berlin", "osaka"] {
+        let kubeconfig = world.member(name).kubeconfig().display().to_string();
+        let words = ["unjoin", name, "--system-namespace", &team];
+        let words = [&words[..], &["--cluster-kubeconfig", &kubeconfig]].concat();
+        world.command(&words).await;
+    }
+}
+
+/// Its settings, types, members and rights; it leads when this returns.
+async fn begin(world: &World, team: &str, folder: &Path) -> Meridian {
+    let host = world.host();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let own = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": team}});
+    host.apply(own).await;
+    let moved = |object: &Value| -> Value {
+        let text = object.to_string().replace(SYSTEM, team);
+        serde_json::from_str(&text).expect("JSON")
+    };
+    let mut objects = manifests(&root.join("deploy/namespaced"));
+    objects.extend(manifests(&root.join("crds/types")));
+    objects.retain(|object| object["kind"] != "CustomResourceDefinition");
+    for object in objects {
+        host.apply_once_served(moved(&object)).await;
+    }
+    host.apply(json!({
+        "apiVersion": CORE, "kind": "KubeFedConfig",
+        "metadata": {"namespace": team, "name": "kubefed"},
+        "spec": {"scope": "Namespaced", "clusterHealthCheck": {"period": "1s"}},
+    }))
+    .await;
+    for name in ["berlin", "osaka"] {
+        let kubeconfig = world.member(name).kubeconfig().display().to_string();
+        let words = ["join", name, "--system-namespace", team];
+        let words = [&words[..], &["--cluster-kubeconfig", &kubeconfig]].concat();
+        world.command(&words).await;
+    }
+    let kubeconfig = as_account(world, team, folder).await;
+    let [dns] = free_ports();
+    let words = ["--system-namespace", team, "--v=4"];
+    let run = Run::all_roles("team", ([127, 0, 0, 1], dns).into());
+    let meridian = world.run(&run.coming_with(&kubeconfig, &words)).await;
+    let lease = ObjectRef::new(
+        "coordination.k8s.io/v1",
+        "Lease",
+        team,
+        "meridian-controller",
+    );
+    host.until(&lease, "it leads", |lease| {
+        lease["spec"]["holderIdentity"].to_string().contains("team")
+    })
+    .await;
+    meridian
+}
+
+/// A kubeconfig of the host with the token of the team's service account.
+async fn as_account(world: &World, team: &str, folder: &Path) -> PathBuf {
+    let host = world.host();
+    let accounts = Api::<ServiceAccount>::namespaced(host.client().clone(), team);
+    let (parameters, request) = (PostParams::default(), TokenRequest::default());
+    let token = accounts
+        .create_token_request("meridian", &parameters, &request)
+        .await
+        .expect("the account is there")
+        .status
+        .expect("a token")
+        .token;
+    let mut kubeconfig = Kubeconfig::read_from(host.kubeconfig()).expect("a kubeconfig");
+    for user in &mut kubeconfig.auth_infos {
+        user.auth_info = serde_json::from_value(json!({"token": token})).expect("a user");
+    }
+    let path = folder.join("team.kubeconfig");
+    let text = serde_json::to_string(&kubeconfig).expect("JSON is YAML");
+    std::fs::write(&path, text).expect("written");
+    path
+}
+
+async fn divide(world: &World, team: &str) {
+    let labels = json!({"app": "web"});
+    let pod = json!({"metadata": {"labels": labels},
+        "spec": {"containers": [{"name": "web", "image": "web:1"}]}});
+    let spec = json!({"template": {"spec": {"selector": {"matchLabels": labels}, "template": pod}},
+        "placement": {"clusterSelector": {}}});
+    world
+        .federate("FederatedDeployment", team, "web", spec)
+        .await;
+    world
+        .host()
+        .apply(json!({
+            "apiVersion": SCHEDULING, "kind": "ReplicaSchedulingPreference",
+            "metadata": {"namespace": team, "name": "web"},
+            "spec": {"targetKind": "FederatedDeployment", "totalReplicas": 4},
+        }))
+        .await;
+    let deployment = ObjectRef::new("apps/v1", "Deployment", team, "web");
+    for name in ["berlin", "osaka"] {
+        world
+            .member(name)
+            .until(&deployment, "two run", |held| held["spec"]["replicas"] == 2)
+            .await;
+    }
+}
