@@ -53,3 +53,5 @@ mod status;
 mod traffic;
 #[cfg(test)]
 mod unjoin;
+#[cfg(test)]
+mod webhook;

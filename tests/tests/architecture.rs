@@ -87,6 +87,10 @@ const WRITERS: &[(&str, &str)] = &[
     ),
     ("status.rs", "statuses"),
     ("tombstones.rs", "tombstones"),
+    (
+        "webhook_keys.rs",
+        "the webhook's certificate, and whom API servers believe",
+    ),
 ];
 
 /// Of these, the ones that need not ask the lease: what they write is each replica's own.

@@ -30,7 +30,7 @@ use steering::ClusterCheck;
     printcolumn = r#"{"name": "region", "type": "string", "jsonPath": ".status.region"}"#
 )]
 #[serde(rename_all = "camelCase")]
-#[schemars(extend("x-kubernetes-validations" = [{"rule": "!has(self.disabledTLSValidations) || !('*' in self.disabledTLSValidations) || self.disabledTLSValidations.size() == 1", "message": "disabledTLSValidations: \"*\" turns every check off and must be the only entry"}]))]
+#[schemars(extend("x-kubernetes-validations" = [{"rule": "!has(self.disabledTLSValidations) || !('*' in self.disabledTLSValidations) || self.disabledTLSValidations.size() == 1", "message": "disabledTLSValidations: \"*\" turns every check off and must be the only entry"}, {"rule": "!has(self.proxyURL) || self.proxyURL == '' || self.proxyURL.matches('^(http|https|socks5|socks5h)://')", "message": "proxyURL: http, https, socks5 or socks5h, as in http://proxy.example:3128"}]))]
 pub struct KubeFedClusterSpec {
     /// The API server: `https://host:port`, or hostname, hostname:port, IP or IP:port.
     #[schemars(length(min = 1, max = 2048))]

@@ -150,6 +150,9 @@ pub(crate) struct Run {
     /// Address of metrics, health and explanations
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9153")]
     pub(crate) http_listen: SocketAddr,
+    /// Address of the webhook, in a process with the role webhook
+    #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:9443")]
+    pub(crate) webhook_listen: SocketAddr,
     /// Country or city databases (MMDB); the built-in country database when none is given
     #[arg(long = "geo-database", value_name = "FILE")]
     pub(crate) geo_databases: Vec<PathBuf>,
@@ -167,6 +170,8 @@ pub(crate) enum Role {
     Controller,
     /// Probe endpoints and answer DNS
     Dns,
+    /// Tell the host's API server which objects cannot be used (deploy/webhook)
+    Webhook,
 }
 
 /// `meridian demo`.

@@ -175,6 +175,7 @@ async fn start(world: &World, dns: SocketAddr, state: &std::path::Path) -> Resul
         failure_domain: "demo".to_owned(),
         dns: DnsListen::plain(vec![dns]),
         http_listen: loopback(0),
+        webhook_listen: loopback(0),
         plugins: ExecPlugins::default(),
         geo_databases: Vec::new(),
         state_dir: state.to_owned(),

@@ -12,11 +12,14 @@ use crate::dns_listen::DnsListen;
 use crate::steering_loop::{EVENTS_MAX, Inputs, Outputs, SteeringLoop};
 use crate::{geography, kubeconfig};
 use anyhow::{Context, Result};
-use console::{Console, Listening, Part, QUESTIONS_MAX, Question, Readiness};
+use console::{Console, Listening, Part, QUESTIONS_MAX, Question, Readiness, serve_webhook};
 use controller::dns_role::{
     Feed, FeedOptions, ObserverOptions, follow_cookie_keys, run_feed, run_observer,
 };
-use controller::{Controller, ControllerOptions, CookieKeys, ExecPlugins, WallClock};
+use controller::{
+    Controller, ControllerOptions, CookieKeys, ExecPlugins, WallClock, admission,
+    follow_webhook_certificate,
+};
 use dns::Transport;
 use dns_server::{DnsMetrics, DnsServer, Handle};
 use futures::FutureExt;
@@ -49,6 +52,8 @@ pub(crate) struct Options {
     pub(crate) dns: DnsListen,
     /// The console's address.
     pub(crate) http_listen: SocketAddr,
+    /// The webhook's address.
+    pub(crate) webhook_listen: SocketAddr,
     /// Programs that members' kubeconfigs may have run.
     pub(crate) plugins: ExecPlugins,
     /// Databases; the built-in one when empty.
@@ -82,6 +87,7 @@ pub(crate) async fn run(args: cli::Run) -> Result<()> {
         failure_domain: args.failure_domain,
         dns: args.dns,
         http_listen: args.http_listen,
+        webhook_listen: args.webhook_listen,
         plugins: args.host.exec_plugins(),
         geo_databases: args.geo_databases,
         state_dir: args.state_dir,
@@ -121,6 +127,9 @@ pub(crate) async fn start(options: Options) -> Result<Running> {
     }
     if options.roles.contains(&Role::Controller) {
         start_controller(&options, &mut metrics, &stop, &tasks).await?;
+    }
+    if options.roles.contains(&Role::Webhook) {
+        start_webhook(&options, &stop, &tasks).await?;
     }
     let console = Console {
         metrics: Arc::new(metrics),
@@ -178,6 +187,29 @@ async fn start_controller(
     .context("the controller cannot start; are meridian's CRDs installed? 'kubectl apply --server-side -f crds/'")?;
     controller.metrics().register(metrics);
     tasks.spawn(controller.run());
+    Ok(())
+}
+
+/// Whoever listens need not lead: the certificate comes from the host.
+async fn start_webhook(
+    options: &Options,
+    stop: &CancellationToken,
+    tasks: &TaskTracker,
+) -> Result<()> {
+    let listening = Listening::on(options.webhook_listen).await;
+    let listening = listening.context("--webhook-listen")?;
+    let (newest, certificate) = watch::channel(None);
+    let (client, namespace) = (options.host.clone(), options.system_namespace.clone());
+    tasks.spawn(stop.clone().run_until_cancelled_owned(async move {
+        follow_webhook_certificate(client, &namespace, newest).await;
+    }));
+    let stopped = stop.clone().cancelled_owned();
+    tasks.spawn(serve_webhook(
+        listening,
+        certificate,
+        admission::review,
+        stopped,
+    ));
     Ok(())
 }
 

@@ -11,9 +11,11 @@
 
 mod question;
 mod readiness;
+mod webhook;
 
 pub use question::{QUESTIONS_MAX, Question};
 pub use readiness::{Part, Readiness};
+pub use webhook::{Reviewer, serve_webhook};
 
 use axum::extract::{Query, State};
 use axum::http::{StatusCode, header};
@@ -37,6 +39,9 @@ pub enum Error {
         /// What the system says.
         why: std::io::Error,
     },
+    /// TLS cannot be spoken.
+    #[error("no TLS: {0}")]
+    Tls(rustls::Error),
 }
 
 impl Error {
@@ -44,6 +49,7 @@ impl Error {
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Listen { .. } => "listen",
+            Self::Tls(_) => "tls",
         }
     }
 }

@@ -19,6 +19,7 @@ use crate::settings::read_settings;
 use crate::settings_status::tell_settings;
 use crate::tombstones;
 use crate::wake::{FederatedKey, Wake};
+use crate::webhook_keys;
 use ::api::ConfigScope;
 use kube::Client;
 use model::ClusterName;
@@ -126,6 +127,7 @@ impl Controller {
         tasks.spawn(tombstones::run(Arc::clone(&context)));
         tasks.spawn(global_service::run(Arc::clone(&context)));
         tasks.spawn(cookie_keys::run(Arc::clone(&context)));
+        tasks.spawn(webhook_keys::run(Arc::clone(&context)));
         tasks.spawn(dispatch(Arc::clone(&context)));
         let health = Arc::new(Health::new());
         tasks.spawn(probe_members(

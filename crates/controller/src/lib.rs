@@ -19,6 +19,7 @@
 //! | [`lease`] | who leads, and for how long a write may be started |
 //! | `queue`, `wake` | who looks again when something changed |
 
+pub mod admission;
 mod clock;
 mod cluster_health;
 mod context;
@@ -50,6 +51,8 @@ mod status;
 mod tombstones;
 mod type_configs;
 mod wake;
+mod webhook_keys;
+mod webhook_role;
 
 pub use clock::WallClock;
 pub use cluster_health::HealthCheckSettings;
@@ -60,3 +63,4 @@ pub use members::connect::{Access, Connection, InProcess, connect};
 pub use members::{ExecPlugins, handed_over, reach};
 pub use metrics::ControllerMetrics;
 pub use scope::{host_uid, scope};
+pub use webhook_role::follow_webhook_certificate;

@@ -21,6 +21,7 @@ pub(crate) mod still;
 mod takeover;
 mod tls;
 
+pub(crate) use access::check_access;
 pub(crate) use cache::{Cache, Change, MET_FOR};
 pub(crate) use cause::cause;
 pub(crate) use lane::{Depth, Lane, key_of};
@@ -84,8 +85,8 @@ pub(crate) struct Member {
     ledger: Mutex<DeletionLedger>,
     /// What its nodes have and what is free, as it was read last.
     pub(crate) capacity: watch::Sender<Option<Arc<Capacity>>>,
-    /// The only namespace that is federated, where it is one.
-    within: Option<Arc<str>>,
+    /// The only namespace that is federated, where it is one: what is in none is not asked for then.
+    pub(crate) within: Option<Arc<str>>,
     clock: WallClock,
 }
 

@@ -44,6 +44,12 @@ impl Run {
         Self::with(name, &["--dns-listen", &dns.to_string()])
     }
 
+    /// These roles, with more arguments.
+    #[must_use]
+    pub fn with_roles(name: &str, roles: &str, arguments: &[&str]) -> Self {
+        Self::with(name, &[&["--roles", roles], arguments].concat())
+    }
+
     /// As somebody else, with more arguments.
     #[must_use]
     pub fn coming_with(mut self, kubeconfig: &Path, arguments: &[&str]) -> Self {

@@ -94,6 +94,20 @@ pub(crate) fn access(
     remote(spec, &held, given).map(|remote| Access::Kubeconfig(Box::new(remote)))
 }
 
+/// What of a KubeFedCluster can be judged without its Secret; everything that is wrong.
+pub(crate) fn check_access(spec: &KubeFedClusterSpec) -> Vec<Error> {
+    let held = Held {
+        name: &spec.secret_ref.name,
+        data: None,
+    };
+    let faults = [
+        endpoint(&spec.api_endpoint).err(),
+        authorities(spec, &held, None).err(),
+        proxy(spec, &held, None).err(),
+    ];
+    faults.into_iter().flatten().collect()
+}
+
 /// The spec's word over what the Secret gives.
 fn remote(spec: &KubeFedClusterSpec, held: &Held<'_>, mut given: Given) -> Result<Remote, Error> {
     let mut config = Config::new(endpoint(&spec.api_endpoint)?);
