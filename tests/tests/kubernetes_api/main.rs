@@ -79,6 +79,8 @@ mod ratcheting;
 #[cfg(test)]
 mod rbac;
 #[cfg(test)]
+mod rule_types;
+#[cfg(test)]
 mod rules;
 #[cfg(test)]
 mod scheduling;

@@ -39,6 +39,10 @@ cases! { ApiServer:
     an_optional_field_is_tested_by_has,
     a_rule_gives_an_optional_another_value,
     a_rule_that_does_not_compile_is_refused_with_its_definition,
+    lists_with_keys_hold_objects_that_have_them,
+    a_set_of_objects_holds_them_whole,
+    metadata_is_not_described,
+    a_selectable_field_is_a_scalar_that_is_declared,
     a_rule_sees_name_of_the_object,
     an_unchanged_invalid_field_is_ratcheted,
     status_is_validated_too,
@@ -756,4 +760,67 @@ async fn status_is_validated_too(world: World) {
         )
         .await;
     answer.refused_saying(422, "Invalid", "status.ready: Invalid value: 4: ");
+}
+
+/// Defines a kind of these properties, as a trial, and expects the words.
+async fn refuses_definition(world: &World, definition: &Value, why: &str) {
+    let definitions = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions?dryRun=All";
+    let answer = world.post(definitions, definition).await;
+    answer.refused_saying(422, "Invalid", why);
+}
+
+async fn lists_with_keys_hold_objects_that_have_them(world: World) {
+    let list = |items: Value, keys: Value| {
+        let list = json!({
+            "type": "array", "items": items,
+            "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": keys,
+        });
+        custom(&world.group, json!({"list": list}))
+    };
+    let objects = json!({"type": "object", "properties": {"a": {"type": "string"}}});
+    let why = "x-kubernetes-list-map-keys: Invalid value: [\"b\"]: entries must all be names of item \
+               properties";
+    refuses_definition(&world, &list(objects, json!(["b"])), why).await;
+    let why = "items.type: Invalid value: \"string\": must be object if parent array's \
+               x-kubernetes-list-type is map";
+    refuses_definition(&world, &list(json!({"type": "string"}), json!(["a"])), why).await;
+}
+
+async fn a_set_of_objects_holds_them_whole(world: World) {
+    let items = json!({"type": "object", "properties": {"a": {"type": "string"}}});
+    let set = json!({"type": "array", "items": items, "x-kubernetes-list-type": "set"});
+    let why = "items.x-kubernetes-map-type: Invalid value: null: must be atomic as item of a list \
+               with x-kubernetes-list-type=set";
+    refuses_definition(&world, &custom(&world.group, json!({"set": set})), why).await;
+}
+
+async fn metadata_is_not_described(world: World) {
+    let labels = json!({"type": "object", "properties": {"labels": {"type": "object"}}});
+    let why = "Forbidden: must not specify anything other than name and generateName, but metadata \
+               is implicitly specified";
+    refuses_definition(
+        &world,
+        &custom(&world.group, json!({"metadata": labels})),
+        why,
+    )
+    .await;
+}
+
+async fn a_selectable_field_is_a_scalar_that_is_declared(world: World) {
+    let spec = json!({"type": "object", "properties": {"part": {"type": "object"}}});
+    let mut definition = custom(&world.group, json!({"spec": spec}));
+    for (path, why) in [
+        (
+            ".spec.none",
+            "is an invalid path: does not refer to a valid field",
+        ),
+        (
+            ".spec.part",
+            "must point to a field of type string, boolean or integer.",
+        ),
+    ] {
+        definition["spec"]["versions"][0]["selectableFields"] = json!([{"jsonPath": path}]);
+        let why = format!("spec.selectableFields[0].jsonPath: Invalid value: {path:?}: {why}");
+        refuses_definition(&world, &definition, &why).await;
+    }
 }

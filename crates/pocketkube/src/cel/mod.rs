@@ -15,6 +15,7 @@
 //! | every other call | 1 |
 
 mod calls;
+pub(crate) mod check;
 mod costs;
 mod evaluate;
 mod macros;

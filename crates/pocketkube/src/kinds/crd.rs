@@ -176,6 +176,34 @@ fn versions(object: &Value, causes: &mut Vec<Cause>) {
             break;
         }
     }
+    for (index, version) in versions.iter().enumerate() {
+        let path = match versions {
+            // What all versions share moves to the top.
+            [_] => "spec.selectableFields".to_owned(),
+            _ => format!("spec.versions[{index}].selectableFields"),
+        };
+        selectable(version, &path, causes);
+    }
+}
+
+/// Fields that select objects are of scalar types.
+fn selectable(version: &Value, path: &str, causes: &mut Vec<Cause>) {
+    for (index, field) in list(&version["selectableFields"]).iter().enumerate() {
+        let at = child_path(&index_path(path, index), "jsonPath");
+        let given = &field["jsonPath"];
+        let steps = given.as_str().unwrap_or_default().split('.').skip(1);
+        let root = &version["schema"]["openAPIV3Schema"];
+        let schema = steps.fold(root, |schema, step| &schema["properties"][step]);
+        let why = match schema["type"].as_str() {
+            None => "is an invalid path: does not refer to a valid field",
+            Some("string" | "boolean" | "integer") => continue,
+            Some(_) => {
+                "must point to a field of type string, boolean or integer. Enum string fields and \
+                 strings with formats are allowed."
+            }
+        };
+        causes.push(Cause::invalid(at, given, why));
+    }
 }
 
 fn shown(versions: &[Value]) -> Vec<Value> {

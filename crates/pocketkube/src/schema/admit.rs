@@ -1,6 +1,7 @@
 //! Which schemas a CustomResourceDefinition may have: structural ones (KEP-1111).
 
-use super::{child_path, cost, index_path, key_path, rules};
+use super::cost::{self, Whole};
+use super::{child_path, index_path, key_path, typing};
 use crate::status::Cause;
 use serde_json::Value;
 
@@ -25,12 +26,14 @@ enum Place {
 
 fn node(json: &Value, path: &str, place: Place, causes: &mut Vec<Cause>) {
     typed(json, path, place, causes);
+    if place == Place::Root {
+        metadata(&json["properties"]["metadata"], path, causes);
+    }
     unsupported(json, path, causes);
     list_type(json, path, causes);
-    for (below, value, why) in rules::broken_rules(json) {
-        let why = format!("compilation failed: {why}");
-        causes.push(Cause::invalid(child_path(path, &below), &value, &why));
-    }
+    let is_whole = place == Place::Root || json["x-kubernetes-embedded-resource"] == true;
+    let whole = if is_whole { Whole::Yes } else { Whole::No };
+    causes.extend(typing::broken_rules(json, path, whole));
     for (name, child) in json["properties"].as_object().into_iter().flatten() {
         let below = key_path(&child_path(path, "properties"), name);
         node(child, &below, Place::Property, causes);
@@ -70,6 +73,18 @@ enum Typed {
     Not,
     /// As the two sides of an int-or-string do.
     Free,
+}
+
+/// Metadata has the server's schema; a definition may limit names alone.
+fn metadata(schema: &Value, path: &str, causes: &mut Vec<Cause>) {
+    let properties = schema["properties"].as_object();
+    let is_name = |name: &String| matches!(name.as_str(), "name" | "generateName");
+    if properties.is_some_and(|properties| !properties.keys().all(is_name)) {
+        let why = "must not specify anything other than name and generateName, but metadata is \
+                   implicitly specified";
+        let at = key_path(&child_path(path, "properties"), "metadata");
+        causes.push(Cause::forbidden(at, why));
+    }
 }
 
 fn typed(json: &Value, path: &str, place: Place, causes: &mut Vec<Cause>) {
@@ -203,6 +218,15 @@ fn list_type(json: &Value, path: &str, causes: &mut Vec<Cause>) {
             ));
         }
     }
+    let items = &json["items"];
+    if kind == Some("set")
+        && items["type"] == "object"
+        && items["x-kubernetes-map-type"] != "atomic"
+    {
+        let why = "must be atomic as item of a list with x-kubernetes-list-type=set";
+        let word = at("items.x-kubernetes-map-type");
+        causes.push(Cause::invalid(word, &items["x-kubernetes-map-type"], why));
+    }
     if kind != Some("map") {
         if !keys.is_empty() {
             let why = "must be map if x-kubernetes-list-map-keys is non-empty";
@@ -217,15 +241,19 @@ fn list_type(json: &Value, path: &str, causes: &mut Vec<Cause>) {
         let why = "must not be empty if x-kubernetes-list-type is map";
         causes.push(Cause::required(at("x-kubernetes-list-map-keys"), why));
     }
-    let items = &json["items"];
     let required = items["required"].as_array().map_or(&[][..], Vec::as_slice);
-    for (index, key) in keys.iter().enumerate() {
+    if items["type"] != "object" {
+        let why = "must be object if parent array's x-kubernetes-list-type is map";
+        causes.push(Cause::invalid(at("items.type"), &items["type"], why));
+        return;
+    }
+    for key in keys {
         let name = key.as_str().unwrap_or_default();
         let property = &items["properties"][name];
         if property.is_null() {
-            let word = index_path(&at("x-kubernetes-list-map-keys"), index);
             let why = "entries must all be names of item properties";
-            causes.push(Cause::invalid(word, key, why));
+            let word = at("x-kubernetes-list-map-keys");
+            causes.push(Cause::invalid(word, &keys.into(), why));
         } else if property["default"].is_null() && !required.contains(key) {
             let word = child_path(&key_path(&at("items.properties"), name), "default");
             let why = "this property is in x-kubernetes-list-map-keys, so it must have a default \

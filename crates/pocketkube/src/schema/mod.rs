@@ -16,6 +16,7 @@ mod prune;
 mod quantity;
 mod rules;
 mod structural;
+mod typing;
 mod validate;
 mod zeros;
 

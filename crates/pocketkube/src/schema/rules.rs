@@ -322,23 +322,8 @@ fn broken(rule: &Rule, value: &Value, field: &str, message: &str) -> Cause {
     }
 }
 
-/// Expressions of a schema that do not compile: path below the schema, and why.
-pub(super) fn broken_rules(json: &Value) -> Vec<(String, Value, String)> {
-    let mut broken = Vec::new();
-    for (index, rule) in declared(json).enumerate() {
-        for word in ["rule", "messageExpression"] {
-            let text = rule[word].as_str().filter(|text| !text.trim().is_empty());
-            let Some(Err(problem)) = text.map(Program::compile) else {
-                continue;
-            };
-            let path = format!("x-kubernetes-validations[{index}].{word}");
-            broken.push((path, rule[word].clone(), problem));
-        }
-    }
-    broken
-}
-
-fn declared(json: &Value) -> impl Iterator<Item = &Value> {
+/// The rules of a schema.
+pub(super) fn declared(json: &Value) -> impl Iterator<Item = &Value> {
     let rules = json["x-kubernetes-validations"].as_array();
     rules.into_iter().flatten()
 }

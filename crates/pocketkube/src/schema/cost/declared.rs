@@ -10,17 +10,17 @@ const REQUEST_BYTES_MAX: u64 = 3 * 1024 * 1024;
 
 /// A schema as expressions see it.
 #[derive(Debug)]
-pub(super) struct Declared {
-    pub(super) shape: Shape,
+pub(in crate::schema) struct Declared {
+    pub(in crate::schema) shape: Shape,
     /// The most elements of a list or map, or bytes of a text.
-    pub(super) elements_max: u64,
+    pub(in crate::schema) elements_max: u64,
     /// The fewest bytes of a value as JSON.
-    pub(super) bytes_min: u64,
+    pub(in crate::schema) bytes_min: u64,
 }
 
 /// The type of a value, with what is below.
 #[derive(Debug)]
-pub(super) enum Shape {
+pub(in crate::schema) enum Shape {
     Dyn,
     Bool,
     Int,
@@ -37,14 +37,14 @@ pub(super) enum Shape {
 
 /// Whether a schema is of a whole object, whose kind and name are always there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Whole {
+pub(in crate::schema) enum Whole {
     Yes,
     No,
 }
 
 impl Declared {
     /// What expressions see of a schema; `None` where they see nothing.
-    pub(super) fn from_open_api(json: &Value, whole: Whole) -> Option<Self> {
+    pub(in crate::schema) fn from_open_api(json: &Value, whole: Whole) -> Option<Self> {
         let is = |word: &str| json[word].as_bool() == Some(true);
         if is("x-kubernetes-int-or-string") {
             let length = characters_max(json).unwrap_or(REQUEST_BYTES_MAX - 2);
@@ -66,7 +66,7 @@ impl Declared {
     }
 
     /// The most often that such a value can be in an object.
-    pub(super) fn occurrences_max(&self) -> u64 {
+    pub(in crate::schema) fn occurrences_max(&self) -> u64 {
         // At least one comma between elements.
         REQUEST_BYTES_MAX / (self.bytes_min + 1)
     }

@@ -23,9 +23,8 @@ mod tests;
 mod types;
 mod walk;
 
+pub(super) use declared::{Declared, Shape, Whole};
 pub(super) use walk::excesses;
-
-use declared::Declared;
 
 /// The most that an expression may cost; `None` for one that does not parse.
 fn cost_max(expression: &str, root: &Declared, old: Old) -> Option<u64> {
