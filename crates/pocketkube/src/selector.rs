@@ -79,7 +79,10 @@ impl LabelSelector {
             requirements.push(reader.requirement()?);
             match reader.next() {
                 Token::End => return Ok(Self { requirements }),
-                Token::Comma => {}
+                Token::Comma => match reader.peek() {
+                    Token::Not | Token::Word(_) | Token::In | Token::NotIn => {}
+                    other => return Err(expected(&other, "identifier after ','")),
+                },
                 other => {
                     return Err(expected(&other, "',' or 'end of string'"));
                 }
@@ -290,13 +293,16 @@ impl Reader<'_> {
             Token::Below => (Operator::Below, vec![self.value()]),
             Token::In => (Operator::In, self.values()?),
             Token::NotIn => (Operator::NotIn, self.values()?),
-            other => return Err(expected(&other, "in, notin, =, ==, !=, gt, lt")),
+            other => return Err(unparsed(&other, "in, notin, =, ==, !=, gt, lt")),
         };
-        Ok(Requirement {
+        let mut requirement = Requirement {
             key,
             operator,
             values,
-        })
+        };
+        requirement.values.sort();
+        check_values(&requirement)?;
+        Ok(requirement)
     }
 
     fn value(&mut self) -> String {
@@ -321,7 +327,11 @@ impl Reader<'_> {
     fn values(&mut self) -> Result<Vec<String>, Status> {
         match self.next() {
             Token::Open => {}
-            other => return Err(unparsed(&other, "'('")),
+            other => {
+                let found = other.text();
+                let why = format!("unable to parse requirement: found '{found}' expected: '('");
+                return Err(Status::bad_request(why));
+            }
         }
         let mut values = vec![self.value()];
         loop {
@@ -373,7 +383,7 @@ fn expected(found: &Token, expected: &str) -> Status {
 fn unparsed(found: &Token, expected: &str) -> Status {
     let found = found.text();
     Status::bad_request(format!(
-        "unable to parse requirement: found '{found}' expected: {expected}"
+        "unable to parse requirement: found '{found}', expected: {expected}"
     ))
 }
 
@@ -395,6 +405,36 @@ impl Token {
             Self::Word(word) => word,
         }
     }
+}
+
+/// What labels are compared with could be one, or is a whole number.
+fn check_values(requirement: &Requirement) -> Result<(), Status> {
+    let key = &requirement.key;
+    for (index, value) in requirement.values.iter().enumerate() {
+        let message = match requirement.operator {
+            Operator::Above | Operator::Below => {
+                let is_number = value.parse::<i64>().is_ok();
+                (!is_number).then(|| {
+                    format!(
+                        "values[{index}]: Invalid value: {value:?}: for 'Gt', 'Lt' operators, the \
+                         value must be an integer"
+                    )
+                })
+            }
+            _ => {
+                let faults = crate::kinds::label_value_faults(value);
+                let listed = faults.join("; ");
+                (!faults.is_empty())
+                    .then(|| format!("values[{index}][{key}]: Invalid value: {value:?}: {listed}"))
+            }
+        };
+        if let Some(message) = message {
+            return Err(Status::bad_request(format!(
+                "unable to parse requirement: {message}"
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// A label key has a name of at most 63 characters and an optional prefix.

@@ -27,7 +27,10 @@ cases! { Workloads:
     a_pods_image_may_change_and_little_else,
     a_pod_tag_latest_is_always_pulled,
     a_pods_quality_of_service_follows_its_resources,
+    a_variable_of_the_environment_has_one_source,
+    a_constraint_of_spreading_is_whole,
     a_budget_is_stored,
+    a_budget_counts_in_numbers_or_percent,
     an_ingress_is_stored,
     a_role_and_its_binding_are_stored,
     an_autoscaler_is_stored_and_seen_in_both_versions,
@@ -487,4 +490,52 @@ async fn null_and_empty_collections_are_dropped(world: World) {
     created.has(json!({"metadata": {"labels": null, "finalizers": null}}));
     let created = world.post("secrets", &secret("a")).await.is(201);
     created.has(json!({"data": null}));
+}
+
+async fn a_variable_of_the_environment_has_one_source(world: World) {
+    let mut body = deployment("web", 0);
+    let name = json!({"fieldRef": {"fieldPath": "metadata.name"}});
+    let mut two = name.clone();
+    two["configMapKeyRef"] = json!({"name": "a", "key": "k"});
+    body["spec"]["template"]["spec"]["containers"][0]["env"] = json!([
+        {"name": "A", "value": "1", "valueFrom": name},
+        {"name": "B", "valueFrom": {"fieldRef": {"fieldPath": "metadata.colour"}}},
+        {"name": "C", "valueFrom": two},
+        {"name": "D", "valueFrom": {"fieldRef": {"fieldPath": "metadata.labels['a']"}}},
+    ]);
+    let answer = world.post("apps/v1:deployments", &body).await;
+    let env = "spec.template.spec.containers[0].env";
+    let why = format!(
+        "Deployment.apps \"web\" is invalid: [{env}[0].valueFrom: Invalid value: \"\": may not be \
+         specified when `value` is not empty, {env}[1].valueFrom.fieldRef.fieldPath: Invalid value: \
+         \"metadata.colour\": error converting fieldPath: field label not supported: \
+         metadata.colour, {env}[2].valueFrom: Invalid value: \"\": may not have more than one field \
+         specified at a time]"
+    );
+    answer.refused(422, "Invalid", &why);
+}
+
+async fn a_constraint_of_spreading_is_whole(world: World) {
+    let mut body = deployment("web", 0);
+    body["spec"]["template"]["spec"]["topologySpreadConstraints"] =
+        json!([{"maxSkew": 0, "topologyKey": "", "whenUnsatisfiable": "Wait"}]);
+    let answer = world.post("apps/v1:deployments", &body).await;
+    let at = "spec.template.spec.topologySpreadConstraints[0]";
+    let why = format!(
+        "Deployment.apps \"web\" is invalid: [{at}.maxSkew: Invalid value: 0: must be greater than \
+         zero, {at}.topologyKey: Required value: can not be empty, {at}.whenUnsatisfiable: \
+         Unsupported value: \"Wait\": supported values: \"DoNotSchedule\", \"ScheduleAnyway\"]"
+    );
+    answer.refused(422, "Invalid", &why);
+}
+
+async fn a_budget_counts_in_numbers_or_percent(world: World) {
+    let body = json!({
+        "apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": {"name": "a"},
+        "spec": {"minAvailable": "half"},
+    });
+    let answer = world.post("policy/v1:poddisruptionbudgets", &body).await;
+    let why = "spec.minAvailable: Invalid value: \"half\": a valid percent string must be a numeric \
+               string followed by an ending '%'";
+    answer.refused_saying(422, "Invalid", why);
 }

@@ -69,9 +69,13 @@ mod nodes;
 #[cfg(test)]
 mod open_api;
 #[cfg(test)]
+mod options;
+#[cfg(test)]
 mod pages;
 #[cfg(test)]
 mod patch;
+#[cfg(test)]
+mod patch_errors;
 #[cfg(test)]
 mod policies;
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Status, scale and the other subresources.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::answer::Look;
 use crate::manifests::{config_map, deployment, pod, widgets};
@@ -24,6 +24,8 @@ cases! { Workloads:
     a_custom_status_write_drops_the_rest,
     a_subresource_that_is_not_there_is_not_found,
     a_pod_is_bound_to_a_node_once,
+    a_binding_names_a_node_and_its_pod,
+    a_pod_is_bound_by_a_binding_of_its_namespace,
     a_pod_can_be_evicted,
 }
 
@@ -319,6 +321,56 @@ async fn a_pod_is_bound_to_a_node_once(world: World) {
     assert_eq!(bound.condition("PodScheduled")["status"], "True");
     let answer = world.post("pods/a/binding", &binding).await;
     answer.refused_saying(409, "Conflict", "pod a is already assigned to node");
+}
+
+fn binding(pod: &str, target: Value) -> Value {
+    json!({"apiVersion": "v1", "kind": "Binding", "metadata": {"name": pod}, "target": target})
+}
+
+async fn a_binding_names_a_node_and_its_pod(world: World) {
+    world.takes_pods().await;
+    world.post("pods", &pod_of_no_scheduler("a")).await.is(201);
+    let path = "pods/a/binding";
+    let answer = world
+        .post(path, &binding("a", json!({"kind": "Pod", "name": "x"})))
+        .await;
+    let why = "target.kind: Unsupported value: \"Pod\": supported values: \"Node\", \"<empty>\"";
+    answer.refused(500, "", why);
+    let answer = world
+        .post(path, &binding("a", json!({"kind": "Node"})))
+        .await;
+    answer.refused(500, "", "target.name: Required value");
+    let answer = world
+        .post(path, &binding("b", json!({"kind": "Node", "name": "x"})))
+        .await;
+    let why = "name in URL does not match name in Binding object";
+    answer.refused(400, "BadRequest", why);
+}
+
+async fn a_pod_is_bound_by_a_binding_of_its_namespace(world: World) {
+    world.takes_pods().await;
+    world.post("pods", &pod_of_no_scheduler("a")).await.is(201);
+    let nodes = world.get("/api/v1/nodes").await.is(200);
+    let target = json!({"kind": "Node", "name": nodes.text("/items/0/metadata/name")});
+    let answer = world
+        .post("bindings", &binding("none", target.clone()))
+        .await;
+    answer.refused(404, "NotFound", "pods \"none\" not found");
+    let done = world
+        .post("bindings", &binding("a", target.clone()))
+        .await
+        .is(201);
+    done.has(json!({"kind": "Status", "status": "Success"}));
+    assert_eq!(
+        world.get("pods/a").await.is(200)["spec"]["nodeName"],
+        target["name"]
+    );
+    let answer = world.post("bindings", &binding("a", target)).await;
+    answer.refused_saying(
+        409,
+        "Conflict",
+        "Operation cannot be fulfilled on pods/binding \"a\"",
+    );
 }
 
 async fn a_pod_can_be_evicted(world: World) {

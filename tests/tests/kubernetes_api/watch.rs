@@ -10,7 +10,7 @@ use crate::answer::{Answer, Look};
 use crate::world::Request;
 
 /// An event that has not come by then does not come.
-const EVENT_SECS_MAX: u64 = 30;
+const EVENT_SECS_MAX: u64 = 60;
 
 /// Reads the events of one watch, line by line.
 pub(crate) struct Watch {

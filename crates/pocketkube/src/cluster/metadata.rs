@@ -88,10 +88,9 @@ pub(super) fn redraw_name(cluster: &Cluster, object: &mut Value) {
 
 /// 409 after all draws were taken.
 pub(super) fn generated_name_taken(resource: &Resource, object: &Value) -> Status {
-    let start = generate_name(object);
     let name = object::name(object);
     let message = format!(
-        "{} {start:?} already exists, the server was not able to generate a unique name for the \
+        "{} {name:?} already exists, the server was not able to generate a unique name for the \
          object",
         resource.qualified()
     );
@@ -162,6 +161,12 @@ pub(super) fn check_patched(
     let given = object::name(new);
     if given != name {
         return Err(other_name(given, name));
+    }
+    let namespace = object::namespace(new);
+    if !namespace.is_empty() && namespace != object::namespace(old) {
+        let message = "the namespace of the provided object does not match the namespace sent on \
+                       the request";
+        return Err(Status::bad_request(message));
     }
     let deletion = &new["metadata"]["deletionTimestamp"];
     if !deletion.is_null() && *deletion != old["metadata"]["deletionTimestamp"] {
@@ -381,6 +386,11 @@ fn tidy(metadata: &mut Map<String, Value>) {
         _ => false,
     };
     metadata.retain(|_, value| !is_void(value));
+}
+
+/// Whether an object asks for a name of its own.
+pub(super) fn wants_generated(object: &Value) -> bool {
+    !generate_name(object).is_empty()
 }
 
 fn generate_name(object: &Value) -> String {

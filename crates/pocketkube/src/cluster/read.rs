@@ -203,7 +203,8 @@ impl Token {
         let bytes = TOKENS.decode(text.trim_end_matches('=')).map_err(|cause| {
             let at = match cause {
                 DecodeError::InvalidByte(at, _) | DecodeError::InvalidLastSymbol(at, _) => at,
-                _ => text.len(),
+                // Go tells where the group begins that has too little.
+                _ => text.len() / 4 * 4,
             };
             broken(&format!("illegal base64 data at input byte {at}"))
         })?;

@@ -19,6 +19,9 @@ pub(super) fn decode(
 ) -> Result<(Value, Vec<String>), Status> {
     let (mut object, is_patched) = (sent.value, sent.origin == Origin::Patch);
     let resource = &kind.resource;
+    if is_patched {
+        check_kind(resource, &object)?;
+    }
     object["apiVersion"] = resource.api_version().into();
     object["kind"] = resource.kind.as_str().into();
     let shown = is_patched.then(|| object.to_string());
@@ -54,6 +57,36 @@ pub(super) fn decode(
             Err(Status::bad_request(message))
         }
     }
+}
+
+/// 422 for a patch that makes an object of a kind or version that is no built-in one.
+fn check_kind(resource: &Resource, object: &Value) -> Result<(), Status> {
+    let text = |field: &str| object[field].as_str().unwrap_or_default();
+    let (kind, version) = (text("kind"), text("apiVersion"));
+    let is_own = |given: &str, own: &str| given.is_empty() || given == own;
+    let group = |version: &str| {
+        version
+            .rsplit_once('/')
+            .map_or("", |(group, _)| group)
+            .to_owned()
+    };
+    let own_version = resource.api_version();
+    // Another version of the group is converted, as far as there is one.
+    if resource.is_custom()
+        || (is_own(kind, &resource.kind)
+            && group(version) == resource.group
+            && version.contains("beta"))
+    {
+        return Ok(());
+    }
+    if is_own(kind, &resource.kind) && is_own(version, &own_version) {
+        return Ok(());
+    }
+    let problem = format!(
+        "no kind {kind:?} is registered for version {version:?} in scheme \
+         \"pkg/api/legacyscheme/scheme.go:30\""
+    );
+    Err(bad_patch(&object.to_string(), &format!(": {problem}")))
 }
 
 /// Whether an update of an object that is not there creates it (upstream's

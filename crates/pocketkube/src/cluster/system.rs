@@ -56,7 +56,11 @@ impl Cluster {
         let bound = pod["spec"]["nodeName"].as_str().unwrap_or_default();
         if !bound.is_empty() {
             let why = format!("pod {} is already assigned to node {bound:?}", target.name);
-            return Err(Status::conflict(target.resource, target.name, &why));
+            let bindings = Resource {
+                plural: "pods/binding".to_owned(),
+                ..Resource::clone(target.resource)
+            };
+            return Err(Status::conflict(&bindings, target.name, &why));
         }
         let now = self.clock().stamp();
         let bind = |pod: &mut Value| {

@@ -12,7 +12,7 @@ use crate::object::{self, Object};
 use crate::resource::Resource;
 use crate::status::{Cause, Status};
 use crate::view;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::sync::Arc;
 
 /// How often an update whose caller named no version is computed anew before it is a conflict.
@@ -196,7 +196,11 @@ impl Cluster {
         let object = loop {
             match self.commit_new(resource, &mut object, options.dry_run) {
                 Ok(object) => break object,
-                Err(status) if !generated || status.code != 409 => return Err(status),
+                Err(status) if status.code != 409 => return Err(status),
+                Err(_) if !generated && metadata::wants_generated(&object) => {
+                    return Err(metadata::generated_name_taken(resource, &object));
+                }
+                Err(status) if !generated => return Err(status),
                 Err(_) if draws >= NAME_DRAWS_MAX => {
                     return Err(metadata::generated_name_taken(resource, &object));
                 }
@@ -308,7 +312,12 @@ impl Cluster {
         }
         metadata::check_version(resource, old, &sent.value)?;
         let managers = sent.managers;
+        // An empty list says something, although it is not kept.
+        let resets = sent.value["metadata"]["managedFields"] == json!([]);
         let (mut new, mut warnings) = rules::decode(kind, sent, options)?;
+        if resets {
+            new["metadata"]["managedFields"] = json!([{}]);
+        }
         metadata::keep_system_fields(old, &mut new);
         kind.prepare_update(part, &mut new, old);
         if managers == Managers::Track {

@@ -27,7 +27,7 @@ pub(crate) mod recorded;
 pub use custom::custom_kinds;
 pub(crate) use custom::embedded_meta;
 pub use documents::definitions;
-pub(crate) use validate::is_reached_from_outside;
+pub(crate) use validate::{is_reached_from_outside, label_value_faults};
 
 use crate::apply::FieldSet;
 use crate::cluster::Part;

@@ -189,7 +189,7 @@ impl Builder {
             let mut child = self.node(value, None);
             if let Some(fact) = lists().get(format!("{owner}.{field}").as_str()) {
                 if fact.merge != Merge::Natural {
-                    child.merge = fact.merge.clone();
+                    child.merge = with_zero_keys(&fact.merge, child.items.as_deref());
                 }
                 child.patch = fact.patch.clone();
             }
@@ -204,6 +204,25 @@ impl Builder {
         }
         schema
     }
+}
+
+/// How a list merges, with the keys that upstream's types always write: those have zero values.
+fn with_zero_keys(merge: &Merge, items: Option<&Schema>) -> Merge {
+    let (Merge::Map(keys), Some(items)) = (merge, items) else {
+        return merge.clone();
+    };
+    let zero = |name: &String| match items.field(name)?.shape {
+        Shape::String => Some(json!("")),
+        Shape::Integer => Some(json!(0)),
+        _ => None,
+    };
+    let mut keys = keys.clone();
+    for key in keys.iter_mut().filter(|key| key.default.is_none()) {
+        if items.required.contains(&key.name) {
+            key.default = zero(&key.name);
+        }
+    }
+    Merge::Map(keys)
 }
 
 /// What becomes of a zero value unless the facts say otherwise.

@@ -18,7 +18,7 @@ type Fields = Map<String, Value>;
 ///
 /// # Errors
 ///
-/// 400 for a directive that makes no sense, 500 for a list element without its key.
+/// 500 for a directive that makes no sense and for a list element without its key.
 pub fn strategic_patch(schema: &Schema, document: &Value, patch: &Value) -> Result<Value, Status> {
     let (Value::Object(original), Value::Object(patch)) = (document, patch) else {
         return Err(Status::bad_request("invalid JSON document"));
@@ -40,9 +40,7 @@ fn object(schema: &Schema, original: &Fields, patch: &Fields) -> Result<Fields, 
         Some("delete") => return Ok(Fields::new()),
         Some("merge") | None => {}
         Some(other) => {
-            return Err(Status::bad_request(format!(
-                "unknown patch type found: {other}"
-            )));
+            return Err(unknown_directive(other, patch));
         }
     }
     check_orders(schema, patch)?;
@@ -141,7 +139,13 @@ fn list(
             let message = format!("map: {shown} does not contain declared merge key: {key}");
             return Err(Status::plain(500, "", message));
         };
-        if change.get(PATCH).and_then(Value::as_str) == Some("delete") {
+        let directive = change
+            .get(PATCH)
+            .map(|word| word.as_str().unwrap_or_default());
+        if let Some(other) = directive.filter(|word| !matches!(*word, "delete" | "merge")) {
+            return Err(unknown_directive(other, change));
+        }
+        if directive == Some("delete") {
             result.retain(|other| other.get(key) != Some(identity));
             continue;
         }
@@ -156,10 +160,41 @@ fn list(
         }
     }
     let identity = |value: &Value| value.get(key).cloned().unwrap_or(Value::Null);
+    check_order(patch, order, &identity)?;
     // Without an order of its own, a patch asks for that of its elements.
     let order = order.and_then(Value::as_array).map_or(patch, Vec::as_slice);
     let order: Vec<Value> = order.iter().map(identity).collect();
     Ok(ordered(result, original, &order, identity))
+}
+
+/// What a patch has stands in the order that it asks for.
+fn check_order(
+    patch: &[Value],
+    order: Option<&Value>,
+    identity: &impl Fn(&Value) -> Value,
+) -> Result<(), Status> {
+    let Some(order) = order.and_then(Value::as_array) else {
+        return Ok(());
+    };
+    let is_deleted = |element: &&Value| element[PATCH] == "delete";
+    let mut places = order.iter();
+    let is_in_order = (patch.iter().filter(|element| !is_deleted(element)))
+        .all(|element| places.any(|place| identity(place) == identity(element)));
+    if is_in_order {
+        return Ok(());
+    }
+    let message = format!(
+        "The order in patch list:\n{}\n doesn't match $setElementOrder list:\n{}\n",
+        go_map(&Value::Array(patch.to_vec())),
+        go_map(&Value::Array(order.clone()))
+    );
+    Err(Status::plain(500, "", message))
+}
+
+fn unknown_directive(word: &str, patch: &Fields) -> Status {
+    let shown = go_map(&Value::Object(patch.clone()));
+    let message = format!("unknown patch type: {word} in map: {shown}");
+    Status::plain(500, "", message)
 }
 
 fn scalars(original: &[Value], patch: &[Value], order: Option<&Value>) -> Vec<Value> {

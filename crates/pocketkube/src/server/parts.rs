@@ -3,7 +3,7 @@
 use super::answer::Answer;
 use super::decode;
 use super::resources::Call;
-use crate::cluster::{DeleteOptions, Part, WriteOptions};
+use crate::cluster::{Cluster, DeleteOptions, Part, Target, WriteOptions};
 use crate::object;
 use crate::status::{Cause, Details, Status};
 use crate::tokens;
@@ -109,7 +109,8 @@ fn bound_object(call: &Call<'_>, bound: &Value) -> Result<(&'static str, Value),
         "Secret" => ("secret", "secrets", call.path.namespace.as_str()),
         "Node" => ("node", "nodes", ""),
         other => {
-            let message = format!("cannot bind token for serviceaccount to type {other:?}");
+            let version = bound["apiVersion"].as_str().unwrap_or_default();
+            let message = format!("cannot bind token to object of type {version}, Kind={other}");
             return Err(Status::bad_request(message));
         }
     };
@@ -189,8 +190,38 @@ async fn evict(call: &Call<'_>) -> Result<Answer, Status> {
 /// Puts a Pod on a node.
 fn bind(call: &Call<'_>) -> Result<Answer, Status> {
     let body = call.json_body()?.unwrap_or_else(|| json!({}));
-    let node = body["target"]["name"].as_str().unwrap_or_default();
-    call.cluster.bind_pod(&call.target(Part::Main), node)?;
+    let path = call.path;
+    if object::name(&body) != path.name {
+        let message = "name in URL does not match name in Binding object";
+        return Err(Status::bad_request(message));
+    }
+    bound(call.cluster, &path.namespace, &body)
+}
+
+/// Binds the Pod that a Binding names.
+pub(super) fn bound(cluster: &Cluster, namespace: &str, body: &Value) -> Result<Answer, Status> {
+    let target = &body["target"];
+    let kind = target["kind"].as_str().unwrap_or_default();
+    let node = target["name"].as_str().unwrap_or_default();
+    // Upstream's storage gives these without making a Status of them.
+    let fault = match (kind, node) {
+        ("" | "Node", "") => "target.name: Required value".to_owned(),
+        ("" | "Node", _) => String::new(),
+        (other, _) => format!(
+            "target.kind: Unsupported value: {other:?}: supported values: \"Node\", \"<empty>\""
+        ),
+    };
+    if !fault.is_empty() {
+        return Err(Status::plain(500, "", fault));
+    }
+    let resource = cluster.resource("v1", "Pod")?;
+    let target = Target {
+        resource: &resource,
+        namespace,
+        name: object::name(body),
+        part: Part::Main,
+    };
+    cluster.bind_pod(&target, node)?;
     let success = json!({
         "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201,
     });

@@ -62,8 +62,13 @@ impl Query {
         self.values.contains_key(key)
     }
 
-    /// A number, where there is one.
+    /// A number, where there is one; what is below zero sets no limit.
     pub(crate) fn number(&self, key: &str) -> Result<Option<u64>, Status> {
+        let number = self.integer(key)?;
+        Ok(number.and_then(|number| u64::try_from(number).ok()))
+    }
+
+    fn integer(&self, key: &str) -> Result<Option<i64>, Status> {
         if !self.has(key) {
             return Ok(None);
         }
@@ -75,8 +80,7 @@ impl Query {
             };
             Status::bad_request(format!("strconv.ParseInt: parsing {text:?}: {why}"))
         })?;
-        // What is below zero sets no limit.
-        Ok(u64::try_from(number).ok())
+        Ok(Some(number))
     }
 
     /// `resourceVersion`, where there is one; what is wrong with it is an error inside the server,
@@ -129,7 +133,20 @@ impl Query {
 
     /// The options of a write; `kind` is the one that errors name, for instance `CreateOptions`.
     pub(crate) fn write_options(&self, kind: &str) -> Result<WriteOptions, Status> {
+        self.checked_options(kind, Vec::new())
+    }
+
+    /// The options of a patch; only an apply has `force`.
+    pub(crate) fn patch_options(&self, media_type: &str) -> Result<WriteOptions, Status> {
         let mut causes = Vec::new();
+        if self.has("force") && media_type != "application/apply-patch+yaml" {
+            let why = "may not be specified for non-apply patch";
+            causes.push(Cause::forbidden("force", why));
+        }
+        self.checked_options("PatchOptions", causes)
+    }
+
+    fn checked_options(&self, kind: &str, mut causes: Vec<Cause>) -> Result<WriteOptions, Status> {
         let dry_run = self.dry_run(&mut causes);
         let manager = self.text("fieldManager");
         if manager.len() > 128 {
@@ -139,6 +156,7 @@ impl Query {
                 "Too long: may not be more than 128 bytes",
             ));
         }
+        causes.extend(unprintable(manager));
         let field_validation = match self.text("fieldValidation") {
             "" | "Warn" => FieldValidation::Warn,
             "Ignore" => FieldValidation::Ignore,
@@ -180,6 +198,7 @@ impl Query {
         };
         let empty = Value::Null;
         let body = body.unwrap_or(&empty);
+        check_delete_kind(body)?;
         if let Some(all) = body["dryRun"].as_array()
             && all.iter().any(|entry| entry == "All")
         {
@@ -187,13 +206,16 @@ impl Query {
         }
         options.grace_period_secs = match body["gracePeriodSeconds"].as_i64() {
             Some(period) => Some(period),
-            None => self.text("gracePeriodSeconds").parse().ok(),
+            None => self.integer("gracePeriodSeconds")?,
         };
         let policy = match body["propagationPolicy"].as_str() {
             Some(policy) => policy,
             None => self.text("propagationPolicy"),
         };
-        let orphans = body["orphanDependents"].as_bool();
+        let orphans = body["orphanDependents"].as_bool().or_else(|| {
+            let asked = self.has("orphanDependents");
+            asked.then(|| self.is_on("orphanDependents"))
+        });
         options.propagation = match (policy, orphans) {
             ("", Some(true)) => Some(Propagation::Orphan),
             ("", Some(false)) => Some(Propagation::Background),
@@ -297,6 +319,41 @@ impl Query {
         }
         causes
     }
+}
+
+/// The first character that a manager's name may not have.
+fn unprintable(manager: &str) -> Option<Cause> {
+    let (place, found) = manager
+        .char_indices()
+        .find(|(_, found)| found.is_control())?;
+    let shown: String = manager
+        .chars()
+        .map(|each| match each {
+            '\n' => "\\n".to_owned(),
+            '\t' => "\\t".to_owned(),
+            '\r' => "\\r".to_owned(),
+            each if each.is_control() => format!("\\x{:02x}", u32::from(each)),
+            '"' | '\\' => format!("\\{each}"),
+            each => each.to_string(),
+        })
+        .collect();
+    let number = u32::from(found);
+    let why = format!("invalid character U+{number:04X} (at position {place})");
+    let message = format!("Invalid value: \"{shown}\": {why}");
+    Some(Cause::new("FieldValueInvalid", "fieldManager", message))
+}
+
+/// 400 for a body that says it is something else than `DeleteOptions`.
+fn check_delete_kind(body: &Value) -> Result<(), Status> {
+    let kind = body["kind"].as_str().unwrap_or_default();
+    if matches!(kind, "" | "DeleteOptions") {
+        return Ok(());
+    }
+    let version = body["apiVersion"].as_str().unwrap_or_default();
+    Err(Status::bad_request(format!(
+        "no kind {kind:?} is registered for version {version:?} in scheme \
+         \"k8s.io/apimachinery/pkg/apis/meta/internalversion/scheme/register.go:27\""
+    )))
 }
 
 fn invalid_options(kind: &str, causes: Vec<Cause>) -> Result<(), Status> {

@@ -28,6 +28,9 @@ const WATCH_SECS_MIN: u64 = 1_800;
 /// Objects deleted by one deletecollection before the next page is read.
 const DELETE_PAGE: u64 = 500;
 
+/// Operations that one JSON patch may hold.
+const OPERATIONS_MAX: usize = 10_000;
+
 /// Patches that custom resources take.
 const CUSTOM_PATCHES: [&str; 3] = [
     "application/json-patch+json",
@@ -159,6 +162,7 @@ impl Call<'_> {
         let query = &self.request.query;
         let form = self.request.form()?;
         query.check_list(false)?;
+        query.number("timeoutSeconds")?;
         let selection = self.selection()?;
         let goes_on = !query.text("continue").is_empty();
         let version = match (goes_on, query.text("resourceVersion")) {
@@ -224,6 +228,11 @@ impl Call<'_> {
     }
 
     async fn create(&self) -> Result<Given, Status> {
+        if self.resource.qualified() == "bindings" {
+            let sent = self.object()?;
+            let bound = super::parts::bound(self.cluster, &self.path.namespace, &sent.value);
+            return bound.map(Given::from);
+        }
         let form = self.request.form()?;
         let options = self.request.query.write_options("CreateOptions")?;
         let body = self.object()?;
@@ -257,7 +266,7 @@ impl Call<'_> {
     async fn patch(&self, part: Part) -> Result<Given, Status> {
         let query = &self.request.query;
         let form = self.request.form()?;
-        let options = query.write_options("PatchOptions")?;
+        let options = query.patch_options(self.media_type())?;
         let patch = self.patch_body()?;
         let caller = self.caller();
         let target = self.target(part);
@@ -306,8 +315,13 @@ impl Call<'_> {
         let form = self.request.form()?;
         let selection = self.selection()?;
         let caller = self.caller();
+        let asked = self.request.query.number("limit")?.unwrap_or(0);
         let mut query = PageQuery {
-            limit: DELETE_PAGE,
+            limit: match asked {
+                0 => DELETE_PAGE,
+                asked => asked,
+            },
+            continue_token: self.request.query.text("continue").to_owned(),
             ..PageQuery::default()
         };
         let mut objects = Vec::new();
@@ -324,16 +338,16 @@ impl Call<'_> {
                     Err(status) => return Err(status),
                 }
             }
-            if page.continue_token.is_empty() {
+            query.continue_token = page.continue_token;
+            if query.continue_token.is_empty() || asked > 0 {
                 break;
             }
-            query.continue_token = page.continue_token;
         }
         let version = self.cluster.version();
         let page = crate::cluster::read::Page {
             objects,
             version,
-            continue_token: String::new(),
+            continue_token: query.continue_token,
             remaining: None,
         };
         Ok(listing::page(self.resource, &page, form, &self.look()).into())
@@ -418,6 +432,7 @@ impl Call<'_> {
             ("application/json-patch+json", Some(b'{')) => {
                 refused("object", "[]handlers.jsonPatchOp", start)
             }
+            ("application/json-patch+json", Some(b'[')) => self.check_operations(),
             ("application/merge-patch+json", Some(b'[')) => {
                 refused("array", "map[string]interface {}", start)
             }
@@ -425,6 +440,32 @@ impl Call<'_> {
                 refused("array", "map[string]interface {}", "")
             }
             _ => Ok(()),
+        }
+    }
+
+    /// Checks that a JSON patch holds operations, and not too many of them.
+    fn check_operations(&self) -> Result<(), Status> {
+        let Ok(operations) = serde_json::from_slice::<Vec<Value>>(&self.request.body) else {
+            return Ok(());
+        };
+        if operations.len() > OPERATIONS_MAX {
+            let count = operations.len();
+            let message = format!(
+                "Request entity too large: The allowed maximum operations in a JSON patch is \
+                 {OPERATIONS_MAX}, got {count}"
+            );
+            return Err(Status::plain(413, "RequestEntityTooLarge", message));
+        }
+        match operations
+            .iter()
+            .find(|each| !each.is_object() && !each.is_null())
+        {
+            Some(other) => Err(Status::bad_request(format!(
+                "error decoding patch: json: cannot unmarshal {} into Go value of type \
+                 handlers.jsonPatchOp",
+                crate::go::json_type_of(other)
+            ))),
+            None => Ok(()),
         }
     }
 

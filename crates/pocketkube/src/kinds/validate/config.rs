@@ -135,8 +135,24 @@ pub(in crate::kinds) fn disruption_budget(object: &Value, causes: &mut Vec<Cause
         });
         causes.push(Cause::invalid("spec", &shown, why));
     }
-    not_negative(&spec["minAvailable"], "spec.minAvailable", causes);
-    not_negative(&spec["maxUnavailable"], "spec.maxUnavailable", causes);
+    for field in ["minAvailable", "maxUnavailable"] {
+        let path = format!("spec.{field}");
+        not_negative(&spec[field], &path, causes);
+        percentage(&spec[field], &path, causes);
+    }
+}
+
+/// A text, where a number may stand as well, is a percentage.
+fn percentage(value: &Value, path: &str, causes: &mut Vec<Cause>) {
+    let Some(given) = value.as_str() else { return };
+    let digits = given.strip_suffix('%').unwrap_or_default();
+    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        let why = "a valid percent string must be a numeric string followed by an ending '%' \
+                   (e.g. '1%',  or '93%', regex used for validation is '[0-9]+%')";
+        causes.push(Cause::invalid(path, value, why));
+    } else if digits.parse::<u32>().is_ok_and(|number| number > 100) {
+        causes.push(Cause::invalid(path, value, "must not be greater than 100%"));
+    }
 }
 
 pub(in crate::kinds) fn role_binding(object: &Value, causes: &mut Vec<Cause>) {

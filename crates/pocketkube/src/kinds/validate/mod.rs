@@ -13,6 +13,7 @@ pub(super) use config::{
     claim, config_map, disruption_budget, role_binding, secret, volume, webhooks,
 };
 pub(super) use coordination::{event, lease, new_event};
+pub(crate) use names::label_value as label_value_faults;
 pub(crate) use network::is_reached_from_outside;
 pub(super) use network::{endpoint_slice, ingress, service, service_status};
 pub(super) use pod::pod;

@@ -111,7 +111,7 @@ pub(in crate::kinds) fn qualified_name(key: &str) -> Vec<String> {
 }
 
 /// What is wrong with a label value.
-pub(in crate::kinds) fn label_value(value: &str) -> Vec<String> {
+pub(crate) fn label_value(value: &str) -> Vec<String> {
     let mut problems = Vec::new();
     if value.len() > LABEL_MAX {
         problems.push(format!("must be no more than {LABEL_MAX} bytes"));

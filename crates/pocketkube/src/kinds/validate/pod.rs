@@ -41,6 +41,11 @@ pub(super) fn spec(spec: &Value, path: &str, causes: &mut Vec<Cause>) {
     let policies = ["ClusterFirstWithHostNet", "ClusterFirst", "Default", "None"];
     known(&spec["dnsPolicy"], &at("dnsPolicy"), &policies, causes);
     names::labels(&spec["nodeSelector"], &at("nodeSelector"), causes);
+    spreading(
+        &spec["topologySpreadConstraints"],
+        &at("topologySpreadConstraints"),
+        causes,
+    );
     for field in ["serviceAccountName", "nodeName", "runtimeClassName"] {
         let name = text(&spec[field]);
         if !name.is_empty() {
@@ -53,6 +58,45 @@ pub(super) fn spec(spec: &Value, path: &str, causes: &mut Vec<Cause>) {
     if deadline.as_i64().is_some_and(|seconds| seconds < 1) {
         let why = "must be between 1 and 2147483647, inclusive";
         causes.push(Cause::invalid(at("activeDeadlineSeconds"), deadline, why));
+    }
+}
+
+fn spreading(constraints: &Value, path: &str, causes: &mut Vec<Cause>) {
+    let mut seen = BTreeSet::new();
+    for (index, constraint) in list(constraints).iter().enumerate() {
+        let below = index_path(path, index);
+        let at = |field: &str| child_path(&below, field);
+        let skew = &constraint["maxSkew"];
+        if skew.as_i64().unwrap_or(0) <= 0 {
+            let skew = if skew.is_null() {
+                &Value::from(0)
+            } else {
+                skew
+            };
+            causes.push(Cause::invalid(
+                at("maxSkew"),
+                skew,
+                "must be greater than zero",
+            ));
+        }
+        let key = text(&constraint["topologyKey"]);
+        if key.is_empty() {
+            causes.push(Cause::required(at("topologyKey"), "can not be empty"));
+        }
+        let action = text(&constraint["whenUnsatisfiable"]);
+        let actions = ["DoNotSchedule", "ScheduleAnyway"];
+        if !actions.contains(&action) {
+            causes.push(Cause::unsupported(
+                at("whenUnsatisfiable"),
+                &action.into(),
+                &actions,
+            ));
+        }
+        if !seen.insert((key, action)) {
+            let pair = format!("{{{key}, {action}}}");
+            let field = at("{topologyKey, whenUnsatisfiable}");
+            causes.push(Cause::duplicate(field, &pair.into()));
+        }
     }
 }
 
@@ -82,6 +126,16 @@ fn value_from(source: &Value, path: &str, causes: &mut Vec<Cause>) {
             causes.push(Cause::invalid(path, &"".into(), why));
         }
     }
+    if sources
+        .iter()
+        .filter(|name| !source[**name].is_null())
+        .count()
+        > 1
+    {
+        let why = "may not have more than one field specified at a time";
+        causes.push(Cause::invalid(path, &"".into(), why));
+    }
+    field_ref(&source["fieldRef"], &child_path(path, "fieldRef"), causes);
     for name in ["configMapKeyRef", "secretKeyRef"] {
         let reference = &source[name];
         if reference.is_null() {
@@ -99,6 +153,35 @@ fn value_from(source: &Value, path: &str, causes: &mut Vec<Cause>) {
                 &why,
             ));
         }
+    }
+}
+
+/// A field of the Pod that a variable takes its value from.
+fn field_ref(reference: &Value, path: &str, causes: &mut Vec<Cause>) {
+    if reference.is_null() {
+        return;
+    }
+    let field = child_path(path, "fieldPath");
+    let given = text(&reference["fieldPath"]);
+    let known = [
+        "metadata.name",
+        "metadata.namespace",
+        "metadata.uid",
+        "spec.nodeName",
+        "spec.serviceAccountName",
+        "status.hostIP",
+        "status.hostIPs",
+        "status.podIP",
+        "status.podIPs",
+    ];
+    let is_entry = ["metadata.labels[", "metadata.annotations["]
+        .iter()
+        .any(|start| given.starts_with(start) && given.ends_with(']'));
+    if given.is_empty() {
+        causes.push(Cause::required(field, ""));
+    } else if !known.contains(&given) && !is_entry {
+        let why = format!("error converting fieldPath: field label not supported: {given}");
+        causes.push(Cause::invalid(field, &given.into(), &why));
     }
 }
 
@@ -172,6 +255,10 @@ fn container(value: &Value, path: &str, volumes: &BTreeSet<&str>, causes: &mut V
             causes.push(Cause::invalid(field, &variable["name"], why));
         }
         let field = child_path(&index_path(&at("env"), index), "valueFrom");
+        if !text(&variable["value"]).is_empty() && variable["valueFrom"].is_object() {
+            let why = "may not be specified when `value` is not empty";
+            causes.push(Cause::invalid(&field, &"".into(), why));
+        }
         value_from(&variable["valueFrom"], &field, causes);
     }
     for (index, mount) in list(&value["volumeMounts"]).iter().enumerate() {
