@@ -18,6 +18,9 @@ cases! { Workloads:
     a_host_port_is_taken_once_on_each_node,
     a_gated_pod_waits_for_its_gate,
     a_pod_of_another_scheduler_is_left_alone,
+    a_pod_has_the_priority_of_its_class,
+    a_pod_of_a_class_that_there_is_not_is_refused,
+    a_pod_of_an_account_that_there_is_not_is_refused,
 }
 
 const PODS: &str = "pods?labelSelector=app%3Da";
@@ -205,4 +208,49 @@ async fn a_pod_of_another_scheduler_is_left_alone(world: World) {
     assert!(is_scheduled(&last));
     let pod = world.get("pods/a").await.is(200);
     assert_eq!(pod["status"]["conditions"], Value::Null);
+}
+
+/// A Pod `a` with one more field of its spec.
+async fn pod_with(world: &World, field: &str, value: &str) -> Value {
+    world.takes_pods().await;
+    let mut body = pod("a");
+    body["spec"][field] = json!(value);
+    body
+}
+
+async fn a_pod_has_the_priority_of_its_class(world: World) {
+    let class = json!({
+        "apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass",
+        "metadata": {"name": world.namespace}, "value": 7, "preemptionPolicy": "Never",
+    });
+    let classes = "/apis/scheduling.k8s.io/v1/priorityclasses";
+    world.post(classes, &class).await.is(201);
+    world
+        .until(&format!("{classes}/{}", world.namespace), |_| true)
+        .await;
+    let body = pod_with(&world, "priorityClassName", &world.namespace).await;
+    let created = world.post("pods", &body).await.is(201);
+    created.has(json!({"spec": {"priority": 7, "preemptionPolicy": "Never"}}));
+}
+
+async fn a_pod_of_a_class_that_there_is_not_is_refused(world: World) {
+    let body = pod_with(&world, "priorityClassName", "none").await;
+    let why = "pods \"a\" is forbidden: no PriorityClass with name none was found";
+    world
+        .post("pods", &body)
+        .await
+        .refused(403, "Forbidden", why);
+}
+
+async fn a_pod_of_an_account_that_there_is_not_is_refused(world: World) {
+    let body = pod_with(&world, "serviceAccountName", "none").await;
+    let why = format!(
+        "pods \"a\" is forbidden: error looking up service account {}/none: serviceaccount \"none\" \
+         not found",
+        world.namespace
+    );
+    world
+        .post("pods", &body)
+        .await
+        .refused(403, "Forbidden", &why);
 }

@@ -13,6 +13,7 @@ mod delete;
 mod metadata;
 mod options;
 mod patch;
+mod pods;
 pub(crate) mod read;
 mod rules;
 mod scale;

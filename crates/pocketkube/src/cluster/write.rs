@@ -166,6 +166,7 @@ impl Cluster {
         }
         self.admit_namespace(resource, namespace, object::name(&object))?;
         self.admit_definition(resource, object::name(&object))?;
+        self.admit_pod(resource, namespace, &mut object, options.admission)?;
         let attempt = Attempt {
             user: &caller.user,
             resource,

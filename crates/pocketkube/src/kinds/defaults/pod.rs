@@ -56,9 +56,6 @@ fn pod_spec(spec: &mut Fields) {
         each(spec, list).for_each(container_fields);
     }
     each(spec, "volumes").for_each(volume);
-    for spread in each(spec, "topologySpreadConstraints") {
-        fill(spread, "whenUnsatisfiable", "DoNotSchedule");
-    }
 }
 
 fn host_port(port: &mut Fields) {
