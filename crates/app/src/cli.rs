@@ -451,7 +451,7 @@ pub(crate) struct FleetUp {
 pub(crate) struct FleetFault {
     /// Name of the cluster
     pub(crate) cluster: String,
-    /// Faults as FIELD=STATE: api=down, api=hung, api=slow=200ms, api=429, data-plane=down, nodes.node-1=down; or clear
+    /// Faults as FIELD=STATE: api=down, api=hung, api=slow=200ms, api=429, data-plane=down, nodes.node-1=down, clock-skew-secs=60; or rules=FILE, compact, clear
     #[arg(required = true, value_name = "FAULT")]
     pub(crate) faults: Vec<String>,
     /// Folder of the kubeconfigs

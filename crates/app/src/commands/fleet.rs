@@ -14,7 +14,7 @@ use hyper::Method;
 use model::ClusterName;
 use pocketkube::workloads::{NodeOptions, WorkloadOptions};
 use pocketkube::{ClusterOptions, DataOptions, Fleet, FleetOptions};
-use serde_json::json;
+use serde_json::{Value, json};
 use state::State;
 use std::fmt::Write as _;
 use std::path::Path;
@@ -98,13 +98,28 @@ async fn fault(args: cli::FleetFault) -> Result<()> {
         args.cluster,
         known.join(", ")
     );
-    let path = format!("/pocketkube/clusters/{}/faults", args.cluster);
+    let path = |what: &str| format!("/pocketkube/clusters/{}/{what}", args.cluster);
+    let nothing = json!({});
     let now = match wanted {
-        fault::Wanted::Clear => state.ask(Method::PUT, &path, &json!({})).await?,
-        fault::Wanted::Change(change) => state.ask(Method::PATCH, &path, &change).await?,
+        fault::Wanted::Clear => {
+            state.ask(Method::DELETE, &path("rules"), &nothing).await?;
+            state.ask(Method::PUT, &path("faults"), &nothing).await?
+        }
+        fault::Wanted::Compact => state.ask(Method::POST, &path("compact"), &nothing).await?,
+        fault::Wanted::Rules(file) => {
+            let rules = read_rules(&file)?;
+            state.ask(Method::PUT, &path("rules"), &rules).await?
+        }
+        fault::Wanted::Change(change) => state.ask(Method::PATCH, &path("faults"), &change).await?,
     };
     print(&format!("{now:#}\n"));
     Ok(())
+}
+
+fn read_rules(file: &Path) -> Result<Value> {
+    let shown = file.display();
+    let text = std::fs::read(file).with_context(|| format!("cannot read {shown}"))?;
+    serde_json::from_slice(&text).with_context(|| format!("{shown} is no JSON"))
 }
 
 async fn down(folder: &Path) -> Result<()> {

@@ -2,7 +2,9 @@
 //!
 //! | typed | sent |
 //! |---|---|
-//! | `clear` | no faults |
+//! | `clear` | no faults, and no rules |
+//! | `compact` | that all events are forgotten |
+//! | `rules=FILE` | the rules in a file: faults of single requests and watch events, by verb and seed |
 //! | `api=down` | `{"api": "down"}` |
 //! | `api=429` | `{"api": "tooManyRequests"}` |
 //! | `api=slow=200ms` | `{"api": "slow", "delayMillis": 200}` |
@@ -15,6 +17,7 @@
 
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Map, Value, json};
+use std::path::PathBuf;
 
 /// The field of the faults of single nodes.
 const NODES: &str = "nodes";
@@ -24,15 +27,25 @@ const NODES: &str = "nodes";
 pub(super) enum Wanted {
     /// There are none.
     Clear,
+    /// Watches that resume are told that their version is gone.
+    Compact,
+    /// Single requests and watch events are struck by the rules of a file.
+    Rules(PathBuf),
     /// Those that are named change (a merge patch).
     Change(Value),
 }
 
 /// Reads what was typed.
 pub(super) fn parse(words: &[String]) -> Result<Wanted> {
-    if words.iter().any(|word| word == "clear") {
-        ensure!(words.len() == 1, "'clear' clears everything: say it alone");
-        return Ok(Wanted::Clear);
+    for word in words {
+        let wanted = match (word.as_str(), word.split_once('=')) {
+            ("clear", _) => Wanted::Clear,
+            ("compact", _) => Wanted::Compact,
+            (_, Some(("rules", file))) => Wanted::Rules(file.into()),
+            _ => continue,
+        };
+        ensure!(words.len() == 1, "{word:?} has to be said alone");
+        return Ok(wanted);
     }
     let mut change = Map::new();
     for word in words {
@@ -135,6 +148,9 @@ mod tests {
             assert_eq!(parsed(typed).unwrap(), Wanted::Change(sent), "{typed}");
         }
         assert_eq!(parsed("clear").unwrap(), Wanted::Clear);
+        assert_eq!(parsed("compact").unwrap(), Wanted::Compact);
+        let rules = Wanted::Rules("storm.json".into());
+        assert_eq!(parsed("rules=storm.json").unwrap(), rules);
     }
 
     #[test]
@@ -144,6 +160,7 @@ mod tests {
             ("api=slow=soon", "200ms"),
             ("api=slow=99999999999999999999s", "200ms"),
             ("clear api=down", "alone"),
+            ("api=down rules=storm.json", "alone"),
         ] {
             let why = parsed(typed).unwrap_err().to_string();
             assert!(why.contains(says), "{typed}: {why}");
