@@ -1,6 +1,6 @@
-//! Starts clusters and prints their kubeconfigs: `cargo run -p meridian-pocketkube --example fleet -- a b`.
+//! Starts clusters and prints their kubeconfigs: `cargo run --example fleet -- a b`.
 
-use meridian_pocketkube::{Error, Fleet, FleetOptions};
+use pocketkube::{Error, Fleet, FleetOptions};
 use std::io::Write;
 
 #[tokio::main]

@@ -5,7 +5,7 @@ use axum::body::{Body, BodyDataStream};
 use futures::StreamExt;
 use http::{Request, Response};
 use jiff::Timestamp;
-use meridian_pocketkube::{ApiState, Clock, Cluster, ClusterOptions, Faults};
+use pocketkube::{ApiState, Clock, Cluster, ClusterOptions, Faults};
 use serde_json::{Value, json};
 use std::time::Duration;
 use tower::ServiceExt;

@@ -4,7 +4,7 @@ use axum::body::Body;
 use futures::StreamExt;
 use http::{Request, Response};
 use jiff::Timestamp;
-use meridian_pocketkube::{
+use pocketkube::{
     ApiState, Clock, Cluster, ClusterOptions, Effect, FaultRule, Faults, Fleet, FleetOptions,
 };
 use serde_json::{Value, json};

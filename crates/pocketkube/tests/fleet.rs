@@ -1,6 +1,6 @@
 //! A fleet on real sockets: files, addresses and what a dead port looks like.
 
-use meridian_pocketkube::{ApiState, Error, Fleet, FleetOptions};
+use pocketkube::{ApiState, Error, Fleet, FleetOptions};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;

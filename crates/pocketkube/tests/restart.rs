@@ -1,7 +1,7 @@
 //! Fleets that keep what they hold in a folder.
 
-use meridian_pocketkube::cluster::{DeleteOptions, WriteOptions};
-use meridian_pocketkube::{
+use pocketkube::cluster::{DeleteOptions, WriteOptions};
+use pocketkube::{
     Caller, Cluster, ClusterOptions, DataOptions, Error, Fleet, FleetOptions, object,
 };
 use serde_json::{Value, json};

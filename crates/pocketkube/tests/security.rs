@@ -1,6 +1,6 @@
 //! Client certificates over a real socket.
 
-use meridian_pocketkube::{Authorization, ClientCertificate, Cluster, Fleet, FleetOptions};
+use pocketkube::{Authorization, ClientCertificate, Cluster, Fleet, FleetOptions};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};

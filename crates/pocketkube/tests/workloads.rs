@@ -2,9 +2,9 @@
 //! real time, and every run is the same.
 
 use jiff::Timestamp;
-use meridian_pocketkube::cluster::{DeleteOptions, Propagation, WriteOptions};
-use meridian_pocketkube::workloads::{NodeOptions, WorkloadOptions, Workloads};
-use meridian_pocketkube::{
+use pocketkube::cluster::{DeleteOptions, Propagation, WriteOptions};
+use pocketkube::workloads::{NodeOptions, WorkloadOptions, Workloads};
+use pocketkube::{
     Caller, Clock, Cluster, ClusterOptions, DataPlaneState, NodeState, Object, Resource,
 };
 use serde_json::{Value, json};
