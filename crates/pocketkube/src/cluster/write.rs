@@ -193,24 +193,8 @@ impl Cluster {
         }
         let opinion = self.let_refuse(&attempt, Some(&object)).await?;
         warnings.extend(opinion.warnings);
-        let mut draws = 1;
-        let object = loop {
-            match self.commit_new(resource, &mut object, options.dry_run) {
-                Ok(object) => break object,
-                Err(status) if status.code != 409 => return Err(status),
-                Err(_) if !generated && metadata::wants_generated(&object) => {
-                    return Err(metadata::generated_name_taken(resource, &object));
-                }
-                Err(status) if !generated => return Err(status),
-                Err(_) if draws >= NAME_DRAWS_MAX => {
-                    return Err(metadata::generated_name_taken(resource, &object));
-                }
-                Err(_) => {
-                    draws += 1;
-                    metadata::redraw_name(self, &mut object);
-                }
-            }
-        };
+        let draws_max = if generated { NAME_DRAWS_MAX } else { 1 };
+        let object = self.commit_named(resource, object, draws_max, options.dry_run)?;
         if options.dry_run == DryRun::Off {
             self.after_write(resource, None, &object);
         }
@@ -370,6 +354,32 @@ impl Cluster {
     pub(super) fn current(&self, target: &Target<'_>) -> Option<Arc<Object>> {
         let key = key(target.namespace, target.name);
         self.store().get(&target.resource.table(), &key)
+    }
+
+    /// Keeps a new object; a name that was drawn is drawn again while it is taken.
+    fn commit_named(
+        &self,
+        resource: &Resource,
+        mut object: Value,
+        draws_max: usize,
+        dry_run: DryRun,
+    ) -> Result<Arc<Object>, Status> {
+        let mut draws = 1;
+        loop {
+            match self.commit_new(resource, &mut object, dry_run) {
+                Ok(object) => return Ok(object),
+                Err(status) if status.code != 409 || !metadata::wants_generated(&object) => {
+                    return Err(status);
+                }
+                Err(_) if draws >= draws_max => {
+                    return Err(metadata::generated_name_taken(resource, &object));
+                }
+                Err(_) => {
+                    draws += 1;
+                    metadata::redraw_name(self, &mut object);
+                }
+            }
+        }
     }
 
     fn commit_new(
