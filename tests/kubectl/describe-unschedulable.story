@@ -8,4 +8,4 @@ EOF
 $ kubectl wait pod big --for=condition=PodScheduled=false --timeout=60s
 $ kubectl get pod big
 $ kubectl get pod big -o jsonpath='{.status.conditions[0].reason} {.status.conditions[0].message}'
-$ kubectl get events --field-selector involvedObject.name=big,reason=FailedScheduling -o custom-columns=TYPE:.type,MESSAGE:.message
+$ kubectl get events --field-selector involvedObject.name=big,reason=FailedScheduling -o custom-columns=TYPE:.type,MESSAGE:.message | uniq
