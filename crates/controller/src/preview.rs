@@ -19,7 +19,7 @@ mod host;
 
 use crate::Error;
 use crate::clock::WallClock;
-use crate::cluster_health::Health;
+use crate::cluster_health::{Health, look_at_capacity};
 use crate::context::{Context, Parts};
 use crate::host::{Host, TypeCache};
 use crate::lease::Leadership;
@@ -241,9 +241,17 @@ async fn ask_members(context: &Context, claims: &Claims) -> BTreeMap<ClusterName
         .filter(|cluster| crate::read::standing(cluster).readiness == Readiness::Ready)
         .filter_map(|cluster| context.members.get(&cluster.name_any().into()))
         .collect();
+    // Only who divides replicas wants to know what nodes have free.
+    let divided = |claim: &Claim| context.host.preference(&claim.key).is_some();
+    let divides = claims.planned.iter().any(divided);
     let asked = stream::iter(ready).map(|member| {
         let questions = &questions;
-        async move { (member.name.clone(), still::ask(&member, questions).await) }
+        async move {
+            if let (Some(client), true) = (member.requests(), divides) {
+                look_at_capacity(&member, &client).await;
+            }
+            (member.name.clone(), still::ask(&member, questions).await)
+        }
     });
     asked.buffer_unordered(MEMBERS_MAX).collect().await
 }

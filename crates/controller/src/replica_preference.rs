@@ -13,12 +13,14 @@ mod unschedulable;
 
 pub use data_plane::{HeardReport, SteeredService, steered_by};
 pub(crate) use reconcile::{plan_once, run_preferences};
-pub use signals::{ClusterView, PreferenceFacts, TargetView};
+pub use signals::{ClusterView, FreeNodes, PreferenceFacts, TargetView};
 
 use crate::settings::Settings;
 use api::{PastDivision, ReplicaSchedulingPreferenceStatus};
 use data_plane::DataPlaneTrack;
-use federation::{DividedReplicas, FailoverState, Phase, PreferencePlan, plan_preference};
+use federation::{
+    DividedReplicas, FailoverState, Phase, PreferencePlan, RoomTrack, plan_preference,
+};
 use model::{ClusterName, ObjectKey};
 use std::collections::BTreeMap;
 
@@ -41,6 +43,8 @@ pub struct PreferenceBook {
 struct Page {
     state: FailoverState,
     data_planes: DataPlaneTrack,
+    /// What members have room for.
+    rooms: BTreeMap<ClusterName, RoomTrack>,
     division: BTreeMap<ClusterName, DividedReplicas>,
     /// The last divisions, newest first.
     history: Vec<PastDivision>,
@@ -72,7 +76,9 @@ impl PreferenceBook {
             history: past(facts),
             ..Page::default()
         });
-        let input = signals::input(facts, settings, &mut page.data_planes, clocks);
+        page.rooms = signals::rooms(facts, &page.rooms);
+        let (planes, rooms) = (&mut page.data_planes, &page.rooms);
+        let input = signals::input(facts, settings, planes, rooms, clocks);
         let plan = plan_preference(&input, &page.state, clocks.monotonic_millis);
         page.state = plan.state.clone();
         page.division = plan.division();
@@ -119,6 +125,7 @@ mod tests {
     use super::*;
     use api::{ReplicaSchedulingPreference, find_condition};
     use federation::{ApiSignal, ClusterFacts, Intent, NamespacePlacement, Running};
+    use model::Resources;
     use serde_json::{Value, json};
 
     /// A preference `shop/web` of nine replicas, its FederatedDeployment, and two members.
@@ -145,6 +152,7 @@ mod tests {
                     ready: 0,
                 },
                 capacity: None,
+                nodes: None,
                 draining: false,
             };
             Self {
@@ -195,6 +203,11 @@ mod tests {
                 .collect()
         }
 
+        fn replicas(&mut self, second: u64) -> Vec<i64> {
+            let shares = self.shares(second).into_iter();
+            shares.map(|(_, replicas)| replicas).collect()
+        }
+
         fn running(&mut self, name: &str, replicas: i64) {
             self.view(name).running = Running::Known {
                 replicas,
@@ -220,6 +233,37 @@ mod tests {
         of.iter()
             .map(|(name, replicas)| ((*name).to_owned(), *replicas))
             .collect()
+    }
+
+    #[test]
+    fn replicas_go_where_nodes_have_room_for_them_and_a_look_offers_a_place_once() {
+        let mut world = World::new();
+        world.intent = serde_json::from_value(json!({"template": {"spec": {"template": {"spec":
+            {"containers": [{"name": "web", "resources": {"requests": {"cpu": "500m"}}}]}}}}}))
+        .expect("an intent");
+        let nodes = |look: u64, cpus: &[i64]| {
+            let free = cpus.iter().map(|cpus| Resources {
+                cpu_millis: cpus * 1000,
+                memory_bytes: 0,
+                pods: 100,
+            });
+            let free = free.collect();
+            Some(FreeNodes { look, free })
+        };
+        world.view("a").nodes = nodes(1, &[1]);
+        world.view("b").nodes = nodes(1, &[9]);
+        assert_eq!(world.replicas(1), [2, 7]);
+        // What the look offered is taken; the same look offers no more.
+        let runs = |replicas, ready| Running::Known { replicas, ready };
+        world.view("a").running = runs(2, 2);
+        world.view("b").running = runs(7, 7);
+        assert_eq!(world.replicas(2), [2, 7]);
+        // A node was added.
+        world.view("a").nodes = nodes(2, &[0, 2]);
+        world.preference.spec.rebalance = true;
+        assert_eq!(world.replicas(3), [5, 7], "others first have to be ready");
+        world.view("a").running = runs(5, 5);
+        assert_eq!(world.replicas(4), [5, 4]);
     }
 
     #[test]

@@ -39,6 +39,7 @@ mod present;
 mod redact;
 mod render;
 mod rollout;
+mod room;
 mod selector;
 mod spread;
 mod status;
@@ -96,6 +97,7 @@ pub use preference_input::{
 pub use preference_plan::plan_preference;
 pub use render::{Provenance, Rendered, ReplicasRule, render};
 pub use rollout::{RolloutPhase, RolloutPlan, RolloutSeen, RolloutStatus, approval};
+pub use room::{RoomTrack, asks, places};
 pub use selector::{LabelOperator, LabelRequirement, LabelSelector};
 pub use spread::{SpreadDivision, SpreadPlace, divide_spread};
 pub use status::{ClusterStatus, Condition, PropagationReason, PropagationStatus, Status, Summary};

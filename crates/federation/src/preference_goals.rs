@@ -74,6 +74,7 @@ impl Planner<'_> {
             free.insert((*name).clone(), candidate);
         }
         let divided = divide(&preference, &free, &self.text);
+        let (free, divided) = self.where_there_is_room(&preference, free, divided);
         let wanted = match pinned + self.with_room(&preference, &free, &divided) {
             0 => self.preference.total_replicas,
             possible => possible.min(self.preference.total_replicas),
@@ -90,6 +91,50 @@ impl Planner<'_> {
             wanted,
             unspread,
         }
+    }
+
+    /// Replicas go first where nodes have room for them; what fits nowhere goes where it would have
+    /// gone, as nobody knows whether nodes will be added there. What runs somewhere stays, and so
+    /// do minima.
+    fn where_there_is_room(
+        &self,
+        preference: &Preference,
+        free: BTreeMap<ClusterName, Candidate>,
+        divided: BTreeMap<ClusterName, i64>,
+    ) -> (BTreeMap<ClusterName, Candidate>, BTreeMap<ClusterName, i64>) {
+        let room = |name: &ClusterName, candidate: &Candidate| {
+            let least = preference.of(name).map_or(0, |bounds| bounds.min_replicas);
+            let room = self.input.members[name].room?;
+            Some(room.max(candidate.current).max(least))
+        };
+        let exceeds = |(name, candidate): (&ClusterName, &Candidate)| {
+            room(name, candidate).is_some_and(|room| divided[name] > room)
+        };
+        if !free.iter().any(exceeds) {
+            return (free, divided);
+        }
+        let bounded = |(name, candidate): (&ClusterName, &Candidate)| {
+            let known = [candidate.capacity, room(name, candidate)];
+            let capacity = known.into_iter().flatten().min();
+            let current = candidate.current;
+            (name.clone(), Candidate { current, capacity })
+        };
+        let bounded: BTreeMap<_, _> = free.iter().map(bounded).collect();
+        let fitting = divide(preference, &bounded, &self.text);
+        if fitting.values().sum::<i64>() == divided.values().sum::<i64>() {
+            return (bounded, fitting);
+        }
+        let rest = Preference {
+            rebalance: false,
+            ..preference.clone()
+        };
+        let placed = free.iter().map(|(name, candidate)| {
+            let current = fitting[name];
+            let capacity = candidate.capacity;
+            (name.clone(), Candidate { current, capacity })
+        });
+        let all = divide(&rest, &placed.collect(), &self.text);
+        (free, all)
     }
 
     /// How many replicas would be divided if every cluster had a place for its share.

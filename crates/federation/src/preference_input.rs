@@ -68,6 +68,10 @@ pub struct MemberSignals {
     /// What it can run at most, when more were found unschedulable.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub capacity: Option<i64>,
+    /// What its nodes have room for, those that run counted: an estimate, which says who takes
+    /// replicas first and forbids nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub room: Option<i64>,
     /// Whether somebody asked for fail-back.
     #[serde(default)]
     pub failback: FailbackRequest,

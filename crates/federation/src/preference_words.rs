@@ -46,6 +46,8 @@ impl Planner<'_> {
         }
         if Some(goal) == self.input.members[name].capacity {
             words.push_str("; no more can be scheduled there");
+        } else if Some(goal) == self.input.members[name].room {
+            words.push_str("; its nodes have room for no more");
         }
         words
     }

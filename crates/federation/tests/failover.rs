@@ -58,6 +58,7 @@ impl World {
                         ready: 0,
                     },
                     capacity: None,
+                    room: None,
                     failback: FailbackRequest::None,
                 };
                 ((*name).into(), signals)
@@ -605,6 +606,32 @@ fn who_is_no_longer_named_keeps_what_has_no_place_elsewhere() {
 }
 
 #[test]
+fn a_lost_clusters_replicas_go_where_nodes_have_room_and_what_fits_nowhere_goes_by_weight() {
+    // Six in each; the lost one's six would be halved.
+    let mut world = World::demo(18);
+    world.member("beijing-b").room = Some(7);
+    world.member("frankfurt").room = Some(30);
+    let lost = world.second + 1;
+    let since_millis = lost * 1000;
+    let member = world.member("beijing-a");
+    member.api = ApiSignal::Down { since_millis };
+    member.data_plane = DataPlane::Down {
+        since_millis,
+        seen_from: SeenFrom::Host,
+    };
+    world.check(lost + 60, &[0, 7, 11]);
+    let words = &world.plan.clusters["beijing-b"].reason;
+    assert!(words.contains("its nodes have room for no more"), "{words}");
+    // Room that goes again takes nothing away.
+    world.member("frankfurt").room = Some(2);
+    world.check(lost + 70, &[0, 7, 11]);
+    // One more fits nowhere: it is asked for all the same, so that nodes can be added for it.
+    world.input.preference.total_replicas = 20;
+    world.run_until(lost + 80);
+    assert_eq!(world.shown().iter().sum::<i64>(), 20);
+}
+
+#[test]
 fn the_share_of_a_member_that_nobody_has_seen_is_no_reason_to_take_from_others() {
     let mut world = World::demo(9);
     let lost = world.member("beijing-a");
@@ -729,9 +756,10 @@ mod any_world {
             drain,
             running(),
             proptest::option::of(0..20i64),
+            proptest::option::of(0..20i64),
         )
             .prop_map(
-                |(role, domain, api, data_plane, drain, running, capacity)| MemberSignals {
+                |(role, domain, api, data_plane, drain, running, capacity, room)| MemberSignals {
                     role,
                     failure_domain: format!("d{domain}"),
                     place: SpreadPlace::default(),
@@ -741,6 +769,7 @@ mod any_world {
                     paused: false,
                     running,
                     capacity,
+                    room,
                     failback: FailbackRequest::None,
                 },
             )

@@ -71,7 +71,12 @@ pub fn quantity_millis(text: &str) -> Option<i64> {
         other => 10_f64.powi(other.strip_prefix(['e', 'E'])?.parse().ok()?),
     };
     // Up to 2^53 thousandths, which is 8 TiB in bytes, this is exact; beyond, to 15 digits.
-    let millis = (number * scale * 1000.0).ceil();
+    // What is off a whole number by the error of a product only is that number.
+    let millis = number * scale * 1000.0;
+    let millis = match millis.round() {
+        near if (millis - near).abs() <= 1e-9 * near.abs().max(1.0) => near,
+        _ => millis.ceil(),
+    };
     #[expect(
         clippy::cast_possible_truncation,
         reason = "a cast from f64 saturates, which is what is wanted of absurd amounts"
@@ -89,6 +94,8 @@ mod tests {
             ("0", Some(0)),
             ("2", Some(2000)),
             ("1500m", Some(1500)),
+            ("700m", Some(700)),
+            ("0.7001", Some(701)),
             ("0.1", Some(100)),
             ("100u", Some(1)),
             ("1k", Some(1_000_000)),

@@ -21,6 +21,7 @@ use model::{ClusterName, Resources, quantity_millis};
 use serde::de::DeserializeOwned;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Debug;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{sleep, timeout};
 
@@ -44,7 +45,9 @@ pub(crate) struct Capacity {
     /// What these have together.
     pub(crate) allocatable: Resources,
     /// What is free on each of them; `None` when Pods could not be read.
-    pub(crate) free: Option<Vec<Resources>>,
+    pub(crate) free: Option<Arc<[Resources]>>,
+    /// Which read it is from.
+    pub(crate) look: u64,
 }
 
 impl Capacity {
@@ -106,13 +109,19 @@ pub(super) async fn follow(context: &Context, name: &ClusterName) {
             sleep(LOOK).await;
             continue;
         };
-        match timeout(DEADLINE, read(&client)).await {
-            Ok(Ok(capacity)) => member.has(capacity),
-            Ok(Err(error)) => tracing::debug!(cluster = %name, %error, "no capacity was read"),
-            Err(_) => tracing::debug!(cluster = %name, "no capacity was read in time"),
-        }
+        look(&member, &client).await;
         drop((member, client));
         sleep(PERIOD).await;
+    }
+}
+
+/// Reads a member's capacity once.
+pub(crate) async fn look(member: &Member, client: &Client) {
+    let name = &member.name;
+    match timeout(DEADLINE, read(client)).await {
+        Ok(Ok(capacity)) => member.has(capacity),
+        Ok(Err(error)) => tracing::debug!(cluster = %name, %error, "no capacity was read"),
+        Err(_) => tracing::debug!(cluster = %name, "no capacity was read in time"),
     }
 }
 
@@ -132,6 +141,7 @@ async fn read(client: &Client) -> kube::Result<Capacity> {
             .copied()
             .fold(Resources::default(), Resources::plus),
         free: None,
+        look: 0,
     };
     let pods = Api::<Pod>::all(client.clone());
     let living = "status.phase!=Succeeded,status.phase!=Failed";
@@ -246,11 +256,12 @@ fn of_containers(spec: &PodSpec) -> Resources {
 
 impl Member {
     /// What it has, as it was read last.
-    pub(crate) fn capacity(&self) -> Option<std::sync::Arc<Capacity>> {
+    pub(crate) fn capacity(&self) -> Option<Arc<Capacity>> {
         self.capacity.borrow().clone()
     }
 
-    fn has(&self, capacity: Capacity) {
+    fn has(&self, mut capacity: Capacity) {
+        capacity.look = self.capacity().map_or(1, |before| before.look + 1);
         self.capacity.send_replace(Some(capacity.into()));
     }
 }
@@ -328,11 +339,12 @@ mod tests {
                 memory_bytes: 8 << 30,
                 pods: 110,
             },
-            free: Some(vec![Resources {
+            free: Some(Arc::new([Resources {
                 cpu_millis,
                 memory_bytes: 4 << 30,
                 pods: 100,
-            }]),
+            }])),
+            look: 1,
         };
         let first = told(Some(&with_free(2000)), None, false);
         let cpu = |told: Option<ClusterCapacity>| told.unwrap().free.unwrap().cpu;

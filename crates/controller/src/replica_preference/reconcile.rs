@@ -11,8 +11,8 @@
 
 use super::unschedulable::{Again, LOOKERS, Unschedulable};
 use super::{
-    Clocks, ClusterView, HeardReport, PlannedPreference, PreferenceBook, PreferenceFacts,
-    SteeredService, TargetView,
+    Clocks, ClusterView, FreeNodes, HeardReport, PlannedPreference, PreferenceBook,
+    PreferenceFacts, SteeredService, TargetView,
 };
 use crate::cluster_health::Health;
 use crate::context::Context;
@@ -353,11 +353,19 @@ impl Reconciler {
                     api: self.health.api(&name),
                     running,
                     capacity: self.unschedulable.capacity(key, &name, now),
+                    nodes: self.free_nodes(&name),
                     facts,
                 };
                 (name, view)
             })
             .collect()
+    }
+
+    fn free_nodes(&self, name: &ClusterName) -> Option<FreeNodes> {
+        let capacity = self.context.members.get(name)?.capacity()?;
+        let free = Arc::clone(capacity.free.as_ref()?);
+        let look = capacity.look;
+        Some(FreeNodes { look, free })
     }
 
     /// GlobalServices with the selector of the FederatedService that they steer.

@@ -9,11 +9,13 @@ use api::{ReplicaSchedulingPreference, names};
 use federation::{
     ANNOTATION_DIVISION, ApiSignal, ClusterFacts, ClusterPreference, Drain, FailbackRequest,
     Intent, MemberSignals, NamespacePlacement, Placement, Preference, PreferenceInput, Role,
-    Running, SpreadBy, SpreadConstraint, SpreadPlace, Suitability, by_placement,
+    RoomTrack, Running, SpreadBy, SpreadConstraint, SpreadPlace, Suitability, asks, by_placement,
+    places,
 };
 use k8s_openapi::jiff::Timestamp;
-use model::{ClusterName, ObjectKey};
+use model::{ClusterName, ObjectKey, Resources};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// How long a person's request in an annotation counts, in seconds.
 const REQUEST_LIFE_SECS: i64 = 3600;
@@ -52,6 +54,15 @@ pub struct TargetView<'a> {
     pub namespace: &'a NamespacePlacement,
 }
 
+/// What is free on each of a member's nodes.
+#[derive(Clone, Debug)]
+pub struct FreeNodes {
+    /// Which read it is from.
+    pub look: u64,
+    /// Node by node.
+    pub free: Arc<[Resources]>,
+}
+
 /// What is known of one member.
 #[derive(Clone, Debug)]
 pub struct ClusterView {
@@ -65,6 +76,8 @@ pub struct ClusterView {
     pub running: Running,
     /// What it can run at most, where Pods were found unschedulable.
     pub capacity: Option<i64>,
+    /// What is free on its nodes, where that was read.
+    pub nodes: Option<FreeNodes>,
     /// Whether it is to be emptied.
     pub draining: bool,
 }
@@ -84,6 +97,7 @@ pub(crate) fn input(
     facts: &PreferenceFacts<'_>,
     settings: &Settings,
     data_planes: &mut DataPlaneTrack,
+    rooms: &BTreeMap<ClusterName, RoomTrack>,
     clocks: Clocks,
 ) -> PreferenceInput {
     let spec = &facts.preference.spec;
@@ -122,6 +136,7 @@ pub(crate) fn input(
                 paused: view.facts.paused,
                 running: view.running,
                 capacity: view.capacity,
+                room: rooms.get(name).map(|room| room.replicas()),
                 failback: if names_cluster(returning, name) {
                     FailbackRequest::Requested
                 } else {
@@ -141,6 +156,32 @@ pub(crate) fn input(
         released: request(facts.released, clocks.wall_secs).map(str::to_owned),
         members,
     }
+}
+
+/// What each member could run of the workload by what its nodes have free.
+pub(crate) fn rooms(
+    facts: &PreferenceFacts<'_>,
+    before: &BTreeMap<ClusterName, RoomTrack>,
+) -> BTreeMap<ClusterName, RoomTrack> {
+    let asks = facts
+        .target
+        .as_ref()
+        .and_then(|target| asks(&target.intent.template));
+    let Some(asks) = asks else {
+        return BTreeMap::new();
+    };
+    let room = |(name, view): (&ClusterName, &ClusterView)| {
+        let (nodes, Running::Known { ready, .. }) = (view.nodes.as_ref()?, view.running) else {
+            return None;
+        };
+        let known = before.get(name).copied();
+        let more = || places(&nodes.free, asks);
+        Some((
+            name.clone(),
+            RoomTrack::seen(known, nodes.look, ready, more),
+        ))
+    };
+    facts.clusters.iter().filter_map(room).collect()
 }
 
 /// Clusters that the preference may use: all, unless it or the target's own word cuts them down,
