@@ -256,6 +256,7 @@ async fn background_deletion_removes_dependents_afterwards(world: World) {
 async fn orphaning_leaves_dependents_without_their_owner(world: World) {
     let owner = world.post("configmaps", &config_map("owner")).await.is(201);
     world.post("secrets", &owned("a", &owner)).await.is(201);
+    the_collector_knows_its_secrets(&world).await;
     let options = json!({"propagationPolicy": "Orphan"});
     world
         .delete_with("configmaps/owner", &options)
@@ -267,6 +268,17 @@ async fn orphaning_leaves_dependents_without_their_owner(world: World) {
         .await
         .is(200)
         .has(json!({"metadata": {"ownerReferences": null}}));
+}
+
+/// A real collector lets go only the dependents that its watch has told it of. What it collects was
+/// told later than what was there before.
+async fn the_collector_knows_its_secrets(world: &World) {
+    let other = world.post("configmaps", &config_map("other")).await.is(201);
+    world.post("secrets", &owned("later", &other)).await.is(201);
+    let options = json!({"propagationPolicy": "Background"});
+    let deleted = world.delete_with("configmaps/other", &options).await;
+    deleted.is(200);
+    world.until_gone("secrets/later").await;
 }
 
 async fn a_dependent_of_an_owner_that_never_was_is_removed(world: World) {

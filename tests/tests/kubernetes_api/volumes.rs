@@ -234,10 +234,13 @@ async fn a_pod_waits_for_its_claim(world: World) {
     world.takes_pods().await;
     world.post(CLAIMS, &claim("nobody")).await.is(201);
     world.post("pods", &using("a")).await.is(201);
-    let pod = world.until("pods/a", unschedulable).await;
-    let message = pod.condition("PodScheduled").text("/message");
+    // A scheduler that has not heard of the claim yet says that it is not there.
     let expected = "pod has unbound immediate PersistentVolumeClaims";
-    assert!(message.contains(expected), "{message}");
+    let says_so = |pod: &Value| {
+        let message = pod.condition("PodScheduled").text("/message");
+        unschedulable(pod) && message.contains(expected)
+    };
+    world.until("pods/a", says_so).await;
 }
 
 async fn a_pod_waits_for_a_claim_that_is_not_there(world: World) {
