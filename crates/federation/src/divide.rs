@@ -6,7 +6,7 @@
 //! is too much is taken where it is furthest exceeded. Nothing else moves.
 
 use crate::{
-    divide_kubefed::{divide_kubefed, fnv1_32},
+    divide_kubefed::{Row, divide_anew, divide_kubefed, fnv1_32},
     preference::{ClusterPreference, Preference},
 };
 use model::ClusterName;
@@ -34,39 +34,44 @@ pub fn divide(
     candidates: &BTreeMap<ClusterName, Candidate>,
     key: &str,
 ) -> BTreeMap<ClusterName, i64> {
-    let preference = preference.with_default();
-    let names: BTreeSet<ClusterName> = candidates.keys().cloned().collect();
-    let capacity = candidates
-        .iter()
-        .filter_map(|(name, candidate)| Some((name.clone(), candidate.capacity?)))
-        .collect();
-    let nothing_runs = BTreeMap::new();
-    let target = divide_kubefed(&preference, &names, &nothing_runs, &capacity, key).plan;
-    if preference.rebalance {
-        return target;
-    }
-    let minima = Preference {
-        clusters: without_weights(&preference),
-        ..preference.clone()
+    let with_default;
+    let preference = match preference.clusters.is_empty() {
+        true => {
+            with_default = preference.with_default();
+            &with_default
+        }
+        false => preference,
     };
-    let minima = divide_kubefed(&minima, &names, &nothing_runs, &capacity, key).plan;
-    let clusters = candidates
+    let rows: Vec<Row<'_>> = candidates
         .iter()
-        .map(|(name, candidate)| Cluster {
+        .map(|(name, candidate)| Row {
             name,
+            bounds: preference.of(name),
+            capacity: candidate.capacity,
             hash: fnv1_32(&[name.as_str(), key]),
-            weight: preference.of(name).map_or(0, |cluster| cluster.weight),
-            kept: kept(
-                &preference,
-                name,
-                *candidate,
-                minima[name].min(target[name]),
-            ),
-            target: target[name],
+        })
+        .collect();
+    let target = divide_anew(&rows, preference.total_replicas);
+    if preference.rebalance {
+        let names = candidates.keys().cloned();
+        return names.zip(target).collect();
+    }
+    let without_weights: Vec<Row<'_>> = rows.iter().map(without_weight).collect();
+    let minima = divide_anew(&without_weights, preference.total_replicas);
+    let clusters = rows
+        .iter()
+        .zip(candidates.values())
+        .zip(target.iter().zip(minima))
+        .map(|((row, candidate), (target, minimum))| Cluster {
+            name: row.name,
+            hash: row.hash,
+            weight: row.bounds.map_or(0, |bounds| bounds.weight),
+            kept: kept(row.bounds, *candidate, minimum.min(*target)),
+            target: *target,
         })
         .collect();
     let plan = move_least(clusters, preference.total_replicas);
-    top_up(&preference, plan, &names, &capacity, key)
+    top_up(preference, plan, candidates, key)
 }
 
 /// What clusters without a weight keep may be more than their target, so that the others' targets
@@ -74,13 +79,17 @@ pub fn divide(
 fn top_up(
     preference: &Preference,
     plan: BTreeMap<ClusterName, i64>,
-    names: &BTreeSet<ClusterName>,
-    capacity: &BTreeMap<ClusterName, i64>,
+    candidates: &BTreeMap<ClusterName, Candidate>,
     key: &str,
 ) -> BTreeMap<ClusterName, i64> {
     if plan.values().sum::<i64>() >= preference.total_replicas {
         return plan;
     }
+    let names: BTreeSet<ClusterName> = candidates.keys().cloned().collect();
+    let capacity = candidates
+        .iter()
+        .filter_map(|(name, candidate)| Some((name.clone(), candidate.capacity?)))
+        .collect();
     let at_least = plan.iter().filter_map(|(name, replicas)| {
         let bounds = preference.of(name)?;
         let min_replicas = *replicas;
@@ -96,7 +105,7 @@ fn top_up(
         clusters: at_least.collect(),
         ..preference.clone()
     };
-    divide_kubefed(&at_least, names, &BTreeMap::new(), capacity, key).plan
+    divide_kubefed(&at_least, &names, &BTreeMap::new(), &capacity, key).plan
 }
 
 struct Cluster<'a> {
@@ -108,17 +117,18 @@ struct Cluster<'a> {
     target: i64,
 }
 
-fn without_weights(preference: &Preference) -> BTreeMap<String, ClusterPreference> {
-    let mut clusters = preference.clusters.clone();
-    for cluster in clusters.values_mut() {
-        cluster.weight = 0;
-    }
-    clusters
+fn without_weight<'a>(row: &Row<'a>) -> Row<'a> {
+    let bounds = row.bounds.map(|bounds| ClusterPreference {
+        weight: 0,
+        ..bounds
+    });
+    Row { bounds, ..*row }
 }
 
-fn kept(preference: &Preference, name: &ClusterName, candidate: Candidate, minimum: i64) -> i64 {
-    let max = match preference.of(name) {
-        Some(cluster) => cluster.max_replicas,
+/// Who is not named keeps nothing.
+fn kept(bounds: Option<ClusterPreference>, candidate: Candidate, minimum: i64) -> i64 {
+    let max = match bounds {
+        Some(bounds) => bounds.max_replicas,
         None => Some(0),
     };
     [max, candidate.capacity]

@@ -14,6 +14,7 @@
 
 use crate::preference::{ClusterPreference, Preference};
 use model::ClusterName;
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What KubeFed's planner answers.
@@ -35,9 +36,7 @@ pub fn divide_kubefed(
 ) -> KubeFedDivision {
     let mut shares = in_order(preference, clusters, capacity, key);
     let mut remaining = preference.total_replicas;
-    for share in &mut shares {
-        share.take_minimum(&mut remaining);
-    }
+    take_minima(&mut shares, &mut remaining);
     if !preference.rebalance {
         for share in &mut shares {
             share.keep_current(current.get(share.name).copied(), &mut remaining);
@@ -76,6 +75,48 @@ pub(crate) fn fnv1_32(texts: &[&str]) -> u32 {
         })
 }
 
+/// What each of these gets where nothing runs yet, in the order in which they are given.
+pub(crate) fn divide_anew(rows: &[Row], total: i64) -> Vec<i64> {
+    let mut order: Vec<usize> = (0..rows.len()).collect();
+    order.retain(|index| rows[*index].bounds.is_some());
+    order.sort_by_key(|index| in_kubefeds_order(rows[*index].bounds, rows[*index].hash));
+    let bounded = |index: &usize| {
+        let row = &rows[*index];
+        Some(Share::new(row.name, row.bounds?, row.capacity))
+    };
+    let mut shares: Vec<Share<'_>> = order.iter().filter_map(bounded).collect();
+    let mut remaining = total;
+    take_minima(&mut shares, &mut remaining);
+    share_out(&mut shares, &mut remaining);
+    let mut planned = vec![0; rows.len()];
+    for (index, share) in order.into_iter().zip(shares) {
+        planned[index] = share.planned;
+    }
+    planned
+}
+
+/// A cluster that may get replicas.
+#[derive(Clone, Copy)]
+pub(crate) struct Row<'a> {
+    pub(crate) name: &'a ClusterName,
+    /// What the preference says of it, if anything.
+    pub(crate) bounds: Option<ClusterPreference>,
+    pub(crate) capacity: Option<i64>,
+    /// KubeFed's, of its name and the preference's.
+    pub(crate) hash: u32,
+}
+
+/// Heavier ones first, then by hash.
+fn in_kubefeds_order(bounds: Option<ClusterPreference>, hash: u32) -> (Reverse<i64>, u32) {
+    (Reverse(bounds.map_or(0, |bounds| bounds.weight)), hash)
+}
+
+fn take_minima(shares: &mut [Share<'_>], remaining: &mut i64) {
+    for share in shares {
+        share.take_minimum(remaining);
+    }
+}
+
 /// One cluster's part.
 struct Share<'a> {
     name: &'a ClusterName,
@@ -95,22 +136,26 @@ fn in_order<'a>(
     let mut shares: Vec<_> = clusters
         .iter()
         .filter_map(|name| {
-            let share = Share {
-                name,
-                preference: preference.of(name)?,
-                capacity: capacity.get(name).copied(),
-                planned: 0,
-                preallocated: 0,
-                overflow: None,
-            };
+            let share = Share::new(name, preference.of(name)?, capacity.get(name).copied());
             Some((fnv1_32(&[name.as_str(), key]), share))
         })
         .collect();
-    shares.sort_by_key(|(hash, share)| (std::cmp::Reverse(share.preference.weight), *hash));
+    shares.sort_by_key(|(hash, share)| in_kubefeds_order(Some(share.preference), *hash));
     shares.into_iter().map(|(_, share)| share).collect()
 }
 
-impl Share<'_> {
+impl<'a> Share<'a> {
+    fn new(name: &'a ClusterName, preference: ClusterPreference, capacity: Option<i64>) -> Self {
+        Self {
+            name,
+            preference,
+            capacity,
+            planned: 0,
+            preallocated: 0,
+            overflow: None,
+        }
+    }
+
     fn take_minimum(&mut self, remaining: &mut i64) {
         let minimum = self.preference.min_replicas.min(*remaining);
         self.planned = self
