@@ -43,45 +43,46 @@ impl Resources {
 }
 
 /// A Kubernetes quantity (`1500m`, `2Gi`, `1e3`) in thousandths, rounded up; `None` when it is none.
+/// What is more than an i64 holds is the most that it holds. (pocketkube, which knows nothing of us,
+/// reads them for itself.)
 pub fn quantity_millis(text: &str) -> Option<i64> {
-    let digits = |c: char| c.is_ascii_digit() || matches!(c, '.' | '+' | '-');
-    let end = text.find(|c| !digits(c)).unwrap_or(text.len());
+    let in_number = |c: char| c.is_ascii_digit() || matches!(c, '.' | '+' | '-');
+    let end = text.find(|c| !in_number(c)).unwrap_or(text.len());
     let (number, suffix) = text.split_at(end);
-    let number: f64 = number
-        .parse()
-        .ok()
-        .filter(|number: &f64| number.is_finite())?;
-    let scale = match suffix {
-        "n" => 1e-9,
-        "u" => 1e-6,
-        "m" => 1e-3,
-        "" => 1.0,
-        "k" => 1e3,
-        "M" => 1e6,
-        "G" => 1e9,
-        "T" => 1e12,
-        "P" => 1e15,
-        "E" => 1e18,
-        "Ki" => 1024_f64,
-        "Mi" => 1024_f64.powi(2),
-        "Gi" => 1024_f64.powi(3),
-        "Ti" => 1024_f64.powi(4),
-        "Pi" => 1024_f64.powi(5),
-        "Ei" => 1024_f64.powi(6),
-        other => 10_f64.powi(other.strip_prefix(['e', 'E'])?.parse().ok()?),
+    let (base, exponent): (i32, i32) = match suffix {
+        "n" => (10, -9),
+        "u" => (10, -6),
+        "m" => (10, -3),
+        "" => (10, 0),
+        "k" => (10, 3),
+        "M" => (10, 6),
+        "G" => (10, 9),
+        "T" => (10, 12),
+        "P" => (10, 15),
+        "E" => (10, 18),
+        "Ki" => (1024, 1),
+        "Mi" => (1024, 2),
+        "Gi" => (1024, 3),
+        "Ti" => (1024, 4),
+        "Pi" => (1024, 5),
+        "Ei" => (1024, 6),
+        other => (10, other.strip_prefix(['e', 'E'])?.parse().ok()?),
     };
-    // Up to 2^53 thousandths, which is 8 TiB in bytes, this is exact; beyond, to 15 digits.
-    // What is off a whole number by the error of a product only is that number.
-    let millis = number * scale * 1000.0;
-    let millis = match millis.round() {
-        near if (millis - near).abs() <= 1e-9 * near.abs().max(1.0) => near,
-        _ => millis.ceil(),
-    };
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "a cast from f64 saturates, which is what is wanted of absurd amounts"
-    )]
-    Some(millis as i64)
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
+    if !number.contains(|c: char| c.is_ascii_digit()) || fraction.contains(['+', '-', '.']) {
+        return None;
+    }
+    let digits: i128 = format!("{whole}{fraction}").parse().ok()?;
+    let power = i128::from(base).checked_pow(i32::unsigned_abs(exponent))?;
+    let (up, down) = if exponent < 0 { (1, power) } else { (power, 1) };
+    let places = 10_i128.checked_pow(u32::try_from(fraction.len()).ok()?)?;
+    let (scaled, divisor) = (
+        digits.checked_mul(up)?.checked_mul(1000)?,
+        down.checked_mul(places)?,
+    );
+    let rounded = scaled.div_euclid(divisor) + i128::from(scaled.rem_euclid(divisor) > 0);
+    let most = if rounded < 0 { i64::MIN } else { i64::MAX };
+    Some(i64::try_from(rounded).unwrap_or(most))
 }
 
 #[cfg(test)]
@@ -96,6 +97,11 @@ mod tests {
             ("1500m", Some(1500)),
             ("700m", Some(700)),
             ("0.7001", Some(701)),
+            ("-1.5", Some(-1500)),
+            (".5", Some(500)),
+            ("2.", Some(2000)),
+            ("1e-3", Some(1)),
+            ("1e40", None),
             ("0.1", Some(100)),
             ("100u", Some(1)),
             ("1k", Some(1_000_000)),
@@ -104,6 +110,10 @@ mod tests {
             ("1E", Some(i64::MAX)),
             ("", None),
             ("many", None),
+            (".", None),
+            ("-", None),
+            ("1.-5", None),
+            ("1.2.3", None),
             ("1Zi", None),
         ] {
             assert_eq!(quantity_millis(text), expected, "{text:?}");
