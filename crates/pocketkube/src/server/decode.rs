@@ -1,6 +1,7 @@
 //! Bodies of requests as JSON values, with the duplicate fields that a plain reader would hide.
 
 use super::protobuf;
+use crate::go::json_type_of;
 use crate::registry::Registry;
 use crate::resource::Resource;
 use crate::status::Status;
@@ -48,7 +49,7 @@ pub(crate) fn object(media_type: &str, bytes: &[u8], kind: &str) -> Result<Body,
     let message = format!(
         "the object provided is unrecognized (must be of type {kind}): couldn't get version/kind; \
          json parse error: json: cannot unmarshal {} into Go value of type struct ({})",
-        go_type(&body.value),
+        json_type_of(&body.value),
         shown(bytes)
     );
     Err(Status::bad_request(message))
@@ -194,18 +195,6 @@ pub(crate) fn go_cause(bytes: &[u8], cause: &serde_json::Error) -> String {
             )
         }
         None => cause.to_string(),
-    }
-}
-
-/// How errors name a JSON type.
-fn go_type(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "bool",
-        Value::Number(_) => "number",
-        Value::String(_) => "string",
-        Value::Array(_) => "array",
-        Value::Object(_) => "object",
     }
 }
 
