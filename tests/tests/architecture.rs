@@ -72,13 +72,16 @@ const KUBERNETES: &[&str] = &["app", "controller", "api", "pocketkube"];
 
 /// Where the controller writes to a Kubernetes API, exactly, and what.
 const WRITERS: &[(&str, &str)] = &[
-    ("cookie_keys.rs", "the keys of DNS cookies"),
     (
         "dns_role/observer.rs",
         "an observer's own ProbeReport and Lease",
     ),
     ("events.rs", "Events"),
     ("federated_object.rs", "the finalizer of a federated object"),
+    (
+        "kept_secret.rs",
+        "the keys of DNS cookies, and the webhook's certificate",
+    ),
     ("lease.rs", "the leader's Lease"),
     ("members/apply.rs", "objects in members"),
     (
@@ -87,10 +90,7 @@ const WRITERS: &[(&str, &str)] = &[
     ),
     ("status.rs", "statuses"),
     ("tombstones.rs", "tombstones"),
-    (
-        "webhook_keys.rs",
-        "the webhook's certificate, and whom API servers believe",
-    ),
+    ("webhook_keys.rs", "whom API servers believe"),
 ];
 
 /// Of these, the ones that need not ask the lease: what they write is each replica's own.

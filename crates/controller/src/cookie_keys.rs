@@ -15,12 +15,11 @@ use std::time::Duration;
 
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
-use kube::Api;
-use kube::api::{ObjectMeta, PostParams};
-use tokio::time::{sleep, timeout};
+use kube::api::ObjectMeta;
 
 use crate::Error;
 use crate::context::Context;
+use crate::kept_secret::{self, look_while_leading};
 
 /// The Secret's name, in the system namespace.
 pub const COOKIE_SECRET_NAME: &str = "meridian-dns-cookies";
@@ -32,8 +31,6 @@ const SERVING_SECS: u64 = 7 * 24 * 3600;
 const ANNOUNCED_SECS: u64 = 3600;
 /// Between two looks.
 const LOOK_EVERY: Duration = Duration::from_secs(60);
-/// How long the host may take.
-const DEADLINE: Duration = Duration::from_secs(5);
 
 /// Keys of server cookies.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -119,7 +116,7 @@ impl Stage {
         })
     }
 
-    fn write(self, metadata: ObjectMeta) -> Secret {
+    fn write(self) -> Secret {
         let step = match self.step {
             Step::Serving => "serving",
             Step::Announced => "announced",
@@ -134,7 +131,10 @@ impl Stage {
             .into_iter()
             .map(|(name, bytes)| (name.to_owned(), ByteString(bytes)));
         Secret {
-            metadata,
+            metadata: ObjectMeta {
+                name: Some(COOKIE_SECRET_NAME.to_owned()),
+                ..ObjectMeta::default()
+            },
             type_: Some(SECRET_TYPE.to_owned()),
             data: Some(data.collect()),
             ..Secret::default()
@@ -144,25 +144,12 @@ impl Stage {
 
 /// Keeps the Secret while this process leads.
 pub(crate) async fn run(context: Arc<Context>) {
-    let mut leadership = context.leadership.clone();
-    loop {
-        leadership.until_leading().await;
-        if let Err(error) = look(&context).await {
-            tracing::warn!(%error, "the keys of DNS cookies are not looked after");
-        }
-        tokio::select! {
-            () = sleep(LOOK_EVERY) => {}
-            () = leadership.until_lost() => {}
-        }
-    }
+    look_while_leading(&context, LOOK_EVERY, "the Secret of DNS cookies", look).await;
 }
 
 /// Makes the Secret, or takes its next step. What is not readable in it is replaced.
 async fn look(context: &Context) -> Result<(), Error> {
-    let namespace = &context.host.system_namespace;
-    let secrets = Api::<Secret>::namespaced(context.host.client.clone(), namespace);
-    let found = timeout(DEADLINE, secrets.get_opt(COOKIE_SECRET_NAME)).await;
-    let found = found.map_err(|_| Error::HostTimedOut)??;
+    let found = kept_secret::find(context, COOKIE_SECRET_NAME).await?;
     let now_secs = context.clock.millis() / 1000;
     let fresh = rand::random();
     let stage = match found.as_ref().and_then(Stage::read) {
@@ -172,27 +159,7 @@ async fn look(context: &Context) -> Result<(), Error> {
         },
         None => Stage::first(fresh, now_secs),
     };
-    if !context.leadership.may_write(DEADLINE) {
-        return Err(Error::NotLeading);
-    }
-    let parameters = PostParams::default();
-    let written = match found {
-        // The version that was read: another leader's step is not undone.
-        Some(found) => {
-            let secret = stage.write(found.metadata);
-            let replacing = secrets.replace(COOKIE_SECRET_NAME, &parameters, &secret);
-            timeout(DEADLINE, replacing).await
-        }
-        None => {
-            let secret = stage.write(ObjectMeta {
-                name: Some(COOKIE_SECRET_NAME.to_owned()),
-                ..ObjectMeta::default()
-            });
-            timeout(DEADLINE, secrets.create(&parameters, &secret)).await
-        }
-    };
-    written.map_err(|_| Error::HostTimedOut)??;
-    Ok(())
+    kept_secret::write(context, found.as_ref(), stage.write()).await
 }
 
 #[cfg(test)]
@@ -253,9 +220,9 @@ mod tests {
     #[test]
     fn a_stage_is_read_as_it_was_written_and_something_else_is_not_read() {
         for stage in stages(10 * 24 * 3600) {
-            assert!(Stage::read(&stage.write(ObjectMeta::default())) == Some(stage));
+            assert!(Stage::read(&stage.write()) == Some(stage));
         }
-        let mut secret = Stage::first([1; 16], 7).write(ObjectMeta::default());
+        let mut secret = Stage::first([1; 16], 7).write();
         let data = secret.data.as_mut().unwrap();
         data.insert("current".to_owned(), ByteString(vec![1; 15]));
         assert!(CookieKeys::read(&secret).is_none());

@@ -36,6 +36,7 @@ mod fleet;
 mod flights;
 mod global_service;
 mod host;
+mod kept_secret;
 pub mod lease;
 pub mod members;
 mod metrics;

@@ -21,6 +21,7 @@
 
 use crate::Error;
 use crate::context::Context;
+use crate::kept_secret::{self, look_while_leading};
 use ::api::ConfigScope;
 use federation::digest;
 use k8s_openapi::ByteString;
@@ -29,7 +30,7 @@ use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::jiff::{Timestamp, tz::TimeZone};
 use kube::Api;
-use kube::api::{Patch, PatchParams, PostParams};
+use kube::api::{Patch, PatchParams};
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
     KeyUsagePurpose, date_time_ymd,
@@ -39,7 +40,7 @@ use serde_json::json;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
 /// The Secret.
 pub(crate) const WEBHOOK_SECRET_NAME: &str = "meridian-webhook";
@@ -151,10 +152,13 @@ impl Kept {
         (&self.leaf.certificate, &self.leaf.key)
     }
 
-    fn write(&self, metadata: ObjectMeta) -> Result<Secret, serde_json::Error> {
+    fn write(&self) -> Result<Secret, serde_json::Error> {
         let kept = ("kept".to_owned(), ByteString(serde_json::to_vec(self)?));
         Ok(Secret {
-            metadata,
+            metadata: ObjectMeta {
+                name: Some(WEBHOOK_SECRET_NAME.to_owned()),
+                ..ObjectMeta::default()
+            },
             type_: Some(SECRET_TYPE.to_owned()),
             data: Some([kept].into()),
             ..Secret::default()
@@ -236,17 +240,8 @@ pub(crate) async fn run(context: Arc<Context>) {
     if context.host.scope == ConfigScope::Namespaced {
         return;
     }
-    let mut leadership = context.leadership.clone();
-    loop {
-        leadership.until_leading().await;
-        if let Err(error) = look(&context).await {
-            tracing::warn!(%error, "the webhook's certificate is not looked after");
-        }
-        tokio::select! {
-            () = sleep(LOOK_EVERY) => {}
-            () = leadership.until_lost() => {}
-        }
-    }
+    let what = "the webhook's certificate";
+    look_while_leading(&context, LOOK_EVERY, what, look).await;
 }
 
 async fn look(context: &Context) -> Result<(), Error> {
@@ -257,10 +252,7 @@ async fn look(context: &Context) -> Result<(), Error> {
         return Ok(());
     };
     let names = names(&configuration);
-    let namespace = &context.host.system_namespace;
-    let secrets = Api::<Secret>::namespaced(client.clone(), namespace);
-    let found = timeout(DEADLINE, secrets.get_opt(WEBHOOK_SECRET_NAME)).await;
-    let found = found.map_err(|_| Error::HostTimedOut)??;
+    let found = kept_secret::find(context, WEBHOOK_SECRET_NAME).await?;
     let now = context.clock.now().as_second();
     let kept = found.as_ref().and_then(Kept::read);
     let next = match &kept {
@@ -273,43 +265,17 @@ async fn look(context: &Context) -> Result<(), Error> {
         }
         None => Kept::first(&names, now).map(Some),
     };
-    let next = next.map_err(|error| Error::malformed("webhook certificate", error.to_string()))?;
+    let malformed = |why: String| Error::malformed("webhook certificate", why);
+    let next = next.map_err(|why| malformed(why.to_string()))?;
     if let Some(next) = &next {
-        write(context, &secrets, found, next).await?;
+        let secret = next.write().map_err(|why| malformed(why.to_string()))?;
+        kept_secret::write(context, found.as_ref(), secret).await?;
+        tracing::info!(names = ?next.leaf.names, "the webhook has another certificate");
     }
     let Some(kept) = next.or(kept) else {
         return Ok(());
     };
     announce(context, &configurations, &configuration, &kept.bundle()).await
-}
-
-/// Under the version that was read: another leader's step is not undone.
-async fn write(
-    context: &Context,
-    secrets: &Api<Secret>,
-    found: Option<Secret>,
-    kept: &Kept,
-) -> Result<(), Error> {
-    let metadata = found.as_ref().map(|found| found.metadata.clone());
-    let secret = kept.write(metadata.unwrap_or_else(|| ObjectMeta {
-        name: Some(WEBHOOK_SECRET_NAME.to_owned()),
-        ..ObjectMeta::default()
-    }));
-    let secret = secret.map_err(|why| Error::malformed("webhook certificate", why.to_string()))?;
-    if !context.leadership.may_write(DEADLINE) {
-        return Err(Error::NotLeading);
-    }
-    let parameters = PostParams::default();
-    let written = match found {
-        Some(_) => {
-            let name = WEBHOOK_SECRET_NAME;
-            timeout(DEADLINE, secrets.replace(name, &parameters, &secret)).await
-        }
-        None => timeout(DEADLINE, secrets.create(&parameters, &secret)).await,
-    };
-    written.map_err(|_| Error::HostTimedOut)??;
-    tracing::info!(names = ?kept.leaf.names, "the webhook has another certificate");
-    Ok(())
 }
 
 /// The names under which API servers ask for the webhook.
@@ -447,7 +413,7 @@ mod tests {
         let moved = kept.next(&named("hook.example"), Believed::Yes, NOW);
         let moved = moved.unwrap().expect("another name");
         assert!(is_taken(&kept.bundle(), &moved, "hook.example", NOW));
-        let secret = moved.write(ObjectMeta::default()).unwrap();
+        let secret = moved.write().unwrap();
         assert_eq!(Kept::read(&secret), Some(moved));
         assert_eq!(Kept::read(&Secret::default()), None);
     }

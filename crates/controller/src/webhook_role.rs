@@ -1,11 +1,9 @@
 //! The role `webhook`: the certificate that the host keeps, for whoever listens.
 
+use crate::kept_secret::follow;
 use crate::webhook_keys::{Kept, WEBHOOK_SECRET_NAME};
-use futures::{StreamExt, pin_mut};
 use k8s_openapi::api::core::v1::Secret;
-use kube::runtime::WatchStreamExt;
-use kube::runtime::watcher::{Config, watcher};
-use kube::{Api, Client};
+use kube::Client;
 use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -20,22 +18,17 @@ pub async fn follow_webhook_certificate(
     system_namespace: &str,
     certificate: watch::Sender<Option<Arc<CertifiedKey>>>,
 ) {
-    let secrets = Api::<Secret>::namespaced(client, system_namespace);
-    let one = Config::default().fields(&format!("metadata.name={WEBHOOK_SECRET_NAME}"));
-    let found = watcher(secrets, one).default_backoff().applied_objects();
-    pin_mut!(found);
-    loop {
-        let secret = tokio::select! {
-            () = certificate.closed() => return,
-            Some(secret) = found.next() => secret,
+    let take = |secret: &Secret| {
+        let Some(kept) = Kept::read(secret) else {
+            return;
         };
-        let kept = secret.ok().as_ref().and_then(Kept::read);
-        let Some(kept) = kept else { continue };
         match read(&kept) {
             Some(read) => drop(certificate.send_replace(Some(Arc::new(read)))),
             None => tracing::warn!("Secret {WEBHOOK_SECRET_NAME} holds no certificate"),
         }
-    }
+    };
+    let name = WEBHOOK_SECRET_NAME;
+    follow(client, system_namespace, name, certificate.closed(), take).await;
 }
 
 fn read(kept: &Kept) -> Option<CertifiedKey> {
