@@ -3,7 +3,8 @@
 //! ```text
 //! role controller   lease → controller
 //! role dns          feed → steering loop → DNS sockets, prober, observer, checkpoint
-//! both              console: metrics, liveness, readiness, explanations
+//! role webhook      the host's certificate → admission over HTTPS
+//! all               console: metrics, liveness, readiness, explanations
 //! ```
 
 use crate::checkpoint::CheckpointFile;
@@ -111,14 +112,19 @@ pub(crate) async fn start(options: Options) -> Result<Running> {
     let http = Listening::on(options.http_listen).await?;
     let http_address = http.address;
     let serves_dns = options.roles.contains(&Role::Dns);
-    let parts: &[Part] = if serves_dns {
-        &[Part::Snapshot, Part::Sockets]
-    } else {
-        &[]
-    };
-    let (readiness, is_ready) = watch::channel(Readiness::waiting_for(parts));
+    let mut parts = Vec::new();
+    if serves_dns {
+        parts.extend([Part::Snapshot, Part::Sockets]);
+    }
+    if options.roles.contains(&Role::Webhook) {
+        parts.push(Part::Certificate);
+    }
+    let (readiness, is_ready) = watch::channel(Readiness::waiting_for(&parts));
     let mut questions = None;
     let mut server = None;
+    if options.roles.contains(&Role::Webhook) {
+        start_webhook(&options, readiness.clone(), &stop, &tasks).await?;
+    }
     if serves_dns {
         let (asked, received) = mpsc::channel(QUESTIONS_MAX);
         questions = Some(asked);
@@ -127,9 +133,6 @@ pub(crate) async fn start(options: Options) -> Result<Running> {
     }
     if options.roles.contains(&Role::Controller) {
         start_controller(&options, &mut metrics, &stop, &tasks).await?;
-    }
-    if options.roles.contains(&Role::Webhook) {
-        start_webhook(&options, &stop, &tasks).await?;
     }
     let console = Console {
         metrics: Arc::new(metrics),
@@ -193,6 +196,7 @@ async fn start_controller(
 /// Whoever listens need not lead: the certificate comes from the host.
 async fn start_webhook(
     options: &Options,
+    readiness: watch::Sender<Readiness>,
     stop: &CancellationToken,
     tasks: &TaskTracker,
 ) -> Result<()> {
@@ -203,13 +207,19 @@ async fn start_webhook(
     tasks.spawn(stop.clone().run_until_cancelled_owned(async move {
         follow_webhook_certificate(client, &namespace, newest).await;
     }));
+    let mut first = certificate.clone();
+    tasks.spawn(stop.clone().run_until_cancelled_owned(async move {
+        if first.wait_for(Option::is_some).await.is_ok() {
+            readiness.send_modify(|readiness| readiness.ready(Part::Certificate));
+        }
+    }));
     let stopped = stop.clone().cancelled_owned();
-    tasks.spawn(serve_webhook(
-        listening,
-        certificate,
-        admission::review,
-        stopped,
-    ));
+    let served = serve_webhook(listening, certificate, admission::review, stopped);
+    tasks.spawn(async move {
+        if let Err(error) = served.await {
+            tracing::error!(%error, "the webhook does not listen");
+        }
+    });
     Ok(())
 }
 

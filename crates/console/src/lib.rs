@@ -1,11 +1,12 @@
-//! HTTP views of a running process: `/livez`, `/readyz`, `/metrics`, `/explain`.
+//! HTTP views of a running process: `/livez`, `/readyz`, `/metrics`, `/explain`; and the webhook's
+//! listener, which API servers ask over HTTPS (`webhook.rs`).
 //!
 //! The console shows values that others give it; it does not know how anything is stored.
 //!
 //! # Guarantees
 //! A request is answered from a snapshot or by the owner of the state, through a bounded queue.
 //! # Assumptions
-//! The listener is on an address that only operators reach; nothing here changes anything.
+//! The listener of the views is on an address that only operators reach; nothing here changes anything.
 //! # Caveats
 //! `/readyz` says what this process can do by itself, not whether the host is reachable.
 

@@ -12,6 +12,8 @@ pub enum Part {
     Snapshot,
     /// The DNS sockets are open.
     Sockets,
+    /// The webhook has a certificate to show.
+    Certificate,
 }
 
 impl Part {
@@ -20,6 +22,7 @@ impl Part {
             Self::HostCaches => "host-caches",
             Self::Snapshot => "snapshot",
             Self::Sockets => "sockets",
+            Self::Certificate => "certificate",
         }
     }
 }

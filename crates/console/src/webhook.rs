@@ -11,8 +11,9 @@
 use crate::{Error, Listening};
 use axum::Router;
 use axum::body::Bytes;
-use axum::extract::DefaultBodyLimit;
+use axum::extract::{DefaultBodyLimit, Request};
 use axum::http::{StatusCode, header};
+use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -24,6 +25,7 @@ use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{sleep, timeout};
@@ -35,8 +37,13 @@ const CONNECTIONS_MAX: usize = 256;
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Until the head of a request is whole.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long a connection lives: new ones show the newest certificate.
-const CONNECTION_LIFE: Duration = Duration::from_secs(3600);
+/// Until a request is whole and answered.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+/// Requests of one connection at once; each may be as big as a review.
+const STREAMS_MAX: u32 = 16;
+/// How long a connection lives: who asks nothing gives its place to others, and new ones show the
+/// newest certificate.
+const CONNECTION_LIFE: Duration = Duration::from_secs(60);
 /// An AdmissionReview holds an object twice, of 3 MiB each at most.
 const REVIEW_BYTES_MAX: usize = 8 << 20;
 
@@ -80,6 +87,15 @@ fn router(reviewer: Reviewer) -> Router {
         .route("/validate", post(review))
         .route("/livez", get(|| async { "ok" }))
         .layer(DefaultBodyLimit::max(REVIEW_BYTES_MAX))
+        .layer(from_fn(in_time))
+}
+
+/// Gives up a request that does not come to its end.
+async fn in_time(request: Request, next: Next) -> Response {
+    match timeout(REQUEST_TIMEOUT, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => StatusCode::REQUEST_TIMEOUT.into_response(),
+    }
 }
 
 fn answer(reviewer: Reviewer, asked: &[u8]) -> Response {
@@ -119,14 +135,64 @@ async fn serve(
     let Ok(Ok(stream)) = timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream)).await else {
         return;
     };
+    answer_all(stream, router).await;
+    drop(turn);
+}
+
+/// Until the client leaves, or its time is over.
+async fn answer_all(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, router: Router) {
     let mut builder = Builder::new(TokioExecutor::new());
     builder
         .http1()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT);
+    builder.http2().max_concurrent_streams(STREAMS_MAX);
     let service = TowerToHyperService::new(router);
     let connection = builder.serve_connection(TokioIo::new(stream), service);
+    tokio::pin!(connection);
     // However it ends, it has ended; who asked hears of it.
-    let _ = timeout(CONNECTION_LIFE, connection).await;
-    drop(turn);
+    tokio::select! {
+        _ = &mut connection => return,
+        () = sleep(CONNECTION_LIFE) => connection.as_mut().graceful_shutdown(),
+    }
+    let _ = timeout(REQUEST_TIMEOUT, connection).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    /// What a client that says so much and no more is answered until its connection ends.
+    async fn answered(said: &str) -> String {
+        let (mut client, server) = tokio::io::duplex(1 << 16);
+        let router = router(|_| Some(b"{}".to_vec()));
+        tokio::spawn(answer_all(server, router));
+        client
+            .write_all(said.as_bytes())
+            .await
+            .expect("an open pipe");
+        let mut answer = Vec::new();
+        client.read_to_end(&mut answer).await.expect("an open pipe");
+        String::from_utf8(answer).expect("text")
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_stalls_is_given_up() {
+        let head = "POST /validate HTTP/1.1\r\nhost: webhook\r\n";
+        let began = tokio::time::Instant::now();
+        let whole = format!("{head}content-length: 2\r\n\r\n{{}}");
+        assert!(
+            answered(&whole).await.starts_with("HTTP/1.1 200"),
+            "it is idle afterwards"
+        );
+        let half = format!("{head}content-length: 9\r\n\r\nhalf");
+        assert!(answered(&half).await.starts_with("HTTP/1.1 408"));
+        assert_eq!(answered(head).await, "", "no whole head");
+        assert!(
+            began.elapsed() < 3 * CONNECTION_LIFE,
+            "{:?}",
+            began.elapsed()
+        );
+    }
 }
