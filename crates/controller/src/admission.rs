@@ -4,7 +4,8 @@
 //! fail to read. Somebody at a terminal is told at once, with the field, instead of by a status.
 //!
 //! # Guarantees
-//! Whether something is let in depends on the object alone: two replicas never say different things.
+//! Whether something is let in depends on what is asked alone, the object and what it was: two
+//! replicas never say different things.
 //! An object that is being deleted, or whose spec stays as it was, is always let in, or what was
 //! there before a rule could neither be released nor mended step by step.
 //! # Caveats
@@ -60,6 +61,11 @@ impl Judged {
     fn fault(&mut self, fault: impl ToString) {
         self.faults.push(fault.to_string());
     }
+
+    /// What a reader of ours says of it.
+    fn read<T, E: ToString>(&mut self, read: &Result<T, E>) {
+        self.faults.extend(read.as_ref().err().map(E::to_string));
+    }
 }
 
 fn judge(object: &Value) -> Judged {
@@ -70,19 +76,10 @@ fn judge(object: &Value) -> Judged {
     match (group, kind.as_str()) {
         ("core.kubefed.io", "KubeFedCluster") => {
             typed(object, &mut judged, |cluster: &KubeFedCluster, judged| {
-                cluster
-                    .place()
-                    .err()
-                    .into_iter()
-                    .for_each(|why| judged.fault(why));
-                cluster
-                    .check()
-                    .err()
-                    .into_iter()
-                    .for_each(|why| judged.fault(why));
-                check_access(&cluster.spec)
-                    .into_iter()
-                    .for_each(|why| judged.fault(why));
+                judged.read(&cluster.place());
+                judged.read(&cluster.check());
+                let faults = check_access(&cluster.spec);
+                judged.faults.extend(faults.iter().map(ToString::to_string));
             });
         }
         ("core.kubefed.io", "KubeFedConfig") => {
@@ -99,21 +96,14 @@ fn judge(object: &Value) -> Judged {
                 object,
                 &mut judged,
                 |config: &FederatedTypeConfig, judged| {
-                    config
-                        .read()
-                        .err()
-                        .into_iter()
-                        .for_each(|why| judged.fault(why));
+                    judged.read(&config.read());
                 },
             );
         }
         ("gslb.meridian.dev", "GlobalService") => typed(object, &mut judged, service),
         ("gslb.meridian.dev", "Zone") => {
             typed(object, &mut judged, |zone: &Zone, judged| {
-                zone.read()
-                    .err()
-                    .into_iter()
-                    .for_each(|why| judged.fault(why));
+                judged.read(&zone.read());
             });
         }
         ("types.kubefed.io", _) => match read_spec(&object["spec"]) {
@@ -129,11 +119,7 @@ fn judge(object: &Value) -> Judged {
 }
 
 fn service(service: &GlobalService, judged: &mut Judged) {
-    service
-        .read_endpoints()
-        .err()
-        .into_iter()
-        .for_each(|why| judged.fault(why));
+    judged.read(&service.read_endpoints());
     match service.read() {
         Err(why) => judged.fault(why),
         Ok(spec) => {

@@ -12,10 +12,10 @@ use crate::members::MET_FOR;
 use crate::members::apply::{Target, look};
 use crate::read::{Read, Reading, observed, plan_input, status};
 use crate::status::{Subject, Written};
-use crate::wake::FederatedKey;
+use crate::wake::{FederatedKey, News};
 use federation::{
     Action, ClusterOutcome, FINALIZER, Failure, FinalizerStep, Observed, Outcome, Plan,
-    ProblemKind, PropagationStatus, Readiness, Retry, RolloutPhase, Status, plan, refused,
+    ProblemKind, PropagationStatus, Readiness, Retry, RolloutPhase, Status, Step, plan, refused,
     summarize,
 };
 use kube::api::{Api, DynamicObject, Patch, PatchParams};
@@ -74,6 +74,7 @@ pub(crate) async fn reconcile(context: &Arc<Context>, key: &FederatedKey) -> Nex
             Err(error) => failed(key, &error),
         };
     }
+    let_what_waits_go(context, key, &plan);
     tell(context, &read, &plan, &outcome);
     see_what_was_written(context, key, &mut read, &outcome);
     let summary = summarize(&read.input, &plan, &outcome);
@@ -87,6 +88,25 @@ pub(crate) async fn reconcile(context: &Arc<Context>, key: &FederatedKey) -> Nex
     match write_status(context, key, &read.object, &summary).await {
         Ok(written) => next(&read, &plan, &outcome, written),
         Err(error) => failed(key, &error),
+    }
+}
+
+/// A Namespace whose overrides fail in a member is made there by nobody; one that somebody else made
+/// may be there, and what is in it need not wait.
+fn let_what_waits_go(context: &Context, key: &FederatedKey, plan: &Plan) {
+    let namespaces = context.namespaces();
+    if namespaces.is_none_or(|cache| cache.named.name != key.type_name) {
+        return;
+    }
+    let failed = |step: &&Step| step.status == PropagationStatus::ApplyOverridesFailed;
+    for (name, _) in plan.steps.iter().filter(|(_, step)| failed(step)) {
+        let Some(member) = context.members.get(name) else {
+            continue;
+        };
+        if member.namespaces.are_first(&key.object.name) {
+            member.namespaces.refused(&key.object.name);
+            context.wake.tell(News::MemberNamespace(key.object.clone()));
+        }
     }
 }
 

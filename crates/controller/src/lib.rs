@@ -14,6 +14,9 @@
 //! | `global_service` | what members offer to global names, and how those are served |
 //! | `cluster_health`, [`replica_preference`] | members probed; replicas divided and moved |
 //! | [`settings`], `settings_status` | the KubeFedConfig, and what it costs |
+//! | `scope` | whether all namespaces are watched, or one |
+//! | [`admission`], `webhook_keys`, `webhook_role` | what the webhook refuses, and its certificate |
+//! | `cookie_keys`, `kept_secret` | Secrets that the leader keeps and other roles follow |
 //! | `tombstones` | deletions owed to members that were away |
 //! | [`preview`] | the plans that some manifests would have, and nothing written |
 //! | [`lease`] | who leads, and for how long a write may be started |
@@ -40,6 +43,7 @@ mod kept_secret;
 pub mod lease;
 pub mod members;
 mod metrics;
+mod pod_requests;
 pub mod preview;
 mod queue;
 mod read;

@@ -31,7 +31,7 @@ pub use takeover::handed_over;
 
 use crate::Error;
 use crate::clock::WallClock;
-use crate::cluster_health::Capacity;
+use crate::cluster_health::KnownCapacity;
 use crate::wake::{NamedType, Wake};
 use access::{Fingerprint, Ways, access};
 use api::{FederatedType, KubeFedCluster};
@@ -84,7 +84,7 @@ pub(crate) struct Member {
     lanes: RwLock<BTreeMap<String, Arc<Lane>>>,
     ledger: Mutex<DeletionLedger>,
     /// What its nodes have and what is free, as it was read last.
-    pub(crate) capacity: watch::Sender<Option<Arc<Capacity>>>,
+    pub(crate) capacity: watch::Sender<KnownCapacity>,
     /// The only namespace that is federated, where it is one: what is in none is not asked for then.
     pub(crate) within: Option<Arc<str>>,
     clock: WallClock,
@@ -115,7 +115,7 @@ impl Member {
             turns: Semaphore::new(WRITES_MAX),
             lanes: RwLock::default(),
             ledger: Mutex::default(),
-            capacity: watch::Sender::new(None),
+            capacity: watch::Sender::default(),
             within,
             clock,
         }
@@ -262,6 +262,7 @@ impl Member {
         let mut connected = self.write();
         connected.fingerprint = Some(fingerprint);
         self.namespaces.forget();
+        self.capacity.send_replace(KnownCapacity::NotYet);
         match connection {
             Ok(connection) => {
                 connected.malformed = None;

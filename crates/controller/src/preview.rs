@@ -247,10 +247,13 @@ async fn ask_members(context: &Context, claims: &Claims) -> BTreeMap<ClusterName
     let asked = stream::iter(ready).map(|member| {
         let questions = &questions;
         async move {
-            if let (Some(client), true) = (member.requests(), divides) {
-                look_at_capacity(&member, &client).await;
-            }
-            (member.name.clone(), still::ask(&member, questions).await)
+            let look = async {
+                if let (Some(client), true) = (member.requests(), divides) {
+                    look_at_capacity(&member, &client).await;
+                }
+            };
+            let (answers, ()) = tokio::join!(still::ask(&member, questions), look);
+            (member.name.clone(), answers)
         }
     });
     asked.buffer_unordered(MEMBERS_MAX).collect().await

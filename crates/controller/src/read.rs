@@ -8,9 +8,9 @@ use crate::settings::Settings;
 use crate::wake::{FederatedKey, target_key};
 use api::{ConfigScope, FederatedSpec, FederatedType, KubeFedCluster, read_spec};
 use federation::{
-    ANNOTATION_PAUSED, ClusterFacts, Confirmation, DividedReplicas, FINALIZER, FederatedObject,
-    FinalizerState, Host, NamespacePlacement, Observed, Options, PlanInput, Readiness, RolloutSeen,
-    Scope, TargetType, TypeServed, Watched, occupied,
+    ClusterFacts, Confirmation, DividedReplicas, FINALIZER, FederatedObject, FinalizerState, Host,
+    NamespacePlacement, Observed, Options, PlanInput, Readiness, RolloutSeen, Scope, TargetType,
+    TypeServed, Watched, is_paused, occupied,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt;
@@ -217,11 +217,7 @@ fn namespace_awaited(
         return BTreeSet::new();
     };
     let federated = namespaces.get(&ObjectKey::new(namespace, namespace));
-    let paused = federated.is_some_and(|object| {
-        let paused = object.annotations().get(ANNOTATION_PAUSED);
-        paused.is_some_and(|paused| paused == "true")
-    });
-    if paused {
+    if federated.is_some_and(|object| is_paused(object.annotations())) {
         // Nobody makes it; one that somebody else made may be there.
         return BTreeSet::new();
     }

@@ -57,9 +57,14 @@ pub struct PlanInput {
 impl PlanInput {
     /// Whether somebody holds the object as it is.
     pub(crate) fn is_paused(&self) -> bool {
-        let paused = self.object.annotations.get(ANNOTATION_PAUSED);
-        paused.is_some_and(|paused| paused == "true")
+        is_paused(&self.object.annotations)
     }
+}
+
+/// Whether somebody holds an object with these annotations as it is.
+pub fn is_paused(annotations: &BTreeMap<String, String>) -> bool {
+    let paused = annotations.get(ANNOTATION_PAUSED);
+    paused.is_some_and(|paused| paused == "true")
 }
 
 /// What a scheduling preference says of one cluster.

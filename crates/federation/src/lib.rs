@@ -68,6 +68,7 @@ pub use failover::{
 pub use input::{
     Adoption, ClusterFacts, DeletionBrake, DividedReplicas, FederatedObject, FinalizerState, Host,
     NamespacePlacement, Options, PlanInput, Readiness, Scope, TargetType, TypeServed, Watched,
+    is_paused,
 };
 pub use intent::{
     ClusterOverride, ClusterReference, Intent, Operation, OverrideItem, Pause, Placement, Rollout,
@@ -97,7 +98,7 @@ pub use preference_input::{
 pub use preference_plan::plan_preference;
 pub use render::{Provenance, Rendered, ReplicasRule, render};
 pub use rollout::{RolloutPhase, RolloutPlan, RolloutSeen, RolloutStatus, approval};
-pub use room::{RoomTrack, asks, places};
+pub use room::{RoomTrack, places};
 pub use selector::{LabelOperator, LabelRequirement, LabelSelector};
 pub use spread::{SpreadDivision, SpreadPlace, divide_spread};
 pub use status::{ClusterStatus, Condition, PropagationReason, PropagationStatus, Status, Summary};

@@ -4,8 +4,7 @@
 //! says who takes replicas first and forbids nothing: what fits nowhere is divided as if it were not
 //! known, and Pods that find no place tell the rest ([`crate::CapacityTrack`]).
 
-use model::{Resources, quantity_millis};
-use serde_json::Value;
+use model::Resources;
 
 /// What a member could run of a workload, as of one look at its nodes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,50 +51,9 @@ pub fn places(free: &[Resources], asks: Resources) -> i64 {
     free.iter().map(on).fold(0, i64::saturating_add)
 }
 
-/// What one Pod of a workload's template asks for; `None` when it names no processor and no memory,
-/// as its number then says nothing. Containers that run one after another before the others ask for
-/// the most of any (KEP-753).
-pub fn asks(template: &Value) -> Option<Resources> {
-    let pod = template.pointer("/spec/template/spec")?;
-    let list = |name: &str| pod[name].as_array().map(Vec::as_slice).unwrap_or_default();
-    let mut running = Resources::default();
-    let mut before = Resources::default();
-    for container in list("initContainers") {
-        match container["restartPolicy"].as_str() {
-            Some("Always") => running = running.plus(requests(container)),
-            _ => before = before.most(running.plus(requests(container))),
-        }
-    }
-    for container in list("containers") {
-        running = running.plus(requests(container));
-    }
-    let asks = running.most(before);
-    (asks != Resources::default()).then_some(Resources { pods: 1, ..asks })
-}
-
-/// A container without requests asks for its limits, as the API server writes them.
-fn requests(container: &Value) -> Resources {
-    let millis = |name: &str| {
-        let resources = &container["resources"];
-        let said = [&resources["requests"][name], &resources["limits"][name]];
-        let said = said.into_iter().find(|value| !value.is_null());
-        let text = said.map(|value| match value {
-            Value::String(text) => text.clone(),
-            number => number.to_string(),
-        });
-        text.and_then(|text| quantity_millis(&text)).unwrap_or(0)
-    };
-    Resources {
-        cpu_millis: millis("cpu"),
-        memory_bytes: millis("memory") / 1000,
-        pods: 0,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
     fn free(cpu_millis: i64, memory_bytes: i64, pods: i64) -> Resources {
         Resources {
@@ -120,26 +78,6 @@ mod tests {
         );
         assert_eq!(places(&[], asks), 0);
         assert_eq!(places(&[free(9_000, 0, 4)], free(1_000, 0, 1)), 4);
-    }
-
-    #[test]
-    fn what_a_template_asks_for_is_what_its_pods_hold_at_once() {
-        let template = |pod: Value| json!({"spec": {"template": {"spec": pod}}});
-        let wants = |cpu: &str, memory: &str| json!({"requests": {"cpu": cpu, "memory": memory}});
-        let pod = template(json!({
-            "initContainers": [
-                {"name": "mesh", "restartPolicy": "Always", "resources": wants("100m", "64Mi")},
-                {"name": "migrate", "resources": wants("700m", "1Mi")},
-            ],
-            "containers": [
-                {"name": "web", "resources": wants("0.25", "128Mi")},
-                {"name": "log", "resources": {"limits": {"cpu": 0.05}}},
-            ],
-        }));
-        assert_eq!(asks(&pod), Some(free(800, 192 << 20, 1)));
-        let silent = template(json!({"containers": [{"name": "web"}]}));
-        assert_eq!(asks(&silent), None, "any number of them would fit");
-        assert_eq!(asks(&json!({"spec": {"replicas": 3}})), None);
     }
 
     #[test]

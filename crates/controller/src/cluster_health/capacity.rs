@@ -1,28 +1,32 @@
 //! What a member's nodes have, and what of it is free, for its status and for who divides replicas.
 //!
 //! # Guarantees
-//! A member is read twice a minute, in pages, for as long as it is Ready, and apart from its probes: a
-//! long list delays none. What is kept is bounded.
+//! The leader reads a member twice a minute, in pages, for as long as it is Ready, and apart from its
+//! probes: a long list delays none. No more than [`TURNS_MAX`] are read at once. What is kept is bounded.
 //! # Assumptions
 //! Pods count from when they are bound to a node until they have ended, as for the scheduler.
 //! # Caveats
 //! What is free is as old as the last read. Of a member with more Pods than [`PODS_MAX`], or that does
-//! not let Pods be listed, only what its nodes have is known.
+//! not let Pods be listed, only what its nodes have is known. Of one with more nodes than [`NODES_MAX`], or
+//! that does not let them be listed, nothing is.
 
 use crate::context::Context;
 use crate::members::Member;
+use crate::pod_requests::{PodSpec, requests};
 use api::{ClusterCapacity, ConfigScope};
-use k8s_openapi::api::core::v1::{Container, Node, Pod, PodSpec};
+use k8s_openapi::api::core::v1::{Node, Pod};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
-use kube::api::ListParams;
+use kube::api::{ApiResource, ListParams, NotUsed, Object};
 use kube::runtime::reflector::ObjectRef;
-use kube::{Api, Client, Resource};
+use kube::{Api, Client};
 use model::{ClusterName, Resources, quantity_millis};
 use serde::de::DeserializeOwned;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Debug;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
+use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 
 /// Between two reads of a member.
@@ -36,6 +40,11 @@ const PAGE: u32 = 500;
 /// Nodes and Pods that are read at most.
 const NODES_MAX: usize = 5_000;
 const PODS_MAX: usize = 20_000;
+/// Members that are read at once: the pages of each are held meanwhile.
+const TURNS_MAX: usize = 4;
+static TURNS: Semaphore = Semaphore::const_new(TURNS_MAX);
+/// Numbers the reads.
+static LOOKS: AtomicU64 = AtomicU64::new(1);
 
 /// What a member has and what of it is free.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -46,8 +55,20 @@ pub(crate) struct Capacity {
     pub(crate) allocatable: Resources,
     /// What is free on each of them; `None` when Pods could not be read.
     pub(crate) free: Option<Arc<[Resources]>>,
-    /// Which read it is from.
+    /// Which read it is from; each has a number of its own.
     pub(crate) look: u64,
+}
+
+/// What is known of a member's capacity.
+#[derive(Clone, Debug, Default)]
+pub(crate) enum Known {
+    /// It was not read yet, over this connection.
+    #[default]
+    NotYet,
+    /// The member, or the scope of this control plane, does not let its nodes be read.
+    Withheld,
+    /// This.
+    Read(Arc<Capacity>),
 }
 
 impl Capacity {
@@ -61,12 +82,14 @@ impl Capacity {
 /// What a status says of it: what it said before, while no figure is off by more than a tenth of what
 /// is there, so that each Pod that comes or goes makes no write.
 pub(super) fn told(
-    capacity: Option<&Capacity>,
+    known: &Known,
     before: Option<ClusterCapacity>,
     heartbeat: bool,
 ) -> Option<ClusterCapacity> {
-    let Some(capacity) = capacity else {
-        return before;
+    let capacity = match known {
+        Known::NotYet => return before,
+        Known::Withheld => return None,
+        Known::Read(capacity) => capacity,
     };
     let now = ClusterCapacity {
         nodes: i64::try_from(capacity.nodes).unwrap_or(i64::MAX),
@@ -94,23 +117,28 @@ fn is_near(one: Resources, other: Resources, of: Resources) -> bool {
         && near(one.pods, other.pods, of.pods)
 }
 
-/// Keeps what is known of a member's capacity, for as long as it is registered.
+/// Keeps what is known of a member's capacity, for as long as it is registered and this process
+/// leads.
 pub(super) async fn follow(context: &Context, name: &ClusterName) {
     if context.host.scope == ConfigScope::Namespaced {
         // Nodes are in no namespace.
+        if let Some(member) = context.members.get(name) {
+            member.capacity.send_replace(Known::Withheld);
+        }
         return;
     }
     let key = ObjectRef::new(name.as_str()).within(&context.host.system_namespace);
     while let Some(member) = context.members.get(name) {
         let cluster = context.host.clusters.get(&key);
+        let is_ready = cluster.is_some_and(|cluster| cluster.is_ready());
         let client = member.requests();
-        let (Some(client), true) = (client, cluster.is_some_and(|cluster| cluster.is_ready()))
-        else {
+        let (Some(client), true, true) = (client, is_ready, context.leadership.leads()) else {
             sleep(LOOK).await;
             continue;
         };
+        let turn = TURNS.acquire().await;
         look(&member, &client).await;
-        drop((member, client));
+        drop((member, client, turn));
         sleep(PERIOD).await;
     }
 }
@@ -119,13 +147,13 @@ pub(super) async fn follow(context: &Context, name: &ClusterName) {
 pub(crate) async fn look(member: &Member, client: &Client) {
     let name = &member.name;
     match timeout(DEADLINE, read(client)).await {
-        Ok(Ok(capacity)) => member.has(capacity),
+        Ok(Ok(known)) => drop(member.capacity.send_replace(known)),
         Ok(Err(error)) => tracing::debug!(cluster = %name, %error, "no capacity was read"),
         Err(_) => tracing::debug!(cluster = %name, "no capacity was read in time"),
     }
 }
 
-async fn read(client: &Client) -> kube::Result<Capacity> {
+async fn read(client: &Client) -> kube::Result<Known> {
     let nodes = Api::<Node>::all(client.clone());
     let mut free = HashMap::new();
     let mut take = |node: Node| {
@@ -133,22 +161,27 @@ async fn read(client: &Client) -> kube::Result<Capacity> {
             free.insert(name, allocatable);
         }
     };
-    pages(&nodes, "", NODES_MAX, &mut take).await?;
+    match pages(&nodes, "", NODES_MAX, &mut take).await {
+        Ok(true) => {}
+        // A part of what there is would be taken for all of it.
+        Ok(false) => return Ok(Known::Withheld),
+        Err(kube::Error::Api(status)) if status.code == 403 => return Ok(Known::Withheld),
+        Err(error) => return Err(error),
+    }
+    let has = free.values().copied();
     let mut capacity = Capacity {
         nodes: free.len(),
-        allocatable: free
-            .values()
-            .copied()
-            .fold(Resources::default(), Resources::plus),
+        allocatable: has.fold(Resources::default(), Resources::plus),
         free: None,
-        look: 0,
+        look: LOOKS.fetch_add(1, Ordering::Relaxed),
     };
-    let pods = Api::<Pod>::all(client.clone());
+    let pods = ApiResource::erase::<Pod>(&());
+    let pods = Api::<Object<PodSpec, NotUsed>>::all_with(client.clone(), &pods);
     let living = "status.phase!=Succeeded,status.phase!=Failed";
-    let mut take = |pod: Pod| {
-        let node = pod.spec.as_ref().and_then(|spec| spec.node_name.as_ref());
+    let mut take = |pod: Object<PodSpec, NotUsed>| {
+        let node = pod.spec.node_name.as_ref();
         if let Some(left) = node.and_then(|node| free.get_mut(node)) {
-            *left = left.minus(requests(&pod));
+            *left = left.minus(requests(&pod.spec));
         }
     };
     match pages(&pods, living, PODS_MAX, &mut take).await {
@@ -158,7 +191,7 @@ async fn read(client: &Client) -> kube::Result<Capacity> {
         Err(kube::Error::Api(status)) if status.code == 403 => {}
         Err(error) => return Err(error),
     }
-    Ok(capacity)
+    Ok(Known::Read(Arc::new(capacity)))
 }
 
 /// Reads page by page; whether that was all.
@@ -169,7 +202,7 @@ async fn pages<K>(
     take: &mut (dyn FnMut(K) + Send),
 ) -> kube::Result<bool>
 where
-    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug,
+    K: Clone + DeserializeOwned + Debug,
 {
     let mut parameters = ListParams::default().limit(PAGE).fields(fields);
     let mut read = 0;
@@ -217,52 +250,13 @@ fn amounts(quantities: Option<&BTreeMap<String, Quantity>>) -> Resources {
     }
 }
 
-/// What the scheduler reserves for a Pod: the sum of its containers and of those that stay beside
-/// them, or what one that runs before them wants, whichever is more (KEP-753); what the Pod says for
-/// all of them goes before (KEP-2837); its overhead comes on top.
-fn requests(pod: &Pod) -> Resources {
-    let spec = pod.spec.clone().unwrap_or_default();
-    let whole = spec.resources.as_ref().and_then(|of| of.requests.as_ref());
-    let containers = of_containers(&spec);
-    let named = amounts(whole);
-    let or = |named: i64, otherwise: i64| if named > 0 { named } else { otherwise };
-    let asked = Resources {
-        cpu_millis: or(named.cpu_millis, containers.cpu_millis),
-        memory_bytes: or(named.memory_bytes, containers.memory_bytes),
-        pods: 0,
-    };
-    Resources {
-        pods: 1,
-        ..asked.plus(amounts(spec.overhead.as_ref()))
-    }
-}
-
-fn of_containers(spec: &PodSpec) -> Resources {
-    let wants = |container: &Container| {
-        let resources = container.resources.as_ref();
-        amounts(resources.and_then(|resources| resources.requests.as_ref()))
-    };
-    let (mut beside, mut before) = (Resources::default(), Resources::default());
-    for container in spec.init_containers.iter().flatten() {
-        match container.restart_policy.as_deref() {
-            Some("Always") => beside = beside.plus(wants(container)),
-            // Those that stay and were started earlier run meanwhile.
-            _ => before = before.most(beside.plus(wants(container))),
-        }
-    }
-    let running = spec.containers.iter().map(wants);
-    running.fold(beside, Resources::plus).most(before)
-}
-
 impl Member {
     /// What it has, as it was read last.
     pub(crate) fn capacity(&self) -> Option<Arc<Capacity>> {
-        self.capacity.borrow().clone()
-    }
-
-    fn has(&self, mut capacity: Capacity) {
-        capacity.look = self.capacity().map_or(1, |before| before.look + 1);
-        self.capacity.send_replace(Some(capacity.into()));
+        match &*self.capacity.borrow() {
+            Known::Read(capacity) => Some(Arc::clone(capacity)),
+            Known::NotYet | Known::Withheld => None,
+        }
     }
 }
 
@@ -271,82 +265,25 @@ mod tests {
     use super::*;
     use serde_json::{Value, json};
 
-    fn pod(spec: Value) -> Resources {
-        let pod = serde_json::from_value(json!({"metadata": {}, "spec": spec}));
-        requests(&pod.unwrap())
-    }
-
-    fn asks(cpu: &str, memory: &str) -> Value {
-        json!({"requests": {"cpu": cpu, "memory": memory}})
-    }
-
-    #[test]
-    fn a_pod_reserves_what_the_scheduler_reserves_for_it() {
-        let web = json!({"name": "web", "resources": asks("250m", "64Mi")});
-        let sidecar = json!({"name": "mesh", "restartPolicy": "Always",
-            "resources": asks("100m", "32Mi")});
-        let first = json!({"name": "load", "resources": asks("1", "16Mi")});
-        let mebi = 1024 * 1024;
-        for (spec, cpu_millis, memory) in [
-            (json!({"containers": [web, web]}), 500, 128),
-            (json!({"containers": [{"name": "free"}]}), 0, 0),
-            (
-                json!({"containers": [web], "initContainers": [sidecar]}),
-                350,
-                96,
-            ),
-            (
-                json!({"containers": [web], "initContainers": [first]}),
-                1000,
-                64,
-            ),
-            (
-                json!({"containers": [web], "initContainers": [sidecar, first]}),
-                1100,
-                96,
-            ),
-            (
-                json!({"containers": [web], "initContainers": [first, sidecar]}),
-                1000,
-                96,
-            ),
-            (
-                json!({"containers": [web], "resources": asks("2", "1Gi")}),
-                2000,
-                1024,
-            ),
-            (
-                json!({"containers": [web], "overhead": {"cpu": "50m"}}),
-                300,
-                64,
-            ),
-        ] {
-            let expected = Resources {
-                cpu_millis,
-                memory_bytes: memory * mebi,
-                pods: 1,
-            };
-            assert_eq!(pod(spec.clone()), expected, "{spec}");
-        }
-    }
-
     #[test]
     fn a_status_changes_when_a_tenth_of_what_is_there_does_and_with_a_heartbeat() {
-        let with_free = |cpu_millis| Capacity {
-            nodes: 1,
-            allocatable: Resources {
-                cpu_millis: 4000,
-                memory_bytes: 8 << 30,
-                pods: 110,
-            },
-            free: Some(Arc::new([Resources {
-                cpu_millis,
-                memory_bytes: 4 << 30,
-                pods: 100,
-            }])),
-            look: 1,
+        let with_free = |cpu_millis| {
+            Known::Read(Arc::new(Capacity {
+                nodes: 1,
+                allocatable: Resources {
+                    cpu_millis: 4000,
+                    memory_bytes: 8 << 30,
+                    pods: 110,
+                },
+                free: Some(Arc::new([Resources {
+                    cpu_millis,
+                    memory_bytes: 4 << 30,
+                    pods: 100,
+                }])),
+                look: 1,
+            }))
         };
-        let first = told(Some(&with_free(2000)), None, false);
+        let first = told(&with_free(2000), None, false);
         let cpu = |told: Option<ClusterCapacity>| told.unwrap().free.unwrap().cpu;
         assert_eq!(cpu(first.clone()), "2");
         for (now, heartbeat, expected) in [
@@ -355,10 +292,11 @@ mod tests {
             (1599, false, "1599m"),
             (1900, true, "1900m"),
         ] {
-            let told = told(Some(&with_free(now)), first.clone(), heartbeat);
+            let told = told(&with_free(now), first.clone(), heartbeat);
             assert_eq!(cpu(told), expected, "{now}");
         }
-        assert_eq!(told(None, first.clone(), true), first);
+        assert_eq!(told(&Known::NotYet, first.clone(), true), first);
+        assert_eq!(told(&Known::Withheld, first, false), None);
     }
 
     #[test]

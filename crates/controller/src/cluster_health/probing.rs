@@ -259,7 +259,7 @@ impl Probe {
             kubernetes_version: found.version.or(before.kubernetes_version),
             api_enablements: found.enablements.or(before.api_enablements),
             capacity: told(
-                member.capacity().as_deref(),
+                &member.capacity.borrow(),
                 before.capacity,
                 self.beats(cluster),
             ),

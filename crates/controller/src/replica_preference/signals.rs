@@ -4,13 +4,13 @@ use super::{
     Clocks,
     data_plane::{DataPlaneTrack, HeardReport, Observers, SteeredService, has_drained, steered_by},
 };
+use crate::pod_requests::asks;
 use crate::settings::{Settings, failback_of, failover_of};
 use api::{ReplicaSchedulingPreference, names};
 use federation::{
     ANNOTATION_DIVISION, ApiSignal, ClusterFacts, ClusterPreference, Drain, FailbackRequest,
     Intent, MemberSignals, NamespacePlacement, Placement, Preference, PreferenceInput, Role,
-    RoomTrack, Running, SpreadBy, SpreadConstraint, SpreadPlace, Suitability, asks, by_placement,
-    places,
+    RoomTrack, Running, SpreadBy, SpreadConstraint, SpreadPlace, Suitability, by_placement, places,
 };
 use k8s_openapi::jiff::Timestamp;
 use model::{ClusterName, ObjectKey, Resources};

@@ -284,6 +284,24 @@ async fn what_is_in_a_namespace_that_somebody_else_made_is_propagated() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_in_a_namespace_that_cannot_be_rendered_does_not_wait_for_it() {
+    let mut world = World::furnished(&["a"], json!({})).await;
+    let shop = json!({"metadata": {"name": "shop"}});
+    world.create("a", with_type("v1", "Namespace", shop)).await;
+    let overrides = json!([{"clusterName": "a",
+        "clusterOverrides": [{"path": "/spec/finalizers/7", "value": "x"}]}]);
+    let spec = json!({"placement": {"clusterSelector": {}}, "overrides": overrides});
+    world.federate("FederatedNamespace", "shop", spec).await;
+    world.start_controller().await;
+    world.federate_config_map("note", json!({"n": "1"})).await;
+    world
+        .until("it is there", async |world| {
+            world.config_map("a", "note").await.is_some()
+        })
+        .await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_is_in_a_namespace_that_goes_returns_with_it() {
     let world = World::start(&["a"], json!({})).await;
     world.federate_config_map("note", json!({"n": "1"})).await;
