@@ -31,6 +31,8 @@ cases! { Workloads:
     a_constraint_of_spreading_is_whole,
     a_budget_is_stored,
     a_budget_counts_in_numbers_or_percent,
+    a_percentage_has_no_more_digits_than_count,
+    a_rollout_counts_in_numbers_or_percent,
     an_ingress_is_stored,
     a_role_and_its_binding_are_stored,
     an_autoscaler_is_stored_and_seen_in_both_versions,
@@ -527,6 +529,47 @@ async fn a_constraint_of_spreading_is_whole(world: World) {
          Unsupported value: \"Wait\": supported values: \"DoNotSchedule\", \"ScheduleAnyway\"]"
     );
     answer.refused(422, "Invalid", &why);
+}
+
+/// More than any number holds.
+const HUGE: &str = "99999999999999999999%";
+
+async fn a_percentage_has_no_more_digits_than_count(world: World) {
+    for percent in [HUGE, "9223372036854775807%", "101%"] {
+        let body = json!({
+            "apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": {"name": "a"},
+            "spec": {"minAvailable": percent, "selector": {"matchLabels": {"app": "a"}}},
+        });
+        let answer = world.post("policy/v1:poddisruptionbudgets", &body).await;
+        let why = format!(
+            "spec.minAvailable: Invalid value: \"{percent}\": must not be greater than 100%"
+        );
+        answer.refused_saying(422, "Invalid", &why);
+    }
+}
+
+async fn a_rollout_counts_in_numbers_or_percent(world: World) {
+    let form = "a valid percent string must be a numeric string followed by an ending '%'";
+    let most = "must not be greater than 100%";
+    for (field, value, why) in [
+        ("maxUnavailable", json!("half"), form),
+        ("maxSurge", json!("half"), form),
+        ("maxUnavailable", json!(HUGE), most),
+        ("maxUnavailable", json!("101%"), most),
+        ("maxSurge", json!(-1), "must be greater than or equal to 0"),
+    ] {
+        let mut body = deployment("a", 1);
+        body["spec"]["strategy"] = json!({"rollingUpdate": {field: value}});
+        let answer = world.post("apps/v1:deployments", &body).await;
+        let why = format!("spec.strategy.rollingUpdate.{field}: Invalid value: {value}: {why}");
+        answer.refused_saying(422, "Invalid", &why);
+    }
+    // A surge may be as large as it likes.
+    for (name, surge) in [("a", "200%"), ("b", "9223372036854775807%")] {
+        let mut body = deployment(name, 1);
+        body["spec"]["strategy"] = json!({"rollingUpdate": {"maxSurge": surge}});
+        world.post("apps/v1:deployments", &body).await.is(201);
+    }
 }
 
 async fn a_budget_counts_in_numbers_or_percent(world: World) {

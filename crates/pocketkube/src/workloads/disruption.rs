@@ -3,6 +3,7 @@
 
 use super::pod;
 use super::selector::selects;
+use super::share::{Round, share};
 use super::step::{Step, Write, after_secs, time};
 use crate::clock::seconds;
 use crate::object::{generation, is_deleting, labels, list, name};
@@ -169,30 +170,18 @@ fn expected(view: View<'_>, pods: &[&Value]) -> (i64, i64) {
     };
     if let Some(unavailable) = spec.get("maxUnavailable").filter(|value| !value.is_null()) {
         let scale = scale();
-        return (scale, (scale - share(unavailable, scale)).max(0));
+        return (scale, (scale - share(unavailable, scale, Round::Up)).max(0));
     }
     match &spec["minAvailable"] {
         Value::String(_) => {
             let scale = scale();
-            (scale, share(&spec["minAvailable"], scale))
+            (scale, share(&spec["minAvailable"], scale, Round::Up))
         }
         number => {
             let found = i64::try_from(pods.len()).unwrap_or(i64::MAX);
             (found, number.as_i64().unwrap_or(0))
         }
     }
-}
-
-/// A number, or a percentage of a total, rounded up.
-pub(crate) fn share(value: &Value, total: i64) -> i64 {
-    if let Some(number) = value.as_i64() {
-        return number;
-    }
-    let percent = value.as_str().and_then(|text| text.strip_suffix('%'));
-    let percent = percent
-        .and_then(|text| text.parse::<i64>().ok())
-        .unwrap_or(0);
-    (percent * total + 99) / 100
 }
 
 /// Evicted Pods that are not marked as going yet.

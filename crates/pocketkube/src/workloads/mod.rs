@@ -40,6 +40,7 @@ mod replica_set;
 mod revision;
 mod scheduler;
 mod selector;
+mod share;
 mod stateful_set;
 mod status;
 pub(crate) mod step;

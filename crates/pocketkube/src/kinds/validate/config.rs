@@ -1,6 +1,6 @@
 //! Configuration, storage, access rules and webhooks.
 
-use super::{list, names, not_negative, one_of, text};
+use super::{list, names, not_more_than_all, number_or_percentage, one_of, text};
 use crate::schema::{child_path, index_path, key_path};
 use crate::status::Cause;
 use serde_json::{Value, json};
@@ -137,21 +137,8 @@ pub(in crate::kinds) fn disruption_budget(object: &Value, causes: &mut Vec<Cause
     }
     for field in ["minAvailable", "maxUnavailable"] {
         let path = format!("spec.{field}");
-        not_negative(&spec[field], &path, causes);
-        percentage(&spec[field], &path, causes);
-    }
-}
-
-/// A text, where a number may stand as well, is a percentage.
-fn percentage(value: &Value, path: &str, causes: &mut Vec<Cause>) {
-    let Some(given) = value.as_str() else { return };
-    let digits = given.strip_suffix('%').unwrap_or_default();
-    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
-        let why = "a valid percent string must be a numeric string followed by an ending '%' \
-                   (e.g. '1%',  or '93%', regex used for validation is '[0-9]+%')";
-        causes.push(Cause::invalid(path, value, why));
-    } else if digits.parse::<u32>().is_ok_and(|number| number > 100) {
-        causes.push(Cause::invalid(path, value, "must not be greater than 100%"));
+        number_or_percentage(&spec[field], &path, causes);
+        not_more_than_all(&spec[field], &path, causes);
     }
 }
 

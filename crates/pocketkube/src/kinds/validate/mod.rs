@@ -36,6 +36,35 @@ fn not_negative(value: &Value, field: &str, causes: &mut Vec<Cause>) {
     }
 }
 
+/// Checks a number that may also be given as a percentage.
+fn number_or_percentage(value: &Value, field: &str, causes: &mut Vec<Cause>) {
+    not_negative(value, field, causes);
+    if value.is_string() && percent_digits(value).is_none() {
+        let why = "a valid percent string must be a numeric string followed by an ending '%' \
+                   (e.g. '1%',  or '93%', regex used for validation is '[0-9]+%')";
+        causes.push(Cause::invalid(field, value, why));
+    }
+}
+
+/// Checks that a percentage, where one is given, is one of a part.
+fn not_more_than_all(value: &Value, field: &str, causes: &mut Vec<Cause>) {
+    // Digits that no number holds are more as well.
+    let is_more = |digits: &str| digits.parse::<u32>().map_or(true, |percent| percent > 100);
+    if percent_digits(value).is_some_and(is_more) {
+        causes.push(Cause::invalid(
+            field,
+            value,
+            "must not be greater than 100%",
+        ));
+    }
+}
+
+fn percent_digits(value: &Value) -> Option<&str> {
+    let digits = value.as_str()?.strip_suffix('%')?;
+    let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    is_number.then_some(digits)
+}
+
 /// Checks that a text is one of some; an empty text is missing.
 fn one_of(value: &Value, field: &str, allowed: &[&str], causes: &mut Vec<Cause>) {
     match value.as_str() {

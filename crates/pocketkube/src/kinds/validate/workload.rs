@@ -1,6 +1,8 @@
 //! Workloads and autoscalers.
 
-use super::{config, list, names, not_negative, one_of, pod, text};
+use super::{
+    config, list, names, not_more_than_all, not_negative, number_or_percentage, one_of, pod, text,
+};
 use crate::cron::Schedule;
 use crate::schema::child_path;
 use crate::status::Cause;
@@ -349,6 +351,14 @@ fn strategy(value: &Value, path: &str, kinds: &[&str], causes: &mut Vec<Cause>) 
         causes.push(Cause::unsupported(path, &shown, kinds));
     }
     let rolling = &value["rollingUpdate"];
+    for field in ["maxUnavailable", "maxSurge"] {
+        let at = child_path(path, &format!("rollingUpdate.{field}"));
+        number_or_percentage(&rolling[field], &at, causes);
+        // Only a Deployment may have more than twice as many Pods.
+        if field == "maxUnavailable" || !kinds.contains(&"Recreate") {
+            not_more_than_all(&rolling[field], &at, causes);
+        }
+    }
     if kind == "Recreate" && rolling.is_object() {
         let why = "may not be specified when strategy `type` is 'Recreate'";
         causes.push(Cause::forbidden(child_path(path, "rollingUpdate"), why));

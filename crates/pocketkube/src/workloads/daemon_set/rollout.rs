@@ -4,6 +4,7 @@
 use super::{Turn, pods};
 use crate::object::{is_deleting, name};
 use crate::workloads::pod;
+use crate::workloads::share::{self, Round};
 use serde_json::Value;
 
 /// Whether a set may have two Pods on a node.
@@ -91,7 +92,6 @@ impl<'a> Turn<'a> {
 
 /// A number, or a percentage of a total, rounded up.
 fn share(value: &Value, total: usize) -> usize {
-    let share =
-        crate::workloads::disruption::share(value, i64::try_from(total).unwrap_or(i64::MAX));
-    usize::try_from(share).unwrap_or(0)
+    let total = i64::try_from(total).unwrap_or(i64::MAX);
+    usize::try_from(share::share(value, total, Round::Up)).unwrap_or(0)
 }

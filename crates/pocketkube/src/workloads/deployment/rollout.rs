@@ -3,14 +3,8 @@
 
 use super::{DESIRED_REPLICAS, MAX_REPLICAS, Rollout, Strategy};
 use crate::object::{controller_uid, name, uid};
+use crate::workloads::share::{Round, share};
 use serde_json::Value;
-
-/// Which way a percentage of replicas is rounded.
-#[derive(Debug, Clone, Copy)]
-enum Round {
-    Up,
-    Down,
-}
 
 impl Rollout<'_> {
     /// Rolling update: grow the new ReplicaSet within the surge, or shrink old ones as far as
@@ -87,7 +81,7 @@ impl Rollout<'_> {
         let Strategy::RollingUpdate { max_surge, .. } = &self.spec.strategy else {
             return wanted;
         };
-        let room = wanted + scaled(max_surge, wanted, Round::Up) - self.replicas();
+        let room = wanted + share(max_surge, wanted, Round::Up) - self.replicas();
         let replicas = self.sets[new].replicas();
         if room <= 0 {
             replicas
@@ -131,8 +125,8 @@ impl Rollout<'_> {
         else {
             return (0, 0);
         };
-        let surge = scaled(max_surge, self.spec.replicas, Round::Up);
-        let unavailable = scaled(max_unavailable, self.spec.replicas, Round::Down);
+        let surge = share(max_surge, self.spec.replicas, Round::Up);
+        let unavailable = share(max_unavailable, self.spec.replicas, Round::Down);
         // Both zero would never move; the surge may be denied by a quota, so one may be missing.
         if surge == 0 && unavailable == 0 {
             (0, 1)
@@ -310,21 +304,5 @@ impl Rollout<'_> {
         let (desired, max) = (self.spec.replicas, self.spec.replicas + self.max_surge());
         self.sets[index].annotate(DESIRED_REPLICAS, &desired.to_string());
         self.sets[index].annotate(MAX_REPLICAS, &max.to_string());
-    }
-}
-
-/// An absolute number, or a percentage of `total`.
-fn scaled(value: &Value, total: i64, round: Round) -> i64 {
-    if let Some(number) = value.as_i64() {
-        return number;
-    }
-    let percent = value.as_str().and_then(|text| text.strip_suffix('%'));
-    let hundredths = percent
-        .and_then(|text| text.parse::<i64>().ok())
-        .unwrap_or(0)
-        * total;
-    match round {
-        Round::Up => (hundredths + 99) / 100,
-        Round::Down => hundredths / 100,
     }
 }
