@@ -24,6 +24,9 @@ cases! { Workloads:
     a_custom_status_write_drops_the_rest,
     a_subresource_that_is_not_there_is_not_found,
     a_pod_is_bound_to_a_node_once,
+    a_trial_binding_binds_nothing,
+    one_of_two_bindings_at_once_holds,
+    a_pod_that_waits_or_goes_is_not_bound,
     a_binding_names_a_node_and_its_pod,
     a_pod_is_bound_by_a_binding_of_its_namespace,
     a_pod_can_be_evicted,
@@ -325,6 +328,61 @@ async fn a_pod_is_bound_to_a_node_once(world: World) {
 
 fn binding(pod: &str, target: Value) -> Value {
     json!({"apiVersion": "v1", "kind": "Binding", "metadata": {"name": pod}, "target": target})
+}
+
+async fn a_trial_binding_binds_nothing(world: World) {
+    world.takes_pods().await;
+    world.post("pods", &pod_of_no_scheduler("a")).await.is(201);
+    let to_node = binding("a", json!({"kind": "Node", "name": "x"}));
+    for path in ["pods/a/binding", "bindings"] {
+        let trial = |word| world.post(path, &to_node).query("dryRun", word);
+        trial("All").await.is(201).has(json!({"status": "Success"}));
+        let pod = world.get("pods/a").await.is(200);
+        assert_eq!(pod["spec"]["nodeName"], Value::Null, "{path}");
+        let answer = trial("Some").await;
+        answer.refused_saying(422, "Invalid", "dryRun: Unsupported value: [\"Some\"]");
+    }
+}
+
+async fn one_of_two_bindings_at_once_holds(world: World) {
+    world.takes_pods().await;
+    world.post("pods", &pod_of_no_scheduler("a")).await.is(201);
+    let bind = |node: &str| {
+        let body = binding("a", json!({"kind": "Node", "name": node}));
+        world.post("pods/a/binding", &body)
+    };
+    let (first, second) = tokio::join!(bind("x"), bind("y"));
+    let (held, refused) = match first.status {
+        201 => (first, second),
+        _ => (second, first),
+    };
+    held.is(201);
+    refused.refused_saying(409, "Conflict", "pod a is already assigned to node");
+}
+
+async fn a_pod_that_waits_or_goes_is_not_bound(world: World) {
+    world.takes_pods().await;
+    let mut gated = pod_of_no_scheduler("gated");
+    gated["spec"]["schedulingGates"] = json!([{"name": "example.com/gate"}]);
+    world.post("pods", &gated).await.is(201);
+    let mut going = pod_of_no_scheduler("going");
+    going["metadata"]["finalizers"] = json!(["example.com/kept"]);
+    world.post("pods", &going).await.is(201);
+    world.delete("pods/going").await.is(200);
+    for (name, why) in [
+        ("gated", "pod gated has non-empty .spec.schedulingGates"),
+        (
+            "going",
+            "pod going is being deleted, cannot be assigned to a host",
+        ),
+    ] {
+        let body = binding(name, json!({"kind": "Node", "name": "x"}));
+        let answer = world.post(&format!("pods/{name}/binding"), &body).await;
+        let message = format!("Operation cannot be fulfilled on pods/binding \"{name}\": {why}");
+        answer.refused(409, "Conflict", &message);
+    }
+    let free = json!({"metadata": {"finalizers": null}});
+    world.merge_patch("pods/going", &free).await.is(200);
 }
 
 async fn a_binding_names_a_node_and_its_pod(world: World) {

@@ -28,6 +28,10 @@ impl Cluster {
             name,
             part: Part::Main,
         };
+        let edit = |object: &mut Value| {
+            edit(object);
+            Ok(())
+        };
         self.rewrite_with(&target, DryRun::Off, edit).map(drop)
     }
 
@@ -47,23 +51,27 @@ impl Cluster {
                 (_, Some(spec)) => drop(spec.shift_remove("finalizers")),
                 _ => {}
             }
+            Ok(())
         })
     }
 
     /// The `binding` subresource of a Pod.
-    pub(crate) fn bind_pod(&self, target: &Target<'_>, node: &str) -> Result<(), Status> {
-        let pod = self.get(target.resource, target.namespace, target.name)?;
-        let bound = pod["spec"]["nodeName"].as_str().unwrap_or_default();
-        if !bound.is_empty() {
-            let why = format!("pod {} is already assigned to node {bound:?}", target.name);
-            let bindings = Resource {
-                plural: "pods/binding".to_owned(),
-                ..Resource::clone(target.resource)
-            };
-            return Err(Status::conflict(&bindings, target.name, &why));
-        }
+    pub(crate) fn bind_pod(
+        &self,
+        target: &Target<'_>,
+        node: &str,
+        dry_run: DryRun,
+    ) -> Result<(), Status> {
         let now = self.clock().stamp();
         let bind = |pod: &mut Value| {
+            if let Some(why) = why_not_bound(pod) {
+                let bindings = Resource {
+                    plural: "pods/binding".to_owned(),
+                    ..Resource::clone(target.resource)
+                };
+                let why = format!("pod {} {why}", target.name);
+                return Err(Status::conflict(&bindings, target.name, &why));
+            }
             pod["spec"]["nodeName"] = node.into();
             let mut conditions = object::list(&pod["status"]["conditions"]).to_vec();
             conditions.retain(|condition| condition["type"] != "PodScheduled");
@@ -74,8 +82,9 @@ impl Cluster {
                 "lastTransitionTime": now,
             }));
             pod["status"]["conditions"] = conditions.into();
+            Ok(())
         };
-        self.rewrite_with(target, DryRun::Off, bind).map(drop)
+        self.rewrite_with(target, dry_run, bind).map(drop)
     }
 
     /// Takes in an object that is answered and not kept, as a creation takes it in.
@@ -94,18 +103,19 @@ impl Cluster {
         super::rules::track(self, caller, &kind, Part::Main, None, object)
     }
 
+    /// An edit that refuses sees the object that it would have changed.
     fn rewrite_with(
         &self,
         target: &Target<'_>,
         dry_run: DryRun,
-        edit: impl Fn(&mut Value),
+        edit: impl Fn(&mut Value) -> Result<(), Status>,
     ) -> Result<Written, Status> {
         for _ in 0..RETRIES_MAX {
             let Some(old) = self.current(target) else {
                 return Err(Status::not_found(target.resource, target.name));
             };
             let mut new = old.value().clone();
-            edit(&mut new);
+            edit(&mut new)?;
             if new == *old.value() {
                 return Ok(Written {
                     object: old,
@@ -203,5 +213,19 @@ impl Cluster {
             let written = self.replace_with(&caller, &target, Sent::from(filled), &options);
             let _ = super::at_once(written);
         }
+    }
+}
+
+/// What keeps a Pod from being bound to a node.
+fn why_not_bound(pod: &Value) -> Option<String> {
+    let node = pod["spec"]["nodeName"].as_str().unwrap_or_default();
+    if object::is_deleting(pod) {
+        Some("is being deleted, cannot be assigned to a host".to_owned())
+    } else if !node.is_empty() {
+        Some(format!("is already assigned to node {node:?}"))
+    } else if !object::list(&pod["spec"]["schedulingGates"]).is_empty() {
+        Some("has non-empty .spec.schedulingGates".to_owned())
+    } else {
+        None
     }
 }

@@ -3,7 +3,7 @@
 use super::answer::Answer;
 use super::decode;
 use super::resources::Call;
-use crate::cluster::{Cluster, DeleteOptions, Part, Target, WriteOptions};
+use crate::cluster::{DeleteOptions, Part, Target, WriteOptions};
 use crate::object;
 use crate::status::{Cause, Details, Status};
 use crate::tokens;
@@ -195,11 +195,12 @@ fn bind(call: &Call<'_>) -> Result<Answer, Status> {
         let message = "name in URL does not match name in Binding object";
         return Err(Status::bad_request(message));
     }
-    bound(call.cluster, &path.namespace, &body)
+    bound(call, &body)
 }
 
 /// Binds the Pod that a Binding names.
-pub(super) fn bound(cluster: &Cluster, namespace: &str, body: &Value) -> Result<Answer, Status> {
+pub(super) fn bound(call: &Call<'_>, body: &Value) -> Result<Answer, Status> {
+    let options = call.request.query.write_options("CreateOptions")?;
     let target = &body["target"];
     let kind = target["kind"].as_str().unwrap_or_default();
     let node = target["name"].as_str().unwrap_or_default();
@@ -214,14 +215,14 @@ pub(super) fn bound(cluster: &Cluster, namespace: &str, body: &Value) -> Result<
     if !fault.is_empty() {
         return Err(Status::plain(500, "", fault));
     }
-    let resource = cluster.resource("v1", "Pod")?;
+    let resource = call.cluster.resource("v1", "Pod")?;
     let target = Target {
         resource: &resource,
-        namespace,
+        namespace: &call.path.namespace,
         name: object::name(body),
         part: Part::Main,
     };
-    cluster.bind_pod(&target, node)?;
+    call.cluster.bind_pod(&target, node, options.dry_run)?;
     let success = json!({
         "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201,
     });

@@ -230,8 +230,7 @@ impl Call<'_> {
     async fn create(&self) -> Result<Given, Status> {
         if self.resource.qualified() == "bindings" {
             let sent = self.object()?;
-            let bound = super::parts::bound(self.cluster, &self.path.namespace, &sent.value);
-            return bound.map(Given::from);
+            return super::parts::bound(self, &sent.value).map(Given::from);
         }
         let form = self.request.form()?;
         let options = self.request.query.write_options("CreateOptions")?;

@@ -3,7 +3,7 @@
 use super::recorder::{Again, Recorder};
 use super::step::{Binding, Creation, Deletion, Note, Propagation, ScaleTo, Write};
 use crate::cluster::{
-    Caller, Cluster, DeleteOptions, Part, Preconditions, Propagation as Dependents, Target,
+    Caller, Cluster, DeleteOptions, DryRun, Part, Preconditions, Propagation as Dependents, Target,
     WriteOptions,
 };
 use crate::namespaces;
@@ -165,7 +165,7 @@ impl Writer {
             name,
             part: Part::Main,
         };
-        self.cluster.bind_pod(&target, node)
+        self.cluster.bind_pod(&target, node, DryRun::Off)
     }
 
     fn scale(&self, caller: &Caller, to: &ScaleTo) -> Result<(), Status> {
