@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::answer::Look;
 use crate::manifests::custom;
 use crate::world::World;
 
@@ -13,6 +14,8 @@ cases! { ApiServer:
     a_rule_gives_true_or_false,
     a_message_expression_gives_a_text,
     every_fault_of_a_rule_is_told_with_its_place,
+    a_rule_tells_no_more_than_a_hundred_faults,
+    a_rule_is_neither_too_deep_nor_too_long,
     a_rule_sees_no_field_without_a_type,
     a_variable_of_a_loop_has_the_type_of_its_elements,
     a_literal_that_cannot_be_read_is_refused,
@@ -22,7 +25,7 @@ cases! { ApiServer:
 }
 
 /// Defines a kind whose spec has a rule, as a trial, and expects the words.
-async fn refuses(world: &World, rule: Value, why: &str) {
+async fn refuses(world: &World, rule: Value, why: &str) -> Value {
     let definition = custom(
         &world.group,
         json!({"spec": {
@@ -40,7 +43,7 @@ async fn refuses(world: &World, rule: Value, why: &str) {
     );
     let definitions = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions?dryRun=All";
     let answer = world.post(definitions, &definition).await;
-    answer.refused_saying(422, "Invalid", why);
+    answer.refused_saying(422, "Invalid", why)
 }
 
 /// Faults as the server shows them, at a column of a rule of one line.
@@ -106,6 +109,34 @@ async fn every_fault_of_a_rule_is_told_with_its_place(world: World) {
     );
     let size = fault(rule, 26, "undefined field 'size'");
     refuses(&world, json!({"rule": rule}), &format!("{shout}\n{size}")).await;
+}
+
+async fn a_rule_tells_no_more_than_a_hundred_faults(world: World) {
+    let rule = vec!["x"; 150].join("||");
+    let last = fault(&rule, 298, "undeclared reference to 'x' (in container '')");
+    let told = format!("{last}\n50 more errors were truncated");
+    refuses(&world, json!({"rule": rule}), &told).await;
+    // A line that is too long is not shown.
+    let rule = format!("x || '{}' == ''", "a".repeat(17_000));
+    let why =
+        "compilation failed: ERROR: <input>:1:1: undeclared reference to 'x' (in container '')";
+    let refused = refuses(&world, json!({"rule": rule}), why).await;
+    assert!(!refused.text("/message").contains("\n | "), "{refused}");
+}
+
+async fn a_rule_is_neither_too_deep_nor_too_long(world: World) {
+    let start = "compilation failed: ERROR: <input>:-1:0:";
+    let why = format!("{start} max recursion depth exceeded");
+    for link in [" + 1", ".a", "[0]"] {
+        let rule = format!("1{} == 1", link.repeat(300));
+        refuses(&world, json!({"rule": rule}), &why).await;
+    }
+    let rule = format!("1{} == 'a'", " + 1".repeat(200));
+    let why = "found no matching overload for '_==_' applied to '(int, string)'";
+    refuses(&world, json!({"rule": rule}), why).await;
+    let rule = format!("'{}' == ''", "a".repeat(100_000));
+    let why = "expression code point size exceeds limit: size: 100008, limit 100000";
+    refuses(&world, json!({"rule": rule}), &format!("{start} {why}")).await;
 }
 
 async fn a_rule_sees_no_field_without_a_type(world: World) {

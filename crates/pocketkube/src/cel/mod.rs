@@ -18,6 +18,7 @@ mod calls;
 pub(crate) mod check;
 mod costs;
 mod evaluate;
+mod limits;
 mod macros;
 mod operators;
 mod paths;
@@ -42,6 +43,7 @@ const COST_MAX: u64 = 1_000_000;
 
 /// Reads an expression, with its macros written out.
 pub(crate) fn parse(text: &str) -> Result<IdedExpr, String> {
+    limits::check(text)?;
     let parser = Parser::new().enable_optional_syntax(true);
     let mut expression = parser.parse(text).map_err(|problem| problem.to_string())?;
     macros::expand(&mut expression)?;
