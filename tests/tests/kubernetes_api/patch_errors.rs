@@ -13,7 +13,10 @@ cases! { ApiServer:
     a_manager_has_a_name_that_can_be_printed,
     a_json_patch_takes_what_is_missing_for_null,
     a_json_patch_counts_from_the_end_below_zero,
+    a_json_patch_copies_no_more_than_a_body_holds,
+    a_json_patch_tests_and_replaces_a_whole_object,
     a_json_patch_holds_operations_alone,
+    a_merge_patch_is_an_object,
     a_json_patch_has_a_limit_of_operations,
     a_strategic_patch_stands_in_the_order_it_asks_for,
     a_strategic_patch_with_an_unknown_directive_is_refused,
@@ -131,41 +134,111 @@ async fn a_json_patch_takes_what_is_missing_for_null(world: World) {
 async fn a_json_patch_counts_from_the_end_below_zero(world: World) {
     let path = web(&world).await;
     let list = "/spec/template/spec/containers";
+    let first = world.get(path).await.is(200);
+    let first = first.text(&format!("{list}/0/name")).to_owned();
+    let containers = |patched: &Value| -> Vec<String> {
+        let shown = |container: &Value| format!("{} {}", container["name"], container["image"]);
+        patched.list(list).iter().map(shown).collect()
+    };
     let patch = json!([
+        {"op": "replace", "path": format!("{list}/0/image"), "value": "i"},
         {"op": "add", "path": format!("{list}/-1"), "value": {"name": "last", "image": "i"}},
         {"op": "replace", "path": format!("{list}/-1/image"), "value": "j"},
+        {"op": "test", "path": format!("{list}/-2/image"), "value": "i"},
     ]);
-    let first = json!([patch[0]]);
-    let patched = world.json_patch(path, &first).await.is(200);
-    assert_eq!(
-        patched["spec"]["template"]["spec"]["containers"][1]["name"],
-        "last"
-    );
-    let refused = world.json_patch(
-        path,
-        &json!([
-            {"op": "add", "path": format!("{list}/-9"), "value": {"name": "x", "image": "i"}},
-        ]),
-    );
+    let patched = world.json_patch(path, &patch).await.is(200);
+    let expected = [format!("{first:?} \"i\""), "\"last\" \"j\"".to_owned()];
+    assert_eq!(containers(&patched), expected);
+    // The place to move to is looked for where the list has one less.
+    let patch = json!([
+        {"op": "add", "path": format!("{list}/-"), "value": {"name": "third", "image": "k"}},
+        {"op": "move", "from": format!("{list}/-3"), "path": format!("{list}/-2")},
+    ]);
+    let patched = world.json_patch(path, &patch).await.is(200);
+    let expected = [
+        "\"last\" \"j\"",
+        &format!("{first:?} \"i\""),
+        "\"third\" \"k\"",
+    ];
+    assert_eq!(containers(&patched), expected);
     let why = "the server rejected our request due to an error in our request";
-    refused.await.refused(422, "Invalid", why);
-    world
-        .json_patch(
-            path,
-            &json!([{"op": "remove", "path": format!("{list}/-1")}]),
-        )
-        .await
-        .is(200);
+    for operation in [
+        json!({"op": "add", "path": format!("{list}/-9"), "value": {"name": "x", "image": "i"}}),
+        json!({"op": "replace", "path": format!("{list}/-9/image"), "value": "x"}),
+    ] {
+        let answer = world.json_patch(path, &json!([operation])).await;
+        answer.refused(422, "Invalid", why);
+    }
+    let removal = json!([{"op": "remove", "path": format!("{list}/-1")}]);
+    let patched = world.json_patch(path, &removal).await.is(200);
+    let expected = ["\"last\" \"j\"", &format!("{first:?} \"i\"")];
+    assert_eq!(containers(&patched), expected);
+}
+
+async fn a_json_patch_copies_no_more_than_a_body_holds(world: World) {
+    let path = colour(&world).await;
+    // Each doubles what is there.
+    let copy = |number| json!({"op": "copy", "from": "/data", "path": format!("/data/{number}")});
+    let doubled: Vec<Value> = (0..35).map(copy).collect();
+    let why = "the server rejected our request due to an error in our request";
+    let answer = world.json_patch(path, &json!(doubled)).await;
+    answer.refused(422, "Invalid", why);
+}
+
+async fn a_json_patch_tests_and_replaces_a_whole_object(world: World) {
+    let path = colour(&world).await;
+    let mut whole = world.get(path).await.is(200);
+    let test = json!([{"op": "test", "path": "", "value": whole}]);
+    world.json_patch(path, &test).await.is(200);
+    whole["data"] = json!({"hue": "red"});
+    let replace = json!([{"op": "replace", "path": "", "value": whole}]);
+    let patched = world.json_patch(path, &replace).await.is(200);
+    assert_eq!(patched["data"], json!({"hue": "red"}));
+    let why = "the server rejected our request due to an error in our request";
+    for operation in [
+        json!({"op": "test", "path": "", "value": {}}),
+        json!({"op": "add", "path": "", "value": whole}),
+        json!({"op": "copy", "from": "", "path": "/data/whole"}),
+        json!({"op": "remove", "path": ""}),
+    ] {
+        let answer = world.json_patch(path, &json!([operation])).await;
+        answer.refused(422, "Invalid", why);
+    }
 }
 
 async fn a_json_patch_holds_operations_alone(world: World) {
     let path = colour(&world).await;
-    let why = "error decoding patch: json: cannot unmarshal number into Go value of type \
-               handlers.jsonPatchOp";
-    world
-        .json_patch(path, &json!([1]))
-        .await
-        .refused(400, "BadRequest", why);
+    for (patch, found, wanted) in [
+        (json!([1]), "number", "handlers.jsonPatchOp"),
+        (json!(1), "number", "[]handlers.jsonPatchOp"),
+        (json!("x"), "string", "[]handlers.jsonPatchOp"),
+        (json!(true), "bool", "[]handlers.jsonPatchOp"),
+        (json!({}), "object", "[]handlers.jsonPatchOp"),
+    ] {
+        let why = format!(
+            "error decoding patch: json: cannot unmarshal {found} into Go value of type {wanted}"
+        );
+        let answer = world.json_patch(path, &patch).await;
+        answer.refused(400, "BadRequest", &why);
+    }
+}
+
+async fn a_merge_patch_is_an_object(world: World) {
+    let path = colour(&world).await;
+    for (patch, found) in [
+        (json!([1]), "array"),
+        (json!(1), "number"),
+        (json!("x"), "string"),
+        (json!(true), "bool"),
+    ] {
+        let why = format!(
+            "json: cannot unmarshal {found} into Go value of type map[string]interface {{}}"
+        );
+        let answer = world.merge_patch(path, &patch).await;
+        answer.refused(400, "BadRequest", &format!("error decoding patch: {why}"));
+        let answer = world.strategic_patch(path, &patch).await;
+        answer.refused(400, "BadRequest", &why);
+    }
 }
 
 async fn a_json_patch_has_a_limit_of_operations(world: World) {

@@ -1,7 +1,10 @@
 //! JSON patch and merge patch.
 
-use json_patch::PatchOperation;
-use serde_json::{Value, json};
+use serde_json::Value;
+
+/// What the copies of one JSON patch may come to: a copy can double the document, so some dozens
+/// of them would fill any memory. The server's limit is that of a request's body.
+const COPIED_BYTES_MAX: usize = 3 << 20;
 
 /// A document after the operations of a JSON patch (RFC 6902); all apply, or none. Where the RFC
 /// refuses, the server's library (`gopkg.in/evanphx/json-patch.v4`) sometimes does not:
@@ -11,7 +14,8 @@ use serde_json::{Value, json};
 /// | `add`, `replace` without a value | of null |
 /// | `replace`, `copy` of a field that is not there | adds it, copies null |
 /// | `test` of a field that is not there, for null | holds |
-/// | indexes below zero | count from the end |
+/// | indexes below zero, at every step | count from the end |
+/// | the whole document | is tested and replaced, and nothing else |
 ///
 /// # Errors
 ///
@@ -19,66 +23,11 @@ use serde_json::{Value, json};
 pub fn json_patch(document: &Value, operations: &Value) -> Result<Value, String> {
     let operations = operations.as_array().map_or(&[][..], Vec::as_slice);
     let mut result = document.clone();
+    let mut copied_bytes = 0;
     for operation in operations {
-        let operation = lenient(&result, operation.clone());
-        let operation: PatchOperation =
-            serde_json::from_value(operation).map_err(|cause| cause.to_string())?;
-        json_patch::patch(&mut result, &[operation]).map_err(|cause| cause.to_string())?;
+        apply(&mut result, operation, &mut copied_bytes)?;
     }
     Ok(result)
-}
-
-/// An operation as the server's library takes it.
-fn lenient(document: &Value, mut operation: Value) -> Value {
-    let word = operation["op"].as_str().unwrap_or_default().to_owned();
-    for pointer in ["path", "from"] {
-        // Only what is added may stand behind the last element.
-        let more = usize::from(pointer == "path" && matches!(word.as_str(), "add" | "copy"));
-        if let Some(path) = operation[pointer].as_str() {
-            operation[pointer] = counted_from_start(document, path, more).into();
-        }
-    }
-    let path = |pointer: &str| operation[pointer].as_str().unwrap_or_default();
-    let is_missing_field = |path: &str| {
-        document.pointer(path).is_none()
-            && (path.rsplit_once('/'))
-                .is_some_and(|(parent, _)| document.pointer(parent).is_some_and(Value::is_object))
-    };
-    let has_value = operation.get("value").is_some();
-    match word.as_str() {
-        "add" if !has_value => operation["value"] = Value::Null,
-        "replace" if is_missing_field(path("path")) => {
-            operation["op"] = "add".into();
-            operation["value"] = operation["value"].take();
-        }
-        "replace" if !has_value => operation["value"] = Value::Null,
-        "copy" if is_missing_field(path("from")) => {
-            operation = json!({"op": "add", "path": operation["path"], "value": null});
-        }
-        "test" if operation["value"].is_null() && is_missing_field(path("path")) => {
-            operation = json!({"op": "test", "path": "", "value": document});
-        }
-        _ => {}
-    }
-    operation
-}
-
-/// A path whose last step, where it is an index below zero, counts from the start.
-fn counted_from_start(document: &Value, path: &str, more: usize) -> String {
-    let Some((parent, last)) = path.rsplit_once('/') else {
-        return path.to_owned();
-    };
-    let below_zero = last
-        .strip_prefix('-')
-        .and_then(|from_end| from_end.parse().ok());
-    let elements = document.pointer(parent).and_then(Value::as_array);
-    let place = elements
-        .zip(below_zero)
-        .and_then(|(elements, from_end)| (elements.len() + more).checked_sub(from_end));
-    match place {
-        Some(place) => format!("{parent}/{place}"),
-        None => path.to_owned(),
-    }
 }
 
 /// A document after a merge patch (RFC 7386): null takes a field away.
@@ -86,4 +35,122 @@ pub fn merge_patch(document: &Value, patch: &Value) -> Value {
     let mut result = document.clone();
     json_patch::merge(&mut result, patch);
     result
+}
+
+fn apply(document: &mut Value, operation: &Value, copied_bytes: &mut usize) -> Result<(), String> {
+    let text = |field: &str| {
+        let given = operation[field].as_str();
+        given.ok_or_else(|| format!("an operation without {field:?}"))
+    };
+    let (word, path, value) = (text("op")?, text("path")?, &operation["value"]);
+    match word {
+        "add" => add(document, path, value.clone()),
+        "remove" => remove(document, path).map(drop),
+        "replace" if path.is_empty() && (value.is_object() || value.is_array()) => {
+            *document = value.clone();
+            Ok(())
+        }
+        "replace" => replace(document, path, value),
+        // What is behind a place that was moved away moves up before the other path is looked at.
+        "move" => remove(document, text("from")?).and_then(|moved| add(document, path, moved)),
+        "copy" => {
+            let copied = found(document, text("from")?)?.clone();
+            *copied_bytes += copied.to_string().len();
+            if *copied_bytes > COPIED_BYTES_MAX {
+                return Err(format!("copies of more than {COPIED_BYTES_MAX} bytes"));
+            }
+            add(document, path, copied)
+        }
+        "test" if path.is_empty() && document == value => Ok(()),
+        "test" if found(document, path)? == value => Ok(()),
+        "test" => Err(format!("{path:?} is something else")),
+        other => Err(format!("an unknown operation {other:?}")),
+    }
+}
+
+fn add(document: &mut Value, path: &str, value: Value) -> Result<(), String> {
+    let (holder, last) = holder(document, path)?;
+    match holder {
+        Value::Object(fields) => drop(fields.insert(last, value)),
+        Value::Array(elements) if last == "-" => elements.push(value),
+        Value::Array(elements) => {
+            // It may stand behind the last element.
+            let place = index(&last, elements.len() + 1).ok_or_else(|| missing(path))?;
+            elements.insert(place, value);
+        }
+        _ => return Err(missing(path)),
+    }
+    Ok(())
+}
+
+fn replace(document: &mut Value, path: &str, value: &Value) -> Result<(), String> {
+    let (holder, last) = holder(document, path)?;
+    if let Value::Object(fields) = holder {
+        fields.insert(last, value.clone());
+        return Ok(());
+    }
+    *child(holder, &last).ok_or_else(|| missing(path))? = value.clone();
+    Ok(())
+}
+
+fn remove(document: &mut Value, path: &str) -> Result<Value, String> {
+    let (holder, last) = holder(document, path)?;
+    let removed = match holder {
+        Value::Object(fields) => fields.shift_remove(&last),
+        Value::Array(elements) => index(&last, elements.len()).map(|place| elements.remove(place)),
+        _ => None,
+    };
+    removed.ok_or_else(|| missing(path))
+}
+
+/// What is at a path; a field that is not there is null.
+fn found<'a>(document: &'a mut Value, path: &str) -> Result<&'a Value, String> {
+    let (holder, last) = holder(document, path)?;
+    if let Value::Object(fields) = holder {
+        return Ok(fields.get(&last).unwrap_or(&Value::Null));
+    }
+    child(holder, &last)
+        .map(|found| &*found)
+        .ok_or_else(|| missing(path))
+}
+
+/// What holds the last step of a path, and that step.
+fn holder<'a>(document: &'a mut Value, path: &str) -> Result<(&'a mut Value, String), String> {
+    let (parents, last) = path.rsplit_once('/').ok_or_else(|| missing(path))?;
+    let mut holder = document;
+    for step in parents.split('/').skip(1) {
+        holder = child(holder, &unescaped(step)).ok_or_else(|| missing(path))?;
+    }
+    Ok((holder, unescaped(last)))
+}
+
+fn child<'a>(holder: &'a mut Value, step: &str) -> Option<&'a mut Value> {
+    match holder {
+        Value::Object(fields) => fields.get_mut(step),
+        Value::Array(elements) => {
+            let place = index(step, elements.len())?;
+            elements.get_mut(place)
+        }
+        _ => None,
+    }
+}
+
+/// An index below `count`; one below zero counts from the end.
+fn index(step: &str, count: usize) -> Option<usize> {
+    let given: i64 = step.parse().ok()?;
+    let from_start = usize::try_from(given.unsigned_abs()).ok()?;
+    let place = match given {
+        0.. => from_start,
+        _ => count.checked_sub(from_start)?,
+    };
+    (place < count).then_some(place)
+}
+
+/// A step of a JSON pointer (RFC 6901) as the field is called.
+fn unescaped(step: &str) -> String {
+    step.replace("~1", "/").replace("~0", "~")
+}
+
+fn missing(path: &str) -> String {
+    format!("nothing is at {path:?}")
 }

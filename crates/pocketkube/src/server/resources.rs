@@ -384,14 +384,16 @@ impl Call<'_> {
     fn patch_body(&self) -> Result<Patch, Status> {
         let query = &self.request.query;
         let bytes = &self.request.body;
+        let media_type = self.media_type();
         let json = || {
-            self.check_patch()?;
-            decode::json(bytes).map(|body| body.value).map_err(|cause| {
+            let body = decode::json(bytes).map_err(|cause| {
                 let cause = decode::go_cause(bytes, &cause);
                 Status::bad_request(format!("error decoding patch: {cause}"))
-            })
+            })?;
+            check_patch(media_type, &body.value)?;
+            Ok(body.value)
         };
-        match self.media_type() {
+        match media_type {
             "application/json-patch+json" => json().map(Patch::Json),
             "application/merge-patch+json" => json().map(Patch::Merge),
             "application/strategic-merge-patch+json" if !self.resource.is_custom() => {
@@ -411,60 +413,6 @@ impl Call<'_> {
                 Err(Status::unsupported_media_type(&CUSTOM_PATCHES))
             }
             _ => Err(unsupported_patch()),
-        }
-    }
-
-    /// Checks that a patch is of the JSON type that its media type needs.
-    fn check_patch(&self) -> Result<(), Status> {
-        let first = self
-            .request
-            .body
-            .iter()
-            .find(|byte| !byte.is_ascii_whitespace());
-        let refused = |found: &str, wanted: &str, start: &str| {
-            let message =
-                format!("{start}json: cannot unmarshal {found} into Go value of type {wanted}");
-            Err(Status::bad_request(message))
-        };
-        let start = "error decoding patch: ";
-        match (self.media_type(), first) {
-            ("application/json-patch+json", Some(b'{')) => {
-                refused("object", "[]handlers.jsonPatchOp", start)
-            }
-            ("application/json-patch+json", Some(b'[')) => self.check_operations(),
-            ("application/merge-patch+json", Some(b'[')) => {
-                refused("array", "map[string]interface {}", start)
-            }
-            ("application/strategic-merge-patch+json", Some(b'[')) => {
-                refused("array", "map[string]interface {}", "")
-            }
-            _ => Ok(()),
-        }
-    }
-
-    /// Checks that a JSON patch holds operations, and not too many of them.
-    fn check_operations(&self) -> Result<(), Status> {
-        let Ok(operations) = serde_json::from_slice::<Vec<Value>>(&self.request.body) else {
-            return Ok(());
-        };
-        if operations.len() > OPERATIONS_MAX {
-            let count = operations.len();
-            let message = format!(
-                "Request entity too large: The allowed maximum operations in a JSON patch is \
-                 {OPERATIONS_MAX}, got {count}"
-            );
-            return Err(Status::plain(413, "RequestEntityTooLarge", message));
-        }
-        match operations
-            .iter()
-            .find(|each| !each.is_object() && !each.is_null())
-        {
-            Some(other) => Err(Status::bad_request(format!(
-                "error decoding patch: json: cannot unmarshal {} into Go value of type \
-                 handlers.jsonPatchOp",
-                crate::go::json_type_of(other)
-            ))),
-            None => Ok(()),
         }
     }
 
@@ -572,6 +520,39 @@ fn unsupported_patch() -> Status {
     let mut status = Status::plain(415, "UnsupportedMediaType", "415: Unsupported Media Type");
     status.details = Some(Box::default());
     status
+}
+
+/// Checks that a patch is of the JSON type that its media type needs, and not too long.
+fn check_patch(media_type: &str, patch: &Value) -> Result<(), Status> {
+    let refused = |start: &str, found: &Value, wanted: &str| {
+        let found = crate::go::json_type_of(found);
+        let message =
+            format!("{start}json: cannot unmarshal {found} into Go value of type {wanted}");
+        Err(Status::bad_request(message))
+    };
+    let start = "error decoding patch: ";
+    match (media_type, patch) {
+        ("application/json-patch+json", Value::Array(operations)) => {
+            if operations.len() > OPERATIONS_MAX {
+                let count = operations.len();
+                let message = format!(
+                    "Request entity too large: The allowed maximum operations in a JSON patch is \
+                     {OPERATIONS_MAX}, got {count}"
+                );
+                return Err(Status::plain(413, "RequestEntityTooLarge", message));
+            }
+            let mut operations = operations.iter();
+            match operations.find(|each| !each.is_object() && !each.is_null()) {
+                Some(other) => refused(start, other, "handlers.jsonPatchOp"),
+                None => Ok(()),
+            }
+        }
+        (_, Value::Null) => Ok(()),
+        ("application/json-patch+json", other) => refused(start, other, "[]handlers.jsonPatchOp"),
+        (_, Value::Object(_)) => Ok(()),
+        ("application/merge-patch+json", other) => refused(start, other, "map[string]interface {}"),
+        (_, other) => refused("", other, "map[string]interface {}"),
+    }
 }
 
 fn apply_needs_manager() -> Status {
