@@ -1,6 +1,6 @@
 //! How far one process carries: clusters, objects, creations, watches.
 //!
-//! `cargo bench -p meridian-pocketkube --bench scale` prints a table, and as its last line JSON.
+//! `cargo bench --bench scale` prints a table, and as its last line JSON.
 //! Each part runs in a process of its own, so that none finds the memory of another; clients and
 //! server share that process and its cores.
 
