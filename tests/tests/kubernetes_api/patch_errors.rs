@@ -8,6 +8,7 @@ use crate::world::World;
 
 cases! { ApiServer:
     a_patch_makes_no_other_kind,
+    a_patch_may_be_of_another_version_that_there_is,
     a_patch_moves_nothing_to_another_namespace,
     a_patch_may_not_be_forced_unless_it_applies,
     a_manager_has_a_name_that_can_be_printed,
@@ -58,6 +59,33 @@ async fn a_patch_makes_no_other_kind(world: World) {
     }
 }
 
+async fn a_patch_may_be_of_another_version_that_there_is(world: World) {
+    let path = web(&world).await;
+    let beta = |number| json!({"apiVersion": format!("apps/v1beta{number}")});
+    for number in [1, 2] {
+        let patched = world.merge_patch(path, &beta(number)).await.is(200);
+        assert_eq!(patched["apiVersion"], "apps/v1");
+    }
+    let body = json!({
+        "apiVersion": "autoscaling/v1", "kind": "HorizontalPodAutoscaler",
+        "metadata": {"name": "a"},
+        "spec": {
+            "maxReplicas": 3, "targetCPUUtilizationPercentage": 50,
+            "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "none"},
+        },
+    });
+    let autoscalers = "autoscaling/v1:horizontalpodautoscalers";
+    world.post(autoscalers, &body).await.is(201);
+    let metrics = json!([{"type": "Resource", "resource": {
+        "name": "cpu", "target": {"type": "Utilization", "averageUtilization": 70},
+    }}]);
+    let patch = json!({"apiVersion": "autoscaling/v2", "spec": {"metrics": metrics}});
+    let path = format!("{autoscalers}/a");
+    let patched = world.merge_patch(&path, &patch).await.is(200);
+    assert_eq!(patched["apiVersion"], "autoscaling/v1");
+    assert_eq!(patched["spec"]["targetCPUUtilizationPercentage"], 70);
+}
+
 async fn a_patch_moves_nothing_to_another_namespace(world: World) {
     let path = colour(&world).await;
     let patch = json!({"metadata": {"namespace": "default"}});
@@ -82,6 +110,24 @@ async fn a_patch_may_not_be_forced_unless_it_applies(world: World) {
 
 async fn a_manager_has_a_name_that_can_be_printed(world: World) {
     let path = colour(&world).await;
+    for (manager, shown, number) in [
+        ("a\u{a0}b", "a\\u00a0b", "00A0"),
+        ("a\u{200b}", "a\\u200b", "200B"),
+        ("a\u{e0001}", "a\\U000e0001", "E0001"),
+    ] {
+        let answer = world.merge_patch(path, &json!({}));
+        let why = format!(
+            "PatchOptions.meta.k8s.io \"\" is invalid: fieldManager: Invalid value: \"{shown}\": \
+             invalid character U+{number} (at position 1)"
+        );
+        let answer = answer.query("fieldManager", manager).await;
+        answer.refused(422, "Invalid", &why);
+    }
+    let printed = world.merge_patch(path, &json!({}));
+    printed
+        .query("fieldManager", "a\u{301} \u{4e2d}")
+        .await
+        .is(200);
     let why = "fieldManager: Invalid value: \"a\\nb\": invalid character U+000A (at position 1)";
     let patch = world
         .merge_patch(path, &json!({}))

@@ -4,36 +4,47 @@ use super::options::{FieldValidation, Force, Part, Patch, Propagation, WriteOpti
 use super::write::{Origin, Sent};
 use super::{Caller, Cluster};
 use crate::apply::{self, Operation, Writer};
-use crate::kinds::Kind;
+use crate::kinds::{Kind, convert};
 use crate::merge;
 use crate::object::Object;
+use crate::registry::{Registry, split_api_version};
 use crate::resource::Resource;
 use crate::status::{Cause, Details, Status};
 use serde_json::Value;
+use std::sync::Arc;
 
 /// Prunes and defaults an object, and tells about fields that are unknown or given twice.
 pub(super) fn decode(
+    registry: &Registry,
     kind: &Kind,
     sent: Sent,
     options: &WriteOptions,
 ) -> Result<(Value, Vec<String>), Status> {
     let (mut object, is_patched) = (sent.value, sent.origin == Origin::Patch);
     let resource = &kind.resource;
-    if is_patched {
-        check_kind(resource, &object)?;
-    }
-    object["apiVersion"] = resource.api_version().into();
+    let given = match is_patched {
+        true => given_kind(registry, resource, &object)?,
+        false => None,
+    };
+    let read_as = given.as_deref().unwrap_or(kind);
+    object["apiVersion"] = read_as.resource.api_version().into();
     object["kind"] = resource.kind.as_str().into();
     let shown = is_patched.then(|| object.to_string());
-    let mut problems = kind.decode(&mut object).map_err(|message| match &shown {
-        Some(shown) => bad_patch(shown, &message),
-        None => Status::bad_request(message),
-    })?;
+    let mut problems = read_as
+        .decode(&mut object)
+        .map_err(|message| match &shown {
+            Some(shown) => bad_patch(shown, &message),
+            None => Status::bad_request(message),
+        })?;
     problems.extend(
         sent.duplicates
             .iter()
             .map(|path| format!("duplicate field {path:?}")),
     );
+    if let Some(given) = &given {
+        given.default(&mut object);
+        convert(given, kind, &mut object);
+    }
     kind.default(&mut object);
     match options.field_validation {
         FieldValidation::Ignore => Ok((object, Vec::new())),
@@ -59,28 +70,35 @@ pub(super) fn decode(
     }
 }
 
-/// 422 for a patch that makes an object of a kind or version that is no built-in one.
-fn check_kind(resource: &Resource, object: &Value) -> Result<(), Status> {
+/// The kind as which a patched object is read, where it says that it is one of another version.
+///
+/// # Errors
+///
+/// 422 where it says that it is of a kind or version that there is not.
+fn given_kind(
+    registry: &Registry,
+    resource: &Resource,
+    object: &Value,
+) -> Result<Option<Arc<Kind>>, Status> {
     let text = |field: &str| object[field].as_str().unwrap_or_default();
     let (kind, version) = (text("kind"), text("apiVersion"));
     let is_own = |given: &str, own: &str| given.is_empty() || given == own;
-    let group = |version: &str| {
-        version
-            .rsplit_once('/')
-            .map_or("", |(group, _)| group)
-            .to_owned()
-    };
-    let own_version = resource.api_version();
-    // Another version of the group is converted, as far as there is one.
-    if resource.is_custom()
-        || (is_own(kind, &resource.kind)
-            && group(version) == resource.group
-            && version.contains("beta"))
-    {
-        return Ok(());
+    if resource.is_custom() {
+        return Ok(None);
     }
-    if is_own(kind, &resource.kind) && is_own(version, &own_version) {
-        return Ok(());
+    if is_own(kind, &resource.kind) {
+        if is_own(version, &resource.api_version()) {
+            return Ok(None);
+        }
+        let (group, _) = split_api_version(version);
+        let served = registry.by_kind(version, &resource.kind);
+        if let Some(served) = served.filter(|_| group == resource.group) {
+            return Ok(registry.kind(&served).cloned());
+        }
+        // The server also knows versions that it serves no more: betas, all of them here.
+        if group == resource.group && version.contains("beta") {
+            return Ok(None);
+        }
     }
     let problem = format!(
         "no kind {kind:?} is registered for version {version:?} in scheme \

@@ -99,7 +99,7 @@ impl Cluster {
         super::metadata::set_namespace(resource, namespace, object)?;
         let sent = Sent::from(std::mem::take(object));
         let options = WriteOptions::default();
-        (*object, _) = super::rules::decode(&kind, sent, &options)?;
+        (*object, _) = super::rules::decode(&self.registry(), &kind, sent, &options)?;
         super::rules::track(self, caller, &kind, Part::Main, None, object)
     }
 

@@ -157,7 +157,7 @@ impl Cluster {
             return Err(Status::plain(500, "", message));
         }
         let managers = sent.managers;
-        let (mut object, mut warnings) = rules::decode(&kind, sent, options)?;
+        let (mut object, mut warnings) = rules::decode(&self.registry(), &kind, sent, options)?;
         let given_name = object::name(&object).to_owned();
         let generated = metadata::draw_name(self, &mut object);
         metadata::fill_new(self, &mut object);
@@ -299,7 +299,7 @@ impl Cluster {
         let managers = sent.managers;
         // An empty list says something, although it is not kept.
         let resets = sent.value["metadata"]["managedFields"] == json!([]);
-        let (mut new, mut warnings) = rules::decode(kind, sent, options)?;
+        let (mut new, mut warnings) = rules::decode(&self.registry(), kind, sent, options)?;
         if resets {
             new["metadata"]["managedFields"] = json!([{}]);
         }

@@ -325,22 +325,33 @@ impl Query {
 fn unprintable(manager: &str) -> Option<Cause> {
     let (place, found) = manager
         .char_indices()
-        .find(|(_, found)| found.is_control())?;
+        .find(|(_, found)| !is_printable(*found))?;
     let shown: String = manager
         .chars()
         .map(|each| match each {
             '\n' => "\\n".to_owned(),
             '\t' => "\\t".to_owned(),
             '\r' => "\\r".to_owned(),
-            each if each.is_control() => format!("\\x{:02x}", u32::from(each)),
             '"' | '\\' => format!("\\{each}"),
-            each => each.to_string(),
+            each if is_printable(each) => each.to_string(),
+            each => match u32::from(each) {
+                number @ 0..=0x7f => format!("\\x{number:02x}"),
+                number @ 0x80..=0xffff => format!("\\u{number:04x}"),
+                number => format!("\\U{number:08x}"),
+            },
         })
         .collect();
     let number = u32::from(found);
     let why = format!("invalid character U+{number:04X} (at position {place})");
     let message = format!("Invalid value: \"{shown}\": {why}");
     Some(Cause::new("FieldValueInvalid", "fieldManager", message))
+}
+
+/// Go's `unicode.IsPrint`: neither a control nor a format character, nor any space but the plain one.
+fn is_printable(found: char) -> bool {
+    // A mark is escaped only where it stands first.
+    let escaped = format!("a{found}").escape_debug().to_string();
+    !found.is_control() && !escaped.contains("\\u{")
 }
 
 /// 400 for a body that says it is something else than `DeleteOptions`.
