@@ -20,6 +20,7 @@ cases! { ApiServer:
     a_merge_patch_is_an_object,
     a_json_patch_has_a_limit_of_operations,
     a_strategic_patch_stands_in_the_order_it_asks_for,
+    a_strategic_patch_of_texts_stands_in_the_order_it_asks_for,
     a_strategic_patch_with_an_unknown_directive_is_refused,
     an_empty_list_of_managers_forgets_them,
     an_item_without_its_key_is_applied_under_the_zero_key,
@@ -311,6 +312,25 @@ async fn a_strategic_patch_stands_in_the_order_it_asks_for(world: World) {
         .strategic_patch(path, &patch)
         .await
         .refused(500, "", why);
+}
+
+async fn a_strategic_patch_of_texts_stands_in_the_order_it_asks_for(world: World) {
+    let path = colour(&world).await;
+    let finalizers = |given: [&str; 2]| {
+        json!({"metadata": {
+            "$setElementOrder/finalizers": ["example.com/a", "example.com/b"],
+            "finalizers": given,
+        }})
+    };
+    let why = "The order in patch list:\n[example.com/b example.com/a]\n doesn't match \
+               $setElementOrder list:\n[example.com/a example.com/b]\n";
+    let patch = finalizers(["example.com/b", "example.com/a"]);
+    let answer = world.strategic_patch(path, &patch).await;
+    answer.refused(500, "", why);
+    let patch = finalizers(["example.com/a", "example.com/b"]);
+    world.strategic_patch(path, &patch).await.is(200);
+    let free = json!({"metadata": {"finalizers": null}});
+    world.merge_patch(path, &free).await.is(200);
 }
 
 async fn a_strategic_patch_with_an_unknown_directive_is_refused(world: World) {

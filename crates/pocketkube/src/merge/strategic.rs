@@ -342,16 +342,21 @@ fn without_nulls(patch: &Value) -> Value {
     }
 }
 
-/// What an order names has the key of its list, or nothing is merged.
+/// What an order names has the key of its list, and texts stand in the order that is asked for,
+/// also where there were none before; or nothing is merged.
 fn check_orders(schema: &Schema, patch: &Fields) -> Result<(), Status> {
     for (directive, order) in patch {
         let Some(name) = directive.strip_prefix(ORDER) else {
             continue;
         };
-        let Some(PatchStrategy::Merge(Some(key)) | PatchStrategy::MergeRetainKeys(key)) =
-            schema.field(name).map(|field| &field.patch)
-        else {
-            continue;
+        let key = match schema.field(name).map(|field| &field.patch) {
+            Some(PatchStrategy::Merge(Some(key)) | PatchStrategy::MergeRetainKeys(key)) => key,
+            Some(PatchStrategy::Merge(None)) => {
+                let given = patch.get(name).and_then(Value::as_array);
+                check_order(given.map_or(&[], Vec::as_slice), Some(order), &Value::clone)?;
+                continue;
+            }
+            _ => continue,
         };
         let elements = order.as_array().map_or(&[][..], Vec::as_slice);
         if let Some(without) = elements.iter().find(|element| element.get(key).is_none()) {
