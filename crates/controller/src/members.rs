@@ -37,6 +37,7 @@ use access::{Fingerprint, Ways, access};
 use api::{FederatedType, KubeFedCluster};
 use breaker::Breaker;
 use connect::{Connection, InProcess, connect};
+use credential::Credentials;
 use federation::{DeletionBrake, DeletionLedger, Failure, Observed};
 use k8s_openapi::api::core::v1::{Namespace, Secret};
 use kube::{Api, Client};
@@ -49,7 +50,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 use tokio::sync::{Semaphore, SemaphorePermit, watch};
 
-/// A member's clients, for who asks it once.
+/// A member's clients, for who asks it once: after [`Connection::credentialed`].
 ///
 /// # Errors
 /// [`Error::Malformed`] with the field of the KubeFedCluster or the key of the Secret.
@@ -96,6 +97,8 @@ struct Connected {
     requests: Option<Client>,
     /// For how long it asked not to be asked.
     pause: Arc<Pause>,
+    /// What a program prints to be shown there.
+    credentials: Option<Credentials>,
     /// Why there is no connection.
     malformed: Option<String>,
     /// Uid of its `kube-system`, or of the only namespace that is federated, once it was asked.
@@ -124,6 +127,14 @@ impl Member {
     /// The client for reads and writes.
     pub(crate) fn requests(&self) -> Option<Client> {
         self.read().requests.clone()
+    }
+
+    /// Until a program that prints the member's credential has run once.
+    pub(crate) async fn credentialed(&self) {
+        let credentials = self.read().credentials.clone();
+        if let Some(credentials) = credentials {
+            credentials.first().await;
+        }
     }
 
     /// Why the member cannot be connected to, when its KubeFedCluster or Secret is at fault.
@@ -268,12 +279,14 @@ impl Member {
                 connected.malformed = None;
                 connected.requests = Some(connection.requests);
                 connected.pause = connection.pause;
+                connected.credentials = connection.credentials;
                 self.watches.send_replace(Some(connection.watches));
             }
             Err(error) => {
                 tracing::warn!(cluster = %self.name, %error, "no connection to a member");
                 connected.malformed = Some(error.to_string());
                 connected.requests = None;
+                connected.credentials = None;
                 self.watches.send_replace(None);
             }
         }

@@ -247,6 +247,7 @@ async fn ask_members(context: &Context, claims: &Claims) -> BTreeMap<ClusterName
     let asked = stream::iter(ready).map(|member| {
         let questions = &questions;
         async move {
+            member.credentialed().await;
             let look = async {
                 if let (Some(client), true) = (member.requests(), divides) {
                     look_at_capacity(&member, &client).await;

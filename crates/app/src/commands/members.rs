@@ -5,6 +5,7 @@ use crate::cli;
 use anyhow::{Context, Result};
 use api::KubeFedCluster;
 use federation::LABEL_MANAGED;
+use futures::future::join_all;
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{DynamicObject, ListParams};
 use kube::{Api, Client, ResourceExt};
@@ -36,14 +37,19 @@ pub(crate) async fn reached(host: &Client, args: &cli::Host) -> Result<Vec<Reach
     for cluster in clusters.list(&ListParams::default()).await?.items {
         let secret = secrets.get_opt(&cluster.spec.secret_ref.name).await?;
         match controller::reach(&cluster, secret.as_ref(), &plugins) {
-            Ok(connection) => reached.push(Reached {
-                name: cluster.name_any().into(),
-                requests: connection.requests,
-            }),
+            Ok(connection) => reached.push((cluster.name_any(), connection)),
             Err(why) => eprintln!("{} cannot be asked: {why}", cluster.name_any()),
         }
     }
-    Ok(reached)
+    // All of their programs run by now.
+    let reached = reached.into_iter().map(|(name, connection)| async move {
+        connection.credentialed().await;
+        Reached {
+            name: name.into(),
+            requests: connection.requests,
+        }
+    });
+    Ok(join_all(reached).await)
 }
 
 /// What a member holds of a type that carries the label of propagated objects.

@@ -98,6 +98,17 @@ pub struct Connection {
     pub watches: Client,
     /// For how long the member asked not to be asked.
     pub(super) pause: Arc<Pause>,
+    /// What a program prints, where one does.
+    pub(super) credentials: Option<Credentials>,
+}
+
+impl Connection {
+    /// Until a program that prints the credential has run once; at once where there is none.
+    pub async fn credentialed(&self) {
+        if let Some(credentials) = &self.credentials {
+            credentials.first().await;
+        }
+    }
 }
 
 /// Makes a member's clients. Nothing is sent yet.
@@ -123,12 +134,14 @@ pub fn connect(access: Access, clock: WallClock) -> Result<Connection, Error> {
                 requests: limited(services()?, &pause),
                 pause,
                 watches: Client::new(services()?, namespace),
+                credentials,
             })
         }
         Access::InProcess(InProcess { service }) => Ok(Connection {
             requests: limited(service.clone(), &pause),
             pause,
             watches: Client::new(service, "default"),
+            credentials: None,
         }),
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! # Guarantees
 //! A credential is printed anew before it ends, and when the member refuses it; requests wait for
-//! nothing but the first, and no longer than [`FIRST_WAIT`]. One that has not ended outlives a program
+//! nothing but the first, and no longer than [`FIRST_WAIT`]: who asks once waits for it before, in
+//! [`Credentials::first`], for as long as a run may take. One that has not ended outlives a program
 //! that fails. Another client certificate is shown on new connections, and none that showed the one
 //! before is used again.
 //! # Assumptions
@@ -85,6 +86,13 @@ impl Credentials {
             refused,
             _renewing: Arc::new(AbortOnDropHandle::new(renewing)),
         }
+    }
+
+    /// Until the first run has come to something, for who asks once and has nobody to ask again for it.
+    pub(super) async fn first(&self) {
+        let mut newest = self.newest.clone();
+        // What came of it, requests say.
+        drop(timeout(RUN_TIMEOUT, newest.wait_for(Option::is_some)).await);
     }
 
     async fn newest(&self) -> Result<Arc<Shown>, BoxError> {
@@ -235,6 +243,27 @@ impl Service<Request<Body>> for Credentialed {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::members::program::ExecPlugins;
+    use serde_json::json;
+    use std::path::PathBuf;
+
+    #[tokio::test]
+    async fn who_asks_once_waits_for_a_program_that_takes_longer_than_a_request_would() {
+        let version = "client.authentication.k8s.io/v1";
+        let printed = json!({"apiVersion": version, "kind": "ExecCredential",
+            "status": {"token": "late"}});
+        let script = format!("sleep 1.5; echo '{printed}'");
+        let exec = json!({"apiVersion": version, "command": "sign-in", "args": ["-c", script]});
+        let plugins = [("sign-in".to_owned(), PathBuf::from("/bin/sh"))];
+        let plugins = ExecPlugins::from_iter(plugins);
+        let program = Program::read(&serde_json::from_value(exec).unwrap(), &plugins).unwrap();
+        let credentials = Credentials::of(program, WallClock::System);
+        let said = credentials.newest().await.err().unwrap().to_string();
+        assert!(said.contains("not printed a credential yet"), "{said}");
+        credentials.first().await;
+        let shown = credentials.newest().await.unwrap();
+        assert_eq!(shown.header.as_ref().unwrap(), "Bearer late");
+    }
 
     #[test]
     fn a_credential_is_printed_anew_before_it_ends() {
