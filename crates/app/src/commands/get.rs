@@ -7,12 +7,14 @@ use crate::kubeconfig;
 use crate::output::{self, Progress, Table};
 use anyhow::Result;
 use api::{
-    FederatedTypeConfig, KubeFedCluster, MemberTombstone, ReplicaSchedulingPreference,
-    find_condition,
+    FederatedTypeConfig, KubeFedCluster, KubeFedConfig, MemberTombstone,
+    ReplicaSchedulingPreference, find_condition, names,
 };
+use federation::{ANNOTATION_ADOPTED_HOSTS, ANNOTATION_ORIGIN, Origin};
 use kube::api::ListParams;
 use kube::{Api, Client, ResourceExt};
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 
 /// Runs the command.
 ///
@@ -183,12 +185,52 @@ async fn tombstones(host: &Client, namespace: &str) -> Result<Listed> {
     ))
 }
 
+/// The uids that origins name for this host: its own, and of those that it stands in for.
+async fn own_uids(host: &Client, namespace: &str) -> Result<BTreeSet<String>> {
+    let own = super::join::host_uid(host, namespace).await?;
+    let configs = Api::<KubeFedConfig>::namespaced(host.clone(), namespace);
+    let config = configs.get_opt(names::CONFIG_NAME).await?;
+    let adopted = config.and_then(|config| {
+        let annotations = config.annotations();
+        annotations.get(ANNOTATION_ADOPTED_HOSTS).cloned()
+    });
+    let adopted = adopted.unwrap_or_default();
+    let adopted = adopted.split(',').map(|uid| uid.trim().to_owned());
+    Ok(adopted.filter(|uid| !uid.is_empty()).chain([own]).collect())
+}
+
+/// How an object of a member stands to the host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Standing {
+    Owned,
+    /// Another control plane propagated it: whether it is an orphan is known there.
+    Anothers,
+    /// And why.
+    Orphan(&'static str),
+}
+
+impl Standing {
+    /// From the object's origin, and the uid of the federated object of its name.
+    fn of(origin: Option<&str>, owner: Option<&str>, own_uids: &BTreeSet<String>) -> Self {
+        let origin = origin.map(Origin::parse);
+        match (origin, owner) {
+            (Some(origin), _) if !own_uids.contains(&origin.host) => Self::Anothers,
+            (_, None) => Self::Orphan("there is no federated object of its name"),
+            (Some(origin), Some(owner)) if origin.object != owner => {
+                Self::Orphan("it was propagated for an earlier object of that name")
+            }
+            _ => Self::Owned,
+        }
+    }
+}
+
 /// Objects with our label in members whose federated object is not on the host.
 async fn orphans(host: &Client, args: &cli::Host) -> Result<Listed> {
     let namespace = &args.system_namespace;
     let progress = Progress::new();
+    let own_uids = own_uids(host, namespace).await?;
     let types = federated_type::all(host, namespace).await?;
-    let mut rows = Vec::new();
+    let (mut rows, mut anothers) = (Vec::new(), 0_usize);
     for Reached { name, requests } in members::reached(host, args).await? {
         for federated in &types {
             progress.say(&format!(
@@ -206,17 +248,15 @@ async fn orphans(host: &Client, args: &cli::Host) -> Result<Listed> {
             };
             for object in held {
                 let key = members::target_key(&object);
-                let owner = wanted.get(&key);
-                let origin = object.annotations().get(federation::ANNOTATION_ORIGIN);
-                let uid = origin
-                    .and_then(|origin| origin.split_once('/'))
-                    .map(|(_, uid)| uid);
-                let why = match (owner, uid) {
-                    (None, _) => "there is no federated object of its name",
-                    (Some(owner), Some(uid)) if owner.as_str() != uid => {
-                        "it was propagated for an earlier object of that name"
+                let origin = object.annotations().get(ANNOTATION_ORIGIN);
+                let owner = wanted.get(&key).map(String::as_str);
+                let why = match Standing::of(origin.map(String::as_str), owner, &own_uids) {
+                    Standing::Owned => continue,
+                    Standing::Anothers => {
+                        anothers += 1;
+                        continue;
                     }
-                    _ => continue,
+                    Standing::Orphan(why) => why,
                 };
                 rows.push([
                     name.to_string(),
@@ -228,9 +268,37 @@ async fn orphans(host: &Client, args: &cli::Host) -> Result<Listed> {
             }
         }
     }
+    progress.say("");
+    if anothers > 0 {
+        eprintln!("left out: {anothers} that other hosts propagated, by their origin");
+    }
     Ok(listed(
         ["CLUSTER", "KIND", "NAME", "ORIGIN", "WHY"],
         ["cluster", "kind", "name", "origin", "why"],
         rows,
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_another_host_propagated_is_no_orphan_of_this_one() {
+        let own = ["here", "before"].map(str::to_owned).into();
+        let standing = |origin, owner| Standing::of(origin, owner, &own);
+        assert_eq!(standing(Some("there/1"), None), Standing::Anothers);
+        assert_eq!(standing(Some("there/1"), Some("2")), Standing::Anothers);
+        assert_eq!(standing(Some("here/1"), Some("1")), Standing::Owned);
+        assert_eq!(standing(None, Some("1")), Standing::Owned);
+        for (origin, owner) in [
+            (Some("here/1"), None),
+            (Some("here/1"), Some("2")),
+            (Some("before/1"), None),
+            (None, None),
+        ] {
+            let standing = standing(origin, owner);
+            assert!(matches!(standing, Standing::Orphan(_)), "{origin:?}");
+        }
+    }
 }
