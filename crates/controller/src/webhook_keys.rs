@@ -61,7 +61,7 @@ const LEAF_SECS: i64 = 90 * DAY_SECS;
 const AUTHORITY_SECS: i64 = 3 * 365 * DAY_SECS;
 
 /// An authority, in PEM.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Authority {
     certificate: String,
     key: String,
@@ -70,7 +70,7 @@ struct Authority {
 }
 
 /// A certificate, in PEM.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Leaf {
     certificate: String,
     key: String,
@@ -79,6 +79,19 @@ struct Leaf {
     by: String,
     made_secs: i64,
     ends_secs: i64,
+}
+
+// Private keys are shown to nobody.
+impl std::fmt::Debug for Authority {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Authority").field(&self.name).finish()
+    }
+}
+
+impl std::fmt::Debug for Leaf {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Leaf").field(&self.names).finish()
+    }
 }
 
 /// What the Secret holds.
