@@ -9,7 +9,9 @@
 //! The program asks nobody anything. Who writes members' Secrets chooses its arguments and, within
 //! bounds, its environment.
 //! # Caveats
-//! It sees the environment of this process, where cloud credentials are commonly found.
+//! It sees the environment of this process, where cloud credentials are commonly found. The list of
+//! variables that are refused cannot be complete. Programs that hang hold their turns until their
+//! deadline, and renewals of other members' credentials wait behind them.
 
 use super::access::{certificates, private_key};
 use super::tls::Identity;
@@ -53,8 +55,8 @@ impl FromIterator<(String, PathBuf)> for ExecPlugins {
     }
 }
 
-/// What is run.
-#[derive(Clone, Debug, PartialEq)]
+/// What is run. Its arguments, environment and proxy may be secrets: only its name is shown.
+#[derive(Clone)]
 pub(super) struct Program {
     version: String,
     name: String,
@@ -64,6 +66,12 @@ pub(super) struct Program {
     wants_cluster: bool,
     /// What it is told of the cluster, when it wants to know.
     cluster: Value,
+}
+
+impl std::fmt::Debug for Program {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Program").field(&self.name).finish()
+    }
 }
 
 impl Program {
@@ -179,13 +187,50 @@ impl Program {
     }
 }
 
+/// Variables that decide which code runs, in loaders, shells and interpreters.
+const CODE: [&str; 14] = [
+    "PATH",
+    "IFS",
+    "ENV",
+    "BASH_ENV",
+    "PYTHONPATH",
+    "PYTHONHOME",
+    "PYTHONSTARTUP",
+    "NODE_OPTIONS",
+    "NODE_PATH",
+    "PERL5OPT",
+    "PERL5LIB",
+    "RUBYOPT",
+    "RUBYLIB",
+    "JAVA_TOOL_OPTIONS",
+];
+/// Variables that decide who is sent, or believed with, this process's own cloud credentials.
+const WAY: [&str; 8] = [
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "ALL_PROXY",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "REQUESTS_CA_BUNDLE",
+    "CURL_CA_BUNDLE",
+    "NODE_EXTRA_CA_CERTS",
+];
+
+/// Cannot be complete: a program may heed any variable. Proxies are heeded in either case.
+fn is_refused(name: &str) -> bool {
+    let name = name.to_ascii_uppercase();
+    let loaders = ["LD_", "DYLD_"];
+    loaders.iter().any(|prefix| name.starts_with(prefix))
+        || CODE.contains(&name.as_str())
+        || WAY.contains(&name.as_str())
+}
+
 /// What it is given besides this process's environment.
 fn environment(exec: &ExecConfig) -> Result<Vec<(String, String)>, String> {
     let mut environment = Vec::new();
     for variable in exec.env.iter().flatten() {
         match (variable.get("name"), variable.get("value")) {
-            // These decide which code runs.
-            (Some(name), _) if name.starts_with("LD_") || name == "PATH" => {
+            (Some(name), _) if is_refused(name) => {
                 return Err(format!("user.exec.env: {name} is not taken"));
             }
             (Some(name), Some(value)) => environment.push((name.clone(), value.clone())),
@@ -321,12 +366,26 @@ mod tests {
             let exec = serde_json::from_value(exec).unwrap();
             Program::read(&exec, &plugins()).unwrap_err()
         };
-        let said = changed(json!({"env": [{"name": "LD_PRELOAD", "value": "/tmp/a.so"}]}));
-        assert!(said.contains("LD_PRELOAD is not taken"), "{said}");
+        for name in [
+            "LD_PRELOAD",
+            "PATH",
+            "BASH_ENV",
+            "PYTHONPATH",
+            "https_proxy",
+        ] {
+            let said = changed(json!({"env": [{"name": name, "value": "/tmp/a"}]}));
+            assert_eq!(said, format!("user.exec.env: {name} is not taken"));
+        }
         let said = changed(json!({"apiVersion": "client.authentication.k8s.io/v1alpha1"}));
         assert!(said.contains("is none of"), "{said}");
         let said = changed(json!({"interactiveMode": "Always"}));
         assert!(said.contains("nobody is there"), "{said}");
+    }
+
+    #[test]
+    fn what_a_program_is_given_is_not_shown() {
+        let shown = format!("{:?}", program("echo secret"));
+        assert_eq!(shown, "Program(\"sign-in\")");
     }
 
     #[tokio::test]
