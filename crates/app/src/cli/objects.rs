@@ -251,9 +251,9 @@ pub(crate) struct AdoptHost {
 }
 
 const ADOPT_HELP: &str = "\
-A host that was built anew has another uid (of its namespace kube-system), and leaves what the old \
-one had propagated alone. With this, it takes that over where it has federated objects of the same \
-names.
+A host that was built anew has another uid (of its namespace kube-system; where the scope is \
+Namespaced, of the system namespace), and leaves what the old one had propagated alone. With this, \
+it takes that over where it has federated objects of the same names.
 
 Example: meridian adopt-host --from 0d6ac0a6-0d9f-4a8e-8f0e-2a5d8a2f6b11";
 

@@ -199,7 +199,8 @@ pub(crate) async fn adopt_host(args: cli::AdoptHost) -> Result<()> {
     ensure!(
         !uid.is_empty() && uid.chars().all(fits),
         "--from {uid:?} is no uid: statuses name it, and 'kubectl get namespace kube-system -o \
-         jsonpath={{.metadata.uid}}' prints a host's"
+         jsonpath={{.metadata.uid}}' prints a host's (where the scope is Namespaced, that of the \
+         system namespace)"
     );
     let host = kubeconfig::client(kubeconfig::host(&args.host).await?)?;
     let namespace = &args.host.system_namespace;

@@ -9,7 +9,7 @@
 //! # Assumptions
 //! The task that runs the program ends with the last client that uses what it prints.
 //! # Caveats
-//! A credential without an end is printed anew every [`RENEW_EVERY`].
+//! A credential is printed anew every [`RENEW_EVERY`], also one that ends later or never.
 
 use super::connect::{AnswerBody, Answers, Remote, service};
 use super::program::{Credential, Program, RUN_TIMEOUT};
