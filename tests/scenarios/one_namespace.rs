@@ -49,6 +49,7 @@ async fn a_role_is_enough_for_a_control_plane_of_one_namespace(world: &mut World
         })
         .await;
     divide(world, &team).await;
+    ask(world, &team, &folder.path().join(KUBECONFIG)).await;
 
     // What is in no namespace is not this one's, and other namespaces are not either.
     let config = |name: &str| ObjectRef::new(CORE, "FederatedTypeConfig", &team, name);
@@ -96,6 +97,9 @@ async fn a_role_is_enough_for_a_control_plane_of_one_namespace(world: &mut World
         world.command(&words).await;
     }
 }
+
+/// The team's, in the scenario's folder.
+const KUBECONFIG: &str = "team.kubeconfig";
 
 /// Its settings, types, members and rights; it leads when this returns.
 async fn begin(world: &World, team: &str, folder: &Path) -> Meridian {
@@ -159,10 +163,28 @@ async fn as_account(world: &World, team: &str, folder: &Path) -> PathBuf {
     for user in &mut kubeconfig.auth_infos {
         user.auth_info = serde_json::from_value(json!({"token": token})).expect("a user");
     }
-    let path = folder.join("team.kubeconfig");
+    let path = folder.join(KUBECONFIG);
     let text = serde_json::to_string(&kubeconfig).expect("JSON is YAML");
     std::fs::write(&path, text).expect("written");
     path
+}
+
+/// The team's own rights are enough for what commands read.
+async fn ask(world: &World, team: &str, kubeconfig: &Path) {
+    let at = ObjectRef::new(SCHEDULING, "ReplicaSchedulingPreference", team, "web");
+    let two_each = |object: &Value| object["status"]["history"][0]["clusters"]["osaka"] == 2;
+    world.host().until(&at, "two each", two_each).await;
+    let own = ["--system-namespace", team];
+    let preferences = [&["get", "preferences"][..], &own].concat();
+    let told = world.command_as(kubeconfig, &preferences).await;
+    assert!(told.1.contains("berlin 2, osaka 2"), "{told:?}");
+    let orphans = [&["get", "orphans"][..], &own].concat();
+    let told = world.command_as(kubeconfig, &orphans).await;
+    assert_eq!((told.0, told.1.as_str()), (Some(0), ""), "{told:?}");
+    assert!(!told.2.contains("orbidden"), "{told:?}");
+    let plan = [&["plan", "deployment", "web", "-n", team][..], &own].concat();
+    let told = world.command_as(kubeconfig, &plan).await;
+    assert_eq!(told.0, Some(0), "{told:?}");
 }
 
 async fn divide(world: &World, team: &str) {

@@ -1,6 +1,7 @@
 //! A process that ends when we do, and that can be paused, killed and asked to stop.
 
 use std::fs::{self, File};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 
@@ -16,7 +17,7 @@ kill "$watch" 2>/dev/null
 if [ -n "$REMOVE" ]; then rm -rf -- "$REMOVE"; fi
 exit $code"#;
 /// How much of a log an error shows.
-const LOG_TAIL_BYTES_MAX: usize = 4_000;
+const LOG_TAIL_BYTES_MAX: usize = 8_000;
 
 /// What becomes of the folder once the process has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -185,6 +186,11 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
+        // Its folder may go with it, and whoever panics wants to know what it did.
+        if std::thread::panicking() {
+            let (name, tail) = (&self.name, self.log_tail());
+            let _ = writeln!(std::io::stderr(), "the end of {name}'s log:\n{tail}");
+        }
         drop(self.pipe.take());
         self.wait();
     }

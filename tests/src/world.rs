@@ -241,7 +241,7 @@ impl World {
     }
 
     /// Makes the world as it was: every API answers, every member has joined, one controller runs,
-    /// every member is Ready.
+    /// every member is Ready and none is drained.
     ///
     /// # Panics
     /// When it does not become so.
@@ -262,6 +262,7 @@ impl World {
         }
         for name in &names {
             self.until_ready(name).await;
+            self.command(&["uncordon", name]).await;
         }
     }
 
@@ -355,6 +356,18 @@ impl World {
     /// When it does not end.
     pub async fn ended_command(&self, arguments: &[&str]) -> (Option<i32>, String, String) {
         product::ended_command(&self.binary, self.host.kubeconfig(), arguments).await
+    }
+
+    /// The same, as somebody with another kubeconfig of the host.
+    ///
+    /// # Panics
+    /// When it does not end.
+    pub async fn command_as(
+        &self,
+        kubeconfig: &Path,
+        arguments: &[&str],
+    ) -> (Option<i32>, String, String) {
+        product::ended_command(&self.binary, kubeconfig, arguments).await
     }
 
     /// The binary.

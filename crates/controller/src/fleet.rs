@@ -3,26 +3,23 @@
 use crate::context::Context;
 use crate::read::standing;
 use crate::released_types::Releasing;
-use crate::scope::identifying;
+use crate::scope::uid;
 use crate::type_configs;
 use crate::wake::{FederatedKey, News};
 use federation::{ClusterFacts, Readiness};
 use futures::{StreamExt, stream};
-use k8s_openapi::api::core::v1::Namespace;
-use kube::{Api, ResourceExt};
+use kube::ResourceExt;
 use model::{ClusterName, ObjectKey};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::broadcast::error::RecvError;
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 
 /// Members that are asked who they are at once.
 const IDENTIFY_MAX: usize = 32;
 /// Between two looks, when nothing wakes the fleet: whoever could not be asked is asked again.
 const PERIOD: Duration = Duration::from_secs(10);
-/// How long the host may take.
-const DEADLINE: Duration = Duration::from_secs(5);
 
 /// Keeps the fleet for as long as the process runs.
 pub(crate) async fn run(context: Arc<Context>) {
@@ -71,18 +68,15 @@ async fn learn_host_uid(context: &Context) {
     if context.host_uid.get().is_some() {
         return;
     }
-    let namespaces: Api<Namespace> = Api::all(context.host.client.clone());
-    let name = identifying(context.host.scope, &context.host.system_namespace);
-    match timeout(DEADLINE, namespaces.get(name)).await {
-        Ok(Ok(namespace)) => {
-            if let Some(uid) = namespace.metadata.uid {
-                // Only this task sets it.
-                drop(context.host_uid.set(uid));
-                wake_all(context);
-            }
+    let host = &context.host;
+    match uid(&host.client, host.scope, &host.system_namespace).await {
+        Ok(Some(uid)) => {
+            // Only this task sets it.
+            drop(context.host_uid.set(uid));
+            wake_all(context);
         }
-        Ok(Err(error)) => tracing::warn!(%error, name, "the host's namespace"),
-        Err(_) => tracing::warn!(name, "the host's namespace was not read in time"),
+        Ok(None) => {}
+        Err(error) => tracing::warn!(%error, "the host does not say who it is"),
     }
 }
 

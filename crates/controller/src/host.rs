@@ -11,6 +11,7 @@
 
 use crate::dns_role::contact::watch_host;
 use crate::members::key_of;
+use crate::scope::everywhere;
 use crate::wake::{NamedType, News, Wake};
 use api::{
     ConfigScope, FederatedTypeConfig, GlobalService, KubeFedCluster, KubeFedConfig,
@@ -164,13 +165,7 @@ impl Host {
 
     /// Objects of a type, in every namespace that is federated.
     pub(crate) fn federated(&self, resource: &ApiResource) -> Api<DynamicObject> {
-        let client = self.client.clone();
-        match self.scope {
-            ConfigScope::Cluster => Api::all_with(client, resource),
-            ConfigScope::Namespaced => {
-                Api::namespaced_with(client, &self.system_namespace, resource)
-            }
-        }
+        everywhere(&self.client, self.scope, &self.system_namespace, resource)
     }
 
     /// The KubeFedConfig that is in force.

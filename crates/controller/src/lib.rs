@@ -67,5 +67,5 @@ pub use error::Error;
 pub use members::connect::{Access, Connection, InProcess, connect};
 pub use members::{ExecPlugins, handed_over, reach};
 pub use metrics::ControllerMetrics;
-pub use scope::{host_uid, scope};
+pub use scope::ControlPlane;
 pub use webhook_role::follow_webhook_certificate;

@@ -11,7 +11,9 @@
 use crate::Error;
 use api::{ConfigScope, KubeFedConfig, names};
 use k8s_openapi::api::core::v1::Namespace;
-use kube::{Api, Client};
+use kube::api::{ApiResource, DynamicObject};
+use kube::core::NamespaceResourceScope;
+use kube::{Api, Client, Resource};
 use std::time::Duration;
 use tokio::time::timeout;
 
@@ -32,7 +34,7 @@ pub(crate) async fn config(
 ///
 /// # Errors
 /// The host does not say.
-pub async fn scope(client: &Client, system_namespace: &str) -> Result<ConfigScope, Error> {
+pub(crate) async fn scope(client: &Client, system_namespace: &str) -> Result<ConfigScope, Error> {
     let config = config(client, system_namespace).await?;
     Ok(config
         .and_then(|config| config.spec.scope)
@@ -47,15 +49,76 @@ pub(crate) fn identifying(scope: ConfigScope, system_namespace: &str) -> &str {
     }
 }
 
-/// Who the control plane of a system namespace is, as the annotations of what it propagates say.
-///
-/// # Errors
-/// The host does not say.
-pub async fn host_uid(client: &Client, system_namespace: &str) -> Result<String, Error> {
-    let scope = scope(client, system_namespace).await?;
+/// Its uid, as the annotations of what is propagated have it.
+pub(crate) async fn uid(
+    client: &Client,
+    scope: ConfigScope,
+    system_namespace: &str,
+) -> Result<Option<String>, Error> {
     let namespaces = Api::<Namespace>::all(client.clone());
     let own = namespaces.get(identifying(scope, system_namespace));
     let own = timeout(DEADLINE, own).await;
-    let own = own.map_err(|_| Error::HostTimedOut)??;
-    Ok(own.metadata.uid.unwrap_or_default())
+    Ok(own.map_err(|_| Error::HostTimedOut)??.metadata.uid)
+}
+
+/// Objects of a type in every namespace that is federated, on the host or in a member.
+pub(crate) fn everywhere(
+    client: &Client,
+    scope: ConfigScope,
+    system_namespace: &str,
+    resource: &ApiResource,
+) -> Api<DynamicObject> {
+    match scope {
+        ConfigScope::Cluster => Api::all_with(client.clone(), resource),
+        ConfigScope::Namespaced => Api::namespaced_with(client.clone(), system_namespace, resource),
+    }
+}
+
+/// A control plane, as commands find it on its host.
+#[derive(Clone, Debug)]
+pub struct ControlPlane {
+    /// What it federates.
+    pub scope: ConfigScope,
+    /// Who it is, as the annotations of what it propagates say.
+    pub uid: String,
+    system_namespace: String,
+}
+
+impl ControlPlane {
+    /// The one of a system namespace.
+    ///
+    /// # Errors
+    /// The host does not say.
+    pub async fn find(client: &Client, system_namespace: &str) -> Result<Self, Error> {
+        let scope = scope(client, system_namespace).await?;
+        let uid = uid(client, scope, system_namespace).await?;
+        Ok(Self {
+            scope,
+            uid: uid.unwrap_or_default(),
+            system_namespace: system_namespace.to_owned(),
+        })
+    }
+
+    /// Objects of a kind in every namespace that is federated.
+    pub fn all<K>(&self, client: &Client) -> Api<K>
+    where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
+    {
+        match self.scope {
+            ConfigScope::Cluster => Api::all(client.clone()),
+            ConfigScope::Namespaced => Api::namespaced(client.clone(), &self.system_namespace),
+        }
+    }
+
+    /// The same of a type, on the host or in a member; nothing, where the type is in no namespace and
+    /// only one is federated.
+    pub fn all_with(
+        &self,
+        client: &Client,
+        resource: &ApiResource,
+        namespaced: bool,
+    ) -> Option<Api<DynamicObject>> {
+        let everywhere = everywhere(client, self.scope, &self.system_namespace, resource);
+        (namespaced || self.scope == ConfigScope::Cluster).then_some(everywhere)
+    }
 }

@@ -10,6 +10,7 @@ use api::{
     FederatedTypeConfig, KubeFedCluster, KubeFedConfig, MemberTombstone,
     ReplicaSchedulingPreference, find_condition, names,
 };
+use controller::ControlPlane;
 use federation::{ANNOTATION_ADOPTED_HOSTS, ANNOTATION_ORIGIN, Origin};
 use kube::api::ListParams;
 use kube::{Api, Client, ResourceExt};
@@ -26,7 +27,7 @@ pub(crate) async fn run(args: cli::Get) -> Result<()> {
     let (heads, rows, items) = match args.what {
         What::Clusters => clusters(&host, namespace).await?,
         What::Types => types(&host, namespace).await?,
-        What::Preferences => preferences(&host).await?,
+        What::Preferences => preferences(&host, namespace).await?,
         What::Orphans => orphans(&host, &args.host).await?,
         What::Tombstones => tombstones(&host, namespace).await?,
     };
@@ -126,8 +127,9 @@ async fn types(host: &Client, namespace: &str) -> Result<Listed> {
     ))
 }
 
-async fn preferences(host: &Client) -> Result<Listed> {
-    let api = Api::<ReplicaSchedulingPreference>::all(host.clone());
+async fn preferences(host: &Client, namespace: &str) -> Result<Listed> {
+    let us = super::join::control_plane(host, namespace).await?;
+    let api = us.all::<ReplicaSchedulingPreference>(host);
     let all = api.list(&ListParams::default()).await?.items;
     let row = |preference: &ReplicaSchedulingPreference| {
         let status = preference.status.clone().unwrap_or_default();
@@ -186,8 +188,8 @@ async fn tombstones(host: &Client, namespace: &str) -> Result<Listed> {
 }
 
 /// The uids that origins name for this host: its own, and of those that it stands in for.
-async fn own_uids(host: &Client, namespace: &str) -> Result<BTreeSet<String>> {
-    let own = super::join::host_uid(host, namespace).await?;
+async fn own_uids(host: &Client, namespace: &str, us: &ControlPlane) -> Result<BTreeSet<String>> {
+    let own = us.uid.clone();
     let configs = Api::<KubeFedConfig>::namespaced(host.clone(), namespace);
     let config = configs.get_opt(names::CONFIG_NAME).await?;
     let adopted = config.and_then(|config| {
@@ -228,7 +230,8 @@ impl Standing {
 async fn orphans(host: &Client, args: &cli::Host) -> Result<Listed> {
     let namespace = &args.system_namespace;
     let progress = Progress::new();
-    let own_uids = own_uids(host, namespace).await?;
+    let us = super::join::control_plane(host, namespace).await?;
+    let own_uids = own_uids(host, namespace, &us).await?;
     let types = federated_type::all(host, namespace).await?;
     let (mut rows, mut anothers) = (Vec::new(), 0_usize);
     for Reached { name, requests } in members::reached(host, args).await? {
@@ -237,8 +240,8 @@ async fn orphans(host: &Client, args: &cli::Host) -> Result<Listed> {
                 "reading {} of {name}",
                 federated.types.target.plural
             ));
-            let wanted = members::wanted(host, federated).await?;
-            let held = match members::managed(&requests, federated).await {
+            let wanted = members::wanted(host, &us, federated).await?;
+            let held = match members::managed(&requests, &us, federated).await {
                 Ok(held) => held,
                 Err(why) => {
                     progress.say("");

@@ -8,6 +8,7 @@ use crate::cli;
 use crate::kubeconfig;
 use anyhow::{Context, Result, bail, ensure};
 use api::ConfigScope;
+use controller::ControlPlane;
 use k8s_openapi::api::core::v1::{Namespace, Secret, ServiceAccount};
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, Role, RoleBinding};
 use kube::api::{DeleteParams, Patch, PatchParams, Preconditions};
@@ -106,9 +107,8 @@ pub(crate) async fn run(args: cli::Join) -> Result<()> {
 pub(crate) async fn join(host: &Client, namespace: &str, member: &Member) -> Result<()> {
     let name = &member.name;
     let there = Client::try_from(member.config.clone())?;
-    let whole = controller::scope(host, namespace).await?;
-    let host_uid = host_uid(host, namespace).await?;
-    let token = grant(&there, namespace, &host_uid, whole)
+    let us = control_plane(host, namespace).await?;
+    let token = grant(&there, namespace, &us.uid, us.scope)
         .await
         .with_context(|| format!("no access could be made in {name}"))?;
     register(host, namespace, member, &token)
@@ -194,13 +194,13 @@ async fn allow(member: &Client, namespace: &str, account: &str, scope: ConfigSco
     apply(&bindings, account, binding("ClusterRole")).await
 }
 
-/// Who the host is.
+/// Who the host is, and what it federates.
 ///
 /// # Errors
 /// It does not say.
-pub(crate) async fn host_uid(host: &Client, namespace: &str) -> Result<String> {
-    let uid = controller::host_uid(host, namespace).await;
-    uid.context("the host does not say who it is; are meridian's CRDs installed? 'kubectl apply --server-side -f crds/'")
+pub(crate) async fn control_plane(host: &Client, namespace: &str) -> Result<ControlPlane> {
+    let found = ControlPlane::find(host, namespace).await;
+    found.context("the host does not say who it is; are meridian's CRDs installed? 'kubectl apply --server-side -f crds/'")
 }
 
 /// Uid of the service account that a Secret's token is for.

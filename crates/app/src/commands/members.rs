@@ -4,6 +4,7 @@ use super::federated_type::Federated;
 use crate::cli;
 use anyhow::{Context, Result};
 use api::KubeFedCluster;
+use controller::ControlPlane;
 use federation::LABEL_MANAGED;
 use futures::future::join_all;
 use k8s_openapi::api::core::v1::Secret;
@@ -56,10 +57,17 @@ pub(crate) async fn reached(host: &Client, args: &cli::Host) -> Result<Vec<Reach
 ///
 /// # Errors
 /// The member's own words, or that it does not answer.
-pub(crate) async fn managed(member: &Client, federated: &Federated) -> Result<Vec<DynamicObject>> {
-    let api = Api::<DynamicObject>::all_with(member.clone(), &federated.types.target);
+pub(crate) async fn managed(
+    member: &Client,
+    us: &ControlPlane,
+    federated: &Federated,
+) -> Result<Vec<DynamicObject>> {
+    let types = &federated.types;
     let labels = format!("{LABEL_MANAGED}=true");
-    pages(&api, &ListParams::default().labels(&labels)).await
+    match us.all_with(member, &types.target, types.target_namespaced) {
+        Some(api) => pages(&api, &ListParams::default().labels(&labels)).await,
+        None => Ok(Vec::new()),
+    }
 }
 
 /// The federated objects of a type on the host: uid by the target's key.
@@ -68,9 +76,10 @@ pub(crate) async fn managed(member: &Client, federated: &Federated) -> Result<Ve
 /// The host does not say.
 pub(crate) async fn wanted(
     host: &Client,
+    us: &ControlPlane,
     federated: &Federated,
 ) -> Result<BTreeMap<ObjectKey, String>> {
-    let all = objects(host, federated).await?;
+    let all = objects(host, us, federated).await?;
     let wanted = all.iter().map(|object| {
         let namespace = object.namespace().unwrap_or_default();
         let key = match federated.types.target_namespaced {
@@ -86,8 +95,17 @@ pub(crate) async fn wanted(
 ///
 /// # Errors
 /// The host does not say.
-pub(crate) async fn objects(host: &Client, federated: &Federated) -> Result<Vec<DynamicObject>> {
-    let api = Api::<DynamicObject>::all_with(host.clone(), &federated.types.federated);
+pub(crate) async fn objects(
+    host: &Client,
+    us: &ControlPlane,
+    federated: &Federated,
+) -> Result<Vec<DynamicObject>> {
+    let types = &federated.types;
+    // A FederatedNamespace is in a namespace, and what it makes is not.
+    let namespaced = types.federated_namespaced && types.target_namespaced;
+    let Some(api) = us.all_with(host, &types.federated, namespaced) else {
+        return Ok(Vec::new());
+    };
     let listed = pages(&api, &ListParams::default()).await;
     listed.with_context(|| format!("{} of the host", federated.types.federated.plural))
 }

@@ -117,13 +117,13 @@ async fn hand_over(host: &Client, args: &cli::Host, report: &Report) -> Result<u
 async fn undo(host: &Client, args: &cli::Migrate) -> Result<ExitCode> {
     let namespace = &args.host.system_namespace;
     quiet::refuse_while_meridian_runs(host, namespace).await?;
-    let uid = super::join::host_uid(host, namespace).await?;
+    let us = super::join::control_plane(host, namespace).await?;
     let progress = Progress::new();
     let types = federated_type::all(host, namespace).await?;
     let (mut given, mut failed) = (0, 0);
     for member in members::reached(host, &args.host).await? {
         for federated in &types {
-            let held = match members::managed(&member.requests, federated).await {
+            let held = match members::managed(&member.requests, &us, federated).await {
                 Ok(held) => held,
                 Err(why) => {
                     failed += 1;
@@ -134,7 +134,9 @@ async fn undo(host: &Client, args: &cli::Migrate) -> Result<ExitCode> {
                     continue;
                 }
             };
-            let ours = held.iter().filter(|object| survey::origin_is(object, &uid));
+            let ours = held
+                .iter()
+                .filter(|object| survey::origin_is(object, &us.uid));
             let writes = ours.map(|object| fields::hand_back(&member.requests, federated, object));
             let writes: Vec<_> = writes.collect();
             let mut written = stream::iter(writes).buffer_unordered(WRITES_MAX);

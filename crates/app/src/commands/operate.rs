@@ -204,7 +204,7 @@ pub(crate) async fn adopt_host(args: cli::AdoptHost) -> Result<()> {
     );
     let host = kubeconfig::client(kubeconfig::host(&args.host).await?)?;
     let namespace = &args.host.system_namespace;
-    let own = super::join::host_uid(&host, namespace).await?;
+    let own = super::join::control_plane(&host, namespace).await?.uid;
     ensure!(own != uid, "{uid} is this host's own uid");
     let configs = Api::<KubeFedConfig>::namespaced(host.clone(), namespace);
     let config = configs.get_opt(names::CONFIG_NAME).await?;

@@ -2,7 +2,7 @@
 
 use crate::{cli, kubeconfig};
 use anyhow::{Context, Result, bail, ensure};
-use api::KubeFedCluster;
+use api::{ConfigScope, KubeFedCluster};
 use k8s_openapi::api::core::v1::{Secret, ServiceAccount};
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, Role, RoleBinding};
 use kube::api::{DeleteParams, Preconditions};
@@ -94,18 +94,22 @@ fn is_it(config: Config, cluster: &KubeFedCluster) -> Result<Config> {
 /// In the member: the service account of this host and its rights.
 async fn revoke(host: &Client, namespace: &str, config: Config) -> Result<()> {
     let member = Client::try_from(config)?;
-    let host_uid = super::join::host_uid(host, namespace).await?;
-    let account = super::join::account(&host_uid);
+    let us = super::join::control_plane(host, namespace).await?;
+    let account = super::join::account(&us.uid);
     let revoking = async {
-        remove(&Api::<ClusterRoleBinding>::all(member.clone()), &account).await?;
-        remove(&Api::<ClusterRole>::all(member.clone()), &account).await?;
-        let bindings = Api::<RoleBinding>::namespaced(member.clone(), namespace);
-        remove(&bindings, &account).await?;
-        remove(
-            &Api::<Role>::namespaced(member.clone(), namespace),
-            &account,
-        )
-        .await?;
+        // As they were granted: who has rights in one namespace only could not ask for more.
+        match us.scope {
+            ConfigScope::Cluster => {
+                remove(&Api::<ClusterRoleBinding>::all(member.clone()), &account).await?;
+                remove(&Api::<ClusterRole>::all(member.clone()), &account).await?;
+            }
+            ConfigScope::Namespaced => {
+                let bindings = Api::<RoleBinding>::namespaced(member.clone(), namespace);
+                remove(&bindings, &account).await?;
+                let roles = Api::<Role>::namespaced(member.clone(), namespace);
+                remove(&roles, &account).await?;
+            }
+        }
         let secrets = Api::<Secret>::namespaced(member.clone(), namespace);
         remove(&secrets, &format!("{account}-token")).await?;
         let accounts = Api::<ServiceAccount>::namespaced(member, namespace);

@@ -26,6 +26,7 @@ use std::pin::Pin;
 use std::time::Duration;
 use steering::{ClusterCheck, ClusterState, Event, HostContact, MemberApi, Observer};
 use tokio::sync::{mpsc, watch};
+use tokio::time::sleep;
 
 /// On Leases of observers: its failure domain.
 pub(crate) const DOMAIN_LABEL: &str = "gslb.meridian.dev/observer-domain";
@@ -70,12 +71,21 @@ pub async fn run_feed(options: FeedOptions, feed: Feed) {
     let probing = tokio::spawn(watch_host(options.client.clone(), contact));
     let mut state = FeedState::default();
     let mut lost = false;
-    let mut known = ConfigScope::Cluster;
+    let mut known = None;
     while !feed.events.is_closed() {
         // A host that is away says it when it is back: then watches begin anew.
-        let asked = scope(&options.client, &options.system_namespace).boxed();
-        known = asked.await.unwrap_or(known);
-        let mut watches = watches(&options, known, &state);
+        let mut watches = match known {
+            Some(scope) => watches(&options, scope, &state).boxed(),
+            None => stream::pending().boxed(),
+        };
+        let options = &options;
+        let mut asking = async move {
+            match known {
+                None => scope_of(options).await,
+                Some(_) => std::future::pending().await,
+            }
+        }
+        .boxed();
         loop {
             tokio::select! {
                 Some(said) = watches.next() => {
@@ -95,6 +105,10 @@ pub async fn run_feed(options: FeedOptions, feed: Feed) {
                         break;
                     }
                 }
+                found = &mut asking => {
+                    known = Some(found);
+                    break;
+                }
                 () = feed.events.closed() => break,
             }
         }
@@ -103,6 +117,17 @@ pub async fn run_feed(options: FeedOptions, feed: Feed) {
         }
     }
     probing.abort();
+}
+
+/// Which namespaces are watched, once the host says: until then none is.
+async fn scope_of(options: &FeedOptions) -> ConfigScope {
+    loop {
+        match scope(&options.client, &options.system_namespace).await {
+            Ok(scope) => return scope,
+            Err(error) => tracing::debug!(%error, "the scope is not known yet"),
+        }
+        sleep(RETRY_LAST).await;
+    }
 }
 
 /// What must be remembered over broken watches.

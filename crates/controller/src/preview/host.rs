@@ -6,6 +6,7 @@ use crate::Error;
 use crate::context::Context;
 use crate::host::HostObjects;
 use crate::members::key_of;
+use crate::scope::ControlPlane;
 use crate::wake::NamedType;
 use api::ReplicaSchedulingPreference;
 use api::{FederatedTypeConfig, GlobalService, KubeFedCluster, KubeFedConfig, ProbeReport};
@@ -59,7 +60,7 @@ pub(super) fn ours(group: &str) -> bool {
 
 /// Reads all that decides about plans, the federated objects apart.
 pub(super) async fn read(client: &Client, namespace: &str) -> Result<Seen, Error> {
-    let host_uid = crate::host_uid(client, namespace).await?;
+    let us = ControlPlane::find(client, namespace).await?;
     let (clusters, configs, type_configs, preferences) = tokio::try_join!(
         all(Api::<KubeFedCluster>::namespaced(client.clone(), namespace)),
         all(Api::<KubeFedConfig>::namespaced(client.clone(), namespace)),
@@ -67,11 +68,11 @@ pub(super) async fn read(client: &Client, namespace: &str) -> Result<Seen, Error
             client.clone(),
             namespace
         )),
-        all(Api::<ReplicaSchedulingPreference>::all(client.clone())),
+        all(us.all::<ReplicaSchedulingPreference>(client)),
     )?;
     // These say how members' data planes are; who may not read them plans without.
     let reports = all(Api::<ProbeReport>::namespaced(client.clone(), namespace)).await;
-    let services = all(Api::<GlobalService>::all(client.clone())).await;
+    let services = all(us.all::<GlobalService>(client)).await;
     Ok(Seen {
         objects: HostObjects {
             secrets: secrets(client, namespace, &clusters).await?,
@@ -82,7 +83,7 @@ pub(super) async fn read(client: &Client, namespace: &str) -> Result<Seen, Error
             reports: reports.unwrap_or_default(),
             global_services: services.unwrap_or_default(),
         },
-        host_uid,
+        host_uid: us.uid,
     })
 }
 
@@ -276,11 +277,10 @@ async fn follow(
     claims: &mut Claims,
     notes: &mut Vec<Note>,
 ) -> Result<(), Error> {
-    let client = context.host.client.clone();
     let resource = &named.federated.federated;
     let api: Api<DynamicObject> = match namespace {
-        Some(namespace) => Api::namespaced_with(client, namespace, resource),
-        None => Api::all_with(client, resource),
+        Some(namespace) => Api::namespaced_with(context.host.client.clone(), namespace, resource),
+        None => context.host.federated(resource),
     };
     let listed = match in_time(api.list(&ListParams::default().limit(FOLLOWERS_MAX))).await {
         // The type's CRD is not installed yet.

@@ -6,6 +6,7 @@
 
 use crate::cli;
 use crate::commands::federated_type::{self, Federated};
+use crate::commands::join::control_plane;
 use crate::commands::members::{self, DEADLINE, Reached};
 use crate::commands::plan::ask;
 use crate::manifests::{self, Manifest};
@@ -86,9 +87,10 @@ pub(super) async fn survey(host: &Client, args: &cli::Host) -> Result<Vec<Survey
         .collect();
     // What KubeFed made counts as ours, whatever is said of what others made.
     let config = as_if_adopting(host, namespace).await?;
+    let us = control_plane(host, namespace).await?;
     let mut surveyed = Vec::new();
     for federated in federated_type::all(host, namespace).await? {
-        let objects = members::objects(host, &federated).await?;
+        let objects = members::objects(host, &us, &federated).await?;
         let asked: Vec<Asked> = objects
             .iter()
             .map(|object| Asked {
