@@ -42,21 +42,30 @@ impl Replier {
         }
     }
 
-    /// Who is at the other end.
-    pub(crate) fn peer(&self) -> SocketAddr {
-        self.peer
-    }
-
-    /// The bytes of a reply; `None` for what is no query.
-    pub(crate) fn reply(&mut self, query: &[u8]) -> Option<Vec<u8>> {
+    /// The messages of a zone's transfer, if that is what is asked for and allowed. They hold what
+    /// they are made from, and are made one by one.
+    pub(crate) fn transfer(&mut self, query: &[u8]) -> Option<dns::Messages> {
         let snapshot = self.shared.snapshots.load();
         let server = self.shared.server.load();
-        let client = Client {
+        let messages = dns::transfer(&snapshot, query, &self.client(), &server)?;
+        self.counters.count(ReplyClass::Transfer);
+        Some(messages)
+    }
+
+    fn client(&mut self) -> Client {
+        Client {
             source: self.peer.ip(),
             transport: self.transport,
             now_secs: unix_secs(),
             entropy: self.chance.next(),
-        };
+        }
+    }
+
+    /// The bytes of a reply; `None` for what is no query.
+    pub(crate) fn reply(&mut self, query: &[u8]) -> Option<Vec<u8>> {
+        let client = self.client();
+        let snapshot = self.shared.snapshots.load();
+        let server = self.shared.server.load();
         let mut reply = dns::answer(&snapshot, query, &client, &server, &mut self.out);
         if reply.class == ReplyClass::Truncated && self.out.len() < dns::REPLY_BYTES_MAX {
             self.out.resize(dns::REPLY_BYTES_MAX, 0);

@@ -8,7 +8,7 @@ use std::thread::{self, JoinHandle};
 use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
-use dns::{Identity, RateLimiter, Rates, Secrets, Server, Snapshot, Transport};
+use dns::{Identity, Keys, RateLimiter, Rates, Secrets, Server, Snapshot, Transport};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task;
@@ -19,7 +19,7 @@ use crate::error::Error;
 use crate::metrics::{Counters, DnsMetrics};
 use crate::snapshots::Snapshots;
 use crate::sockets::{self, Listening};
-use crate::{https, quic, stream, udp};
+use crate::{https, notify, quic, stream, udp};
 
 /// How a server listens.
 #[derive(Clone)]
@@ -100,7 +100,9 @@ impl DnsServer {
                 secrets: options.secrets.clone(),
                 identity: options.identity.clone(),
                 stream_idle_deciseconds: stream::IDLE_DECISECONDS,
+                keys: Keys::default(),
             }),
+            changed: watch::Sender::new(()),
             stopping: AtomicBool::new(false),
         });
         let (stop, stopped) = watch::channel(());
@@ -125,6 +127,9 @@ impl DnsServer {
         for listening in listening {
             handle.listen_plain(listening, &doors, options.rates)?;
         }
+        let from = options.listen.iter().map(SocketAddr::ip).collect();
+        let notifier = notify::run(Arc::clone(&handle.shared), from, doors.stopped);
+        handle.listeners.push(task::spawn(notifier));
         Ok(handle)
     }
 }
@@ -149,6 +154,7 @@ impl Handle {
     /// not to be called from where a pause would hurt.
     pub fn publish(&self, snapshot: Arc<Snapshot>) {
         self.shared.snapshots.publish(snapshot);
+        self.shared.changed.send_replace(());
     }
 
     /// The generation that is being served.
@@ -162,6 +168,15 @@ impl Handle {
             secrets: secrets.clone(),
             ..Server::clone(server)
         });
+    }
+
+    /// Changes the keys of signed queries, transfers and notices.
+    pub fn set_keys(&self, keys: Keys) {
+        self.shared.server.rcu(|server| Server {
+            keys: keys.clone(),
+            ..Server::clone(server)
+        });
+        self.shared.changed.send_replace(());
     }
 
     /// Stops: queries that have come are answered, connections finish what they do.
@@ -305,6 +320,8 @@ pub(crate) struct Shared {
     pub(crate) snapshots: Snapshots,
     pub(crate) server: ArcSwap<Server>,
     pub(crate) stopping: AtomicBool,
+    /// Says that there is another snapshot, or other keys.
+    pub(crate) changed: watch::Sender<()>,
 }
 
 /// The unix time, cut to 32 bits, as server cookies have it (RFC 9018 § 4.3).

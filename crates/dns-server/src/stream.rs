@@ -1,15 +1,11 @@
 //! TCP (RFC 7766) and TLS (RFC 7858): connections that answer what is pipelined.
 
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::StreamExt;
-use hickory_server::net::runtime::iocompat::AsyncIoTokioAsStd;
-use hickory_server::net::tcp::TcpStream as MessageStream;
-use hickory_server::net::xfer::DnsStreamHandle;
-use hickory_server::proto::op::SerialMessage;
 use rustls::ServerConfig;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout, timeout_at};
@@ -24,6 +20,8 @@ pub(crate) const IDLE: Duration = Duration::from_secs(10);
 pub(crate) const IDLE_DECISECONDS: u16 = IDLE.as_secs() as u16 * 10;
 /// How long a connection may last in all (RFC 9210 § 4.3): then the client connects anew.
 pub(crate) const LIFETIME: Duration = Duration::from_secs(600);
+/// Room for queries that came together.
+const READ_BYTES: usize = 2048;
 /// How long agreeing on keys may take.
 pub(crate) const HANDSHAKE: Duration = Duration::from_secs(5);
 
@@ -46,25 +44,56 @@ pub(crate) async fn tls(
 /// make it worth sending them out of order.
 pub(crate) async fn connection<S>(stream: S, mut replier: Replier, mut stop: watch::Receiver<()>)
 where
-    S: AsyncRead + AsyncWrite + Unpin + Send + Sync + 'static,
+    S: AsyncRead + AsyncWrite + Unpin,
 {
-    let peer = replier.peer();
     let end = Instant::now() + LIFETIME;
-    let (mut messages, mut replies) = MessageStream::from_stream(AsyncIoTokioAsStd(stream), peer);
+    // Queries that are pipelined (RFC 7766 § 6.2.1.1) come with one system call.
+    let mut stream = BufReader::with_capacity(READ_BYTES, stream);
+    let mut query = Vec::new();
     loop {
         let deadline = end.min(Instant::now() + IDLE);
         let next = tokio::select! {
             biased;
-            next = timeout_at(deadline, messages.next()) => next,
+            next = timeout_at(deadline, read(&mut stream, &mut query)) => next,
             _ = stop.changed() => return,
         };
-        let Ok(Some(Ok(query))) = next else { return };
+        let Ok(Ok(())) = next else { return };
+        if let Some(messages) = replier.transfer(&query) {
+            for message in messages {
+                if !write(&mut stream, &message).await {
+                    return;
+                }
+            }
+            continue;
+        }
         // RFC 7766 says nothing about what is no query; closing ends the misunderstanding.
-        let Some(reply) = replier.reply(query.bytes()) else {
+        let Some(reply) = replier.reply(&query) else {
             return;
         };
-        if replies.send(SerialMessage::new(reply, peer)).is_err() {
+        if !write(&mut stream, &reply).await {
             return;
         }
     }
+}
+
+/// One message into `query`, with its length in front (RFC 1035 § 4.2.2).
+async fn read(stream: &mut (impl AsyncRead + Unpin), query: &mut Vec<u8>) -> io::Result<()> {
+    let length = stream.read_u16().await?;
+    query.resize(usize::from(length), 0);
+    stream.read_exact(query).await?;
+    Ok(())
+}
+
+/// Whether the message was taken in time. Length and message go out together
+/// (RFC 7766 § 8).
+async fn write(stream: &mut (impl AsyncWrite + Unpin), message: &[u8]) -> bool {
+    let Ok(length) = u16::try_from(message.len()) else {
+        return false;
+    };
+    let framed = [&length.to_be_bytes(), message].concat();
+    let writing = async {
+        stream.write_all(&framed).await?;
+        stream.flush().await
+    };
+    matches!(timeout(IDLE, writing).await, Ok(Ok(())))
 }

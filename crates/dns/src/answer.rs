@@ -24,17 +24,19 @@ use crate::edns::{
 use crate::identity::{self, CLASS_CHAOS};
 use crate::lookup::Sought;
 use crate::message::{Authority, Message, OwnerPointer};
-use crate::query::{Header, Parsed, Question, parse};
-use crate::record::RecordType;
+use crate::name::Name;
+use crate::query::{HEADER_BYTES, Header, Parsed, Question, parse};
 use crate::road::{NOERROR, Outcome, Road, SERVFAIL};
+use crate::signed;
 use crate::snapshot::Snapshot;
 use crate::steered::Freshness;
+use crate::transfer;
 
 /// The longest reply: what a stream's length prefix can say.
 pub const REPLY_BYTES_MAX: usize = 65_535;
 
 const CLASS_IN: u16 = 1;
-const FORMERR: u16 = 1;
+pub(crate) const FORMERR: u16 = 1;
 const NOTIMP: u16 = 4;
 const REFUSED: u16 = 5;
 const BADVERS: u16 = 16;
@@ -66,19 +68,89 @@ pub fn answer(
             let outcome = Outcome::error(NOERROR, ReplyClass::CookieOnly, None);
             finish(message, header, Some(&edns), &outcome, client, server)
         }
-        Parsed::Question(question) => {
-            let limit = room(&question, client.transport, out.len());
-            let mut message = Message::new(out, question.bytes, question.name_len, limit);
-            let outcome = ask(snapshot, &question, client, server, &mut message);
-            finish(
-                message,
-                question.header,
-                question.edns.as_ref(),
-                &outcome,
-                client,
-                server,
-            )
+        Parsed::Question(question) if question.signed => {
+            signed::answer(snapshot, query, &question, client, server, out)
         }
+        Parsed::Question(question) => answer_question(
+            snapshot,
+            query,
+            &question,
+            client,
+            server,
+            Caller::ANYBODY,
+            out,
+        ),
+    }
+}
+
+/// Who asks, as far as a signature says.
+#[derive(Clone, Copy)]
+pub(crate) struct Caller<'k> {
+    pub(crate) key: Option<&'k Name>,
+    /// Room that the reply leaves for its own signature.
+    pub(crate) reserved: usize,
+}
+
+impl Caller<'_> {
+    const ANYBODY: Self = Self {
+        key: None,
+        reserved: 0,
+    };
+}
+
+/// Answers a query with one question, without looking at a signature.
+#[inline(always)]
+pub(crate) fn answer_question(
+    snapshot: &Snapshot,
+    query: &[u8],
+    question: &Question<'_>,
+    client: &Client,
+    server: &Server,
+    caller: Caller<'_>,
+    out: &mut [u8],
+) -> Reply {
+    let room = room(question, client.transport, out.len());
+    // With long options and a signature the question alone may be more than 512 bytes allow.
+    let limit = room
+        .saturating_sub(caller.reserved)
+        .max(HEADER_BYTES + question.bytes.len());
+    let mut message = Message::new(out, question.bytes, question.name_len, limit);
+    let outcome = if transfer::asks(question) {
+        ask_transfer(snapshot, query, question, client, caller.key, &mut message)
+    } else {
+        ask(snapshot, question, client, server, &mut message)
+    };
+    let edns = question.edns.as_ref();
+    finish(message, question.header, edns, &outcome, client, server)
+}
+
+/// A transfer in one message; over a stream only what is refused comes here.
+#[cold]
+fn ask_transfer(
+    snapshot: &Snapshot,
+    query: &[u8],
+    question: &Question<'_>,
+    client: &Client,
+    key: Option<&Name>,
+    message: &mut Message<'_>,
+) -> Outcome {
+    if question.edns.as_ref().is_some_and(|edns| edns.version != 0) {
+        return Outcome::error(BADVERS, ReplyClass::BadVersion, None);
+    }
+    let room = message.limit();
+    match transfer::datagram(snapshot, query, question, client, key, room) {
+        Some((records, answers)) => {
+            message.append_transfer(&records, answers);
+            Outcome {
+                authority: Authority::Ours,
+                ..Outcome::error(NOERROR, ReplyClass::Transfer, None)
+            }
+        }
+        None => Outcome::error(
+            REFUSED,
+            ReplyClass::Refused,
+            Some(ExtendedError::Prohibited),
+        ),
     }
 }
 
@@ -107,14 +179,14 @@ pub fn answer_limited(query: &[u8], client: &Client, server: &Server, out: &mut 
     }
 }
 
-const DROPPED: Reply = Reply {
+pub(crate) const DROPPED: Reply = Reply {
     len: 0,
     class: ReplyClass::Dropped,
     origin: Origin::Claimed,
 };
 
 /// A header alone.
-fn bare(header: Header, rcode: u16, class: ReplyClass, out: &mut [u8]) -> Reply {
+pub(crate) fn bare(header: Header, rcode: u16, class: ReplyClass, out: &mut [u8]) -> Reply {
     let message = Message::new(out, &[], 0, UDP_BYTES_PLAIN);
     Reply {
         len: message.finish(header, rcode, Authority::Others),
@@ -124,7 +196,7 @@ fn bare(header: Header, rcode: u16, class: ReplyClass, out: &mut [u8]) -> Reply 
 }
 
 /// How long the reply may become before its OPT (RFC 6891 § 6.2.5).
-fn room(question: &Question<'_>, transport: Transport, buffer: usize) -> usize {
+pub(crate) fn room(question: &Question<'_>, transport: Transport, buffer: usize) -> usize {
     let allowed = match (transport, &question.edns) {
         (Transport::Udp, None) => UDP_BYTES_PLAIN,
         (Transport::Udp, Some(edns)) => {
@@ -200,9 +272,6 @@ fn ask(
             .filter(|class| *class == CLASS_CHAOS)
             .and_then(|_| identity::answer(question, &server.identity, message))
             .unwrap_or_else(|| refused(ExtendedError::NotSupported));
-    }
-    if matches!(question.record_type, RecordType::AXFR | RecordType::IXFR) {
-        return refused(ExtendedError::Prohibited);
     }
     let mut sought = Sought::new(&question.bytes[..question.name_len], question.labels);
     let found = sought.find(&snapshot.names);

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use crate::error::Error;
+use crate::tsig::Keys;
 
 /// The client of one query. Time and chance are arguments: the engine has none of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,6 +79,8 @@ pub struct Server {
     /// For how long it keeps a stream that is idle, in tenths of a second: told to clients that
     /// ask (RFC 7828).
     pub stream_idle_deciseconds: u16,
+    /// Keys of those who sign their queries.
+    pub keys: Keys,
 }
 
 impl From<Secrets> for Server {
@@ -87,6 +90,7 @@ impl From<Secrets> for Server {
             secrets,
             identity: Identity::default(),
             stream_idle_deciseconds: 0,
+            keys: Keys::default(),
         }
     }
 }
@@ -170,8 +174,12 @@ pub enum ReplyClass {
     Truncated,
     /// Only a server cookie (RFC 7873 § 5.4).
     CookieOnly,
-    /// Outside the zones, of another class, or a transfer.
+    /// Records of a zone for one of its secondaries.
+    Transfer,
+    /// Outside the zones, of another class, or a transfer to somebody else.
     Refused,
+    /// The query's signature cannot be believed.
+    NotAuth,
     /// The query is malformed.
     FormErr,
     /// Another opcode than QUERY.
@@ -192,7 +200,7 @@ pub enum ReplyClass {
 
 impl ReplyClass {
     /// Every class, in the order of their numbers.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 18] = [
         Self::Static,
         Self::Steered,
         Self::NoData,
@@ -200,7 +208,9 @@ impl ReplyClass {
         Self::Referral,
         Self::Truncated,
         Self::CookieOnly,
+        Self::Transfer,
         Self::Refused,
+        Self::NotAuth,
         Self::FormErr,
         Self::NotImp,
         Self::BadVersion,
@@ -221,7 +231,9 @@ impl ReplyClass {
             Self::Referral => "referral",
             Self::Truncated => "truncated",
             Self::CookieOnly => "cookie_only",
+            Self::Transfer => "transfer",
             Self::Refused => "refused",
+            Self::NotAuth => "notauth",
             Self::FormErr => "formerr",
             Self::NotImp => "notimp",
             Self::BadVersion => "badvers",

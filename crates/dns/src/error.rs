@@ -44,6 +44,14 @@ pub enum Error {
         /// The text.
         text: String,
     },
+    /// A key of TSIG that cannot be used.
+    #[error("key {name}: {problem}")]
+    Key {
+        /// Its name.
+        name: String,
+        /// What is wrong with it; never the secret.
+        problem: &'static str,
+    },
     /// Leaves that do not cover the address space exactly once.
     #[error("view table, {family}: {problem}")]
     Views {
@@ -63,6 +71,7 @@ impl Error {
             Self::Zone { .. } => "zone",
             Self::Steered { .. } => "steered",
             Self::IdentityTooLong { .. } => "identity_too_long",
+            Self::Key { .. } => "key",
             Self::Views { .. } => "views",
         }
     }

@@ -12,6 +12,7 @@ mod answer;
 mod choice;
 mod client;
 mod cookie;
+mod edition;
 mod edns;
 mod encoded;
 mod error;
@@ -21,13 +22,17 @@ mod lookup;
 mod message;
 mod name;
 mod names;
+mod notify;
 mod query;
 mod rdata_text;
 mod record;
 mod reply_ttl;
 mod road;
+mod signed;
 mod snapshot;
 mod steered;
+mod transfer;
+mod tsig;
 mod view;
 mod words;
 mod zone;
@@ -38,10 +43,12 @@ pub use answer::{REPLY_BYTES_MAX, answer, answer_limited};
 pub use client::{
     Client, IDENTITY_BYTES_MAX, Identity, Origin, Reply, ReplyClass, Secrets, Server, Transport,
 };
+pub use edition::{Secondary, Transfer};
 pub use edns::UDP_BYTES_MAX;
 pub use error::Error;
 pub use limit::{RateLimiter, Rates, Verdict};
 pub use name::Name;
+pub use notify::News;
 pub use record::{Record, RecordType, Soa, UnknownType};
 pub use reply_ttl::reply_ttl_secs;
 pub use snapshot::{Snapshot, SnapshotBuilder};
@@ -49,6 +56,8 @@ pub use steered::{
     ANSWER_RECORDS_MAX, Answer, Choice, Content, Freshness, SHARES_MAX, Share, Steered,
     SteeredRecords,
 };
+pub use transfer::{Messages, transfer};
+pub use tsig::{Key, Keys};
 pub use view::{Leaf, ViewTable};
 pub use zone::Zone;
 pub use zone_text::read_records;

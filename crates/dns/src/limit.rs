@@ -31,7 +31,7 @@ const IPV6_BITS: u32 = 56;
 /// Replies a second to one network; `None` is no limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rates {
-    /// Errors: REFUSED, FORMERR, NOTIMP, BADVERS, SERVFAIL.
+    /// Errors: REFUSED, NOTAUTH, FORMERR, NOTIMP, BADVERS, SERVFAIL.
     pub errors: Option<NonZeroU32>,
     /// NXDOMAIN: random names below a zone.
     pub nxdomain: Option<NonZeroU32>,
@@ -186,6 +186,7 @@ fn bucket(set: &mut [Bucket; WAYS], whose: u64) -> &mut Bucket {
 fn kind(class: ReplyClass) -> Option<Kind> {
     match class {
         ReplyClass::Refused
+        | ReplyClass::NotAuth
         | ReplyClass::FormErr
         | ReplyClass::NotImp
         | ReplyClass::BadVersion
@@ -198,6 +199,7 @@ fn kind(class: ReplyClass) -> Option<Kind> {
         | ReplyClass::Truncated
         | ReplyClass::Identity => Some(Kind::Answer),
         ReplyClass::CookieOnly
+        | ReplyClass::Transfer
         | ReplyClass::BadCookie
         | ReplyClass::Limited
         | ReplyClass::Dropped => None,

@@ -90,6 +90,18 @@ impl<'o> Message<'o> {
         }
     }
 
+    /// Appends answers that were encoded for this place, right after the question.
+    pub(crate) fn append_transfer(&mut self, bytes: &[u8], answers: u16) {
+        self.out[self.len..self.len + bytes.len()].copy_from_slice(bytes);
+        self.len += bytes.len();
+        self.counts[0] += answers;
+    }
+
+    /// How much room is left before OPT.
+    pub(crate) fn limit(&self) -> usize {
+        self.limit
+    }
+
     /// Appends a CNAME record and gives its target as the owner of what follows.
     pub(crate) fn append_alias(&mut self, record: &Encoded, owner: OwnerPointer) -> OwnerPointer {
         let start = self.len;

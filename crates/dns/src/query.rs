@@ -3,6 +3,7 @@
 use crate::edns::{Edns, read_options};
 use crate::name::{LABEL_BYTES_MAX, NAME_BYTES_MAX};
 use crate::record::RecordType;
+use crate::tsig::TYPE_TSIG;
 
 /// The length of a message's header (RFC 1035 § 4.1.1).
 pub(crate) const HEADER_BYTES: usize = 12;
@@ -41,6 +42,8 @@ pub(crate) struct Question<'q> {
     pub(crate) record_type: RecordType,
     pub(crate) class: u16,
     pub(crate) edns: Option<Edns<'q>>,
+    /// Whether a signature stands at its end (RFC 8945).
+    pub(crate) signed: bool,
 }
 
 /// Reads a message. Inlined, as is what it calls: what it gives is large to hand over.
@@ -71,7 +74,7 @@ fn read_body(header: Header, counts: [u16; 4], body: &[u8]) -> Option<Parsed<'_>
         return None;
     }
     if questions == 0 {
-        let edns = read_records(body, answers, authorities, additionals)?;
+        let (edns, _) = read_records(body, answers, authorities, additionals)?;
         let edns = edns.filter(|edns| edns.cookie.is_some() && header.opcode == 0)?;
         return Some(Parsed::CookieOnly(header, edns));
     }
@@ -84,8 +87,8 @@ fn read_body(header: Header, counts: [u16; 4], body: &[u8]) -> Option<Parsed<'_>
     if header.opcode == 0 && has_records {
         return None;
     }
-    let edns = if rest.is_empty() && additionals == 0 && !has_records {
-        None
+    let (edns, signed) = if rest.is_empty() && additionals == 0 && !has_records {
+        (None, false)
     } else {
         read_records(rest, answers, authorities, additionals)?
     };
@@ -97,6 +100,7 @@ fn read_body(header: Header, counts: [u16; 4], body: &[u8]) -> Option<Parsed<'_>
         record_type,
         class: u16::from_be_bytes([fixed[2], fixed[3]]),
         edns,
+        signed,
     }))
 }
 
@@ -119,32 +123,35 @@ fn question_name(body: &[u8]) -> Option<(usize, usize)> {
     }
 }
 
-/// Walks over all records, which must fill `rest`, and reads the OPT among the additional ones.
-/// The outer `None` is a malformed message.
+/// Walks over all records, which must fill `rest`, and reads the OPT among the additional ones;
+/// also whether a signature stands among these. `None` is a malformed message.
 #[inline]
 fn read_records(
     mut rest: &[u8],
     answers: u16,
     authorities: u16,
     additionals: u16,
-) -> Option<Option<Edns<'_>>> {
+) -> Option<(Option<Edns<'_>>, bool)> {
     let before = u32::from(answers) + u32::from(authorities);
     let mut edns = None;
+    let mut signed = false;
     for index in 0..before + u32::from(additionals) {
         let owner = skip_name(rest)?;
         let (fixed, tail) = rest[owner..].split_first_chunk::<10>()?;
         let length = usize::from(u16::from_be_bytes([fixed[8], fixed[9]]));
         let (data, tail) = tail.split_at_checked(length)?;
-        if index >= before && u16::from_be_bytes([fixed[0], fixed[1]]) == RecordType::OPT.0 {
+        let record_type = u16::from_be_bytes([fixed[0], fixed[1]]);
+        if index >= before && record_type == RecordType::OPT.0 {
             // One OPT, at the root (RFC 6891 § 6.1.1).
             if edns.is_some() || owner != 1 {
                 return None;
             }
             edns = Some(read_options(fixed, data)?);
         }
+        signed |= index >= before && record_type == TYPE_TSIG;
         rest = tail;
     }
-    rest.is_empty().then_some(edns)
+    rest.is_empty().then_some((edns, signed))
 }
 
 /// The length of a name that may end in a pointer.

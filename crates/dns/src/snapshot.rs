@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::choice::{self, Interned, Steering};
+use crate::edition::{Edition, Transfer};
 use crate::error::Error;
 use crate::name::Name;
 use crate::names::{Names, Node};
@@ -13,6 +14,7 @@ use crate::steered::{Freshness, Steered};
 use crate::zone::{CompiledZone, Zone};
 
 type Zones = BTreeMap<Name, Arc<CompiledZone>>;
+type Transfers = BTreeMap<Name, Arc<Edition>>;
 
 /// The most aliases that are followed for one query. A chain across steered names can only be
 /// this long; circles are refused when they are given.
@@ -26,6 +28,8 @@ pub struct Snapshot {
     pub(crate) freshness: Freshness,
     pub(crate) zones: Arc<Zones>,
     pub(crate) names: Names,
+    /// Zones that have secondaries.
+    pub(crate) transfers: Arc<Transfers>,
 }
 
 impl Snapshot {
@@ -79,6 +83,7 @@ pub struct SnapshotBuilder {
     /// Steered names that come, change or go.
     changes: BTreeMap<Name, Option<Arc<Steering>>>,
     interned: Interned,
+    transfers: Arc<Transfers>,
 }
 
 impl Default for SnapshotBuilder {
@@ -97,6 +102,7 @@ impl SnapshotBuilder {
             zones_changed: false,
             changes: BTreeMap::new(),
             interned: Interned::new(),
+            transfers: Arc::default(),
         }
     }
 
@@ -106,6 +112,7 @@ impl SnapshotBuilder {
             freshness: snapshot.freshness,
             zones: Arc::clone(&snapshot.zones),
             names: snapshot.names.clone(),
+            transfers: Arc::clone(&snapshot.transfers),
             ..Self::new()
         }
     }
@@ -143,6 +150,32 @@ impl SnapshotBuilder {
     /// Removes a zone with all its names.
     pub fn remove_zone(&mut self, origin: &Name) {
         self.zones_changed |= Arc::make_mut(&mut self.zones).remove(origin).is_some();
+        self.end_transfer(origin);
+    }
+
+    /// Lets secondaries have a zone. What they get is what is given here, until it is given anew
+    /// with a later serial; what changed between two is remembered for IXFR.
+    ///
+    /// # Errors
+    /// `Error::Zone` when there is no such zone, or its records have no SOA; what was there stays.
+    pub fn transfer(&mut self, origin: &Name, transfer: &Transfer) -> Result<(), Error> {
+        if !self.zones.contains_key(origin) {
+            return Err(Error::Zone {
+                origin: origin.clone(),
+                problem: "there is no such zone to transfer".to_owned(),
+            });
+        }
+        let before = self.transfers.get(origin).map(Arc::as_ref);
+        let edition = Edition::new(origin, transfer, before)?;
+        Arc::make_mut(&mut self.transfers).insert(origin.clone(), Arc::new(edition));
+        Ok(())
+    }
+
+    /// Lets nobody have a zone any more.
+    pub fn end_transfer(&mut self, origin: &Name) {
+        if self.transfers.contains_key(origin) {
+            Arc::make_mut(&mut self.transfers).remove(origin);
+        }
     }
 
     /// Steers a name, or changes how it is steered. Its zone must be there already.
@@ -189,6 +222,7 @@ impl SnapshotBuilder {
             freshness: self.freshness,
             zones: self.zones,
             names,
+            transfers: self.transfers,
         }
     }
 

@@ -16,3 +16,5 @@ mod reply;
 mod script_file;
 #[cfg(test)]
 mod scripts;
+#[cfg(test)]
+mod transfers;

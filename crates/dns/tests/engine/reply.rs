@@ -86,11 +86,10 @@ pub(crate) fn decode(message: &[u8]) -> Decoded {
                 decoded.opt = Some(opt(word(end + 2), ttl_secs, &message[data]));
                 continue;
             }
-            let class = decoded
-                .question
-                .last_chunk()
-                .map(|class| u16::from_be_bytes(*class));
-            assert_eq!(Some(word(end + 2)), class, "the class of the question");
+            let class = decoded.question.last_chunk();
+            // Messages of a transfer, from the second on, have no question.
+            let class = class.map_or(1, |class| u16::from_be_bytes(*class));
+            assert_eq!(word(end + 2), class, "the class of the question");
             let data = expanded(message, record_type, data);
             let section = match index {
                 0 => &mut decoded.answer,

@@ -1,0 +1,401 @@
+//! Signed queries and replies (RFC 8945). The codes are hickory-proto's; this is their place in
+//! messages.
+//!
+//! | what is wrong | reply (§ 5.2) |
+//! |---|---|
+//! | the signature stands elsewhere than last | FORMERR |
+//! | nobody knows the key, or its algorithm | NOTAUTH, BADKEY, unsigned |
+//! | the code is another | NOTAUTH, BADSIG, unsigned |
+//! | the clocks differ by more than the fudge | NOTAUTH, BADTIME, signed, with our time |
+
+use std::fmt;
+use std::str::FromStr;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use hickory_proto::rr::TSigner;
+use hickory_proto::rr::rdata::tsig::TsigAlgorithm;
+
+use crate::error::Error;
+use crate::name::Name;
+use crate::query::{HEADER_BYTES, skip_name};
+use crate::record::name_length;
+
+/// How far clocks may differ (RFC 8945 § 10).
+const FUDGE_SECS: u16 = 300;
+/// The type and class of a signature.
+pub(crate) const TYPE_TSIG: u16 = 250;
+const CLASS_ANY: u16 = 255;
+/// The longest signature besides its two names: fixed fields, a code of SHA-512, our time.
+const FIXED_BYTES_MAX: usize = 10 + 16 + 64 + 6;
+/// The longest name of a key: a datagram has room for it beside a question.
+const NAME_BYTES_MAX: usize = 64;
+/// The shortest secret that is taken: half of what RFC 8945 § 8 recommends.
+const SECRET_BYTES_MIN: usize = 16;
+
+/// A secret that two hosts share.
+#[derive(Clone)]
+pub struct Key {
+    name: Name,
+    algorithm: Name,
+    signer: TSigner,
+}
+
+impl Key {
+    /// Reads `algorithm:secret`, as `kdig -y` takes it: the algorithm is `hmac-sha256`,
+    /// `hmac-sha384` or `hmac-sha512`, the secret is in base64.
+    ///
+    /// # Errors
+    /// `Error::Key` with what is wrong; never with the secret.
+    pub fn parse(name: &str, text: &str) -> Result<Self, Error> {
+        let refuse = |problem| Error::Key {
+            name: name.to_owned(),
+            problem,
+        };
+        let own = Name::parse(name)?;
+        if own.wire().len() > NAME_BYTES_MAX {
+            return Err(refuse(
+                "its name is longer than 64 bytes: signatures would leave no room",
+            ));
+        }
+        let (algorithm, secret) = text
+            .trim()
+            .split_once(':')
+            .ok_or_else(|| refuse("write it as hmac-sha256:SECRET, the secret in base64"))?;
+        let lower = algorithm.trim().to_ascii_lowercase();
+        let known = match lower.as_str() {
+            "hmac-sha256" => TsigAlgorithm::HmacSha256,
+            "hmac-sha384" => TsigAlgorithm::HmacSha384,
+            "hmac-sha512" => TsigAlgorithm::HmacSha512,
+            _ => {
+                return Err(refuse(
+                    "its algorithm is not hmac-sha256, -sha384 or -sha512",
+                ));
+            }
+        };
+        let secret = STANDARD
+            .decode(secret.trim())
+            .map_err(|_| refuse("its secret is not in base64"))?;
+        if secret.len() < SECRET_BYTES_MIN {
+            return Err(refuse(
+                "its secret has less than 16 bytes: make one with keymgr -t",
+            ));
+        }
+        let theirs = hickory_proto::rr::Name::from_str(&own.to_string())
+            .map_err(|_| refuse("its name is no domain name"))?;
+        let signer = TSigner::new(secret, known, theirs, FUDGE_SECS)
+            .map_err(|_| refuse("its algorithm is not supported"))?;
+        Ok(Self {
+            name: own,
+            algorithm: Name::parse(&lower)?,
+            signer,
+        })
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &Name {
+        &self.name
+    }
+
+    /// How many bytes a signature takes at most.
+    pub(crate) fn bytes_max(&self) -> usize {
+        self.name.wire().len() + self.algorithm.wire().len() + FIXED_BYTES_MAX
+    }
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "Key({})", self.name)
+    }
+}
+
+/// The keys that a server knows.
+#[derive(Debug, Clone, Default)]
+pub struct Keys(Vec<Key>);
+
+impl Keys {
+    /// These.
+    pub fn new(keys: Vec<Key>) -> Self {
+        Self(keys)
+    }
+
+    /// The key of a name.
+    pub fn get(&self, name: &Name) -> Option<&Key> {
+        self.0.iter().find(|key| key.name == *name)
+    }
+}
+
+/// A signed query whose signature holds.
+pub(crate) struct Verified {
+    pub(crate) key: Name,
+    /// The query without its signature.
+    pub(crate) query: Vec<u8>,
+    /// Replies are signed after this.
+    pub(crate) signing: Signing,
+}
+
+/// Why a signature does not hold.
+pub(crate) enum Refusal {
+    /// It is not where a signature stands, or not one.
+    Malformed,
+    /// The last record is said to be one, but is not.
+    Unsigned(Box<Unsigned>),
+    /// The clocks differ.
+    Late(Box<Signing>),
+}
+
+/// A reply to what cannot be believed.
+pub(crate) struct Unsigned {
+    key: Name,
+    algorithm: Name,
+    id: [u8; 2],
+    error: u16,
+}
+
+const BADSIG: u16 = 16;
+const BADKEY: u16 = 17;
+const BADTIME: u16 = 18;
+
+/// Looks at the signature that ends a query.
+pub(crate) fn verify(query: &[u8], keys: &Keys, now_secs: u32) -> Result<Verified, Refusal> {
+    let signature = find(query).ok_or(Refusal::Malformed)?;
+    let unsigned = |error| {
+        Refusal::Unsigned(Box::new(Unsigned {
+            key: signature.key.clone(),
+            algorithm: signature.algorithm.clone(),
+            id: [query[0], query[1]],
+            error,
+        }))
+    };
+    let key = keys
+        .get(&signature.key)
+        .filter(|key| key.algorithm == signature.algorithm)
+        .ok_or_else(|| unsigned(BADKEY))?;
+    // A time before the fudge cannot be, and hickory would subtract.
+    if signature.time < u64::from(u16::MAX) {
+        return Err(unsigned(BADSIG));
+    }
+    let (mac, _, range) = key
+        .signer
+        .verify_message_byte(query, None, true)
+        .map_err(|_| unsigned(BADSIG))?;
+    let signing = Signing {
+        key: key.clone(),
+        before: mac,
+        first: true,
+        id: [query[0], query[1]],
+        asked: signature.time,
+    };
+    let now = u64::from(now_secs);
+    if now < range.start || now > range.end {
+        return Err(Refusal::Late(Box::new(signing)));
+    }
+    let mut bare = query[..signature.start].to_vec();
+    let additional = u16::from_be_bytes([query[10], query[11]]) - 1;
+    bare[10..12].copy_from_slice(&additional.to_be_bytes());
+    Ok(Verified {
+        key: key.name.clone(),
+        query: bare,
+        signing,
+    })
+}
+
+/// Where a signature stands and whose it is.
+struct Signature {
+    start: usize,
+    key: Name,
+    algorithm: Name,
+    time: u64,
+}
+
+/// The last record of a message, which is a signature.
+fn find(message: &[u8]) -> Option<Signature> {
+    let count = |at: usize| Some(u16::from_be_bytes(*message.get(at..)?.first_chunk()?));
+    let mut at = HEADER_BYTES;
+    for _ in 0..count(4)? {
+        at += skip_name(message.get(at..)?)? + 4;
+    }
+    let records = u32::from(count(6)?) + u32::from(count(8)?) + u32::from(count(10)?);
+    for index in 1..=records {
+        let start = at;
+        let rest = message.get(at..)?;
+        let owner = skip_name(rest)?;
+        let fixed: &[u8; 10] = rest.get(owner..)?.first_chunk()?;
+        let length = usize::from(u16::from_be_bytes([fixed[8], fixed[9]]));
+        let data = rest.get(owner + 10..owner + 10 + length)?;
+        at += owner + 10 + length;
+        if index == records {
+            if u16::from_be_bytes([fixed[0], fixed[1]]) != TYPE_TSIG || at != message.len() {
+                return None;
+            }
+            let algorithm = name_length(data)?;
+            let time = data.get(algorithm..)?.first_chunk::<6>()?;
+            return Some(Signature {
+                start,
+                // One that is compressed is no name that we know.
+                key: Name::from_wire(&rest[..owner]).unwrap_or_else(|_| Name::root()),
+                algorithm: Name::from_wire(&data[..algorithm]).ok()?,
+                time: time
+                    .iter()
+                    .fold(0, |time, byte| time << 8 | u64::from(*byte)),
+            });
+        }
+    }
+    None
+}
+
+/// Signs the messages of one exchange, each after the one before (RFC 8945 § 5.3).
+#[derive(Clone)]
+pub(crate) struct Signing {
+    key: Key,
+    before: Vec<u8>,
+    first: bool,
+    id: [u8; 2],
+    /// The time of the query.
+    asked: u64,
+}
+
+impl Signing {
+    /// For a query that we make ourselves.
+    pub(crate) fn query(key: &Key, id: [u8; 2]) -> Self {
+        Self {
+            key: key.clone(),
+            before: Vec::new(),
+            first: true,
+            id,
+            asked: 0,
+        }
+    }
+
+    pub(crate) fn bytes_max(&self) -> usize {
+        self.key.bytes_max()
+    }
+
+    /// Appends the signature of the message that is the first `len` bytes of `out`; the new length.
+    pub(crate) fn sign(&mut self, out: &mut [u8], len: usize, now_secs: u32) -> usize {
+        self.append(out, len, u64::from(now_secs), 0, &[])
+    }
+
+    /// The same with the error that the clocks differ: at the query's time, and with ours.
+    pub(crate) fn sign_late(&mut self, out: &mut [u8], len: usize, now_secs: u32) -> usize {
+        let ours = u64::from(now_secs).to_be_bytes();
+        self.append(out, len, self.asked, BADTIME, &ours[2..])
+    }
+
+    fn append(&mut self, out: &mut [u8], len: usize, time: u64, error: u16, other: &[u8]) -> usize {
+        let mut covered = Vec::with_capacity(self.before.len() + len + self.bytes_max());
+        if !self.before.is_empty() {
+            covered.extend((self.before.len() as u16).to_be_bytes());
+            covered.extend(&self.before);
+        }
+        covered.extend(&out[..len]);
+        let timers = [&time.to_be_bytes()[2..], &FUDGE_SECS.to_be_bytes()].concat();
+        if self.first {
+            covered.extend(self.key.name.wire());
+            covered.extend(CLASS_ANY.to_be_bytes());
+            covered.extend([0; 4]);
+            covered.extend(self.key.algorithm.wire());
+            covered.extend(&timers);
+            covered.extend(error.to_be_bytes());
+            covered.extend((other.len() as u16).to_be_bytes());
+            covered.extend(other);
+        } else {
+            covered.extend(&timers);
+        }
+        let mac = self.key.signer.sign(&covered);
+        let mac = mac.expect("the algorithm was checked with the key");
+        let signature = Fields {
+            key: &self.key.name,
+            algorithm: &self.key.algorithm,
+            timers: &timers,
+            mac: &mac,
+            id: self.id,
+            error,
+            other,
+        };
+        let len = signature.append(out, len);
+        self.before = mac;
+        self.first = false;
+        len
+    }
+}
+
+impl Unsigned {
+    pub(crate) fn bytes_max(&self) -> usize {
+        self.key.wire().len() + self.algorithm.wire().len() + FIXED_BYTES_MAX
+    }
+
+    /// Appends a signature without a code, which says what is wrong (RFC 8945 § 5.3.2).
+    pub(crate) fn append(&self, out: &mut [u8], len: usize, now_secs: u32) -> usize {
+        let time = u64::from(now_secs).to_be_bytes();
+        let timers = [&time[2..], &FUDGE_SECS.to_be_bytes()].concat();
+        let signature = Fields {
+            key: &self.key,
+            algorithm: &self.algorithm,
+            timers: &timers,
+            mac: &[],
+            id: self.id,
+            error: self.error,
+            other: &[],
+        };
+        signature.append(out, len)
+    }
+}
+
+/// A signature's parts (RFC 8945 § 4.2).
+struct Fields<'f> {
+    key: &'f Name,
+    algorithm: &'f Name,
+    timers: &'f [u8],
+    mac: &'f [u8],
+    id: [u8; 2],
+    error: u16,
+    other: &'f [u8],
+}
+
+impl Fields<'_> {
+    /// Appends the record and counts it.
+    fn append(&self, out: &mut [u8], len: usize) -> usize {
+        let mut data = self.algorithm.wire().to_vec();
+        data.extend(self.timers);
+        data.extend((self.mac.len() as u16).to_be_bytes());
+        data.extend(self.mac);
+        data.extend(self.id);
+        data.extend(self.error.to_be_bytes());
+        data.extend((self.other.len() as u16).to_be_bytes());
+        data.extend(self.other);
+        let mut record = self.key.wire().to_vec();
+        record.extend(TYPE_TSIG.to_be_bytes());
+        record.extend(CLASS_ANY.to_be_bytes());
+        record.extend([0; 4]);
+        record.extend((data.len() as u16).to_be_bytes());
+        record.extend(data);
+        out[len..len + record.len()].copy_from_slice(&record);
+        let additional = u16::from_be_bytes([out[10], out[11]]) + 1;
+        out[10..12].copy_from_slice(&additional.to_be_bytes());
+        len + record.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_read_as_kdig_takes_it_and_never_printed() {
+        let key = Key::parse("k.example", "HMAC-SHA256:AAAAAAAAAAAAAAAAAAAAAA==").unwrap();
+        assert_eq!(format!("{key:?}"), "Key(k.example.)");
+        for (text, problem) in [
+            ("AAAA", "write it as"),
+            ("hmac-md5:AAAA", "algorithm"),
+            ("hmac-sha256:???", "base64"),
+            ("hmac-sha256:AAAA", "16 bytes"),
+        ] {
+            let error = Key::parse("k", text).unwrap_err().to_string();
+            assert!(
+                error.contains(problem) && !error.contains("AAAA"),
+                "{error}"
+            );
+        }
+    }
+}
