@@ -68,4 +68,6 @@ pub use type_config::{
     ControllerStatus, FederatedType, FederatedTypeConfig, FederatedTypeConfigSpec,
     FederatedTypeConfigStatus, Scope, Switch, TypeResource, plural_of,
 };
-pub use zone::{NameGrant, Zone, ZoneNameServer, ZoneSoa, ZoneSpec, ZoneStatus};
+pub use zone::{
+    NameGrant, Zone, ZoneNameServer, ZoneSecondary, ZoneSoa, ZoneSpec, ZoneStatus, ZoneTransfer,
+};

@@ -1,14 +1,18 @@
 //! Zone: what the embedded DNS server is authoritative for.
 
 use crate::{Condition, Error, config::duration_millis, schema};
+use ipnet::IpNet;
 use kube::{CustomResource, core::Duration};
 use model::ObjectKey;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use steering::{NamespaceGrant, SoaTimers, ZoneSpec as SteeringZone};
+use std::net::{IpAddr, SocketAddr};
+use steering::{NamespaceGrant, SecondarySpec, SoaTimers, ZoneSpec as SteeringZone};
 
 /// TTL of records that say none, in seconds.
 const DEFAULT_TTL_SECS: i32 = 300;
+/// Where DNS is asked and told (RFC 1035 § 4.2).
+const DNS_PORT: u16 = 53;
 
 /// A zone, in the system namespace.
 #[derive(CustomResource, JsonSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -60,6 +64,37 @@ pub struct ZoneSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 1000))]
     pub name_grants: Vec<NameGrant>,
+    /// Who may have the zone as a whole (AXFR, IXFR); nobody when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transfer: Option<ZoneTransfer>,
+}
+
+/// Who may have the zone as a whole.
+#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ZoneTransfer {
+    /// Secondary servers. Of steered names they hold one answer for everybody, untouched by health.
+    #[schemars(length(min = 1, max = 32))]
+    pub secondaries: Vec<ZoneSecondary>,
+}
+
+/// A secondary server: it asks from one of the networks and signs with the key, as far as they are
+/// given.
+#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[schemars(extend("x-kubernetes-validations" = [{"rule": "has(self.key) || has(self.networks)", "message": "give a key, networks, or both"}]))]
+pub struct ZoneSecondary {
+    /// Where it asks from, such as `192.0.2.53` or `2001:db8::/48`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(min = 1, max = 16), inner(length(min = 2, max = 49)))]
+    pub networks: Vec<String>,
+    /// The key that it signs with (TSIG): an entry of the Secret `meridian-tsig-keys` in the system
+    /// namespace, whose value is `hmac-sha256:` and the key in base64.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 62))]
+    pub key: Option<String>,
+    /// Where it is told of a new serial (NOTIFY), such as `192.0.2.53` or `[2001:db8::53]:5353`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), inner(length(min = 2, max = 53)))]
+    pub notify: Vec<String>,
 }
 
 /// A name server of the zone.
@@ -157,7 +192,12 @@ impl Zone {
             names: grant.names.clone(),
         });
         let ttl = spec.default_ttl.unwrap_or(DEFAULT_TTL_SECS);
-        let serial = self.status.as_ref().and_then(|status| status.serial);
+        let status = self.status.as_ref();
+        let serial = status.and_then(|status| status.serial);
+        let secondaries = spec.transfer.iter().flat_map(|it| &it.secondaries);
+        let secondaries = secondaries
+            .enumerate()
+            .map(|(i, secondary)| secondary.read(&format!("spec.transfer.secondaries[{i}]")));
         Ok(SteeringZone {
             key: ObjectKey::new(
                 self.metadata.namespace.as_deref().unwrap_or_default(),
@@ -176,6 +216,39 @@ impl Zone {
             serial: serial
                 .and_then(|serial| u32::try_from(serial).ok())
                 .unwrap_or(1),
+            digest: status.and_then(|status| status.digest.clone()),
+            secondaries: secondaries.collect::<Result<_, _>>()?,
+        })
+    }
+}
+
+impl ZoneSecondary {
+    fn read(&self, path: &str) -> Result<SecondarySpec, Error> {
+        if self.key.is_none() && self.networks.is_empty() {
+            return Err(Error::invalid(path, "give a key, networks, or both"));
+        }
+        let network = |(i, text): (usize, &String)| {
+            let one = text.parse::<IpAddr>().map(IpNet::from);
+            one.or_else(|_| text.parse()).map_err(|_| {
+                let message = format!("{text:?} is not an address or a network");
+                Error::invalid(format!("{path}.networks[{i}]"), message)
+            })
+        };
+        let notify = |(i, text): (usize, &String)| {
+            let plain = text
+                .parse::<IpAddr>()
+                .map(|ip| SocketAddr::new(ip, DNS_PORT));
+            plain.or_else(|_| text.parse()).map_err(|_| {
+                let message = format!("{text:?} is not an address, or one with a port");
+                Error::invalid(format!("{path}.notify[{i}]"), message)
+            })
+        };
+        let networks = self.networks.iter().enumerate().map(network);
+        let notify = self.notify.iter().enumerate().map(notify);
+        Ok(SecondarySpec {
+            networks: networks.collect::<Result<_, _>>()?,
+            key: self.key.clone(),
+            notify: notify.collect::<Result<_, _>>()?,
         })
     }
 }

@@ -15,7 +15,8 @@ use crate::{geography, kubeconfig};
 use anyhow::{Context, Result};
 use console::{Console, Listening, Part, QUESTIONS_MAX, Question, Readiness, serve_webhook};
 use controller::dns_role::{
-    Feed, FeedOptions, ObserverOptions, follow_cookie_keys, run_feed, run_observer,
+    Feed, FeedOptions, ObserverOptions, TSIG_SECRET_NAME, TsigKeys, follow_cookie_keys,
+    follow_tsig_keys, run_feed, run_observer,
 };
 use controller::{
     Controller, ControllerOptions, CookieKeys, ExecPlugins, WallClock, admission,
@@ -292,6 +293,7 @@ async fn start_dns(
     };
     tasks.spawn(run_observer(observing, reports, stop.clone()));
     tasks.spawn(share_cookies(options, Arc::clone(&server), stop.clone()));
+    tasks.spawn(take_keys(options, Arc::clone(&server), stop.clone()));
     Ok(server)
 }
 
@@ -314,6 +316,34 @@ fn share_cookies(
     async move {
         tokio::select! {
             () = follow_cookie_keys(client, &namespace, tell).boxed() => {}
+            () = using => {}
+            () = stop.cancelled() => {}
+        }
+    }
+}
+
+/// Signed queries, transfers and notices with the host's keys, those of them that read.
+fn take_keys(
+    options: &Options,
+    server: Arc<Handle>,
+    stop: CancellationToken,
+) -> impl Future<Output = ()> + use<> {
+    let (client, namespace) = (options.host.clone(), options.system_namespace.clone());
+    let (tell, mut told) = watch::channel(None::<TsigKeys>);
+    let using = async move {
+        while told.changed().await.is_ok() {
+            let texts = told.borrow_and_update().clone().unwrap_or_default();
+            let keys = texts.iter().filter_map(|(name, text)| {
+                let key = dns::Key::parse(name, text);
+                key.inspect_err(|why| tracing::warn!("Secret {TSIG_SECRET_NAME}: {why}"))
+                    .ok()
+            });
+            server.set_keys(dns::Keys::new(keys.collect()));
+        }
+    };
+    async move {
+        tokio::select! {
+            () = follow_tsig_keys(client, &namespace, tell).boxed() => {}
             () = using => {}
             () = stop.cancelled() => {}
         }

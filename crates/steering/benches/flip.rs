@@ -72,6 +72,8 @@ fn world() -> Vec<Event> {
         records: "ns A 192.0.2.1\n".into(),
         allowed_namespaces: vec![],
         serial: 1,
+        digest: None,
+        secondaries: Vec::new(),
     };
     let mut events = vec![database(), Event::ZoneApplied(Box::new(zone))];
     for number in 0..SERVICES {

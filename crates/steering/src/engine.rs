@@ -22,7 +22,7 @@ use crate::{
     event::{ClusterState, Effect, Event, HostContact},
     geography::Geography,
     health::Track,
-    publish::Publisher,
+    publish::{Publisher, Which},
     quorum::{self, Abstaining, Control, Targets},
     report::{HEARTBEAT_MILLIS, Observer, ProbeReportValue},
     service::{Changed, Service},
@@ -445,7 +445,19 @@ impl Engine {
 
     fn publish(&mut self, changed: &BTreeSet<ObjectKey>, now: u64, effects: &mut Vec<Effect>) {
         if self.marks.hosts {
-            let statuses = self.publisher.settle_hosts(&self.zones, &self.services);
+            self.publisher.settle_hosts(&self.zones, &self.services);
+        }
+        let which = if self.marks.hosts {
+            Some(Which::All)
+        } else if !self.marks.places.is_empty() && self.publisher.has_secondaries() {
+            Some(Which::Transferred)
+        } else {
+            None
+        };
+        if let Some(which) = which {
+            let (services, clusters) = (&self.services, &self.clusters);
+            let changes = &mut self.publisher;
+            let statuses = changes.zone_changes(&self.zones, services, clusters, which);
             effects.extend(statuses.into_iter().map(Effect::Zone));
         }
         let freshness = self.host.freshness(self.options.max_stale_millis, now);

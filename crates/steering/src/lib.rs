@@ -23,6 +23,7 @@ pub mod policy;
 mod publish;
 mod quorum;
 pub mod report;
+mod secondaries;
 mod service;
 pub mod spec;
 pub mod status;
@@ -44,7 +45,8 @@ pub use policy::{
 pub use report::{NamedCluster, Observer, ProbeReportValue, REPORT_LIFE_MILLIS, ReportedVerdict};
 pub use spec::{
     EndpointStatus, Force, HealthCheck, NameServer, NamespaceGrant, OnExpiry, OverrideScope,
-    OverrideSpec, ServiceSpec, SoaTimers, SpecProblem, TtlRange, WhenAllDown, ZoneSpec,
+    OverrideSpec, SecondarySpec, ServiceSpec, SoaTimers, SpecProblem, TtlRange, WhenAllDown,
+    ZoneSpec,
 };
 pub use status::{
     BranchState, BranchStatus, EndpointHealth, HostProblem, HostStatus, ServiceStatus, Standing,

@@ -2,13 +2,18 @@
 
 use crate::{
     branches,
+    event::ClusterState,
     report::NamedCluster,
+    secondaries,
     service::Service,
-    spec::ZoneSpec,
+    spec::{SecondarySpec, ZoneSpec},
     status::{HostProblem, HostStatus, ServiceStatus, ZoneStatus},
     zones::{self, Claim},
 };
-use dns::{Freshness, Name, Snapshot, SnapshotBuilder, Steered, Zone};
+use dns::{
+    Freshness, Name, Record, RecordType, Secondary, Snapshot, SnapshotBuilder, Steered, Transfer,
+    Zone,
+};
 use model::{ClusterName, ObjectKey};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -32,6 +37,12 @@ pub(crate) struct Publisher {
     /// By host, what is steered.
     steered: BTreeMap<Name, SteeredName>,
     zone_statuses: BTreeMap<ObjectKey, ZoneStatus>,
+    /// What is wrong with zones.
+    problems: BTreeMap<ObjectKey, String>,
+    /// By host in a zone with secondaries, what they hold of it.
+    held: BTreeMap<Name, Vec<Record>>,
+    /// By origin, the zones that secondaries may have, and as what.
+    transferred: BTreeMap<Name, (u64, ZoneSpec)>,
     named: BTreeMap<ClusterName, Named>,
     /// Whether hosts or zones changed since the last snapshot: then every name is looked at.
     unsettled: bool,
@@ -66,6 +77,9 @@ impl Default for Publisher {
             hosts: BTreeMap::new(),
             steered: BTreeMap::new(),
             zone_statuses: BTreeMap::new(),
+            problems: BTreeMap::new(),
+            held: BTreeMap::new(),
+            transferred: BTreeMap::new(),
             named: BTreeMap::new(),
             unsettled: true,
         }
@@ -91,12 +105,12 @@ impl Publisher {
         self.owners.keys()
     }
 
-    /// Compiles zones and settles who has which host; gives the zones' statuses that changed.
+    /// Compiles zones and settles who has which host.
     pub(crate) fn settle_hosts(
         &mut self,
         zones: &BTreeMap<ObjectKey, ZoneSpec>,
         services: &BTreeMap<ObjectKey, Service>,
-    ) -> Vec<ZoneStatus> {
+    ) {
         let mut problems: BTreeMap<ObjectKey, String> = BTreeMap::new();
         let mut wanted: BTreeMap<Name, (ZoneSpec, Zone)> = BTreeMap::new();
         for spec in zones.values() {
@@ -134,16 +148,32 @@ impl Publisher {
         self.owners = claims.owners;
         self.hosts = claims.hosts;
         self.wanted = wanted;
-        self.zone_changes(zones, &problems)
+        self.problems = problems;
     }
 
-    fn zone_changes(
+    /// Whether somebody holds zones besides this server's like: then endpoints are part of what a
+    /// serial stands for.
+    pub(crate) fn has_secondaries(&self) -> bool {
+        let mut zones = self.wanted.values();
+        zones.any(|(spec, _)| !spec.secondaries.is_empty())
+    }
+
+    /// Takes what secondaries hold of steered names, and gives the statuses that changed, of
+    /// these zones or of all.
+    pub(crate) fn zone_changes(
         &mut self,
         zones: &BTreeMap<ObjectKey, ZoneSpec>,
-        problems: &BTreeMap<ObjectKey, String>,
+        services: &BTreeMap<ObjectKey, Service>,
+        clusters: &BTreeMap<ClusterName, ClusterState>,
+        which: Which,
     ) -> Vec<ZoneStatus> {
-        let mut statuses = BTreeMap::new();
-        for spec in zones.values() {
+        self.held = self.held_by_secondaries(services, clusters);
+        let mut statuses = self.zone_statuses.clone();
+        statuses.retain(|key, _| zones.contains_key(key));
+        let concerned = zones
+            .values()
+            .filter(|spec| which == Which::All || !spec.secondaries.is_empty());
+        for spec in concerned {
             let origin = self
                 .wanted
                 .iter()
@@ -156,8 +186,8 @@ impl Publisher {
             let status = ZoneStatus {
                 zone: spec.key.clone(),
                 served: origin.is_some(),
-                problem: problems.get(&spec.key).cloned(),
-                digest: zones::digest(spec, inside.map(|(host, _)| host)),
+                problem: self.problems.get(&spec.key).cloned(),
+                digest: zones::digest(spec, inside.map(|(host, _)| (host, self.held.get(host)))),
             };
             statuses.insert(spec.key.clone(), status);
         }
@@ -167,6 +197,26 @@ impl Publisher {
         let changed = changed.map(|(_, status)| status.clone()).collect();
         self.zone_statuses = statuses;
         changed
+    }
+
+    fn held_by_secondaries(
+        &self,
+        services: &BTreeMap<ObjectKey, Service>,
+        clusters: &BTreeMap<ClusterName, ClusterState>,
+    ) -> BTreeMap<Name, Vec<Record>> {
+        let has_some = |origin: &Name| {
+            let zone = self.wanted.get(origin);
+            zone.is_some_and(|(spec, _)| !spec.secondaries.is_empty())
+        };
+        let owners = self.owners.iter().filter(|(_, (_, zone))| has_some(zone));
+        let held = owners.filter_map(|(host, (key, zone))| {
+            let service = services.get(key).filter(|service| service.valid)?;
+            let mut records = secondaries::records(host, service, clusters);
+            // RFC 1912 § 2.4: the origin is no alias.
+            records.retain(|it| host != zone || it.record_type != RecordType::CNAME);
+            Some((host.clone(), records))
+        });
+        held.collect()
     }
 
     /// The next snapshot, if it differs from the one before.
@@ -183,8 +233,15 @@ impl Publisher {
         let released = self.unsettled && self.release_names(&mut builder, services, now);
         let steered = self.steer_names(&mut builder, services, changed);
         self.unsettled = false;
+        let transferred = self.publish_transfers(&mut builder);
         let first = !self.has_published();
-        if !(first || zones || released || steered || freshness != self.snapshot.freshness()) {
+        if !(first
+            || zones
+            || released
+            || steered
+            || transferred
+            || freshness != self.snapshot.freshness())
+        {
             return None;
         }
         self.snapshot = Arc::new(builder.build(self.snapshot.generation() + 1));
@@ -220,6 +277,47 @@ impl Publisher {
                 }
             }
         }
+        any
+    }
+
+    /// Hands out zones to secondaries: what is known here, once it is what the serial stands for.
+    fn publish_transfers(&mut self, builder: &mut SnapshotBuilder) -> bool {
+        let mut any = false;
+        for (origin, (spec, zone)) in &self.wanted {
+            let before = self.transferred.get(origin);
+            if spec.secondaries.is_empty() || !self.served.contains_key(origin) {
+                if before.is_some() {
+                    builder.end_transfer(origin);
+                    self.transferred.remove(origin);
+                    any = true;
+                }
+                continue;
+            }
+            let digest = self.zone_statuses.get(&spec.key).map(|it| it.digest);
+            let Some(digest) = digest.filter(|it| spec.digest == Some(zones::told(*it))) else {
+                continue;
+            };
+            if before.is_some_and(|(known, of)| *known == digest && of == spec) {
+                continue;
+            }
+            let served = |host: &Name| {
+                let steered = self.steered.get(host);
+                steered.is_none_or(|it| it.refusal.is_none())
+            };
+            let owner = |host: &Name| self.owners.get(host).map(|(_, zone)| zone);
+            let held = self.held.iter();
+            let held = held.filter(|(host, _)| owner(host) == Some(origin) && served(host));
+            let held = held.flat_map(|(_, records)| records.iter().cloned());
+            let transfer = Transfer {
+                secondaries: spec.secondaries.iter().filter_map(secondary).collect(),
+                records: zone.records.iter().cloned().chain(held).collect(),
+            };
+            any |= builder.transfer(origin, &transfer).is_ok();
+            self.transferred
+                .insert(origin.clone(), (digest, spec.clone()));
+        }
+        self.transferred
+            .retain(|origin, _| self.wanted.contains_key(origin));
         any
     }
 
@@ -412,6 +510,24 @@ impl Publisher {
             reason: reason.clone(),
         })
     }
+}
+
+/// Of which zones a status is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Which {
+    All,
+    /// Those with secondaries, whose serial stands for endpoints too.
+    Transferred,
+}
+
+/// A secondary as the DNS engine takes it. One whose key has no name is nobody.
+fn secondary(spec: &SecondarySpec) -> Option<Secondary> {
+    let key = spec.key.as_deref().map(Name::parse);
+    Some(Secondary {
+        networks: spec.networks.clone(),
+        key: key.transpose().ok()?,
+        notify: spec.notify.clone(),
+    })
 }
 
 impl Named {

@@ -3,9 +3,10 @@
 //! Plain values; crate `api` makes them from objects, and a checkpoint keeps them.
 
 use crate::policy::Policy;
+use ipnet::IpNet;
 use model::{ClusterName, ObjectKey, ProbeKind, Region, Target};
 use serde::{Deserialize, Serialize};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 /// A zone that the embedded DNS server is authoritative for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,6 +31,27 @@ pub struct ZoneSpec {
     pub allowed_namespaces: Vec<NamespaceGrant>,
     /// The SOA's serial: `Zone.status.serial`, the same on every replica.
     pub serial: u32,
+    /// What the serial stands for: `Zone.status.digest`.
+    #[serde(default)]
+    pub digest: Option<String>,
+    /// Who may have the whole zone; nobody when empty.
+    #[serde(default)]
+    pub secondaries: Vec<SecondarySpec>,
+}
+
+/// A secondary server of a zone: it fulfils all that is given.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SecondarySpec {
+    /// It asks from one of these.
+    #[serde(default)]
+    pub networks: Vec<IpNet>,
+    /// It signs with the key of this name.
+    #[serde(default)]
+    pub key: Option<String>,
+    /// Where it is told of a new serial.
+    #[serde(default)]
+    pub notify: Vec<SocketAddr>,
 }
 
 /// A name server of a zone.

@@ -165,3 +165,10 @@ pub struct ZoneStatus {
     /// changes.
     pub digest: u64,
 }
+
+impl ZoneStatus {
+    /// The digest as `Zone.status` has it.
+    pub fn told_digest(&self) -> String {
+        crate::zones::told(self.digest)
+    }
+}

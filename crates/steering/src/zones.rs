@@ -63,19 +63,32 @@ pub(crate) fn compile(spec: &ZoneSpec) -> Result<Zone, String> {
     Ok(zone)
 }
 
-/// A digest of all that a zone says besides its serial, the steered names in it included.
-pub(crate) fn digest<'a>(spec: &ZoneSpec, hosts: impl Iterator<Item = &'a Name>) -> u64 {
+/// A digest of all that a zone says besides its serial, the steered names in it included, and what
+/// secondaries hold of them.
+pub(crate) fn digest<'a>(
+    spec: &ZoneSpec,
+    hosts: impl Iterator<Item = (&'a Name, Option<&'a Vec<Record>>)>,
+) -> u64 {
     let mut hasher = SipHasher13::new();
     let unnumbered = ZoneSpec {
         serial: 0,
+        digest: None,
         ..spec.clone()
     };
     // Debug output names every field, and so does the digest.
     format!("{unnumbered:?}").hash(&mut hasher);
-    for host in hosts {
+    for (host, held) in hosts {
         host.wire().hash(&mut hasher);
+        for record in held.into_iter().flatten() {
+            (record.ttl_secs, record.record_type, &record.data).hash(&mut hasher);
+        }
     }
     hasher.finish()
+}
+
+/// A digest as `Zone.status` has it.
+pub(crate) fn told(digest: u64) -> String {
+    format!("{digest:016x}")
 }
 
 /// The zone that holds a host and allows it: the longest match.

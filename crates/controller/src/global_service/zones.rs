@@ -30,7 +30,7 @@ pub(super) fn key(zone: &Zone) -> ObjectKey {
 
 fn summarize(zone: &Zone, told: &steering::ZoneStatus, now_secs: u64) -> ZoneStatus {
     let before = zone.status.clone().unwrap_or_default();
-    let digest = format!("{:016x}", told.digest);
+    let digest = told.told_digest();
     let serial = match before.serial {
         Some(serial) if before.digest.as_deref() == Some(digest.as_str()) => serial,
         last => next_serial(last, now_secs),

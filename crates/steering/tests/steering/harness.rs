@@ -291,6 +291,8 @@ pub(crate) fn zone() -> ZoneSpec {
             names: vec![],
         }],
         serial: 1,
+        digest: None,
+        secondaries: Vec::new(),
     }
 }
 

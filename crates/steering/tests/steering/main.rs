@@ -8,3 +8,4 @@ mod properties;
 mod restart;
 mod signals;
 mod traffic;
+mod transfers;

@@ -1,0 +1,99 @@
+//! What secondaries hold of steered names: one answer for everybody, since they can neither measure
+//! nor place a client.
+//!
+//! It follows from the host's objects alone, untouched by health, so that the same serial means the
+//! same records on every replica:
+//!
+//! | node | its endpoints |
+//! |---|---|
+//! | `pool`, `nearest` | all of the pool, but for clusters that are drained |
+//! | `weighted` | those of every branch with a weight |
+//! | `failover` | those of its first branch that has some |
+
+use crate::{
+    event::ClusterState,
+    service::Service,
+    tree::{Entry, Node},
+};
+use dns::{Name, Record, RecordType};
+use model::{ClusterName, Target};
+use std::collections::BTreeMap;
+
+/// The records of a steered name.
+pub(crate) fn records(
+    host: &Name,
+    service: &Service,
+    clusters: &BTreeMap<ClusterName, ClusterState>,
+) -> Vec<Record> {
+    let drained = |cluster: &ClusterName| clusters.get(cluster).is_some_and(|it| it.draining);
+    let entries = |drains: &dyn Fn(&ClusterName) -> bool| -> Vec<usize> {
+        let members = service.endpoints.values();
+        let entries: Vec<_> = members
+            .map(|member| {
+                let status = &member.status;
+                let place = clusters.get(&status.cluster).map(|state| &state.place);
+                Entry {
+                    cluster: &status.cluster,
+                    region: status.region.as_ref().or_else(|| place?.region.as_ref()),
+                    labels: place.map(|place| &place.labels),
+                    weight: status.weight,
+                    ready: None,
+                    usable: status.weight > 0 && !drains(&status.cluster),
+                }
+            })
+            .collect();
+        chosen(&service.tree.root, &entries)
+    };
+    let mut found = entries(&drained);
+    if found.is_empty() {
+        found = entries(&|_| false);
+    }
+    let targets: Vec<&Target> = service.endpoints.keys().map(|(_, target)| target).collect();
+    let targets = found.into_iter().map(|at| targets[at]);
+    answers(host, service.spec.ttl.max_secs, targets)
+}
+
+/// Addresses; where there are none, the first hostname as an alias.
+fn answers<'t>(
+    host: &Name,
+    ttl_secs: u32,
+    targets: impl Iterator<Item = &'t Target>,
+) -> Vec<Record> {
+    let mut addresses = Vec::new();
+    let mut alias = None;
+    for target in targets {
+        match target {
+            Target::Ip(ip) => addresses.push(Record::address(host.clone(), ttl_secs, *ip)),
+            Target::Hostname(name) => alias = alias.or_else(|| Name::parse(name).ok()),
+        }
+    }
+    if !addresses.is_empty() {
+        return addresses;
+    }
+    let cname = |to| Record::name(host.clone(), ttl_secs, RecordType::CNAME, &to);
+    alias.map(cname).into_iter().collect()
+}
+
+fn chosen(node: &Node, entries: &[Entry<'_>]) -> Vec<usize> {
+    match node {
+        Node::Pool(pool) | Node::Nearest { pool, .. } => {
+            let numbered = entries.iter().enumerate();
+            numbered
+                .filter(|(_, entry)| entry.usable && pool.holds(entry))
+                .map(|(at, _)| at)
+                .collect()
+        }
+        Node::Weighted(branches) => {
+            let able = branches.iter().filter(|(weight, _)| *weight > 0);
+            let mut all: Vec<_> = able.flat_map(|(_, node)| chosen(node, entries)).collect();
+            all.sort_unstable();
+            all.dedup();
+            all
+        }
+        Node::Failover { branches, .. } => branches
+            .iter()
+            .map(|branch| chosen(&branch.node, entries))
+            .find(|found| !found.is_empty())
+            .unwrap_or_default(),
+    }
+}
