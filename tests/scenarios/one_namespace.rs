@@ -76,6 +76,14 @@ async fn a_role_is_enough_for_a_control_plane_of_one_namespace(world: &mut World
     let back = json!({"spec": {"scope": "Namespaced"}});
     world.host().patch(&settings, back).await;
 
+    // The whole host's control plane has kept out of it.
+    let events = world.host().list("events.k8s.io/v1", "Event", &team).await;
+    let meddling = events
+        .iter()
+        .filter(|event| event["reason"] == "NamespaceNotFederated");
+    let meddling: Vec<&Value> = meddling.collect();
+    assert!(meddling.is_empty(), "{meddling:#?}");
+
     for (kind, name) in [
         ("FederatedConfigMap", "prices"),
         ("FederatedDeployment", "web"),

@@ -6,7 +6,7 @@ use federation::Tenant;
 
 /// Those of the namespace of this name.
 pub(crate) fn tenants(context: &Context, namespace: &str) -> Vec<Tenant> {
-    let preferences = context.host.preferences.state();
+    let preferences = context.host.preferences();
     let tenants = preferences.iter().filter_map(|preference| {
         let key = key_of(&preference.metadata);
         let kind = &preference.spec.target_kind;

@@ -30,7 +30,6 @@ use api::{
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
-use kube::runtime::reflector::ObjectRef;
 use model::{ObjectKey, ObserverName};
 use offers::Offers;
 use std::collections::{BTreeMap, BTreeSet};
@@ -104,7 +103,7 @@ pub(crate) async fn run(context: Arc<Context>) {
 
 /// Watches in every member the namespaces that have a GlobalService from a Service.
 fn watch_members(context: &Arc<Context>, names: &Arc<Names>) {
-    let services = context.host.global_services.state();
+    let services = context.host.global_services();
     let namespaces: BTreeSet<String> = services
         .iter()
         .filter(|service| service.spec.endpoints.service.is_some())
@@ -116,7 +115,7 @@ fn watch_members(context: &Arc<Context>, names: &Arc<Names>) {
             let (Some(context), Some(names)) = (context.upgrade(), names.upgrade()) else {
                 return;
             };
-            for service in context.host.global_services.state() {
+            for service in context.host.global_services() {
                 if service.metadata.namespace.as_deref() == Some(namespace) {
                     names.queue.add(Key::Service(key(&service)));
                 }
@@ -129,7 +128,7 @@ fn watch_members(context: &Arc<Context>, names: &Arc<Names>) {
 }
 
 fn look_at_all(context: &Context, names: &Names) {
-    for service in context.host.global_services.state() {
+    for service in context.host.global_services() {
         names.queue.add(Key::Service(key(&service)));
     }
     for zone in context.host.zones.state() {
@@ -219,8 +218,7 @@ async fn write_service(
     names: &Names,
     key: &ObjectKey,
 ) -> Result<Written, crate::Error> {
-    let reference = ObjectRef::new(&key.name).within(&key.namespace);
-    let Some(service) = context.host.global_services.get(&reference) else {
+    let Some(service) = context.host.global_service(key) else {
         names.told().services.remove(key);
         return Ok(Written::Current);
     };

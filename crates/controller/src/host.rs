@@ -46,12 +46,13 @@ pub(crate) struct Host {
     /// What is federated, as it was when this process began.
     pub(crate) scope: ConfigScope,
     pub(crate) clusters: Store<KubeFedCluster>,
-    pub(crate) configs: Store<KubeFedConfig>,
+    /// Those of other control planes as well, where every namespace is federated.
+    configs: Store<KubeFedConfig>,
     pub(crate) type_configs: Store<FederatedTypeConfig>,
-    pub(crate) preferences: Store<ReplicaSchedulingPreference>,
+    all_preferences: Store<ReplicaSchedulingPreference>,
     pub(crate) tombstones: Store<MemberTombstone>,
     pub(crate) secrets: Store<Secret>,
-    pub(crate) global_services: Store<GlobalService>,
+    all_global_services: Store<GlobalService>,
     pub(crate) zones: Store<Zone>,
     pub(crate) reports: Store<ProbeReport>,
     restart: watch::Receiver<u64>,
@@ -100,14 +101,14 @@ impl Host {
             system_namespace: system_namespace.to_owned(),
             scope,
             clusters: start.system(|_| News::Fleet),
-            configs: start.system(|_| News::Fleet),
+            configs: start.federated(|_| News::Fleet),
             type_configs: start.system(|_| News::Fleet),
             secrets: start.system(|_| News::Fleet),
             tombstones: start.system(|_| News::Tombstone),
             reports: start.system(|_| News::Report),
             zones: start.system(News::Zone),
-            preferences: start.federated(News::Preference),
-            global_services: start.federated(News::GlobalService),
+            all_preferences: start.federated(News::Preference),
+            all_global_services: start.federated(News::GlobalService),
             restart,
             stop: stop.clone(),
         }
@@ -118,13 +119,13 @@ impl Host {
         Self {
             client: client.clone(),
             system_namespace: system_namespace.to_owned(),
-            scope: scope_of(&held.configs),
+            scope: scope_of(&held.configs, system_namespace),
             clusters: still(held.clusters),
             configs: still(held.configs),
             type_configs: still(held.type_configs),
             secrets: still(held.secrets),
-            preferences: still(held.preferences),
-            global_services: still(held.global_services),
+            all_preferences: still(held.preferences),
+            all_global_services: still(held.global_services),
             reports: still(held.reports),
             tombstones: still(Vec::new()),
             zones: still(Vec::new()),
@@ -142,7 +143,7 @@ impl Host {
             self.type_configs.wait_until_ready(),
             self.secrets.wait_until_ready(),
             self.tombstones.wait_until_ready(),
-            self.preferences.wait_until_ready(),
+            self.all_preferences.wait_until_ready(),
         );
     }
 
@@ -174,6 +175,46 @@ impl Host {
         self.configs.get(&reference)
     }
 
+    /// Whether a namespace has a control plane of its own: what is in it is that one's to federate.
+    pub(crate) fn is_anothers(&self, namespace: &str) -> bool {
+        if self.scope != ConfigScope::Cluster || namespace == self.system_namespace {
+            return false;
+        }
+        let reference = ObjectRef::new(names::CONFIG_NAME).within(namespace);
+        let config = self.configs.get(&reference);
+        config.is_some_and(|config| config.spec.scope == Some(ConfigScope::Namespaced))
+    }
+
+    /// What of these is in namespaces that no other control plane federates.
+    fn own<K>(&self, store: &Store<K>) -> Vec<Arc<K>>
+    where
+        K: Resource<DynamicType = ()> + Cached,
+    {
+        let mut objects = store.state();
+        objects.retain(|object| {
+            let namespace = object.meta().namespace.as_deref();
+            !namespace.is_some_and(|namespace| self.is_anothers(namespace))
+        });
+        objects
+    }
+
+    /// All preferences.
+    pub(crate) fn preferences(&self) -> Vec<Arc<ReplicaSchedulingPreference>> {
+        self.own(&self.all_preferences)
+    }
+
+    /// All GlobalServices.
+    pub(crate) fn global_services(&self) -> Vec<Arc<GlobalService>> {
+        self.own(&self.all_global_services)
+    }
+
+    /// A GlobalService.
+    pub(crate) fn global_service(&self, key: &ObjectKey) -> Option<Arc<GlobalService>> {
+        let reference = ObjectRef::new(&key.name).within(&key.namespace);
+        let found = self.all_global_services.get(&reference);
+        found.filter(|_| !self.is_anothers(&key.namespace))
+    }
+
     /// A Secret of the system namespace.
     pub(crate) fn secret(&self, name: &str) -> Option<Arc<Secret>> {
         self.secrets
@@ -182,8 +223,9 @@ impl Host {
 
     /// A preference.
     pub(crate) fn preference(&self, key: &ObjectKey) -> Option<Arc<ReplicaSchedulingPreference>> {
-        self.preferences
-            .get(&ObjectRef::new(&key.name).within(&key.namespace))
+        let reference = ObjectRef::new(&key.name).within(&key.namespace);
+        let found = self.all_preferences.get(&reference);
+        found.filter(|_| !self.is_anothers(&key.namespace))
     }
 }
 
@@ -237,9 +279,13 @@ impl Drop for TypeCache {
     }
 }
 
-fn scope_of(configs: &[KubeFedConfig]) -> ConfigScope {
+fn scope_of(configs: &[KubeFedConfig], system_namespace: &str) -> ConfigScope {
     let mut configs = configs.iter();
-    let config = configs.find(|config| config.metadata.name.as_deref() == Some(names::CONFIG_NAME));
+    let config = configs.find(|config| {
+        let metadata = &config.metadata;
+        metadata.name.as_deref() == Some(names::CONFIG_NAME)
+            && metadata.namespace.as_deref() == Some(system_namespace)
+    });
     config
         .and_then(|config| config.spec.scope)
         .unwrap_or_default()
@@ -406,4 +452,69 @@ fn restarts(client: Client) -> watch::Receiver<u64> {
         }
     });
     restarts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn config(namespace: &str, name: &str, scope: &str) -> KubeFedConfig {
+        serde_json::from_value(
+            json!({"apiVersion": "core.kubefed.io/v1beta1", "kind": "KubeFedConfig",
+            "metadata": {"namespace": namespace, "name": name}, "spec": {"scope": scope}}),
+        )
+        .expect("a KubeFedConfig")
+    }
+
+    fn preference(namespace: &str) -> ReplicaSchedulingPreference {
+        serde_json::from_value(json!({"apiVersion": "scheduling.kubefed.io/v1alpha1",
+            "kind": "ReplicaSchedulingPreference", "metadata": {"namespace": namespace, "name": "web"},
+            "spec": {"targetKind": "FederatedDeployment", "totalReplicas": 1}}))
+        .expect("a preference")
+    }
+
+    fn host_of(system: &str) -> Host {
+        // Nothing is asked of it.
+        let client = Client::try_from(kube::Config::new(
+            "http://127.0.0.1:9".parse().expect("a URI"),
+        ));
+        let configs = vec![
+            config("fleet", "kubefed", "Cluster"),
+            config("team-a", "kubefed", "Namespaced"),
+            config("team-b", "kubefed", "Cluster"),
+            config("team-c", "draft", "Namespaced"),
+        ];
+        let preferences = ["shop", "team-a", "team-b"].map(preference).to_vec();
+        let held = HostObjects {
+            configs,
+            preferences,
+            ..HostObjects::default()
+        };
+        Host::still(&client.expect("a client"), system, held)
+    }
+
+    #[tokio::test]
+    async fn what_is_in_a_namespace_with_a_control_plane_of_its_own_is_that_ones() {
+        let host = host_of("fleet");
+        let anothers =
+            ["fleet", "shop", "team-a", "team-b", "team-c"].map(|name| host.is_anothers(name));
+        assert_eq!(anothers, [false, false, true, false, false]);
+        let mut own: Vec<String> = host
+            .preferences()
+            .iter()
+            .filter_map(|preference| preference.metadata.namespace.clone())
+            .collect();
+        own.sort();
+        assert_eq!(own, ["shop", "team-b"]);
+        assert!(host.preference(&ObjectKey::new("team-a", "web")).is_none());
+    }
+
+    #[tokio::test]
+    async fn a_control_plane_of_one_namespace_has_what_is_in_it() {
+        let host = host_of("team-a");
+        assert_eq!(host.scope, ConfigScope::Namespaced);
+        assert!(!host.is_anothers("team-a"));
+        assert!(host.preference(&ObjectKey::new("team-a", "web")).is_some());
+    }
 }

@@ -43,6 +43,11 @@ pub(crate) async fn plan_input(context: &Context, key: &FederatedKey) -> Reading
     let Some(cache) = context.type_cache(&key.type_name) else {
         return Reading::Gone;
     };
+    // Its Namespace in members is still ours: a team's control plane has none of its own to give.
+    let is_namespace = cache.named.federated.is_namespace();
+    if !is_namespace && context.host.is_anothers(&key.object.namespace) {
+        return Reading::Gone;
+    }
     let Some(object) = cache.get(&key.object) else {
         return Reading::Gone;
     };

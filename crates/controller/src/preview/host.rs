@@ -63,7 +63,7 @@ pub(super) async fn read(client: &Client, namespace: &str) -> Result<Seen, Error
     let us = ControlPlane::find(client, namespace).await?;
     let (clusters, configs, type_configs, preferences) = tokio::try_join!(
         all(Api::<KubeFedCluster>::namespaced(client.clone(), namespace)),
-        all(Api::<KubeFedConfig>::namespaced(client.clone(), namespace)),
+        all(us.all::<KubeFedConfig>(client)),
         all(Api::<FederatedTypeConfig>::namespaced(
             client.clone(),
             namespace
@@ -338,7 +338,7 @@ fn steered_services(
     let Some(named) = types.values().find(kind) else {
         return Vec::new();
     };
-    let services = context.host.global_services.state();
+    let services = context.host.global_services();
     let sources = services.iter().filter_map(|service| {
         let source = service.spec.endpoints.service.as_ref()?;
         let namespace = service.metadata.namespace.as_deref()?;

@@ -172,7 +172,7 @@ impl Reconciler {
     }
 
     fn look_at_all(&self) {
-        for preference in self.context.host.preferences.state() {
+        for preference in self.context.host.preferences() {
             self.keys.add(crate::members::key_of(&preference.metadata));
         }
     }
@@ -373,7 +373,7 @@ impl Reconciler {
         let Some(cache) = self.context.type_of_kind("FederatedService") else {
             return Vec::new();
         };
-        let services = self.context.host.global_services.state();
+        let services = self.context.host.global_services();
         let steered = services.iter().filter_map(|service| {
             let key = crate::members::key_of(&service.metadata);
             let source = service.spec.endpoints.service.as_ref()?;
