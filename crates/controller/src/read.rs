@@ -38,17 +38,22 @@ pub(crate) struct Read {
     pub(crate) input: PlanInput,
 }
 
+/// A federated object, if it is not another control plane's. A Namespace in members is ours all the
+/// same: a control plane of one namespace federates none.
+fn own(context: &Context, cache: &TypeCache, key: &ObjectKey) -> Option<Arc<DynamicObject>> {
+    let is_namespace = cache.named.federated.is_namespace();
+    if !is_namespace && context.host.is_anothers(&key.namespace) {
+        return None;
+    }
+    cache.get(key)
+}
+
 /// Reads a federated object and everything that its plan depends on.
 pub(crate) async fn plan_input(context: &Context, key: &FederatedKey) -> Reading {
     let Some(cache) = context.type_cache(&key.type_name) else {
         return Reading::Gone;
     };
-    // Its Namespace in members is still ours: a team's control plane has none of its own to give.
-    let is_namespace = cache.named.federated.is_namespace();
-    if !is_namespace && context.host.is_anothers(&key.object.namespace) {
-        return Reading::Gone;
-    }
-    let Some(object) = cache.get(&key.object) else {
+    let Some(object) = own(context, &cache, &key.object) else {
         return Reading::Gone;
     };
     let Some(host_uid) = context.host_uid.get() else {
