@@ -43,10 +43,10 @@ fn main() {
     let mut criterion = Criterion::default().sample_size(10).configure_from_args();
     criterion.bench_function("read the default database", |bencher| bencher.iter(read));
     criterion.bench_function("compile a table of four sites", |bencher| {
-        bencher.iter(|| PrefixTable::compile(Some(&database), &rankings, &[]));
+        bencher.iter(|| PrefixTable::compile(Some(&database), &rankings, &[], &[]));
     });
     criterion.final_summary();
-    let table = PrefixTable::compile(Some(&database), &rankings, &[]);
+    let table = PrefixTable::compile(Some(&database), &rankings, &[], &[]);
     let blocks = (table.blocks_v4().count(), table.blocks_v6().count());
     eprintln!(
         "views {}, IPv4 prefixes {}, IPv6 prefixes {}",

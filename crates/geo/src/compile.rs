@@ -6,8 +6,9 @@
 //! on geography alone, never on health.
 
 use crate::{
-    database::{Database, NO_PLACE},
+    database::{Database, NO_PLACE, Place},
     distance::{distance_km, seeming_km},
+    division::Division,
     partition::{Block, Partition, number},
     space::{placeless_v4, placeless_v6},
     table::{Group, PrefixTable, View},
@@ -62,6 +63,7 @@ impl PrefixTable {
     pub fn compile(
         database: Option<&Database>,
         rankings: &[Ranking],
+        divisions: &[Division],
         overlays: &[Overlay],
     ) -> Self {
         let mut locations = match database {
@@ -69,20 +71,98 @@ impl PrefixTable {
             None => vec![None],
         };
         let (v4, v6) = spaces(database, overlays, &mut locations);
+        let mut cells = Cells::new(v4, v6, locations.len());
+        for division in divisions.iter().filter(|division| division.cuts()) {
+            cells.cut(division.spaces(database));
+        }
         let mut groups_max = GROUPS_MAX;
         loop {
-            let (views, by_place) = views(&locations, rankings, groups_max);
+            let by_place = lists(&locations, rankings, groups_max);
+            let (views, by_cell) = cells.views(&by_place, divisions, |place| {
+                database.and_then(|database| database.place(place))
+            });
             if views.len() <= VIEWS_MAX || groups_max == 1 {
-                let view = |place: u32| by_place[place as usize].min(VIEWS_MAX as u32 - 1);
+                let view = |cell: u32| by_cell[cell as usize].min(VIEWS_MAX as u32 - 1);
                 return Self {
                     database: database.map(Database::hash),
-                    v4: v4.mapped(view),
-                    v6: v6.mapped(view),
-                    views,
+                    v4: cells.v4.mapped(view),
+                    v6: cells.v6.mapped(view),
+                    views: views.into_iter().take(VIEWS_MAX).collect(),
                 };
             }
             groups_max /= 2;
         }
+    }
+}
+
+/// Both spaces by cell: addresses of one place that meet the same rules.
+struct Cells {
+    v4: Partition,
+    v6: Partition,
+    /// Per cell its place, and per division that cuts the rule that is met through prefixes.
+    of: Vec<(u32, Vec<u32>)>,
+}
+
+impl Cells {
+    /// One cell per place.
+    fn new(v4: Partition, v6: Partition, places: usize) -> Self {
+        let places = u32::try_from(places).expect("places are counted in 32 bits");
+        Self {
+            v4,
+            v6,
+            of: (0..places).map(|place| (place, Vec::new())).collect(),
+        }
+    }
+
+    /// Cuts cells where the rule that is met differs.
+    fn cut(&mut self, (v4, v6): (Partition, Partition)) {
+        let mut known: BTreeMap<(u32, u32), u32> = BTreeMap::new();
+        let mut of: Vec<(u32, Vec<u32>)> = Vec::new();
+        let before = &self.of;
+        let mut pick = |cell: u32, rule: u32| {
+            *known.entry((cell, rule)).or_insert_with(|| {
+                let (place, mut rules) = before[cell as usize].clone();
+                rules.push(rule);
+                of.push((place, rules));
+                u32::try_from(of.len() - 1).expect("cells are counted in 32 bits")
+            })
+        };
+        let cut_v4 = self.v4.zipped(&v4, &mut pick);
+        let cut_v6 = self.v6.zipped(&v6, &mut pick);
+        (self.v4, self.v6, self.of) = (cut_v4, cut_v6, of);
+    }
+
+    /// The distinct views in the order of cells, and each cell's view.
+    fn views<'a>(
+        &self,
+        lists: &Lists,
+        divisions: &[Division],
+        place: impl Fn(u32) -> Option<&'a Place>,
+    ) -> (Vec<View>, Vec<u32>) {
+        let nowhere = Place::default();
+        let mut known: BTreeMap<(u32, Vec<u16>), u32> = BTreeMap::new();
+        let mut views = Vec::new();
+        let mut by_cell = Vec::with_capacity(self.of.len());
+        for (at, through_prefixes) in &self.of {
+            let place = place(*at).unwrap_or(&nowhere);
+            let mut prefixes = through_prefixes.iter();
+            let rules = divisions.iter().map(|division| {
+                let by_place = division.by_place(place);
+                let by_prefix = division.cuts().then(|| prefixes.next()).flatten();
+                let rule = by_prefix.map_or(by_place, |rule| by_place.min(*rule));
+                u16::try_from(rule).expect("a node has less than 65,536 rules")
+            });
+            let key = (lists.by_place[*at as usize], rules.collect::<Vec<_>>());
+            let next = u32::try_from(views.len()).expect("views are counted in 32 bits");
+            by_cell.push(*known.entry(key).or_insert_with_key(|(list, rules)| {
+                views.push(View {
+                    lists: lists.distinct[*list as usize].clone(),
+                    rules: rules.clone(),
+                });
+                next
+            }));
+        }
+        (views, by_cell)
     }
 }
 
@@ -119,29 +199,29 @@ fn spaces(
     (v4, v6)
 }
 
-/// The distinct views in the order of places, the default first, and each place's view.
-fn views(
-    locations: &[Option<Location>],
-    rankings: &[Ranking],
-    groups_max: usize,
-) -> (Vec<View>, Vec<u32>) {
-    let mut known: BTreeMap<View, u32> = BTreeMap::new();
-    let mut views = Vec::new();
+/// The lists of each place, equal ones once.
+struct Lists {
+    distinct: Vec<Vec<Vec<Group>>>,
+    by_place: Vec<u32>,
+}
+
+/// The lists of all places, in the order of places.
+fn lists(locations: &[Option<Location>], rankings: &[Ranking], groups_max: usize) -> Lists {
+    let mut known: BTreeMap<Vec<Vec<Group>>, u32> = BTreeMap::new();
+    let mut distinct = Vec::new();
     let mut by_place = Vec::with_capacity(locations.len());
     for location in locations {
-        let lists = rankings
+        let lists: Vec<_> = rankings
             .iter()
-            .map(|ranking| list(*location, ranking, groups_max));
-        let view = View {
-            lists: lists.collect(),
-        };
-        let next = u32::try_from(views.len()).expect("there are no more views than places");
-        by_place.push(*known.entry(view).or_insert_with_key(|view| {
-            views.push(view.clone());
+            .map(|ranking| list(*location, ranking, groups_max))
+            .collect();
+        let next = u32::try_from(distinct.len()).expect("there are no more lists than places");
+        by_place.push(*known.entry(lists).or_insert_with_key(|lists| {
+            distinct.push(lists.clone());
             next
         }));
     }
-    (views, by_place)
+    Lists { distinct, by_place }
 }
 
 /// The candidates in groups, nearest first; from nowhere, all of them in one.

@@ -16,6 +16,9 @@ use std::{collections::HashMap, fmt, net::IpAddr};
 /// The value of networks of which nothing is known.
 pub(crate) const NO_PLACE: u32 = 0;
 
+/// The value of networks whose autonomous system is not known (RFC 7607 reserves it).
+const NO_SYSTEM: u32 = 0;
+
 /// Part of every hash: raised when the same bytes would give other tables.
 const FORMAT: u32 = 1;
 
@@ -83,6 +86,24 @@ pub struct Database {
     places: Vec<(Place, Option<Location>)>,
     v4: Partition,
     v6: Partition,
+    /// Autonomous systems by number, 0 where none is known.
+    systems_v4: Partition,
+    systems_v6: Partition,
+}
+
+/// What one file says: places and autonomous systems of both spaces.
+struct Contents {
+    v4: Partition,
+    v6: Partition,
+    systems_v4: Partition,
+    systems_v6: Partition,
+}
+
+/// What a record says, as numbers.
+#[derive(Clone, Copy)]
+struct Said {
+    place: u32,
+    system: u32,
 }
 
 impl Database {
@@ -98,13 +119,18 @@ impl Database {
             places: vec![(Place::default(), None)],
             v4: Partition::uniform(32, NO_PLACE),
             v6: Partition::uniform(128, NO_PLACE),
+            systems_v4: Partition::uniform(32, NO_SYSTEM),
+            systems_v6: Partition::uniform(128, NO_SYSTEM),
         };
         for file in files {
-            let (v4, v6) = this.read_file(file, countries)?;
+            let read = this.read_file(file, countries)?;
             let places = &this.places;
             let pick = |old: u32, new: u32| better(places, old, new);
-            this.v4 = this.v4.zipped(&v4, pick);
-            this.v6 = this.v6.zipped(&v6, pick);
+            this.v4 = this.v4.joined(read.v4, pick);
+            this.v6 = this.v6.joined(read.v6, pick);
+            let first = |old: u32, new: u32| if old == NO_SYSTEM { new } else { old };
+            this.systems_v4 = this.systems_v4.joined(read.systems_v4, first);
+            this.systems_v6 = this.systems_v6.joined(read.systems_v6, first);
         }
         Ok(this)
     }
@@ -140,6 +166,19 @@ impl Database {
         self.places.iter().map(|(_, location)| *location)
     }
 
+    /// A place by its value in the partitions.
+    pub(crate) fn place(&self, value: u32) -> Option<&Place> {
+        self.places.get(value as usize).map(|(place, _)| place)
+    }
+
+    pub(crate) fn systems_v4(&self) -> &Partition {
+        &self.systems_v4
+    }
+
+    pub(crate) fn systems_v6(&self) -> &Partition {
+        &self.systems_v6
+    }
+
     pub(crate) fn v4(&self) -> &Partition {
         &self.v4
     }
@@ -148,11 +187,7 @@ impl Database {
         &self.v6
     }
 
-    fn read_file(
-        &mut self,
-        file: &DatabaseFile<'_>,
-        countries: &Countries,
-    ) -> Result<(Partition, Partition)> {
+    fn read_file(&mut self, file: &DatabaseFile<'_>, countries: &Countries) -> Result<Contents> {
         let reader = Reader::from_source(file.bytes).map_err(|error| Error::NotMmdb {
             file: file.name.to_owned(),
             bytes: file.bytes.len(),
@@ -162,8 +197,8 @@ impl Database {
             file: file.name.to_owned(),
             reason,
         };
-        let (mut v4, mut v6) = (Vec::new(), Vec::new());
-        let mut known: HashMap<usize, u32> = HashMap::new();
+        let (mut places, mut systems) = (Blocks::default(), Blocks::default());
+        let mut known: HashMap<usize, Said> = HashMap::new();
         // A tree of n nodes has at most n + 1 ends: more means a cycle.
         let mut left = reader.metadata().node_count as usize + 1;
         let networks = reader.networks(WithinOptions::default());
@@ -175,28 +210,31 @@ impl Database {
             let Some(offset) = found.offset() else {
                 continue;
             };
-            let value = match known.get(&offset) {
-                Some(&value) => value,
+            let said = match known.get(&offset) {
+                Some(&said) => said,
                 None => {
                     let record = found.decode::<Value<'_>>();
                     let record = record.map_err(|error| broken(error.to_string()))?;
-                    let value = self.intern(record.and_then(|value| value.place()), countries);
-                    known.insert(offset, value);
-                    value
+                    let said = self.intern(record.as_ref(), countries);
+                    known.insert(offset, said);
+                    said
                 }
             };
             let network = found.network().map_err(|error| broken(error.to_string()))?;
-            match block(network.network(), network.prefix(), value) {
-                (32, block) => v4.push(block),
-                (_, block) => v6.push(block),
+            for (value, spaces) in [(said.place, &mut places), (said.system, &mut systems)] {
+                // A file that knows no systems costs no list of them.
+                if value != 0 {
+                    spaces.take(block(network.network(), network.prefix(), value));
+                }
             }
         }
-        let space = |width, blocks: &mut Vec<Block>| {
-            blocks.sort_by_key(|block| block.first);
-            Partition::from_blocks(width, NO_PLACE, blocks.iter().copied())
-        };
-        let (networks, kind) = (v4.len() + v6.len(), &reader.metadata().database_type);
-        if known.values().all(|&value| value == NO_PLACE) {
+        let networks =
+            places.v4.len().max(systems.v4.len()) + places.v6.len().max(systems.v6.len());
+        let kind = &reader.metadata().database_type;
+        if known
+            .values()
+            .all(|said| said.place == NO_PLACE && said.system == NO_SYSTEM)
+        {
             return Err(Error::NoPlaces {
                 file: file.name.to_owned(),
                 kind: kind.clone(),
@@ -208,10 +246,23 @@ impl Database {
             built_secs: reader.metadata().build_epoch,
             networks,
         });
-        Ok((space(32, &mut v4), space(128, &mut v6)))
+        let ((v4, v6), (systems_v4, systems_v6)) = (places.spaces(), systems.spaces());
+        Ok(Contents {
+            v4,
+            v6,
+            systems_v4,
+            systems_v6,
+        })
     }
 
-    fn intern(&mut self, place: Option<Place>, countries: &Countries) -> u32 {
+    fn intern(&mut self, record: Option<&Value<'_>>, countries: &Countries) -> Said {
+        Said {
+            place: self.intern_place(record.and_then(Value::place), countries),
+            system: record.and_then(Value::system).unwrap_or(NO_SYSTEM),
+        }
+    }
+
+    fn intern_place(&mut self, place: Option<Place>, countries: &Countries) -> u32 {
         let Some(mut place) = place else {
             return NO_PLACE;
         };
@@ -223,6 +274,31 @@ impl Database {
             .or_else(|| countries.continent_location(place.continent?));
         self.places.push((place, location));
         u32::try_from(self.places.len() - 1).expect("an MMDB file has less than 2^32 records")
+    }
+}
+
+/// Networks of both spaces as a file has them.
+#[derive(Default)]
+struct Blocks {
+    v4: Vec<Block>,
+    v6: Vec<Block>,
+}
+
+impl Blocks {
+    fn take(&mut self, (width, block): (u8, Block)) {
+        match width {
+            32 => self.v4.push(block),
+            _ => self.v6.push(block),
+        }
+    }
+
+    /// Both spaces; what no network holds is 0.
+    fn spaces(mut self) -> (Partition, Partition) {
+        let space = |width, blocks: &mut Vec<Block>| {
+            blocks.sort_by_key(|block| block.first);
+            Partition::from_blocks(width, 0, std::mem::take(blocks))
+        };
+        (space(32, &mut self.v4), space(128, &mut self.v6))
     }
 }
 

@@ -30,7 +30,8 @@ pub enum Error {
     /// No record of the file names a place.
     #[error(
         "{file}: an MMDB file of type {kind:?} without places (no country.iso_code, country_code, \
-         country, location.latitude, latitude or lat); give a country or city database"
+         country, location.latitude, latitude or lat) and without autonomous systems; \
+         give a country, city or ASN database"
     )]
     NoPlaces {
         /// The file's name, as it was given.

@@ -116,6 +116,14 @@ impl Partition {
         }
     }
 
+    /// As [`Self::zipped`], at no cost where this space is of one value.
+    pub(crate) fn joined(&self, other: Self, pick: impl Fn(u32, u32) -> u32) -> Self {
+        match self.values[..] {
+            [only] => other.mapped(|value| pick(only, value)),
+            _ => self.zipped(&other, pick),
+        }
+    }
+
     /// The same space with every value replaced.
     pub(crate) fn mapped(&self, value: impl Fn(u32) -> u32) -> Self {
         let mut space = Self {

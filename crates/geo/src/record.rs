@@ -6,6 +6,7 @@
 //! | continent | `continent.code` | `continent_code` | `continent`, `continent_code` |
 //! | subdivision | `subdivisions[0].iso_code` | `state1` | `region` |
 //! | city | `city.names.en` | `city` | `city` |
+//! | system | `autonomous_system_number` | `asn`, `as_number` | `asn` (`AS64500`) |
 //! | point | `location.latitude`, `.longitude` | `latitude`, `longitude` (text too) | `lat`, `lng` |
 
 use crate::{
@@ -71,6 +72,24 @@ impl Value<'_> {
         };
         (place.country.is_some() || place.continent.is_some() || place.location.is_some())
             .then_some(place)
+    }
+
+    /// The autonomous system that the record tells, as a number or as `AS64500`.
+    pub(crate) fn system(&self) -> Option<u32> {
+        let paths = [&["autonomous_system_number"][..], &["asn"], &["as_number"]];
+        let mut found = paths.into_iter().filter_map(|path| match self.at(path)? {
+            Value::Text(text) => text.trim_start_matches(['A', 'a', 'S', 's']).parse().ok(),
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "the range is checked"
+            )]
+            Value::Number(number) => (1.0..=f64::from(u32::MAX))
+                .contains(number)
+                .then_some(*number as u32),
+            _ => None,
+        });
+        found.next()
     }
 
     fn location(&self) -> Option<Location> {
@@ -263,6 +282,19 @@ mod tests {
             Some("DE"),
             None,
         );
+    }
+
+    #[test]
+    fn an_autonomous_system_is_a_number_or_a_text() {
+        for (record, system) in [
+            (r#"{"autonomous_system_number":64500}"#, Some(64_500)),
+            (r#"{"asn":"AS64501","country":"DE"}"#, Some(64_501)),
+            (r#"{"asn":"none"}"#, None),
+            (r#"{"asn":-1}"#, None),
+        ] {
+            let value: Value<'_> = serde_json::from_str(record).unwrap();
+            assert_eq!(value.system(), system, "{record}");
+        }
     }
 
     #[test]

@@ -12,11 +12,14 @@ use std::net::IpAddr;
 /// Candidates at the same distance, as indexes into their ranking, in order.
 pub type Group = Vec<u16>;
 
-/// What a client sees: per ranking, its groups of candidates, nearest first.
+/// What a client sees: per ranking, its groups of candidates, nearest first; per division, its rule.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct View {
     /// One list per ranking, in the order of the rankings.
     pub lists: Vec<Vec<Group>>,
+    /// Per division, the rule that is met; as many as there are rules when none is.
+    #[serde(default)]
+    pub rules: Vec<u16>,
 }
 
 /// Every address to a view, both families; equal siblings merged.

@@ -54,7 +54,7 @@ static SITES: LazyLock<Ranking> = LazyLock::new(|| {
 });
 
 static TABLE: LazyLock<PrefixTable> =
-    LazyLock::new(|| PrefixTable::compile(Some(&DATABASE), std::slice::from_ref(&SITES), &[]));
+    LazyLock::new(|| PrefixTable::compile(Some(&DATABASE), std::slice::from_ref(&SITES), &[], &[]));
 
 /// Clients in these cities, of providers there; the demo asks as them.
 const BEIJING: &str = "202.106.0.20";
@@ -102,7 +102,7 @@ fn ipv4_inside_ipv6_is_looked_up_as_its_ipv4() {
 
 #[test]
 fn compiling_twice_gives_the_same_table() {
-    let again = PrefixTable::compile(Some(&DATABASE), std::slice::from_ref(&SITES), &[]);
+    let again = PrefixTable::compile(Some(&DATABASE), std::slice::from_ref(&SITES), &[], &[]);
     assert_eq!(again, *TABLE);
 }
 

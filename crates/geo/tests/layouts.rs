@@ -90,10 +90,10 @@ fn a_point_wins_over_a_country_and_an_earlier_file_over_a_later() {
 
 #[test]
 fn a_database_without_places_is_refused_with_what_it_lacks() {
-    let record = BTreeMap::from([("autonomous_system_number", 64_500_u32)]);
+    let record = BTreeMap::from([("isp", "somebody")]);
     let bytes = file(IpVersion::V4, &[("5.0.0.0/8", record)]);
     let files = [DatabaseFile {
-        name: "asn.mmdb",
+        name: "isp.mmdb",
         bytes: &bytes,
     }];
     let error = Database::read(&files, &countries()).unwrap_err();
@@ -101,7 +101,7 @@ fn a_database_without_places_is_refused_with_what_it_lacks() {
     assert!(
         error
             .to_string()
-            .starts_with("asn.mmdb: an MMDB file of type \"test\""),
+            .starts_with("isp.mmdb: an MMDB file of type \"test\""),
         "{error}"
     );
 }
@@ -153,7 +153,7 @@ fn an_overlay_places_a_prefix_also_in_private_space_and_the_longest_wins() {
         overlay("fd00::/64", Some((50.0, 8.0))),
         overlay("10.1.2.128/25", None),
     ];
-    let table = PrefixTable::compile(None, &[ranking], &overlays);
+    let table = PrefixTable::compile(None, &[ranking], &[], &overlays);
     let first = |client: &str| {
         let found = table.lookup(client.parse().unwrap());
         table.views()[usize::from(found.view)].lists[0][0].clone()
