@@ -13,7 +13,7 @@ pub use endpoint::{Endpoint, EndpointId, Target};
 pub use name::{ClusterName, InvalidName, ObjectKey, ObserverName, Region};
 pub use place::{ClusterPlace, Location};
 pub use probe::{
-    HttpProbe, PortProbe, Probe, ProbeFailure, ProbeKind, ProbeResult, ProbeSchedule, StatusRange,
-    Verdict,
+    GrpcProbe, HttpProbe, HttpsProbe, PortProbe, Probe, ProbeFailure, ProbeKind, ProbeResult,
+    ProbeSchedule, StatusRange, Verdict,
 };
 pub use resources::{Resources, quantity_millis};

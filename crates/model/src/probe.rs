@@ -32,9 +32,11 @@ pub enum ProbeKind {
     /// GET over plain HTTP.
     Http(HttpProbe),
     /// GET over HTTPS.
-    Https(HttpProbe),
+    Https(HttpsProbe),
     /// A TCP connection that is accepted.
     Tcp(PortProbe),
+    /// A call of the gRPC health service (grpc.health.v1), over plain HTTP/2.
+    Grpc(GrpcProbe),
 }
 
 /// A port to connect to.
@@ -57,6 +59,29 @@ pub struct HttpProbe {
     pub expect_status: Vec<StatusRange>,
     /// Text that the first 5,120 bytes of the body must hold (Route 53's limit).
     pub expect_body: Option<String>,
+}
+
+/// An HTTP request over TLS.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HttpsProbe {
+    /// The request and what its answer must be.
+    #[serde(flatten)]
+    pub http: HttpProbe,
+    /// The server's name in the handshake; the host when absent.
+    #[serde(default)]
+    pub server_name: Option<String>,
+    /// Days that the certificate must still be valid; absent, any will do.
+    #[serde(default)]
+    pub min_days_left: Option<u32>,
+}
+
+/// A call of `grpc.health.v1.Health/Check`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GrpcProbe {
+    /// The port.
+    pub port: u16,
+    /// The service that is asked for; empty is the server as a whole.
+    pub service: String,
 }
 
 /// An inclusive range of HTTP statuses.
@@ -97,6 +122,10 @@ pub enum ProbeFailure {
     Body,
     /// A hostname that does not resolve.
     Name(String),
+    /// The certificate is not valid for as long as it must be; days, less than 0 when it is over.
+    Expires(i64),
+    /// The gRPC health service says something else than SERVING.
+    NotServing(String),
     /// Anything else, in words.
     Other(String),
 }
@@ -111,6 +140,9 @@ impl std::fmt::Display for ProbeFailure {
             Self::Status(status) => write!(f, "HTTP status {status}"),
             Self::Body => f.write_str("the expected text is not in the body"),
             Self::Name(why) => write!(f, "the hostname does not resolve: {why}"),
+            Self::Expires(days) if *days < 0 => f.write_str("the certificate has expired"),
+            Self::Expires(days) => write!(f, "the certificate expires in {days} days"),
+            Self::NotServing(said) => write!(f, "gRPC health: {said}"),
             Self::Other(why) => f.write_str(why),
         }
     }

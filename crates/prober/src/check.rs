@@ -1,11 +1,11 @@
 //! One probe, from connecting to the verdict.
 
-use crate::tls;
+use crate::{grpc, tls};
 use http::{Request, header};
 use http_body_util::{BodyExt, Empty};
 use hyper::body::{Body, Bytes, Incoming};
 use hyper_util::rt::TokioIo;
-use model::{HttpProbe, Probe, ProbeFailure, ProbeKind, StatusRange, Target};
+use model::{HttpProbe, HttpsProbe, Probe, ProbeFailure, ProbeKind, StatusRange, Target};
 use rustls::pki_types::ServerName;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
@@ -41,14 +41,23 @@ async fn attempt(probe: &Probe) -> Result<(), ProbeFailure> {
             let stream = connect(&probe.target, http.port).await?;
             request(stream, http, &probe.target).await
         }
-        ProbeKind::Https(http) => {
+        ProbeKind::Https(https) => {
+            let http = &https.http;
             let stream = connect(&probe.target, http.port).await?;
-            let name = server_name(http, &probe.target)?;
+            let name = server_name(https, &probe.target)?;
             let stream = TlsConnector::from(tls::config())
                 .connect(name, stream)
                 .await
                 .map_err(|why| ProbeFailure::Tls(why.to_string()))?;
+            if let Some(days) = https.min_days_left {
+                let shown = stream.get_ref().1.peer_certificates();
+                tls::lasts(shown.unwrap_or_default(), days)?;
+            }
             request(stream, http, &probe.target).await
+        }
+        ProbeKind::Grpc(grpc) => {
+            let stream = connect(&probe.target, grpc.port).await?;
+            grpc::check(stream, grpc, &authority(&probe.target, grpc.port)).await
         }
     }
 }
@@ -162,8 +171,17 @@ fn host(probe: &HttpProbe, target: &Target) -> String {
     name + &default
 }
 
-fn server_name(probe: &HttpProbe, target: &Target) -> Result<ServerName<'static>, ProbeFailure> {
-    let name = probe.host.clone().unwrap_or_else(|| target.to_string());
+/// Host and port as HTTP/2 names them.
+fn authority(target: &Target, port: u16) -> String {
+    match target {
+        Target::Ip(std::net::IpAddr::V6(ip)) => format!("[{ip}]:{port}"),
+        target => format!("{target}:{port}"),
+    }
+}
+
+fn server_name(probe: &HttpsProbe, target: &Target) -> Result<ServerName<'static>, ProbeFailure> {
+    let named = probe.server_name.as_ref().or(probe.http.host.as_ref());
+    let name = named.cloned().unwrap_or_else(|| target.to_string());
     let name = name.rsplit_once(':').map_or(name.as_str(), |(host, port)| {
         if port.parse::<u16>().is_ok() && !host.contains(':') {
             host
@@ -175,7 +193,7 @@ fn server_name(probe: &HttpProbe, target: &Target) -> Result<ServerName<'static>
         .map_err(|_| ProbeFailure::Tls(format!("{name:?} is not a server's name")))
 }
 
-fn from_hyper(why: &hyper::Error) -> ProbeFailure {
+pub(crate) fn from_hyper(why: &hyper::Error) -> ProbeFailure {
     let mut source: Option<&(dyn std::error::Error + 'static)> = Some(why);
     while let Some(error) = source {
         if let Some(io) = error.downcast_ref::<std::io::Error>() {
@@ -299,18 +317,17 @@ mod tests {
         assert_eq!(outcome, Err(ProbeFailure::Refused));
     }
 
-    #[tokio::test]
-    async fn https_takes_any_certificate_and_plain_http_is_a_tls_failure() {
-        let made =
-            rcgen::generate_simple_self_signed(vec!["expired.example".into()]).expect("made");
-        let key = rustls::pki_types::PrivateKeyDer::try_from(made.signing_key.serialize_der())
-            .expect("a key");
+    /// A server that shows this certificate and says that all is well.
+    async fn serve_tls(params: rcgen::CertificateParams) -> u16 {
+        let signing = rcgen::KeyPair::generate().expect("a key");
+        let certificate = params.self_signed(&signing).expect("signed");
+        let key = rustls::pki_types::PrivateKeyDer::try_from(signing.serialize_der());
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let config = rustls::ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .expect("versions")
             .with_no_client_auth()
-            .with_single_cert(vec![made.cert.der().clone()], key)
+            .with_single_cert(vec![certificate.der().clone()], key.expect("a key"))
             .expect("a server");
         let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
@@ -327,13 +344,45 @@ mod tests {
                     .await;
             }
         });
-        assert_eq!(
-            check(&probe(ProbeKind::Https(http(port)), 5_000)).await,
-            Ok(())
-        );
+        port
+    }
+
+    fn certificate(until_year: i32) -> rcgen::CertificateParams {
+        let names = vec!["shop.example".to_owned()];
+        let mut params = rcgen::CertificateParams::new(names).expect("a name");
+        params.not_after = rcgen::date_time_ymd(until_year, 1, 1);
+        params
+    }
+
+    fn https(port: u16, min_days_left: Option<u32>) -> ProbeKind {
+        ProbeKind::Https(HttpsProbe {
+            http: http(port),
+            server_name: Some("shop.example".into()),
+            min_days_left,
+        })
+    }
+
+    #[tokio::test]
+    async fn https_takes_any_certificate_and_plain_http_is_a_tls_failure() {
+        let port = serve_tls(certificate(2001)).await;
+        assert_eq!(check(&probe(https(port, None), 5_000)).await, Ok(()));
         let plain = serve("HTTP/1.1 400 Bad Request\r\n\r\n").await;
-        let outcome = check(&probe(ProbeKind::Https(http(plain)), 5_000)).await;
+        let outcome = check(&probe(https(plain, None), 5_000)).await;
         assert!(matches!(outcome, Err(ProbeFailure::Tls(_))), "{outcome:?}");
+    }
+
+    #[tokio::test]
+    async fn a_certificate_must_last_for_as_long_as_is_asked() {
+        let expired = serve_tls(certificate(2001)).await;
+        let outcome = check(&probe(https(expired, Some(0)), 5_000)).await;
+        assert!(
+            matches!(outcome, Err(ProbeFailure::Expires(days)) if days < 0),
+            "{outcome:?}"
+        );
+        let long = serve_tls(certificate(4000)).await;
+        assert_eq!(check(&probe(https(long, Some(3_000)), 5_000)).await, Ok(()));
+        let outcome = check(&probe(https(long, Some(4_000_000)), 5_000)).await;
+        assert!(matches!(outcome, Err(ProbeFailure::Expires(days)) if days > 3_000));
     }
 
     #[tokio::test]

@@ -1,4 +1,4 @@
-//! Health checks on a schedule: HTTP, HTTPS and TCP, each on a connection of its own.
+//! Health checks on a schedule: HTTP, HTTPS, TCP and gRPC, each on a connection of its own.
 //!
 //! # Guarantees
 //! A probe that stays in the set keeps its phase when the set changes. At most
@@ -7,10 +7,11 @@
 //! # Assumptions
 //! The receiver takes results; the channel is bounded, and a full one delays the next probes.
 //! # Caveats
-//! Certificates are not verified, as with Route 53's checks: a probe tells whether an endpoint
+//! Certificates are not verified, but for how long they last where that is asked, as with Route 53's checks: a probe tells whether an endpoint
 //! answers, and a name that just expired must not empty a region.
 
 mod check;
+mod grpc;
 mod schedule;
 mod tls;
 
