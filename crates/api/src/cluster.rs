@@ -1,6 +1,6 @@
 //! KubeFedCluster: a member.
 
-use crate::global_service::HealthCheckSpec;
+use crate::health_check::HealthCheckSpec;
 use crate::{Condition, Error, schema};
 use k8s_openapi::ByteString;
 use kube::CustomResource;
@@ -84,7 +84,7 @@ pub struct KubeFedClusterSpec {
 /// An address in a member, and how it is probed.
 #[derive(JsonSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-#[schemars(extend("x-kubernetes-validations" = [{"rule": "has(self.healthCheck.http) || has(self.healthCheck.https) || has(self.healthCheck.tcp)", "message": "healthCheck: give one of http, https, tcp"}]))]
+#[schemars(extend("x-kubernetes-validations" = [{"rule": "has(self.healthCheck.http) || has(self.healthCheck.https) || has(self.healthCheck.tcp) || has(self.healthCheck.grpc)", "message": "healthCheck: give one of http, https, tcp, grpc"}]))]
 pub struct DataPlaneCheck {
     /// An address or a host name that only this member answers, such as its load balancer's.
     #[schemars(length(min = 1, max = 253))]

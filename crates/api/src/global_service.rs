@@ -1,13 +1,13 @@
 //! GlobalService: steered names, their endpoints, their health check and who gets which answer.
 
-use crate::{Condition, Error, PolicyNode, config::duration_millis, schema};
+use crate::{Condition, Error, HealthCheckSpec, PolicyNode, config::duration_millis, schema};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::{CustomResource, core::Duration};
-use model::{HttpProbe, ObjectKey, PortProbe, ProbeKind, StatusRange, Target};
+use model::{ObjectKey, Target};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
-use steering::{EndpointStatus, HealthCheck, ServiceSpec, TtlRange, WhenAllDown};
+use steering::{EndpointStatus, RAMP_MILLIS, ServiceSpec, TtlRange, WhenAllDown};
 
 /// One steered name, or several with the same answers.
 #[derive(CustomResource, JsonSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -23,6 +23,9 @@ use steering::{EndpointStatus, HealthCheck, ServiceSpec, TtlRange, WhenAllDown};
     derive = "PartialEq",
     doc = "A global name, answered by where the client is and what is healthy.",
     printcolumn = r#"{"name": "hosts", "type": "string", "jsonPath": ".spec.hosts"}"#,
+    printcolumn = r#"{"name": "healthy", "type": "string", "jsonPath": ".status.summary.healthy"}"#,
+    printcolumn = r#"{"name": "active", "type": "string", "jsonPath": ".status.summary.active"}"#,
+    printcolumn = r#"{"name": "since", "type": "date", "jsonPath": ".status.summary.since"}"#,
     printcolumn = r#"{"name": "served", "type": "string", "jsonPath": ".status.conditions[?(@.type=='Served')].status"}"#,
     printcolumn = r#"{"name": "age", "type": "date", "jsonPath": ".metadata.creationTimestamp"}"#
 )]
@@ -43,6 +46,11 @@ pub struct GlobalServiceSpec {
     /// Who gets which endpoint; the nearest of all when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub policy: Option<PolicyNode>,
+    /// Over how long a cluster that was drained gets its traffic back, a tenth at a time; also one
+    /// that was down, where shares follow capacity. 30s when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::duration")]
+    pub ramp: Option<Duration>,
     /// What to answer when nothing is healthy: `LastKnownGood` (when absent), `All`, `NoData`, or
     /// `Address` with `lastResort`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -112,83 +120,6 @@ pub struct TtlBounds {
     pub max: Option<Duration>,
 }
 
-/// How endpoints are probed: one of `http`, `https`, `tcp`, or none of them.
-#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[schemars(extend("x-kubernetes-validations" = [{"rule": "[has(self.http), has(self.https), has(self.tcp)].filter(given, given).size() <= 1", "message": "give at most one of http, https, tcp"}]))]
-pub struct HealthCheckSpec {
-    /// GET over plain HTTP.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub http: Option<HttpCheck>,
-    /// GET over HTTPS.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub https: Option<HttpCheck>,
-    /// A TCP connection.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tcp: Option<TcpCheck>,
-    /// Between the beginnings of two probes; 5s when absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "schema::duration")]
-    pub interval: Option<Duration>,
-    /// Until a probe without answer has failed; 2s when absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "schema::duration")]
-    pub timeout: Option<Duration>,
-    /// Successes in a row that bring an endpoint up; 2 when absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 1, max = 100))]
-    pub up: Option<i32>,
-    /// Failures in a row that take it down; 3 when absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 1, max = 100))]
-    pub down: Option<i32>,
-}
-
-/// An HTTP request and what its answer must be.
-#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct HttpCheck {
-    /// The port.
-    #[schemars(range(min = 1, max = 65535))]
-    pub port: i32,
-    /// The path with its query; `/` when absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 1024), regex(pattern = "^/"))]
-    pub path: Option<String>,
-    /// The Host header and, over HTTPS, the server's name; the target when absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 253))]
-    pub host: Option<String>,
-    /// What the answer must be.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub expect: Option<HttpExpectation>,
-}
-
-/// What an HTTP answer must be.
-#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct HttpExpectation {
-    /// Statuses, `204` or `200-399`; 200-399 when absent.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(
-        length(max = 32),
-        inner(
-            length(max = 7),
-            regex(pattern = "^[1-5][0-9][0-9](-[1-5][0-9][0-9])?$")
-        )
-    )]
-    pub status: Vec<String>,
-    /// Text that the first 5,120 bytes of the body must hold.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 255))]
-    pub body: Option<String>,
-}
-
-/// A TCP connection.
-#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TcpCheck {
-    /// The port.
-    #[schemars(range(min = 1, max = 65535))]
-    pub port: i32,
-}
-
 /// What to answer when nothing is healthy.
 #[derive(JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum WhenAllDownMode {
@@ -210,6 +141,9 @@ pub struct GlobalServiceStatus {
     /// The generation that it speaks of.
     #[serde(default)]
     pub observed_generation: i64,
+    /// The whole in one line, as `kubectl get` shows it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub summary: Option<ServiceSummary>,
     /// Per cluster, what its Service offers.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 1000))]
@@ -226,6 +160,20 @@ pub struct GlobalServiceStatus {
     #[serde(default)]
     #[schemars(schema_with = "schema::conditions")]
     pub conditions: Vec<Condition>,
+}
+
+/// A service in one line.
+#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ServiceSummary {
+    /// Endpoints that get their traffic, of all: `2/3`.
+    pub healthy: String,
+    /// The failover branches that answer, outer ones first; with none, the clusters that do.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub active: String,
+    /// Since when nothing of it has changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::required_time")]
+    pub since: Option<Time>,
 }
 
 /// What a cluster's Service offers.
@@ -245,6 +193,9 @@ pub struct ClusterEndpoints {
     /// Ready addresses behind the Service.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ready_replicas: Option<i32>,
+    /// Addresses behind the Service, ready or not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wanted_replicas: Option<i32>,
 }
 
 /// An endpoint's health.
@@ -304,6 +255,7 @@ impl GlobalService {
             health_check: health_check.transpose()?.unwrap_or_default(),
             policy: policy.transpose()?.unwrap_or_default(),
             when_all_down: self.read_when_all_down()?,
+            ramp_millis: duration_millis(spec.ramp.as_ref(), "spec.ramp")?.unwrap_or(RAMP_MILLIS),
         })
     }
 
@@ -321,6 +273,7 @@ impl GlobalService {
                     target,
                     region: fixed.region.as_deref().map(Into::into),
                     ready_replicas: None,
+                    wanted_replicas: None,
                     weight: fixed
                         .weight
                         .and_then(|weight| u32::try_from(weight).ok())
@@ -340,6 +293,7 @@ impl GlobalService {
                     target,
                     region: None,
                     ready_replicas: found.ready_replicas.and_then(|n| u32::try_from(n).ok()),
+                    wanted_replicas: found.wanted_replicas.and_then(|n| u32::try_from(n).ok()),
                     weight: 1,
                 });
             }
@@ -393,73 +347,6 @@ impl TtlBounds {
             )),
         }
     }
-}
-
-impl HealthCheckSpec {
-    pub(crate) fn read(&self, path: &str) -> Result<HealthCheck, Error> {
-        let usual = HealthCheck::default();
-        let probe = match (&self.http, &self.https, &self.tcp) {
-            (Some(http), _, _) => Some(ProbeKind::Http(http.read(&format!("{path}.http"))?)),
-            (_, Some(https), _) => Some(ProbeKind::Https(https.read(&format!("{path}.https"))?)),
-            (_, _, Some(tcp)) => Some(ProbeKind::Tcp(PortProbe {
-                port: port(tcp.port, &format!("{path}.tcp.port"))?,
-            })),
-            (None, None, None) => None,
-        };
-        let interval = duration_millis(self.interval.as_ref(), &format!("{path}.interval"))?;
-        let timeout = duration_millis(self.timeout.as_ref(), &format!("{path}.timeout"))?;
-        let count = |given: Option<i32>, usual: u32| {
-            given
-                .and_then(|count| u32::try_from(count).ok())
-                .unwrap_or(usual)
-                .max(1)
-        };
-        let interval_millis = interval.unwrap_or(usual.interval_millis);
-        if interval_millis < 100 {
-            return Err(Error::invalid(format!("{path}.interval"), "at least 100ms"));
-        }
-        Ok(HealthCheck {
-            probe,
-            interval_millis,
-            timeout_millis: timeout.unwrap_or(usual.timeout_millis).max(1),
-            up: count(self.up, usual.up),
-            down: count(self.down, usual.down),
-        })
-    }
-}
-
-impl HttpCheck {
-    fn read(&self, path: &str) -> Result<HttpProbe, Error> {
-        let expect = self.expect.clone().unwrap_or_default();
-        let mut expect_status = Vec::with_capacity(expect.status.len());
-        for (i, text) in expect.status.iter().enumerate() {
-            let (from, to) = text.split_once('-').unwrap_or((text, text));
-            let range = from
-                .parse()
-                .ok()
-                .zip(to.parse().ok())
-                .filter(|(from, to)| from <= to);
-            let (from, to) = range.ok_or_else(|| {
-                let message = format!("{text:?} is not a status such as 204 or 200-399");
-                Error::invalid(format!("{path}.expect.status[{i}]"), message)
-            })?;
-            expect_status.push(StatusRange { from, to });
-        }
-        Ok(HttpProbe {
-            port: port(self.port, &format!("{path}.port"))?,
-            path: self.path.clone().unwrap_or_else(|| "/".into()),
-            host: self.host.clone(),
-            expect_status,
-            expect_body: expect.body,
-        })
-    }
-}
-
-fn port(number: i32, path: &str) -> Result<u16, Error> {
-    u16::try_from(number)
-        .ok()
-        .filter(|port| *port > 0)
-        .ok_or_else(|| Error::invalid(path, format!("{number} is not a port; 1 to 65535 are")))
 }
 
 /// Addresses as numbers.

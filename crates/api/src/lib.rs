@@ -12,8 +12,11 @@ mod federate;
 mod federated;
 mod federated_crd;
 mod global_service;
+mod health_check;
 pub mod names;
+mod overrides;
 mod policy;
+mod policy_schema;
 mod probe_report;
 mod scheduling;
 mod schema;
@@ -42,13 +45,22 @@ pub use federated::{FederatedSpec, read_spec};
 pub use federated_crd::{Replicas, federated_crd, federated_crd_with};
 pub use global_service::{
     BranchStatusEntry, ClusterEndpoints, EndpointHealthStatus, EndpointSource, GlobalService,
-    GlobalServiceSpec, GlobalServiceStatus, HealthCheckSpec, HttpCheck, HttpExpectation,
-    ServiceSource, StaticEndpoint, TcpCheck, TtlBounds, WhenAllDownMode,
+    GlobalServiceSpec, GlobalServiceStatus, ServiceSource, ServiceSummary, StaticEndpoint,
+    TtlBounds, WhenAllDownMode,
+};
+pub use health_check::{
+    GrpcCheck, HealthCheckSpec, HttpCheck, HttpExpectation, HttpsCheck, TcpCheck, TlsCheck,
+};
+pub use overrides::{
+    ClusterOverride, ClusterOverrideSpec, ForceWord, OnExpiryWord, Override, OverrideSpec,
+    OverrideStatus, OverrideTerms,
 };
 pub use policy::{
-    DEPTH_MAX as POLICY_DEPTH_MAX, FailbackNode, FailoverNode, NearestNode, PolicyNode, PoolNode,
-    TakeoverNode, WeightedNode,
+    AddressCheck, AllNode, CapacityNode, CidrNode, CidrRuleNode, FailbackNode, FailoverNode,
+    GeoNode, GeoRuleNode, HashNode, NearestNode, PolicyNode, PoolNode, RequirementNode,
+    TakeoverNode, UrlCheck, WeightedNode,
 };
+pub use policy_schema::DEPTH_MAX as POLICY_DEPTH_MAX;
 pub use probe_report::{
     NamedClusterEntry, ProbeReport, ProbeReportSpec, VerdictEntry, VerdictWord,
 };

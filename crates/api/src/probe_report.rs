@@ -69,6 +69,9 @@ pub struct VerdictEntry {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 1024))]
     pub reason: Option<String>,
+    /// It is down for want of answers in time alone.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub late: bool,
 }
 
 /// Up, down or not known.
@@ -130,6 +133,7 @@ impl From<&ReportedVerdict> for VerdictEntry {
             },
             since_millis: signed(reported.since_millis),
             reason: reported.reason.clone(),
+            late: reported.late,
         }
     }
 }
@@ -171,6 +175,7 @@ impl ProbeReport {
                 },
                 since_millis: unsigned(entry.since_millis, &format!("{path}.sinceMillis"))?,
                 reason: entry.reason.clone(),
+                late: entry.late,
             });
         }
         let mut generations = BTreeMap::new();

@@ -1,9 +1,10 @@
 //! What is installed on a host: every CRD, and the FederatedTypeConfigs of the shipped types.
 
 use crate::{
-    FederatedType, FederatedTypeConfig, FederatedTypeConfigSpec, GlobalService, KubeFedCluster,
-    KubeFedConfig, MemberTombstone, ProbeReport, ReplicaSchedulingPreference, Replicas, Scope,
-    Switch, TypeResource, Zone, federated_crd, names, plural_of,
+    ClusterOverride, FederatedType, FederatedTypeConfig, FederatedTypeConfigSpec, GlobalService,
+    KubeFedCluster, KubeFedConfig, MemberTombstone, Override, ProbeReport,
+    ReplicaSchedulingPreference, Replicas, Scope, Switch, TypeResource, Zone, federated_crd, names,
+    plural_of,
 };
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt;
@@ -78,6 +79,8 @@ pub fn crds() -> Vec<CustomResourceDefinition> {
         ReplicaSchedulingPreference::crd(),
         MemberTombstone::crd(),
         Zone::crd(),
+        Override::crd(),
+        ClusterOverride::crd(),
         GlobalService::crd(),
         ProbeReport::crd(),
     ];

@@ -13,7 +13,10 @@
 
 use crate::members::check_access;
 use crate::settings::read_settings;
-use api::{FederatedTypeConfig, GlobalService, KubeFedCluster, KubeFedConfig, Zone, read_spec};
+use api::{
+    ClusterOverride, FederatedTypeConfig, GlobalService, KubeFedCluster, KubeFedConfig, Override,
+    Zone, read_spec,
+};
 use federation::check_overrides;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -101,6 +104,16 @@ fn judge(object: &Value) -> Judged {
             );
         }
         ("gslb.meridian.dev", "GlobalService") => typed(object, &mut judged, service),
+        ("gslb.meridian.dev", "Override") => {
+            typed(object, &mut judged, |it: &Override, judged| {
+                judged.read(&it.read())
+            });
+        }
+        ("gslb.meridian.dev", "ClusterOverride") => {
+            typed(object, &mut judged, |it: &ClusterOverride, judged| {
+                judged.read(&it.read())
+            });
+        }
         ("gslb.meridian.dev", "Zone") => {
             typed(object, &mut judged, |zone: &Zone, judged| {
                 judged.read(&zone.read());

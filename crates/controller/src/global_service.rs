@@ -17,19 +17,18 @@
 
 mod endpoints;
 mod offers;
+mod overrides;
+mod story;
+mod summary;
 mod zones;
 
 use crate::context::Context;
 use crate::dns_role::{Feed, FeedOptions, run_feed};
+use crate::members::key_of;
 use crate::queue::Queue;
 use crate::status::Written;
 use crate::wake::News;
-use api::{
-    BranchStatusEntry, ClusterEndpoints, Condition, EndpointHealthStatus, GlobalService,
-    GlobalServiceStatus,
-};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use k8s_openapi::jiff::Timestamp;
+use api::{ClusterEndpoints, GlobalService, GlobalServiceStatus};
 use model::{ObjectKey, ObserverName};
 use offers::Offers;
 use std::collections::{BTreeMap, BTreeSet};
@@ -53,6 +52,8 @@ const RETRY: Duration = Duration::from_secs(2);
 enum Key {
     Service(ObjectKey),
     Zone(ObjectKey),
+    Override(ObjectKey),
+    ClusterOverride(ObjectKey),
 }
 
 /// What the parts share.
@@ -89,6 +90,8 @@ pub(crate) async fn run(context: Arc<Context>) {
                     break;
                 }
                 Ok(News::Zone(key)) => names.queue.add(Key::Zone(key)),
+                Ok(News::Override(key)) => names.queue.add(Key::Override(key)),
+                Ok(News::ClusterOverride(key)) => names.queue.add(Key::ClusterOverride(key)),
                 Ok(News::Fleet) => break,
                 Ok(_) => {}
                 Err(RecvError::Lagged(_)) => {
@@ -117,7 +120,7 @@ fn watch_members(context: &Arc<Context>, names: &Arc<Names>) {
             };
             for service in context.host.global_services() {
                 if service.metadata.namespace.as_deref() == Some(namespace) {
-                    names.queue.add(Key::Service(key(&service)));
+                    names.queue.add(Key::Service(key_of(&service.metadata)));
                 }
             }
         }
@@ -129,10 +132,20 @@ fn watch_members(context: &Arc<Context>, names: &Arc<Names>) {
 
 fn look_at_all(context: &Context, names: &Names) {
     for service in context.host.global_services() {
-        names.queue.add(Key::Service(key(&service)));
+        names.queue.add(Key::Service(key_of(&service.metadata)));
     }
     for zone in context.host.zones.state() {
         names.queue.add(Key::Zone(zones::key(&zone)));
+    }
+    look_at_overrides(context, names);
+}
+
+fn look_at_overrides(context: &Context, names: &Names) {
+    for it in context.host.overrides() {
+        names.queue.add(Key::Override(key_of(&it.metadata)));
+    }
+    for it in context.host.cluster_overrides.state() {
+        names.queue.add(Key::ClusterOverride(key_of(&it.metadata)));
     }
 }
 
@@ -164,7 +177,9 @@ async fn listen(context: Arc<Context>, names: Arc<Names>) {
             match effect {
                 Effect::Service(status) => {
                     let key = status.service.clone();
-                    names.told().services.insert(key.clone(), status);
+                    let before = names.told().services.insert(key.clone(), status.clone());
+                    story::tell(&context, before.as_ref(), &status);
+                    look_at_overrides(&context, &names);
                     names.queue.add(Key::Service(key));
                 }
                 Effect::Zone(status) => {
@@ -199,6 +214,10 @@ async fn write(context: Arc<Context>, names: Arc<Names>) {
                     let told = names.told().zones.get(key).cloned();
                     zones::write(&context, key, told).await
                 }
+                Key::Override(key) => overrides::write(&context, &names, key).await,
+                Key::ClusterOverride(key) => {
+                    overrides::write_of_cluster(&context, &names, key).await
+                }
             };
             names.queue.done(&next);
             match written {
@@ -225,7 +244,7 @@ async fn write_service(
     let before = service.status.clone().unwrap_or_default();
     let endpoints = endpoints_of(context, names, &service, &before);
     let told = names.told().services.get(key).cloned();
-    let status = summarize(&service, endpoints, told.as_ref(), &before);
+    let status = summary::summarize(&service, endpoints, told.as_ref(), &before);
     context.statuses.write_typed(&*service, &status).await
 }
 
@@ -254,78 +273,6 @@ fn endpoints_of(
         }
     }
     endpoints
-}
-
-fn summarize(
-    service: &GlobalService,
-    endpoints: Vec<ClusterEndpoints>,
-    told: Option<&ServiceStatus>,
-    before: &GlobalServiceStatus,
-) -> GlobalServiceStatus {
-    let Some(told) = told else {
-        // The engine has not spoken yet: what it said before stands.
-        return GlobalServiceStatus {
-            endpoints,
-            ..before.clone()
-        };
-    };
-    let health = told.endpoints.iter().map(|endpoint| EndpointHealthStatus {
-        cluster: endpoint.endpoint.cluster.to_string(),
-        target: endpoint.endpoint.target.to_string(),
-        standing: format!("{:?}", endpoint.standing),
-        since: time(endpoint.since_millis),
-        reason: endpoint.reason.clone(),
-    });
-    let branches = told.branches.iter().map(|branch| BranchStatusEntry {
-        name: branch.name.clone(),
-        state: format!("{:?}", branch.state),
-        since: time(branch.since_millis),
-        reason: branch.reason.clone(),
-    });
-    GlobalServiceStatus {
-        observed_generation: service.metadata.generation.unwrap_or_default(),
-        endpoints,
-        health: health.collect(),
-        branches: branches.collect(),
-        conditions: vec![served(told)],
-    }
-}
-
-fn served(told: &ServiceStatus) -> Condition {
-    let problems: Vec<String> = told
-        .hosts
-        .iter()
-        .filter_map(|host| {
-            host.problem
-                .as_ref()
-                .map(|why| format!("{}: {why}", host.host))
-        })
-        .collect();
-    let (status, reason) = if problems.is_empty() {
-        ("True", "HostsServed")
-    } else {
-        ("False", "HostRefused")
-    };
-    Condition {
-        r#type: "Served".to_owned(),
-        status: status.to_owned(),
-        reason: Some(reason.to_owned()),
-        message: (!problems.is_empty()).then(|| problems.join("; ")),
-        ..Condition::default()
-    }
-}
-
-fn time(millis: u64) -> Time {
-    let millis = i64::try_from(millis).unwrap_or_default();
-    let seconds = Timestamp::from_second(millis / 1_000);
-    Time(seconds.unwrap_or(Timestamp::UNIX_EPOCH))
-}
-
-fn key(service: &GlobalService) -> ObjectKey {
-    ObjectKey::new(
-        service.metadata.namespace.as_deref().unwrap_or_default(),
-        service.metadata.name.as_deref().unwrap_or_default(),
-    )
 }
 
 async fn until(wake: Option<Instant>) {

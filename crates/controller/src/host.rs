@@ -14,8 +14,9 @@ use crate::members::key_of;
 use crate::scope::everywhere;
 use crate::wake::{NamedType, News, Wake};
 use api::{
-    ConfigScope, FederatedTypeConfig, GlobalService, KubeFedCluster, KubeFedConfig,
-    MemberTombstone, ProbeReport, ReplicaSchedulingPreference, Zone, names,
+    ClusterOverride, ConfigScope, FederatedTypeConfig, GlobalService, KubeFedCluster,
+    KubeFedConfig, MemberTombstone, Override, ProbeReport, ReplicaSchedulingPreference, Zone,
+    names,
 };
 use futures::{StreamExt, TryStreamExt};
 use k8s_openapi::api::core::v1::Secret;
@@ -54,6 +55,8 @@ pub(crate) struct Host {
     pub(crate) secrets: Store<Secret>,
     all_global_services: Store<GlobalService>,
     pub(crate) zones: Store<Zone>,
+    all_overrides: Store<Override>,
+    pub(crate) cluster_overrides: Store<ClusterOverride>,
     pub(crate) reports: Store<ProbeReport>,
     restart: watch::Receiver<u64>,
     stop: CancellationToken,
@@ -109,6 +112,8 @@ impl Host {
             zones: start.system(News::Zone),
             all_preferences: start.federated(News::Preference),
             all_global_services: start.federated(News::GlobalService),
+            all_overrides: start.federated(News::Override),
+            cluster_overrides: start.system(News::ClusterOverride),
             restart,
             stop: stop.clone(),
         }
@@ -129,6 +134,8 @@ impl Host {
             reports: still(held.reports),
             tombstones: still(Vec::new()),
             zones: still(Vec::new()),
+            all_overrides: still(Vec::new()),
+            cluster_overrides: still(Vec::new()),
             restart: watch::channel(0).1,
             stop: CancellationToken::new(),
         }
@@ -212,6 +219,18 @@ impl Host {
     pub(crate) fn global_service(&self, key: &ObjectKey) -> Option<Arc<GlobalService>> {
         let reference = ObjectRef::new(&key.name).within(&key.namespace);
         let found = self.all_global_services.get(&reference);
+        found.filter(|_| !self.is_anothers(&key.namespace))
+    }
+
+    /// Every Override.
+    pub(crate) fn overrides(&self) -> Vec<Arc<Override>> {
+        self.own(&self.all_overrides)
+    }
+
+    /// An Override.
+    pub(crate) fn override_of(&self, key: &ObjectKey) -> Option<Arc<Override>> {
+        let reference = ObjectRef::new(&key.name).within(&key.namespace);
+        let found = self.all_overrides.get(&reference);
         found.filter(|_| !self.is_anothers(&key.namespace))
     }
 

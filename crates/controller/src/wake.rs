@@ -40,6 +40,10 @@ pub(crate) enum News {
     GlobalService(ObjectKey),
     /// A Zone changed.
     Zone(ObjectKey),
+    /// An Override changed.
+    Override(ObjectKey),
+    /// A ClusterOverride changed.
+    ClusterOverride(ObjectKey),
     /// A ProbeReport changed.
     Report,
     /// A MemberTombstone changed.

@@ -54,6 +54,7 @@ fn endpoints(number: u32) -> Vec<EndpointStatus> {
         target: target(number, site),
         region: Some(Region::from(*region)),
         ready_replicas: None,
+        wanted_replicas: None,
         weight: 1,
     };
     SITES.iter().enumerate().map(endpoint).collect()

@@ -4,7 +4,10 @@
 //! without an address of a family answers NODATA for it in its share, so that shares hold for both
 //! and DNS64 can do its work (RFC 6147 § 5.1.6). An endpoint that is a hostname answers as an alias.
 
-use crate::{spec::EndpointStatus, tree::Pick};
+use crate::{
+    choose::{Form, Pick},
+    spec::EndpointStatus,
+};
 use dns::{Answer, Choice, Content, Name, RecordType, Share};
 use model::Target;
 use std::net::IpAddr;
@@ -14,6 +17,10 @@ const PARTS: f64 = 1_000_000.0;
 
 /// How many answers a choice may hold; `dns` refuses more. The greatest shares are kept.
 const SHARES_MAX: usize = 256;
+
+/// The prefix that is sticky as a whole: what resolvers send of a client (RFC 7871 § 11.1).
+const STICKY_BITS_V4: u8 = 24;
+const STICKY_BITS_V6: u8 = 56;
 
 /// The record types that are steered.
 pub(crate) const TYPES: [RecordType; 2] = [RecordType::A, RecordType::AAAA];
@@ -27,6 +34,12 @@ pub(crate) fn choice(
 ) -> Choice {
     let mut shares: Vec<(f64, Content)> = Vec::new();
     for pick in picks {
+        if let Form::Together(max) = pick.form
+            && let Some(together) = together(pick, endpoints, record_type, max)
+        {
+            shares.extend(together);
+            continue;
+        }
         let fitting: Vec<_> = pick
             .entries
             .iter()
@@ -47,7 +60,43 @@ pub(crate) fn choice(
         }
     }
     shares.retain(|(share, _)| *share > 0.0);
-    from_shares(shares, ttl_secs)
+    match from_shares(shares, ttl_secs) {
+        // One part that is sticky makes the whole choice sticky: shares hold over prefixes.
+        Choice::Weighted(shares) if picks.iter().any(|pick| pick.form == Form::Sticky) => {
+            Choice::ByPrefix {
+                bits_v4: STICKY_BITS_V4,
+                bits_v6: STICKY_BITS_V6,
+                shares,
+            }
+        }
+        choice => choice,
+    }
+}
+
+/// Several addresses in one answer, each first and, if there are more than fit, each there equally
+/// often; nothing when none is an address of the family, where aliases are left.
+fn together(
+    pick: &Pick,
+    endpoints: &[&EndpointStatus],
+    record_type: RecordType,
+    max: u32,
+) -> Option<Vec<(f64, Content)>> {
+    let targets = pick.entries.iter().map(|&at| &endpoints[at].target);
+    let ips: Vec<IpAddr> = targets
+        .filter_map(|target| match target {
+            Target::Ip(ip) if family(ip) == record_type => Some(*ip),
+            _ => None,
+        })
+        .take(SHARES_MAX)
+        .collect();
+    let size = ips.len().min(usize::try_from(max).unwrap_or(usize::MAX));
+    let from = |first: usize| -> Vec<IpAddr> {
+        let turned = ips.iter().cycle().skip(first);
+        turned.take(size).copied().collect()
+    };
+    let share = pick.share / ips.len() as f64;
+    let answers = (0..ips.len()).map(|first| (share, Content::Addresses(from(first))));
+    (!ips.is_empty()).then(|| answers.collect())
 }
 
 /// The choice of a last resort: all its addresses in one answer.
@@ -153,6 +202,7 @@ mod tests {
             target,
             region: None,
             ready_replicas: None,
+            wanted_replicas: None,
             weight,
         }
     }
@@ -170,8 +220,9 @@ mod tests {
             .iter()
             .map(|(share, entries)| Pick {
                 share: *share,
-                cluster: "x".into(),
+                clusters: vec!["x".into()],
                 entries: entries.to_vec(),
+                form: Form::One,
             })
             .collect();
         let tell = |content: &Content| match content {
@@ -185,7 +236,7 @@ mod tests {
                 .iter()
                 .map(|share| (share.weight, tell(&share.answer.content)))
                 .collect(),
-            Choice::ByPrefix { .. } => unreachable!("nothing makes this choice"),
+            Choice::ByPrefix { .. } => unreachable!("no pick is sticky"),
         };
         let found: Vec<_> = found
             .iter()

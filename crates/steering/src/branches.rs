@@ -2,6 +2,7 @@
 
 use crate::{
     policy::Transition,
+    returning,
     spec::Force,
     status::{BranchState, BranchStatus},
     tree::Branch,
@@ -20,6 +21,30 @@ pub(crate) struct NodeState {
     pub(crate) reason: String,
     /// Per branch whether it is able, and since when.
     able: BTreeMap<String, (Ability, u64)>,
+    /// Traffic that comes back from another branch, step by step.
+    #[serde(default)]
+    ramp: Option<Ramp>,
+}
+
+/// Traffic on its way from one branch to another.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Ramp {
+    from: String,
+    since_millis: u64,
+    ramp_millis: u64,
+}
+
+impl NodeState {
+    /// The part of the traffic that is back, and when the next step is due; nothing when all is.
+    pub(crate) fn ramp_step(&self, now: u64) -> Option<(f64, u64)> {
+        let ramp = self.ramp.as_ref()?;
+        returning::step(ramp.since_millis, ramp.ramp_millis, now)
+    }
+
+    /// Where it comes from.
+    pub(crate) fn ramp_from(&self) -> &str {
+        self.ramp.as_ref().map_or("", |ramp| &ramp.from)
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,6 +73,8 @@ pub(crate) struct Situation<'a> {
     pub(crate) healthy: &'a BTreeMap<String, u32>,
     /// Overrides on branches.
     pub(crate) forced: &'a BTreeMap<String, Force>,
+    /// Why branches may not take over: what they require does not succeed.
+    pub(crate) unmet: &'a BTreeMap<String, String>,
 }
 
 /// A decision, and when it is to be made again though nothing happens.
@@ -61,10 +88,10 @@ pub(crate) struct Decision {
 ///
 /// | active branch | another branch | moves when |
 /// |---|---|---|
-/// | any | forced up | at once |
+/// | any | forced up | at once, when what its takeover requires succeeds |
 /// | able | earlier, able | failback is Auto and it was able for `holdDown` |
 /// | unable | earlier, able | failback is Auto |
-/// | unable | later, able | takeover is Auto and all before it, those of Manual takeover excepted, were unable for `delay` |
+/// | unable | later, able | takeover is Auto, what it requires succeeds, and all before it, those of Manual takeover excepted, were unable for `delay` |
 pub(crate) fn decide(
     branches: &[Branch],
     before: Option<&NodeState>,
@@ -72,7 +99,7 @@ pub(crate) fn decide(
 ) -> Decision {
     let able = abilities(branches, before, situation);
     let known = before.and_then(|state| branches.iter().position(|b| b.name == state.active));
-    let current = known.unwrap_or_else(|| first_able(branches, &able));
+    let current = known.unwrap_or_else(|| first_able(branches, &able, situation.unmet));
     let forced = branches
         .iter()
         .position(|b| situation.forced.get(&b.name) == Some(&Force::Up));
@@ -82,8 +109,16 @@ pub(crate) fn decide(
         situation,
         wake: None,
     };
+    let refused = forced.filter(|&at| at > current && watch.unmet(at).is_some());
     let (next, reason) = match forced {
-        Some(next) => (next, "taken by an override".to_owned()),
+        Some(next) if refused.is_none() => (next, "taken by an override".to_owned()),
+        Some(next) => {
+            let (name, why) = (&branches[next].name, watch.unmet(next).unwrap_or_default());
+            (
+                current,
+                format!("{name} is asked to take over and cannot: {why}"),
+            )
+        }
         None if situation.motion == Motion::Frozen => (
             current,
             "too few observers are heard to change branches".to_owned(),
@@ -92,22 +127,44 @@ pub(crate) fn decide(
     };
     let wake_millis = watch.wake;
     let stays = before.filter(|_| known == Some(next));
+    let ramp = match (known, stays) {
+        (_, Some(state)) => state.ramp.clone(),
+        // Only a way back is gradual: a takeover is needed now.
+        (Some(from), None) if next < from => Some(Ramp {
+            from: branches[from].name.clone(),
+            since_millis: situation.now,
+            ramp_millis: branches[from].failback.ramp_millis,
+        }),
+        _ => None,
+    };
+    let barred = |ramp: &Ramp| {
+        let force = situation.forced.get(&ramp.from);
+        matches!(force, Some(Force::Down | Force::Draining))
+    };
+    let ramp = ramp.filter(|ramp| {
+        !barred(ramp) && situation.now < ramp.since_millis.saturating_add(ramp.ramp_millis)
+    });
     Decision {
         state: NodeState {
             active: branches[next].name.clone(),
             since_millis: stays.map_or(situation.now, |state| state.since_millis),
             reason,
             able,
+            ramp,
         },
         wake_millis,
     }
 }
 
 /// At the very beginning: the first branch that is able and needs nobody, else the first.
-fn first_able(branches: &[Branch], able: &BTreeMap<String, (Ability, u64)>) -> usize {
+fn first_able(
+    branches: &[Branch],
+    able: &BTreeMap<String, (Ability, u64)>,
+    unmet: &BTreeMap<String, String>,
+) -> usize {
     let fit = |(at, branch): &(usize, &Branch)| {
-        able[&branch.name].0 == Ability::Able
-            && (*at == 0 || branch.takeover.mode == Transition::Auto)
+        let free = branch.takeover.mode == Transition::Auto && !unmet.contains_key(&branch.name);
+        able[&branch.name].0 == Ability::Able && (*at == 0 || free)
     };
     branches
         .iter()
@@ -222,8 +279,11 @@ impl Watch<'_> {
         } else {
             to.takeover.mode
         };
+        let unmet = self.unmet(at).filter(|_| at > current);
         if mode == Transition::Manual {
             Edge::Waits(format!("{} could answer, and waits for a person", to.name))
+        } else if let Some(why) = unmet {
+            Edge::Waits(format!("{} could answer, and may not: {why}", to.name))
         } else if at < current || self.earlier_waited(at) {
             Edge::Open
         } else {
@@ -240,6 +300,12 @@ impl Watch<'_> {
             .get(&self.branches[at].name)
             .copied()
             .unwrap_or(0)
+    }
+
+    /// Why a branch may not take over.
+    fn unmet(&self, at: usize) -> Option<&str> {
+        let why = self.situation.unmet.get(&self.branches[at].name);
+        why.map(String::as_str)
     }
 
     fn barred(&self, at: usize) -> bool {

@@ -51,6 +51,10 @@ struct StoredEndpoint {
     track: Track,
     probed: Verdict,
     good_millis: Option<u64>,
+    #[serde(default)]
+    returned_millis: Option<u64>,
+    #[serde(default)]
+    drained: bool,
 }
 
 impl Checkpoint {
@@ -179,6 +183,8 @@ fn stored(service: &Service) -> StoredService {
         track: member.track.clone(),
         probed: member.probed,
         good_millis: member.good_millis,
+        returned_millis: member.returned_millis,
+        drained: member.drained,
     };
     StoredService {
         spec: service.spec.clone(),
@@ -195,6 +201,8 @@ fn restored(stored: StoredService, now: u64) -> Service {
             track: endpoint.track,
             probed: endpoint.probed,
             good_millis: endpoint.good_millis,
+            returned_millis: endpoint.returned_millis,
+            drained: endpoint.drained,
             ..Member::new(endpoint.status, now)
         };
         let key = (member.status.cluster.clone(), member.status.target.clone());

@@ -4,9 +4,7 @@
 //! an endpoint is, of a service that cannot be.
 
 use crate::{event::ClusterState, health::Track, report::ReportedVerdict, spec::HealthCheck};
-use model::{
-    ClusterName, EndpointId, ObjectKey, Probe, ProbeResult, ProbeSchedule, Target, Verdict,
-};
+use model::{ClusterName, EndpointId, ObjectKey, Probe, ProbeResult, ProbeSchedule, Target};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -74,7 +72,7 @@ impl Checks {
         Some(checked.is_some_and(|checked| {
             let told = |track: &Track| (track.verdict, track.reason.clone());
             let before = told(&checked.track);
-            let failure = result.failure.as_ref().map(ToString::to_string);
+            let failure = result.failure.as_ref();
             checked.track.observe(failure, &checked.check.health, now);
             told(&checked.track) != before
         }))
@@ -98,16 +96,8 @@ impl Checks {
 
     /// What is thought of each.
     pub(crate) fn verdicts(&self) -> impl Iterator<Item = ReportedVerdict> {
-        self.clusters.iter().map(|(name, checked)| ReportedVerdict {
-            endpoint: endpoint(name, &checked.check),
-            verdict: checked.track.verdict,
-            since_millis: checked.track.since_millis,
-            reason: checked
-                .track
-                .reason
-                .clone()
-                .filter(|_| checked.track.verdict == Verdict::Down),
-        })
+        let all = self.clusters.iter();
+        all.map(|(name, checked)| checked.track.reported(endpoint(name, &checked.check)))
     }
 
     /// What was counted of each: an observer that loses most of its targets doubts itself.

@@ -222,8 +222,11 @@ impl Engine {
             }
             Event::Database(database) => {
                 self.geography.load(database);
-                let keys: Vec<_> = self.services.keys().cloned().collect();
-                keys.into_iter().for_each(|key| self.marks.place(key));
+                self.place_all();
+            }
+            Event::Lines(lines) => {
+                self.geography.set_lines(lines);
+                self.place_all();
             }
             Event::Tick => {}
         }
@@ -248,8 +251,7 @@ impl Engine {
         self.clusters.retain(|name, _| seen.clusters.contains(name));
         self.checks.keep(|name| seen.clusters.contains(name));
         self.marks.hosts = true;
-        let keys: Vec<_> = self.services.keys().cloned().collect();
-        keys.into_iter().for_each(|key| self.marks.place(key));
+        self.place_all();
     }
 
     fn apply_zone(&mut self, zone: ZoneSpec) {
@@ -262,9 +264,8 @@ impl Engine {
     /// A spec that is wrong does not replace one that was right: the old answers stay, and the
     /// status says why.
     fn apply_service(&mut self, spec: ServiceSpec) {
-        let key = spec.key.clone();
-        let problem = spec
-            .problems()
+        let (key, problems) = (spec.key.clone(), spec.problems());
+        let problem = problems
             .first()
             .map(|it| format!("{}: {}", it.field, it.message));
         match (self.services.get_mut(&key), problem) {
@@ -296,8 +297,11 @@ impl Engine {
         let name = state.place.name.clone();
         self.marks.probes |= self.checks.set(&state);
         let before = self.clusters.insert(name.clone(), state);
-        if self.clusters.get(&name) != before.as_ref() {
-            self.mark_users(&name);
+        match before {
+            // A policy may have named it before it was there.
+            None => self.place_all(),
+            Some(before) if self.clusters[&name] != before => self.mark_users(&name),
+            Some(_) => {}
         }
     }
 
@@ -310,10 +314,17 @@ impl Engine {
         let Some(service) = self.services.get_mut(&result.endpoint.service) else {
             return;
         };
+        if let Some(news) = service.requirements.observe(&result, now) {
+            self.marks.news |= news;
+            if news {
+                self.marks.services.insert(result.endpoint.service);
+            }
+            return;
+        }
         let key = (result.endpoint.cluster, result.endpoint.target);
         if let Some(member) = service.endpoints.get_mut(&key) {
             let before = member.track.clone();
-            let failure = result.failure.map(|failure| failure.to_string());
+            let failure = result.failure.as_ref();
             member
                 .track
                 .observe(failure, &service.spec.health_check, now);
@@ -342,16 +353,19 @@ impl Engine {
         self.mark_all();
     }
 
+    fn place_all(&mut self) {
+        let keys: Vec<_> = self.services.keys().cloned().collect();
+        keys.into_iter().for_each(|key| self.marks.place(key));
+    }
+
     fn mark_all(&mut self) {
         self.marks.services.extend(self.services.keys().cloned());
     }
 
     fn mark_users(&mut self, cluster: &ClusterName) {
         let uses = |service: &Service| {
-            service
-                .endpoints
-                .values()
-                .any(|member| member.status.cluster == *cluster)
+            let mut members = service.endpoints.values();
+            members.any(|member| member.status.cluster == *cluster)
         };
         let users = self.services.iter().filter(|(_, service)| uses(service));
         let keys: Vec<_> = users.map(|(key, _)| key.clone()).collect();

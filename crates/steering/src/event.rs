@@ -5,10 +5,11 @@ use crate::{
     report::{Observer, ProbeReportValue},
     spec::{EndpointStatus, OverrideSpec, ServiceSpec, ZoneSpec},
     status::{ServiceStatus, ZoneStatus},
+    tree::Line,
 };
 use model::{ClusterName, ClusterPlace, ObjectKey, Probe, ProbeResult};
 use serde::{Deserialize, Serialize};
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 /// What happened.
 #[derive(Clone, Debug)]
@@ -55,6 +56,8 @@ pub enum Event {
     Host(HostContact),
     /// A geographic database was loaded and verified.
     Database(Arc<geo::Database>),
+    /// The lines that rules of `geo` nodes may name, all of them.
+    Lines(BTreeMap<String, Line>),
     /// Time has passed; sent at the time that [`Effect::WakeAt`] named, or sooner.
     Tick,
 }

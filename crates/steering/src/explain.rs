@@ -4,7 +4,8 @@ use crate::{
     branches::{self, Motion},
     engine::Engine,
     error::{Error, Result},
-    service::{Outcome, Service},
+    outcome::{Outcome, Rung},
+    service::Service,
     spec::WhenAllDown,
     status::{BranchStatus, EndpointHealth},
     world::World,
@@ -108,7 +109,8 @@ impl Engine {
         let (_, scope) = outcome.table.views.lookup(question.client);
         let view = &outcome.table.stored.table.views()[usize::from(found.view)];
         let mut path = Vec::new();
-        service.choose(outcome.rung, view, world, &outcome.table, &mut |step| {
+        let rung = outcome.rungs[usize::from(found.view)];
+        service.choose(rung, view, world, &outcome.table, &mut |step| {
             path.push(step)
         });
         let nodes = service
@@ -135,7 +137,7 @@ impl Engine {
             network: found.network,
             scope,
             ttl_secs: outcome.ttl_secs,
-            rung: rung_in_words(&outcome, &service.spec.when_all_down),
+            rung: rung_in_words(rung, &service.spec.when_all_down),
             answers: possible(&outcome, found.view),
             path,
             branches: nodes.flatten().collect(),
@@ -184,10 +186,9 @@ fn plain(name: &Name) -> String {
     name.to_string().trim_end_matches('.').to_owned()
 }
 
-fn rung_in_words(outcome: &Outcome, when_all_down: &WhenAllDown) -> String {
-    use crate::service::Rung;
-    match outcome.rung {
-        Rung::Healthy | Rung::Degraded => outcome.rung.label().to_owned(),
+fn rung_in_words(rung: Rung, when_all_down: &WhenAllDown) -> String {
+    match rung {
+        Rung::Healthy | Rung::Degraded => rung.label().to_owned(),
         rung => format!(
             "{} (nothing is healthy; whenAllDown is {when_all_down:?})",
             rung.label()

@@ -1,8 +1,12 @@
 //! Prefix tables: one per distinct geographic policy, compiled once and shared by names.
 
-use crate::{policy::Pool, tree::Tree};
+use crate::{
+    choose::Entry,
+    policy::Pool,
+    tree::{Line, Tree},
+};
 use dns::{Leaf, ViewTable};
-use geo::{Candidate, Database, PrefixTable, Ranking, RegionLocations};
+use geo::{Candidate, Database, Division, PrefixTable, Ranking, RegionLocations};
 use model::{ClusterName, ClusterPlace, Region};
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, sync::Arc};
@@ -11,6 +15,8 @@ use std::{collections::BTreeMap, sync::Arc};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct StoredTable {
     pub(crate) rankings: Vec<Ranking>,
+    #[serde(default)]
+    pub(crate) divisions: Vec<Division>,
     pub(crate) table: PrefixTable,
 }
 
@@ -26,6 +32,7 @@ pub(crate) struct Table {
 pub(crate) struct Geography {
     regions: RegionLocations,
     database: Option<Arc<Database>>,
+    lines: BTreeMap<String, Line>,
     tables: Vec<Arc<Table>>,
 }
 
@@ -34,6 +41,7 @@ impl Geography {
         Self {
             regions,
             database: None,
+            lines: BTreeMap::new(),
             tables: Vec::new(),
         }
     }
@@ -48,6 +56,21 @@ impl Geography {
         self.tables
             .retain(|table| table.stored.table.database() == hash);
         self.database = Some(database);
+    }
+
+    /// Takes the lines that rules may name; tables follow when services are placed again.
+    pub(crate) fn set_lines(&mut self, lines: BTreeMap<String, Line>) {
+        self.lines = lines;
+    }
+
+    /// The rules of a tree's `geo` and `cidr` nodes.
+    pub(crate) fn divisions(&self, tree: &Tree) -> Vec<Division> {
+        tree.divisions(&self.lines)
+    }
+
+    /// Whether somebody defined this line.
+    pub(crate) fn has_line(&self, name: &str) -> bool {
+        self.lines.contains_key(name)
     }
 
     /// Takes tables of a checkpoint, those that are whole.
@@ -66,24 +89,25 @@ impl Geography {
             .collect()
     }
 
-    /// The table of these rankings, compiled if it is not there. Without a database, a table that a
+    /// The table of these rankings and rules, compiled if it is not there. Without a database, a table that a
     /// checkpoint brought is as good as any.
-    pub(crate) fn table(&mut self, rankings: Vec<Ranking>) -> Arc<Table> {
-        if let Some(known) = self
-            .tables
-            .iter()
-            .find(|table| table.stored.rankings == rankings)
-        {
+    pub(crate) fn table(&mut self, rankings: Vec<Ranking>, divisions: Vec<Division>) -> Arc<Table> {
+        let same = |table: &&Arc<Table>| {
+            table.stored.rankings == rankings && table.stored.divisions == divisions
+        };
+        if let Some(known) = self.tables.iter().find(same) {
             return Arc::clone(known);
         }
-        let prefixes = PrefixTable::compile(self.database.as_deref(), &rankings, &[]);
-        let views = if rankings.is_empty() {
+        let database = self.database.as_deref();
+        let prefixes = PrefixTable::compile(database, &rankings, &divisions, &[]);
+        let views = if rankings.is_empty() && divisions.is_empty() {
             Arc::new(ViewTable::uniform())
         } else {
             views(&prefixes)
         };
         let stored = StoredTable {
             rankings,
+            divisions,
             table: prefixes,
         };
         let table = Arc::new(Table { stored, views });
@@ -152,12 +176,15 @@ pub(crate) struct Site<'a> {
 
 impl Site<'_> {
     fn is_in(&self, pool: &Pool, cluster: &ClusterName) -> bool {
-        pool.holds(&crate::tree::Entry {
+        pool.holds(&Entry {
             cluster,
             region: self.region.as_ref(),
             labels: self.labels,
             weight: 1,
             ready: None,
+            wanted: None,
+            factor: 1.0,
+            overloaded: false,
             usable: true,
         })
     }

@@ -4,11 +4,21 @@
 //! observers say, the member's readiness and overrides.
 
 use crate::{
+    report::ReportedVerdict,
     spec::{Force, HealthCheck},
     status::Standing,
 };
-use model::Verdict;
+use model::{EndpointId, ProbeFailure, Verdict};
 use serde::{Deserialize, Serialize};
+
+/// What one fall costs an endpoint; see [`Track`].
+const PENALTY: u32 = 1_000;
+/// Above this an endpoint stays down: it fell four times in short order.
+const SUPPRESS: u32 = 3_000;
+/// Below this it may come up again.
+const REUSE: u32 = 1_500;
+/// The penalty halves in the time of so many probes: 100 s at the usual 5 s.
+const HALF_LIFE_PROBES: u64 = 20;
 
 /// This observer's count of one endpoint's probes.
 ///
@@ -16,6 +26,9 @@ use serde::{Deserialize, Serialize};
 /// After that an endpoint that is up goes down at `down` failures, which a run of `up` successes
 /// forgets (gdnsd's anti-flap: single successes between failures do not hide them); one that is
 /// down comes up at `up` successes in a row.
+///
+/// One that flaps across these thresholds is damped: each fall costs [`PENALTY`], which halves with
+/// time. Above [`SUPPRESS`] it stays down however its probes go, until it is below [`REUSE`].
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Track {
     /// What the counts say.
@@ -28,11 +41,35 @@ pub(crate) struct Track {
     pub(crate) successes: u32,
     /// The last failure, in words.
     pub(crate) reason: Option<String>,
+    /// Whether every failure that counts was an answer that did not come in time.
+    #[serde(default)]
+    pub(crate) late: bool,
+    /// What its falls cost it, as of `penalty_millis`.
+    #[serde(default)]
+    penalty: u32,
+    #[serde(default)]
+    penalty_millis: u64,
+    /// Whether it is held down for its flapping.
+    #[serde(default)]
+    damped: bool,
+}
+
+/// What a track says to others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Said {
+    pub(crate) verdict: Verdict,
+    /// It is down, for want of answers in time alone.
+    pub(crate) late: bool,
 }
 
 impl Track {
     /// Counts one result.
-    pub(crate) fn observe(&mut self, failure: Option<String>, check: &HealthCheck, now: u64) {
+    pub(crate) fn observe(
+        &mut self,
+        failure: Option<&ProbeFailure>,
+        check: &HealthCheck,
+        now: u64,
+    ) {
         let (up, down) = (check.up.max(1), check.down.max(1));
         match failure {
             None => {
@@ -41,23 +78,68 @@ impl Track {
                     self.failures = 0;
                 }
             }
-            Some(reason) => {
+            Some(failure) => {
+                let late = *failure == ProbeFailure::Timeout;
+                self.late = late && (self.late || self.failures == 0);
                 self.successes = 0;
                 self.failures = self.failures.saturating_add(1).min(down);
-                self.reason = Some(reason);
+                self.reason = Some(failure.to_string());
             }
         }
+        let penalty = self.penalty(check, now);
+        self.damped &= penalty >= REUSE;
         let verdict = match self.verdict {
             Verdict::Unknown if self.successes > 0 => Verdict::Up,
             Verdict::Unknown => Verdict::Down,
             Verdict::Up if self.failures == down => Verdict::Down,
-            Verdict::Down if self.successes == up => Verdict::Up,
+            Verdict::Down if self.successes == up && !self.damped => Verdict::Up,
             same => same,
         };
+        if self.damped && self.successes == up {
+            self.reason = Some("it flapped: it has to stay well for a while".to_owned());
+        }
         if verdict != self.verdict {
+            if (self.verdict, verdict) == (Verdict::Up, Verdict::Down) {
+                self.penalty = penalty.saturating_add(PENALTY);
+                self.penalty_millis = now;
+                self.damped = self.penalty > SUPPRESS;
+            }
             self.verdict = verdict;
             self.since_millis = now;
             self.failures = if verdict == Verdict::Down { down } else { 0 };
+        }
+    }
+
+    /// What is left of the penalty: halved per half-life, straight lines between.
+    fn penalty(&self, check: &HealthCheck, now: u64) -> u32 {
+        let half_life = check
+            .interval_millis
+            .saturating_mul(HALF_LIFE_PROBES)
+            .max(1);
+        let passed = now.saturating_sub(self.penalty_millis);
+        let halves = u32::try_from(passed / half_life).unwrap_or(u32::MAX);
+        let whole = u64::from(self.penalty.checked_shr(halves).unwrap_or(0));
+        let part = whole * (passed % half_life) / half_life / 2;
+        u32::try_from(whole - part).unwrap_or(0)
+    }
+
+    /// What it says to others.
+    pub(crate) fn vote(&self) -> Said {
+        Said {
+            verdict: self.verdict,
+            late: self.late && self.verdict == Verdict::Down,
+        }
+    }
+
+    /// The same, for a report.
+    pub(crate) fn reported(&self, endpoint: EndpointId) -> ReportedVerdict {
+        let down = self.verdict == Verdict::Down;
+        ReportedVerdict {
+            endpoint,
+            verdict: self.verdict,
+            since_millis: self.since_millis,
+            reason: self.reason.clone().filter(|_| down),
+            late: self.vote().late,
         }
     }
 
@@ -142,8 +224,8 @@ mod tests {
         let mut track = Track::default();
         let mut verdicts = String::new();
         for (now, probe) in probes.chars().enumerate() {
-            let failure = (probe == 'x').then(|| "connection refused".to_owned());
-            track.observe(failure, &check, now as u64);
+            let failure = (probe == 'x').then_some(ProbeFailure::Refused);
+            track.observe(failure.as_ref(), &check, now as u64);
             verdicts.push(match track.verdict {
                 Up => 'U',
                 Down => 'D',
@@ -168,16 +250,65 @@ mod tests {
     }
 
     #[test]
+    fn one_that_flaps_is_held_down_until_it_was_well_for_a_while() {
+        let check = HealthCheck::default();
+        let mut track = Track::default();
+        let mut now = 0;
+        let mut probe = |track: &mut Track, fails: bool| {
+            now += check.interval_millis;
+            track.observe(fails.then_some(&ProbeFailure::Refused), &check, now);
+            track.verdict
+        };
+        probe(&mut track, false);
+        for fall in 1..=5 {
+            let _fails = [(); 3].map(|()| probe(&mut track, true));
+            let _succeeds = [(); 2].map(|()| probe(&mut track, false));
+            let damped = track.verdict == Down;
+            assert_eq!(damped, fall >= 4, "fall {fall}");
+            if damped {
+                break;
+            }
+        }
+        let held = (0..1_000)
+            .take_while(|_| probe(&mut track, false) == Down)
+            .count();
+        assert!((20..60).contains(&held), "held for {held} probes");
+        let _fails = [(); 3].map(|()| probe(&mut track, true));
+        let _succeeds = [(); 2].map(|()| probe(&mut track, false));
+        assert_eq!(track.verdict, Up, "once is no flapping");
+    }
+
+    #[test]
+    fn a_failure_is_late_only_if_all_of_it_were_timeouts() {
+        let check = HealthCheck::default();
+        let mut track = Track::default();
+        track.observe(None, &check, 0);
+        (1..=3).for_each(|now| track.observe(Some(&ProbeFailure::Timeout), &check, now));
+        assert!(track.vote().late);
+        let mut track = Track::default();
+        track.observe(None, &check, 0);
+        track.observe(Some(&ProbeFailure::Refused), &check, 1);
+        (2..=3).for_each(|now| track.observe(Some(&ProbeFailure::Timeout), &check, now));
+        assert_eq!(
+            track.vote(),
+            Said {
+                verdict: Down,
+                late: false
+            }
+        );
+    }
+
+    #[test]
     fn certainty_shrinks_with_each_failure() {
         let check = HealthCheck::default();
         let mut track = Track::default();
         track.observe(None, &check, 0);
         assert_eq!(track.certain_millis(&check), 15_000);
-        track.observe(Some("timeout".into()), &check, 1);
+        track.observe(Some(&ProbeFailure::Timeout), &check, 1);
         assert_eq!(track.certain_millis(&check), 10_000);
-        track.observe(Some("timeout".into()), &check, 2);
+        track.observe(Some(&ProbeFailure::Timeout), &check, 2);
         assert_eq!(track.certain_millis(&check), 5_000);
-        track.observe(Some("timeout".into()), &check, 3);
+        track.observe(Some(&ProbeFailure::Timeout), &check, 3);
         assert_eq!(
             (track.verdict, track.certain_millis(&check)),
             (Down, 10_000)

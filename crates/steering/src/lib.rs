@@ -11,7 +11,9 @@
 
 mod answers;
 mod branches;
+mod cascade;
 pub mod checkpoint;
+mod choose;
 mod cluster_check;
 pub mod engine;
 pub mod error;
@@ -19,10 +21,14 @@ pub mod event;
 pub mod explain;
 mod geography;
 mod health;
+mod misfits;
+mod outcome;
 pub mod policy;
 mod publish;
 mod quorum;
 pub mod report;
+mod requires;
+mod returning;
 mod secondaries;
 mod service;
 pub mod spec;
@@ -40,12 +46,14 @@ pub use error::{Error, Result};
 pub use event::{ClusterState, Effect, Event, HostContact, MemberApi};
 pub use explain::{Explanation, PossibleAnswer, Question};
 pub use policy::{
-    Failback, FailoverBranch, Nearest, Policy, Pool, Takeover, Transition, WeightedBranch,
+    All, Capacity, Cidr, CidrRule, Failback, FailoverBranch, Geo, GeoRule, Nearest, Policy, Pool,
+    Requirement, Takeover, Transition, WeightedBranch,
 };
 pub use report::{NamedCluster, Observer, ProbeReportValue, REPORT_LIFE_MILLIS, ReportedVerdict};
 pub use spec::{
     EndpointStatus, Force, HealthCheck, NameServer, NamespaceGrant, OnExpiry, OverrideScope,
-    OverrideSpec, SecondarySpec, ServiceSpec, SoaTimers, SpecProblem, TtlRange, WhenAllDown,
+    OverrideSpec, RAMP_MILLIS, SecondarySpec, ServiceSpec, SoaTimers, SpecProblem, TtlRange,
+    WhenAllDown,
     ZoneSpec,
 };
 pub use status::{
@@ -53,3 +61,4 @@ pub use status::{
     ZoneStatus,
 };
 pub use traffic::{DataPlane, Traffic};
+pub use tree::Line;

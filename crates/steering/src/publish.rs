@@ -487,6 +487,8 @@ impl Publisher {
             hosts: hosts.into_iter().flatten().map(host).collect(),
             endpoints: service.endpoint_healths(),
             branches: nodes.flatten().collect(),
+            misfits: service.misfits.clone(),
+            refused: service.refused.clone(),
         }
     }
 

@@ -31,6 +31,8 @@ pub(crate) struct Vote {
     pub(crate) domain: String,
     /// What it says.
     pub(crate) verdict: Verdict,
+    /// Whether it says `Down` for want of answers in time alone.
+    pub(crate) late: bool,
     /// Whether it doubts itself.
     pub(crate) abstains: bool,
 }
@@ -134,6 +136,7 @@ mod tests {
             observer: domain.into(),
             domain: domain.into(),
             verdict,
+            late: false,
             abstains,
         }
     }

@@ -54,6 +54,9 @@ pub struct ReportedVerdict {
     pub since_millis: u64,
     /// The last failure, in words.
     pub reason: Option<String>,
+    /// Whether it is down for want of answers in time alone: it may be too busy.
+    #[serde(default)]
+    pub late: bool,
 }
 
 /// How long a cluster may still be in caches because of one replica.
@@ -78,17 +81,14 @@ impl Engine {
             .values()
             .filter(|it| it.spec.health_check.probe.is_some());
         let verdicts = probed.flat_map(|service| {
-            service.endpoints.values().map(|member| ReportedVerdict {
-                endpoint: service.endpoint_id(member),
-                verdict: member.track.verdict,
-                since_millis: member.track.since_millis,
-                reason: member
-                    .track
-                    .reason
-                    .clone()
-                    .filter(|_| member.track.verdict == Verdict::Down),
-            })
+            let members = service.endpoints.values();
+            members.map(|member| member.track.reported(service.endpoint_id(member)))
         });
+        let required = self
+            .services
+            .values()
+            .flat_map(|service| service.requirements.verdicts(&service.spec.key));
+        let verdicts = verdicts.chain(required);
         ProbeReportValue {
             observer: self.options.observer.name.clone(),
             domain: self.options.observer.domain.clone(),

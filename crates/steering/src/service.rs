@@ -1,19 +1,22 @@
 //! One global service: its endpoints' standing, its branches, and the answers that follow.
 
 use crate::{
-    answers,
     branches::{self, Motion, NodeState, Situation},
+    cascade::Cascade,
+    choose::Entry,
     engine::COLD_START_MILLIS_MAX,
     geography::{Geography, Site, Table},
     health::{self, Probed, Readiness, Track},
+    outcome::Outcome,
     quorum::Vote,
-    spec::{EndpointStatus, Force, ServiceSpec, WhenAllDown},
+    requires::Requirements,
+    returning,
+    spec::{EndpointStatus, Force, ServiceSpec, SpecProblem},
     status::{EndpointHealth, Standing},
-    tree::{Entry, Pick, Scene, Tree},
+    tree::Tree,
     world::World,
 };
-use dns::SteeredRecords;
-use model::{ClusterName, EndpointId, Probe, ProbeSchedule, Region, Target, Verdict};
+use model::{ClusterName, EndpointId, ObjectKey, Probe, ProbeSchedule, Region, Target, Verdict};
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
@@ -30,8 +33,16 @@ pub(crate) struct Service {
     pub(crate) problem: Option<String>,
     pub(crate) endpoints: BTreeMap<(ClusterName, Target), Member>,
     pub(crate) nodes: BTreeMap<String, NodeState>,
+    /// What must succeed before branches take over.
+    pub(crate) requirements: Requirements,
+    /// Failure domains that left lately.
+    pub(crate) cascade: Cascade,
     pub(crate) table: Option<Arc<Table>>,
     pub(crate) outcome: Option<Outcome>,
+    /// What the policy names and the world does not have.
+    pub(crate) misfits: Vec<SpecProblem>,
+    /// Overrides that have no force on it: they would leave it nothing.
+    pub(crate) refused: Vec<ObjectKey>,
     /// Counts the outcomes that differed.
     pub(crate) revision: u64,
 }
@@ -50,48 +61,14 @@ pub(crate) struct Member {
     /// Until when it was good, if it ever was; `u64::MAX` while it is.
     pub(crate) good_millis: Option<u64>,
     pub(crate) born_millis: u64,
-}
-
-/// What a service answers.
-#[derive(Clone, Debug)]
-pub(crate) struct Outcome {
-    pub(crate) rung: Rung,
-    pub(crate) ttl_secs: u32,
-    pub(crate) records: Vec<SteeredRecords>,
-    pub(crate) table: Arc<Table>,
-    /// The clusters that some view's answer names.
-    pub(crate) named: BTreeSet<ClusterName>,
-}
-
-/// Which rung of the ladder answers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Rung {
-    /// Endpoints that are healthy, or not known to be otherwise.
-    Healthy,
-    /// Those that are draining, without ready replicas, or about to be probed.
-    Degraded,
-    /// Those that were healthy last.
-    LastKnownGood,
-    /// All of them.
-    All,
-    /// The addresses of `whenAllDown`.
-    LastResort,
-    /// NODATA.
-    Nothing,
-}
-
-impl Rung {
-    /// What it is called.
-    pub(crate) fn label(self) -> &'static str {
-        match self {
-            Self::Healthy => "healthy",
-            Self::Degraded => "degraded",
-            Self::LastKnownGood => "last known good",
-            Self::All => "all",
-            Self::LastResort => "last resort",
-            Self::Nothing => "nothing",
-        }
-    }
+    /// Since when it comes back in a ramp.
+    pub(crate) returned_millis: Option<u64>,
+    /// Whether it was away because somebody wanted it so.
+    pub(crate) drained: bool,
+    /// Until when it counts as overloaded, though it does not answer in time.
+    pub(crate) excused_millis: Option<u64>,
+    /// The ready replicas that shares are made from.
+    pub(crate) counted: Option<u32>,
 }
 
 impl Service {
@@ -99,13 +76,17 @@ impl Service {
     pub(crate) fn new(spec: ServiceSpec) -> Self {
         Self {
             tree: Tree::new(&spec.policy),
+            requirements: Requirements::of(&spec.policy),
             spec,
             valid: true,
             problem: None,
             endpoints: BTreeMap::new(),
             nodes: BTreeMap::new(),
+            cascade: Cascade::default(),
             table: None,
             outcome: None,
+            misfits: Vec::new(),
+            refused: Vec::new(),
             revision: 0,
         }
     }
@@ -119,6 +100,7 @@ impl Service {
                 .for_each(|member| member.track = Track::default());
         }
         self.tree = Tree::new(&spec.policy);
+        self.requirements.replace(&spec.policy);
         let ids: BTreeSet<_> = self
             .tree
             .failovers()
@@ -162,7 +144,7 @@ impl Service {
     }
 
     /// Whether an endpoint is so new that its first probe is awaited, and until when.
-    fn awaits(&self, member: &Member, now: u64) -> Option<u64> {
+    pub(crate) fn awaits(&self, member: &Member, now: u64) -> Option<u64> {
         let until = member.born_millis.saturating_add(self.patience_millis());
         (member.standing == Standing::Unknown && now < until).then_some(until)
     }
@@ -180,35 +162,77 @@ impl Service {
 
     /// The next time at which something changes by itself.
     pub(crate) fn deadline(&self, now: u64) -> Option<u64> {
-        self.endpoints
-            .values()
-            .filter_map(|member| self.awaits(member, now))
-            .min()
+        let members = self.endpoints.values();
+        let times = members.flat_map(|member| {
+            let step = self.ramp(member, now).map(|(_, next)| next);
+            let excuse = member.excused_millis.filter(|until| *until > now);
+            [self.awaits(member, now), step, excuse]
+        });
+        let ramps = self.nodes.values().map(|node| node.ramp_step(now));
+        let ramps = ramps.map(|step| step.map(|(_, next)| next));
+        times.chain(ramps).flatten().min()
+    }
+
+    /// A member's ramp that is under way: the part that is back, and when the next step is due.
+    pub(crate) fn ramp(&self, member: &Member, now: u64) -> Option<(f64, u64)> {
+        returning::step(member.returned_millis?, self.spec.ramp_millis, now)
     }
 
     /// Judges every endpoint anew.
     pub(crate) fn judge(&mut self, world: &World<'_>) {
-        let never = self.spec.health_check.probe.is_none();
+        let by_capacity = self.tree.has_capacity();
+        let regions = self.regions(world);
+        let ids = self
+            .endpoints
+            .values()
+            .map(|member| self.endpoint_id(member));
+        let refused = world.refused(&ids.zip(regions).collect::<Vec<_>>());
         let mut members = std::mem::take(&mut self.endpoints);
+        let mut alive: BTreeMap<String, bool> = BTreeMap::new();
         for member in members.values_mut() {
             let id = self.endpoint_id(member);
-            member.votes = world.votes(&id, member.track.verdict);
+            member.votes = world.votes(&id, member.track.vote());
             let said = world.verdict(&member.votes);
             if said != Verdict::Unknown {
                 member.probed = said;
             }
-            let probed = if never {
-                Probed::Never
-            } else {
-                Probed::Says(member.probed)
-            };
-            let region = world.region_of(&member.status);
-            let force = world.force(&id, region);
-            let readiness = readiness(&member.status, world);
-            let (standing, reason) = health::standing(force, probed, readiness);
+            member.counted = returning::counted(member.counted, member.status.ready_replicas);
+            let force = world.force(&id, world.region_of(&member.status), &refused);
+            let domain = world.domain_of(&member.status);
+            let excuse = member
+                .is_late()
+                .then(|| self.cascade.excuses(&domain, world.now));
+            member.excused_millis = excuse.flatten().filter(|_| force.is_none());
+            let (standing, reason) = self.standing(member, force, world);
+            let drained = matches!(force, Some(Force::Down | Force::Draining));
+            if returning::returns(member.standing, standing, member.drained, by_capacity) {
+                member.returned_millis = Some(world.now);
+            }
+            member.drained = drained || (member.drained && standing != Standing::Healthy);
             member.settle(standing, reason, world.now);
+            let answers = !(standing == Standing::Down && member.probed == Verdict::Down);
+            *alive.entry(domain).or_insert(false) |= answers;
         }
         self.endpoints = members;
+        self.refused = refused;
+        self.cascade.note(&alive, world.now);
+        self.requirements.judge(&self.spec.key, world);
+    }
+
+    fn standing(
+        &self,
+        member: &Member,
+        force: Option<Force>,
+        world: &World<'_>,
+    ) -> (Standing, &'static str) {
+        if member.excused_millis.is_some() {
+            return (Standing::Degraded, "late after taking over: overloaded");
+        }
+        let probed = match self.spec.health_check.probe {
+            None => Probed::Never,
+            Some(_) => Probed::Says(member.probed),
+        };
+        health::standing(force, probed, readiness(&member.status, world))
     }
 
     /// Decides every failover node anew; gives the time to decide again.
@@ -242,6 +266,7 @@ impl Service {
                 motion,
                 healthy: &healthy,
                 forced: &forced,
+                unmet: self.requirements.unmet(),
             };
             let decision = branches::decide(branches, self.nodes.get(id), situation);
             wake = [wake, decision.wake_millis].into_iter().flatten().min();
@@ -259,8 +284,12 @@ impl Service {
             problem: None,
             endpoints: self.endpoints.clone(),
             nodes: self.nodes.clone(),
+            requirements: self.requirements.clone(),
+            cascade: self.cascade.clone(),
             table: self.table.clone(),
             outcome: None,
+            misfits: Vec::new(),
+            refused: Vec::new(),
             revision: 0,
         };
         for member in other.endpoints.values_mut() {
@@ -287,195 +316,19 @@ impl Service {
             });
         }
         let rankings = geography.rankings(&self.tree, &sites);
-        self.table = Some(geography.table(rankings));
+        let divisions = geography.divisions(&self.tree);
+        self.table = Some(geography.table(rankings, divisions));
+        self.misfits = self.misfits(world, geography);
     }
 
-    /// Computes the answers; whether they differ from those before.
-    pub(crate) fn evaluate(&mut self, world: &World<'_>, motion: Motion) -> Changed {
-        let Some(table) = self.table.clone() else {
-            return Changed::No;
-        };
-        let outcome = self.outcome_of(world, motion, table);
-        let same = self.outcome.as_ref().is_some_and(|before| {
-            before.records == outcome.records
-                && Arc::ptr_eq(&before.table.views, &outcome.table.views)
-        });
-        self.outcome = Some(outcome);
-        if same {
-            return Changed::No;
-        }
-        self.revision += 1;
-        Changed::Yes
-    }
-
-    /// The answers as they are now; nothing before the first place was found.
-    pub(crate) fn outcome_now(&self, world: &World<'_>, motion: Motion) -> Option<Outcome> {
-        Some(self.outcome_of(world, motion, self.table.clone()?))
-    }
-
-    fn outcome_of(&self, world: &World<'_>, motion: Motion, table: Arc<Table>) -> Outcome {
-        let rung = self.rung(world, motion, &table);
-        let ttl_secs = self.ttl_secs(rung, world.now);
-        let endpoints: Vec<_> = self
-            .endpoints
-            .values()
-            .map(|member| &member.status)
-            .collect();
-        let views = table.stored.table.views();
-        let picks: Vec<Vec<Pick>> = views
-            .iter()
-            .map(|view| self.choose(rung, view, world, &table, &mut |_| {}))
-            .collect();
-        let records = answers::TYPES.iter().map(|&record_type| {
-            let choice = |picks: &Vec<Pick>| match (rung, &self.spec.when_all_down) {
-                (Rung::LastResort, WhenAllDown::Address(addresses)) => {
-                    answers::last_resort(addresses, record_type, ttl_secs)
-                }
-                (Rung::Nothing, _) => answers::nothing(ttl_secs),
-                _ => answers::choice(picks, &endpoints, record_type, ttl_secs),
-            };
-            SteeredRecords::per_view(record_type, picks.iter().map(choice))
-        });
-        let records = records.collect();
-        let named = picks
-            .into_iter()
-            .flatten()
-            .map(|pick| pick.cluster)
-            .collect();
-        Outcome {
-            rung,
-            ttl_secs,
-            records,
-            table,
-            named,
-        }
-    }
-
-    /// The shares for one view on one rung.
-    pub(crate) fn choose(
-        &self,
-        rung: Rung,
-        view: &geo::View,
-        world: &World<'_>,
-        table: &Table,
-        say: &mut dyn FnMut(String),
-    ) -> Vec<Pick> {
-        let regions = self.regions(world);
-        let usable = self.usable(rung, world.now);
-        let entries = self.entries(world, &regions, |member| usable(member));
-        let active = self
-            .nodes
-            .iter()
-            .map(|(id, node)| (id.clone(), node.active.clone()))
-            .collect();
-        let scene = Scene {
-            entries: &entries,
-            view,
-            rankings: &table.stored.rankings,
-            active: &active,
-        };
-        self.tree.root.choose(scene, say)
-    }
-
-    /// The first rung on which something may answer. It is the same for every view: a view orders
-    /// clusters and leaves none out.
-    pub(crate) fn rung(&self, world: &World<'_>, motion: Motion, table: &Table) -> Rung {
-        let Some(view) = table.stored.table.views().first() else {
-            return Rung::Nothing;
-        };
-        let ladder = self.ladder(motion);
-        let answers = |rung: &Rung| match rung {
-            Rung::LastResort | Rung::Nothing => true,
-            _ => !self
-                .choose(*rung, view, world, table, &mut |_| {})
-                .is_empty(),
-        };
-        ladder
-            .iter()
-            .copied()
-            .find(answers)
-            .unwrap_or(Rung::Nothing)
-    }
-
-    /// The rungs to try. With too few observers heard, the last endpoint of the active branch is
-    /// never withdrawn, whatever `whenAllDown` says.
-    fn ladder(&self, motion: Motion) -> &'static [Rung] {
-        use Rung::{All, Degraded, Healthy, LastKnownGood, LastResort, Nothing};
-        match &self.spec.when_all_down {
-            _ if motion == Motion::Frozen => &[Healthy, Degraded, LastKnownGood, All, Nothing],
-            WhenAllDown::LastKnownGood => &[Healthy, Degraded, LastKnownGood, All, Nothing],
-            WhenAllDown::All => &[Healthy, Degraded, All, Nothing],
-            WhenAllDown::Address(_) => &[Healthy, Degraded, LastResort],
-            WhenAllDown::NoData => &[Healthy, Degraded, Nothing],
-        }
-    }
-
-    fn is_healthy(&self, member: &Member, now: u64) -> bool {
-        match member.standing {
-            Standing::Healthy => true,
-            Standing::Unknown => self.awaits(member, now).is_none(),
-            _ => false,
-        }
-    }
-
-    fn usable(&self, rung: Rung, now: u64) -> impl Fn(&Member) -> bool + '_ {
-        let allowed = |member: &&Member| member.standing != Standing::Excluded;
-        // Those that are still good are behind an edge that nobody took.
-        let gone = |member: &Member| member.good_millis.filter(|&until| until != u64::MAX);
-        let last = self
-            .endpoints
-            .values()
-            .filter(allowed)
-            .filter_map(gone)
-            .max();
-        // Endpoints of one fault are found dead one after the other, as their probes come round.
-        let check = &self.spec.health_check;
-        let one_fault = check.interval_millis * u64::from(check.down) + check.timeout_millis;
-        move |member| match (rung, member.standing) {
-            (_, Standing::Excluded) => false,
-            (Rung::Healthy, _) => self.is_healthy(member, now),
-            (Rung::Degraded, standing) => standing != Standing::Down,
-            (Rung::LastKnownGood, _) => last
-                .zip(member.good_millis)
-                .is_some_and(|(last, good)| last.saturating_sub(good) <= one_fault),
-            _ => true,
-        }
-    }
-
-    /// The time until an involved endpoint could change, within the service's bounds; the least
-    /// while anything is degraded, draining or new.
-    fn ttl_secs(&self, rung: Rung, now: u64) -> u32 {
-        let (least, most) = (self.spec.ttl.min_secs, self.spec.ttl.max_secs);
-        let unsettled = |member: &Member| {
-            member.standing == Standing::Degraded || self.awaits(member, now).is_some()
-        };
-        if rung != Rung::Healthy || self.endpoints.values().any(unsettled) {
-            return least;
-        }
-        if self.spec.health_check.probe.is_none() {
-            return most;
-        }
-        let involved = self
-            .endpoints
-            .values()
-            .filter(|it| it.standing != Standing::Excluded);
-        let certain = involved
-            .map(|it| it.track.certain_millis(&self.spec.health_check))
-            .min();
-        let secs = certain.map_or(u64::from(most), |millis| millis / 1_000);
-        u32::try_from(secs)
-            .unwrap_or(most)
-            .clamp(least, most.max(least))
-    }
-
-    fn regions<'a>(&'a self, world: &World<'a>) -> Vec<Option<&'a Region>> {
+    pub(crate) fn regions<'a>(&'a self, world: &World<'a>) -> Vec<Option<&'a Region>> {
         self.endpoints
             .values()
             .map(|member| world.region_of(&member.status))
             .collect()
     }
 
-    fn entries<'a>(
+    pub(crate) fn entries<'a>(
         &'a self,
         world: &World<'a>,
         regions: &[Option<&'a Region>],
@@ -486,7 +339,10 @@ impl Service {
             region: *region,
             labels: world.labels_of(&member.status.cluster),
             weight: member.status.weight,
-            ready: member.status.ready_replicas,
+            ready: member.counted,
+            wanted: member.status.wanted_replicas,
+            factor: self.ramp(member, world.now).map_or(1.0, |(part, _)| part),
+            overloaded: member.excused_millis.is_some(),
             usable: usable(member),
         };
         self.endpoints.values().zip(regions).map(entry).collect()
@@ -495,8 +351,12 @@ impl Service {
     /// What to probe.
     pub(crate) fn probes(&self) -> Vec<Probe> {
         let check = &self.spec.health_check;
-        let Some(kind) = check.probe.as_ref().filter(|_| self.valid) else {
+        if !self.valid {
             return Vec::new();
+        }
+        let requirements = self.requirements.probes(&self.spec.key, check);
+        let Some(kind) = check.probe.as_ref() else {
+            return requirements.collect();
         };
         let probe = |member: &Member| Probe {
             endpoint: self.endpoint_id(member),
@@ -507,7 +367,11 @@ impl Service {
                 timeout_millis: check.timeout_millis,
             },
         };
-        self.endpoints.values().map(probe).collect()
+        self.endpoints
+            .values()
+            .map(probe)
+            .chain(requirements)
+            .collect()
     }
 
     /// The health of every endpoint, for statuses and explanations.
@@ -548,7 +412,22 @@ impl Member {
             votes: Vec::new(),
             good_millis: None,
             born_millis: now,
+            returned_millis: None,
+            drained: false,
+            excused_millis: None,
+            counted: None,
         }
+    }
+
+    /// Whether all who say that it is down got no answer in time, rather than a refusal.
+    fn is_late(&self) -> bool {
+        let mut downs = self
+            .votes
+            .iter()
+            .filter(|vote| vote.verdict == Verdict::Down);
+        self.probed == Verdict::Down
+            && downs.clone().next().is_some()
+            && downs.all(|vote| vote.late)
     }
 
     fn settle(&mut self, standing: Standing, reason: &str, now: u64) {

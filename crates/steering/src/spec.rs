@@ -131,6 +131,17 @@ pub struct ServiceSpec {
     /// What to answer when nothing is healthy.
     #[serde(default)]
     pub when_all_down: WhenAllDown,
+    /// Milliseconds over which a cluster that was drained gets its traffic back; also one that was
+    /// down, where shares follow capacity. 0 is at once.
+    #[serde(default = "usual_ramp_millis")]
+    pub ramp_millis: u64,
+}
+
+/// Half a minute: ten steps, none of which is a burst.
+pub const RAMP_MILLIS: u64 = 30_000;
+
+const fn usual_ramp_millis() -> u64 {
+    RAMP_MILLIS
 }
 
 /// Bounds of a TTL, in seconds.
@@ -210,6 +221,9 @@ pub struct EndpointStatus {
     /// Ready replicas behind the service in that cluster, where the member told it.
     #[serde(default)]
     pub ready_replicas: Option<u32>,
+    /// Replicas that the workload behind it wants to have, ready or not, where the member told it.
+    #[serde(default)]
+    pub wanted_replicas: Option<u32>,
     /// Weight: among the endpoints of its cluster, and of the cluster in a pool.
     #[serde(default = "one")]
     pub weight: u32,
@@ -237,6 +251,10 @@ pub struct OverrideSpec {
     pub expires_at_millis: u64,
     /// What becomes of it then.
     pub on_expiry: OnExpiry,
+    /// When it was created, in milliseconds since 1970: of several that together would leave nothing,
+    /// the newest is refused.
+    #[serde(default)]
+    pub created_millis: u64,
 }
 
 /// What an override is about.

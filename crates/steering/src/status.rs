@@ -1,5 +1,6 @@
 //! What the engine says of zones and services: values for their statuses.
 
+use crate::spec::SpecProblem;
 use model::{EndpointId, ObjectKey, ObserverName, Verdict};
 use serde::{Deserialize, Serialize};
 
@@ -17,6 +18,10 @@ pub struct ServiceStatus {
     pub endpoints: Vec<EndpointHealth>,
     /// Each failover branch of the policy, in the tree's order.
     pub branches: Vec<BranchStatus>,
+    /// What the policy names and the world does not have.
+    pub misfits: Vec<SpecProblem>,
+    /// Overrides that have no force on it: they would leave it nothing.
+    pub refused: Vec<ObjectKey>,
 }
 
 /// Whether a host is served.

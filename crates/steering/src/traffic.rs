@@ -51,6 +51,7 @@ impl<'a> Traffic<'a> {
                     observer: report.observer.clone(),
                     domain: report.domain.clone(),
                     verdict: said.verdict,
+                    late: said.late,
                     abstains: report.abstains,
                 };
                 endpoints

@@ -1,25 +1,70 @@
-//! The policy tree at work: from endpoints and a view to shares.
+//! The policy tree, made ready for work: nodes numbered and named.
 
-use crate::policy::{Failback, Policy, Pool, Takeover, Transition};
-use geo::View;
-use model::{ClusterName, Region};
+use crate::{
+    choose::Entry,
+    policy::{Cidr, Failback, Geo, GeoRule, Nearest, Policy, Pool, Takeover, Transition},
+};
+use geo::{CountryCode, Division, Precedence, RuleMatch};
+use ipnet::IpNet;
+use model::ClusterName;
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// A policy whose `nearest` nodes are numbered and whose `failover` nodes are named.
+/// A policy whose `nearest`, `geo` and `cidr` nodes are numbered and whose `failover` nodes are named.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Tree {
     pub(crate) root: Node,
-    /// Pool and bias of each `nearest` node, by number.
+    /// Pool and bias of each node by distance, by number.
     pub(crate) nearest: Vec<(Pool, BTreeMap<String, i8>)>,
+    /// Rules of each `geo` and `cidr` node, by number; lines are not looked up yet.
+    pub(crate) divisions: Vec<(Division, Vec<Vec<String>>)>,
+}
+
+/// Autonomous systems and prefixes that rules call by one name: a carrier's networks.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Line {
+    /// Autonomous systems.
+    pub systems: BTreeSet<u32>,
+    /// Prefixes.
+    pub networks: Vec<IpNet>,
 }
 
 /// A node of it.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Node {
     Pool(Pool),
-    Nearest { pool: Pool, number: usize },
+    Nearest {
+        pool: Pool,
+        number: usize,
+    },
+    Capacity {
+        pool: Pool,
+        number: usize,
+        needs: BTreeMap<String, u32>,
+    },
+    All {
+        pool: Pool,
+        max: u32,
+    },
+    Hash(Pool),
+    Divided(Divided),
     Weighted(Vec<(u32, Self)>),
-    Failover { id: String, branches: Vec<Branch> },
+    Failover {
+        id: String,
+        branches: Vec<Branch>,
+    },
+}
+
+/// A node whose branch a rule chooses.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Divided {
+    /// `geo` or `cidr`.
+    pub(crate) what: &'static str,
+    pub(crate) number: usize,
+    /// One per rule.
+    pub(crate) branches: Vec<Node>,
+    pub(crate) default: Option<Box<Node>>,
 }
 
 /// A branch of a failover node.
@@ -32,44 +77,16 @@ pub(crate) struct Branch {
     pub(crate) failback: Failback,
 }
 
-/// An endpoint as the tree sees it.
-#[derive(Clone, Debug)]
-pub(crate) struct Entry<'a> {
-    pub(crate) cluster: &'a ClusterName,
-    pub(crate) region: Option<&'a Region>,
-    pub(crate) labels: Option<&'a BTreeMap<String, String>>,
-    pub(crate) weight: u32,
-    pub(crate) ready: Option<u32>,
-    /// Whether the rung of the ladder that is tried lets it answer.
-    pub(crate) usable: bool,
-}
-
-/// A cluster's part of an answer.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Pick {
-    /// Its part of the whole, which is 1.
-    pub(crate) share: f64,
-    pub(crate) cluster: ClusterName,
-    /// Which entries, by number.
-    pub(crate) entries: Vec<usize>,
-}
-
-/// What a choice is made from.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Scene<'a> {
-    pub(crate) entries: &'a [Entry<'a>],
-    pub(crate) view: &'a View,
-    pub(crate) rankings: &'a [geo::Ranking],
-    /// The active branch of each failover node, by its id.
-    pub(crate) active: &'a BTreeMap<String, String>,
-}
-
 impl Tree {
     /// Numbers and names the nodes of a policy.
     pub(crate) fn new(policy: &Policy) -> Self {
-        let mut nearest = Vec::new();
-        let root = node(policy, "policy", &mut nearest);
-        Self { root, nearest }
+        let mut tree = Self {
+            root: Node::Pool(Pool::default()),
+            nearest: Vec::new(),
+            divisions: Vec::new(),
+        };
+        tree.root = tree.node(policy, "policy");
+        tree
     }
 
     /// Every failover node, outer ones first.
@@ -77,50 +94,160 @@ impl Tree {
         let mut found = Vec::new();
         let mut open = vec![&self.root];
         while let Some(node) = open.pop() {
-            match node {
-                Node::Pool(_) | Node::Nearest { .. } => {}
-                Node::Weighted(branches) => open.extend(branches.iter().rev().map(|(_, n)| n)),
-                Node::Failover { id, branches } => {
-                    found.push((id.as_str(), branches.as_slice()));
-                    open.extend(branches.iter().rev().map(|branch| &branch.node));
-                }
+            if let Node::Failover { id, branches } = node {
+                found.push((id.as_str(), branches.as_slice()));
             }
+            open.extend(node.below().into_iter().rev());
         }
         found
     }
+
+    /// Whether shares follow ready replicas anywhere in it.
+    pub(crate) fn has_capacity(&self) -> bool {
+        let mut open = vec![&self.root];
+        while let Some(node) = open.pop() {
+            if matches!(node, Node::Capacity { .. }) {
+                return true;
+            }
+            open.extend(node.below());
+        }
+        false
+    }
+
+    /// The rules of its `geo` and `cidr` nodes, with the networks of the lines that they name.
+    pub(crate) fn divisions(&self, lines: &BTreeMap<String, Line>) -> Vec<Division> {
+        let of = |(division, named): &(Division, Vec<Vec<String>>)| {
+            let mut division = division.clone();
+            for (rule, names) in division.rules.iter_mut().zip(named) {
+                for line in names.iter().filter_map(|name| lines.get(name)) {
+                    rule.systems.extend(&line.systems);
+                    rule.networks.extend(&line.networks);
+                }
+            }
+            division
+        };
+        self.divisions.iter().map(of).collect()
+    }
+
+    fn node(&mut self, policy: &Policy, path: &str) -> Node {
+        match policy {
+            Policy::Pool(pool) => Node::Pool(pool.clone()),
+            Policy::Hash(pool) => Node::Hash(pool.clone()),
+            Policy::All(all) => Node::All {
+                pool: all.pool.clone(),
+                max: all.max,
+            },
+            Policy::Nearest(by) => Node::Nearest {
+                pool: by.pool.clone(),
+                number: self.ranked(by),
+            },
+            Policy::Capacity(by) => Node::Capacity {
+                pool: by.nearest.pool.clone(),
+                number: self.ranked(&by.nearest),
+                needs: by.needs.clone(),
+            },
+            Policy::Geo(geo) => self.geo(geo, &format!("{path}.geo")),
+            Policy::Cidr(cidr) => self.cidr(cidr, &format!("{path}.cidr")),
+            Policy::Weighted(branches) => {
+                let below = branches.iter().enumerate().map(|(at, branch)| {
+                    let node = self.node(&branch.policy, &format!("{path}.weighted[{at}]"));
+                    (branch.weight, node)
+                });
+                Node::Weighted(below.collect())
+            }
+            Policy::Failover(branches) => {
+                let below = branches.iter().enumerate().map(|(at, branch)| Branch {
+                    name: branch.name.clone(),
+                    node: self.node(&branch.policy, &format!("{path}.failover[{at}]")),
+                    min_healthy: branch.min_healthy,
+                    takeover: branch.takeover.clone(),
+                    failback: branch.failback.clone(),
+                });
+                Node::Failover {
+                    branches: below.collect(),
+                    id: path.to_owned(),
+                }
+            }
+        }
+    }
+
+    fn ranked(&mut self, by: &Nearest) -> usize {
+        self.nearest.push((by.pool.clone(), by.bias.clone()));
+        self.nearest.len() - 1
+    }
+
+    fn geo(&mut self, geo: &Geo, path: &str) -> Node {
+        let division = Division {
+            rules: geo.rules.iter().map(GeoRule::matches).collect(),
+            precedence: Precedence::First,
+        };
+        let lines = geo.rules.iter().map(|rule| rule.lines.clone()).collect();
+        let policies = geo.rules.iter().map(|rule| &rule.policy);
+        self.divided(
+            "geo",
+            path,
+            (division, lines),
+            policies,
+            geo.default.as_deref(),
+        )
+    }
+
+    fn cidr(&mut self, cidr: &Cidr, path: &str) -> Node {
+        let rules = cidr.rules.iter().map(|rule| RuleMatch {
+            networks: rule.networks.clone(),
+            ..RuleMatch::default()
+        });
+        let division = Division {
+            rules: rules.collect(),
+            precedence: Precedence::Longest,
+        };
+        let policies = cidr.rules.iter().map(|rule| &rule.policy);
+        self.divided(
+            "cidr",
+            path,
+            (division, Vec::new()),
+            policies,
+            cidr.default.as_deref(),
+        )
+    }
+
+    fn divided<'a>(
+        &mut self,
+        what: &'static str,
+        path: &str,
+        division: (Division, Vec<Vec<String>>),
+        policies: impl Iterator<Item = &'a Policy>,
+        default: Option<&Policy>,
+    ) -> Node {
+        self.divisions.push(division);
+        let number = self.divisions.len() - 1;
+        let branches = policies.enumerate();
+        let branches =
+            branches.map(|(at, policy)| self.node(policy, &format!("{path}.rules[{at}]")));
+        let branches = branches.collect();
+        let default = default.map(|policy| Box::new(self.node(policy, &format!("{path}.default"))));
+        Node::Divided(Divided {
+            what,
+            number,
+            branches,
+            default,
+        })
+    }
 }
 
-fn node(policy: &Policy, path: &str, nearest: &mut Vec<(Pool, BTreeMap<String, i8>)>) -> Node {
-    match policy {
-        Policy::Pool(pool) => Node::Pool(pool.clone()),
-        Policy::Nearest(by) => {
-            nearest.push((by.pool.clone(), by.bias.clone()));
-            Node::Nearest {
-                pool: by.pool.clone(),
-                number: nearest.len() - 1,
-            }
-        }
-        Policy::Weighted(branches) => {
-            let below = branches.iter().enumerate().map(|(at, branch)| {
-                (
-                    branch.weight,
-                    node(&branch.policy, &format!("{path}.weighted[{at}]"), nearest),
-                )
-            });
-            Node::Weighted(below.collect())
-        }
-        Policy::Failover(branches) => {
-            let below = branches.iter().enumerate().map(|(at, branch)| Branch {
-                name: branch.name.clone(),
-                node: node(&branch.policy, &format!("{path}.failover[{at}]"), nearest),
-                min_healthy: branch.min_healthy,
-                takeover: branch.takeover.clone(),
-                failback: branch.failback.clone(),
-            });
-            Node::Failover {
-                branches: below.collect(),
-                id: path.to_owned(),
-            }
+impl GeoRule {
+    /// What meets it; codes that do not read meet nothing, and are refused before.
+    fn matches(&self) -> RuleMatch {
+        let countries = self.countries.iter();
+        let continents = self.continents.iter();
+        RuleMatch {
+            countries: countries.filter_map(|it| CountryCode::parse(it)).collect(),
+            continents: continents
+                .filter_map(|it| geo::Continent::parse(it))
+                .collect(),
+            subdivisions: self.subdivisions.iter().cloned().collect(),
+            systems: self.systems.iter().copied().collect(),
+            networks: Vec::new(),
         }
     }
 }
@@ -141,206 +268,62 @@ impl Pool {
 }
 
 impl Node {
-    /// The clusters below this node that have a usable endpoint.
-    pub(crate) fn usable_clusters<'a>(&self, entries: &[Entry<'a>]) -> BTreeSet<&'a ClusterName> {
-        let of = |pool: &Pool| {
-            let usable = entries
-                .iter()
-                .filter(|entry| entry.usable && pool.holds(entry));
-            usable.map(|entry| entry.cluster).collect()
-        };
+    /// The nodes right below, in order; those that get nothing are left out.
+    pub(crate) fn below(&self) -> Vec<&Self> {
         match self {
-            Self::Pool(pool) | Self::Nearest { pool, .. } => of(pool),
+            Self::Pool(_)
+            | Self::Hash(_)
+            | Self::Nearest { .. }
+            | Self::Capacity { .. }
+            | Self::All { .. } => Vec::new(),
+            Self::Divided(divided) => {
+                let default = divided.default.as_deref();
+                divided.branches.iter().chain(default).collect()
+            }
             Self::Weighted(branches) => {
                 let able = branches.iter().filter(|(weight, _)| *weight > 0);
-                able.flat_map(|(_, node)| node.usable_clusters(entries))
-                    .collect()
+                able.map(|(_, node)| node).collect()
             }
-            Self::Failover { branches, .. } => branches
-                .iter()
-                .flat_map(|branch| branch.node.usable_clusters(entries))
-                .collect(),
+            Self::Failover { branches, .. } => branches.iter().map(|it| &it.node).collect(),
         }
+    }
+
+    fn pool(&self) -> Option<&Pool> {
+        match self {
+            Self::Pool(pool)
+            | Self::Hash(pool)
+            | Self::Nearest { pool, .. }
+            | Self::Capacity { pool, .. }
+            | Self::All { pool, .. } => Some(pool),
+            Self::Divided(_) | Self::Weighted(_) | Self::Failover { .. } => None,
+        }
+    }
+
+    /// The clusters below this node that have a usable endpoint.
+    pub(crate) fn usable_clusters<'a>(&self, entries: &[Entry<'a>]) -> BTreeSet<&'a ClusterName> {
+        if let Some(pool) = self.pool() {
+            let usable = entries.iter();
+            let usable = usable.filter(|entry| entry.usable && pool.holds(entry));
+            return usable.map(|entry| entry.cluster).collect();
+        }
+        let below = self.below().into_iter();
+        below
+            .flat_map(|node| node.usable_clusters(entries))
+            .collect()
     }
 
     /// Whether any endpoint, usable or not, is below this node.
-    fn has_members(&self, entries: &[Entry<'_>]) -> bool {
-        match self {
-            Self::Pool(pool) | Self::Nearest { pool, .. } => {
-                entries.iter().any(|entry| pool.holds(entry))
-            }
-            Self::Weighted(branches) => branches.iter().any(|(_, node)| node.has_members(entries)),
-            Self::Failover { branches, .. } => branches
-                .iter()
-                .any(|branch| branch.node.has_members(entries)),
+    pub(crate) fn has_members(&self, entries: &[Entry<'_>]) -> bool {
+        match self.pool() {
+            Some(pool) => entries.iter().any(|entry| pool.holds(entry)),
+            None => self.below().iter().any(|node| node.has_members(entries)),
         }
     }
-
-    /// The shares of the usable endpoints for one view; nothing when none is usable. Each decision
-    /// on the way is told to `say`.
-    pub(crate) fn choose(&self, scene: Scene<'_>, say: &mut dyn FnMut(String)) -> Vec<Pick> {
-        match self {
-            Self::Pool(pool) => {
-                let members = members(scene.entries, |entry| pool.holds(entry));
-                let picks = leaf(scene.entries, &members, Sharing::Weights);
-                say(format!("pool: {}", tell(&picks)));
-                picks
-            }
-            Self::Nearest { pool, number } => nearest(pool, *number, scene, say),
-            Self::Weighted(branches) => weighted(branches, scene, say),
-            Self::Failover { id, branches } => failover(id, branches, scene, say),
-        }
-    }
-}
-
-fn nearest(pool: &Pool, number: usize, scene: Scene<'_>, say: &mut dyn FnMut(String)) -> Vec<Pick> {
-    let candidates = &scene.rankings[number].candidates;
-    let list = &scene.view.lists[number];
-    for (at, group) in list.iter().enumerate() {
-        let names: BTreeSet<&ClusterName> = group
-            .iter()
-            .map(|&index| &candidates[usize::from(index)].cluster)
-            .collect();
-        let inside = |entry: &Entry<'_>| pool.holds(entry) && names.contains(entry.cluster);
-        let members = members(scene.entries, inside);
-        let picks = leaf(scene.entries, &members, Sharing::ReadyReplicas);
-        let names: Vec<_> = names.iter().map(|name| name.as_str()).collect();
-        let place = format!(
-            "nearest: group {} of {} ({})",
-            at + 1,
-            list.len(),
-            names.join(", ")
-        );
-        if picks.is_empty() {
-            say(format!("{place} has no usable endpoint"));
-        } else {
-            say(format!("{place} answers: {}", tell(&picks)));
-            return picks;
-        }
-    }
-    Vec::new()
-}
-
-fn weighted(branches: &[(u32, Node)], scene: Scene<'_>, say: &mut dyn FnMut(String)) -> Vec<Pick> {
-    let mut able = Vec::new();
-    for (at, (weight, node)) in branches
-        .iter()
-        .enumerate()
-        .filter(|(_, (weight, _))| *weight > 0)
-    {
-        say(format!("weighted: branch {} with weight {weight}", at + 1));
-        let picks = node.choose(scene, say);
-        if !picks.is_empty() {
-            able.push((f64::from(*weight), picks));
-        }
-    }
-    let whole: f64 = able.iter().map(|(weight, _)| weight).sum();
-    let scaled = able.into_iter().flat_map(|(weight, picks)| {
-        let scale = move |pick: Pick| Pick {
-            share: pick.share * weight / whole,
-            ..pick
-        };
-        picks.into_iter().map(scale)
-    });
-    scaled.collect()
-}
-
-/// The active branch; only when it has no endpoints at all, the first other whose edge needs nobody.
-/// (Which branch is active is decided in `branches.rs`, with its delays.)
-fn failover(
-    id: &str,
-    branches: &[Branch],
-    scene: Scene<'_>,
-    say: &mut dyn FnMut(String),
-) -> Vec<Pick> {
-    let active = scene.active.get(id).map_or("", String::as_str);
-    let first = branches.iter().filter(|branch| branch.name == active);
-    let hollow = first
-        .clone()
-        .all(|branch| !branch.node.has_members(scene.entries));
-    let others = branches.iter().enumerate().filter(|(at, branch)| {
-        let free = *at == 0 || branch.takeover.mode == Transition::Auto;
-        branch.name != active && free && hollow && !holds_manually(branches, active)
-    });
-    for branch in first.chain(others.map(|(_, branch)| branch)) {
-        let picks = branch.node.choose(scene, say);
-        if picks.is_empty() {
-            say(format!(
-                "failover: branch {} has no usable endpoint",
-                branch.name
-            ));
-        } else {
-            say(format!("failover: branch {} answers", branch.name));
-            return picks;
-        }
-    }
-    Vec::new()
-}
-
-/// Whether the active branch gives back only by hand: then nothing else may answer for it.
-fn holds_manually(branches: &[Branch], active: &str) -> bool {
-    let found = branches.iter().position(|branch| branch.name == active);
-    found.is_some_and(|at| at > 0 && branches[at].failback_mode() == Transition::Manual)
 }
 
 impl Branch {
     /// Who decides the way back: as the takeover when nothing is said.
     pub(crate) fn failback_mode(&self) -> Transition {
         self.failback.mode.unwrap_or(self.takeover.mode)
-    }
-}
-
-fn members(entries: &[Entry<'_>], inside: impl Fn(&Entry<'_>) -> bool) -> Vec<usize> {
-    let numbered = entries.iter().enumerate();
-    numbered
-        .filter(|(_, entry)| entry.usable && inside(entry))
-        .map(|(at, _)| at)
-        .collect()
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Sharing {
-    /// By ready replicas where every cluster tells a number, else by weights.
-    ReadyReplicas,
-    /// By the greatest weight of a cluster's endpoints.
-    Weights,
-}
-
-fn leaf(entries: &[Entry<'_>], members: &[usize], sharing: Sharing) -> Vec<Pick> {
-    let mut clusters: BTreeMap<&ClusterName, Vec<usize>> = BTreeMap::new();
-    for &at in members {
-        clusters.entry(entries[at].cluster).or_default().push(at);
-    }
-    let greatest = |of: &[usize], number: &dyn Fn(&Entry<'_>) -> u32| {
-        of.iter().map(|&at| number(&entries[at])).max().unwrap_or(0)
-    };
-    let ready = |of: &[usize]| greatest(of, &|entry| entry.ready.unwrap_or(0));
-    let weight = |of: &[usize]| greatest(of, &|entry| entry.weight);
-    let by_ready = sharing == Sharing::ReadyReplicas && clusters.values().all(|of| ready(of) > 0);
-    let by_weight = clusters.values().any(|of| weight(of) > 0);
-    let number = |of: &[usize]| match (by_ready, by_weight) {
-        (true, _) => f64::from(ready(of)),
-        (false, true) => f64::from(weight(of)),
-        (false, false) => 1.0,
-    };
-    let whole: f64 = clusters.values().map(|of| number(of)).sum();
-    let picks = clusters.iter().map(|(cluster, of)| Pick {
-        share: number(of) / whole,
-        cluster: (*cluster).clone(),
-        entries: of.clone(),
-    });
-    picks.filter(|pick| pick.share > 0.0).collect()
-}
-
-/// Shares in words.
-pub(crate) fn tell(picks: &[Pick]) -> String {
-    let told: Vec<_> = picks
-        .iter()
-        .map(|pick| format!("{} {:.0} %", pick.cluster, pick.share * 100.0))
-        .collect();
-    if told.is_empty() {
-        "no usable endpoint".to_owned()
-    } else {
-        told.join(", ")
     }
 }

@@ -1,16 +1,19 @@
 //! What is wrong with a service's spec: where, and what would be right.
 
 use crate::{
-    policy::{POLICY_BRANCHES_MAX, POLICY_DEPTH_MAX, Policy},
+    policy::{Cidr, Geo, POLICY_BRANCHES_MAX, POLICY_DEPTH_MAX, Policy},
     spec::{ServiceSpec, SpecProblem, WhenAllDown},
 };
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The greatest TTL that is taken, in seconds: a day. Longer ones defeat steering.
 pub const TTL_SECS_MAX: u32 = 86_400;
 
 /// The shortest interval between probes, in milliseconds.
 pub const INTERVAL_MILLIS_MIN: u64 = 100;
+
+/// How many addresses an answer of `all` may have; `dns` takes as many.
+pub const ALL_MAX: u32 = 64;
 
 impl ServiceSpec {
     /// Everything that is wrong; nothing, when it can be served.
@@ -76,15 +79,21 @@ impl Problems {
             return;
         }
         match policy {
-            Policy::Pool(_) => {}
-            Policy::Nearest(nearest) => {
-                let right = nearest.bias.values().all(|bias| (-99..=99).contains(bias));
-                self.unless(
-                    right,
-                    &format!("{path}.nearest.bias"),
-                    "is between -99 and 99",
-                );
+            Policy::Pool(_) | Policy::Hash(_) => {}
+            Policy::Nearest(nearest) => self.bias(&nearest.bias, &format!("{path}.nearest")),
+            Policy::Capacity(capacity) => {
+                let path = format!("{path}.capacity");
+                self.bias(&capacity.nearest.bias, &path);
+                let right = capacity.needs.values().all(|needed| *needed > 0);
+                self.unless(right, &format!("{path}.needs"), "is more than 0 each");
             }
+            Policy::All(all) => {
+                let right = (1..=ALL_MAX).contains(&all.max);
+                let message = format!("is between 1 and {ALL_MAX}");
+                self.unless(right, &format!("{path}.all.max"), &message);
+            }
+            Policy::Geo(geo) => self.geo(geo, &format!("{path}.geo"), depth, names),
+            Policy::Cidr(cidr) => self.cidr(cidr, &format!("{path}.cidr"), depth, names),
             Policy::Weighted(branches) => {
                 let path = format!("{path}.weighted");
                 self.count(branches.len(), &path);
@@ -110,6 +119,76 @@ impl Problems {
                     self.policy(&branch.policy, &path, depth + 1, names);
                 }
             }
+        }
+    }
+
+    fn bias(&mut self, bias: &BTreeMap<String, i8>, path: &str) {
+        let right = bias.values().all(|bias| (-99..=99).contains(bias));
+        self.unless(right, &format!("{path}.bias"), "is between -99 and 99");
+    }
+
+    fn geo(&mut self, geo: &Geo, path: &str, depth: usize, names: &mut BTreeSet<String>) {
+        self.count(geo.rules.len(), &format!("{path}.rules"));
+        for (at, rule) in geo.rules.iter().enumerate() {
+            let path = format!("{path}.rules[{at}]");
+            let listed = rule.countries.len()
+                + rule.continents.len()
+                + rule.subdivisions.len()
+                + rule.systems.len()
+                + rule.lines.len();
+            self.unless(
+                listed > 0,
+                &path,
+                "names no place: give country, continent, subdivision, asn or line",
+            );
+            for code in &rule.countries {
+                let right = geo::CountryCode::parse(code).is_some();
+                let message = format!("{code:?} is not a country's code of two letters");
+                self.unless(right, &format!("{path}.country"), &message);
+            }
+            for code in &rule.continents {
+                let right = geo::Continent::parse(code).is_some();
+                let message = format!("{code:?} is none of AF AN AS EU NA OC SA");
+                self.unless(right, &format!("{path}.continent"), &message);
+            }
+            for code in &rule.subdivisions {
+                let right = code.split_once('-').is_some_and(|(country, part)| {
+                    geo::CountryCode::parse(country).is_some() && !part.is_empty()
+                });
+                let message = format!("{code:?} is not COUNTRY-SUBDIVISION, such as US-CA");
+                self.unless(right, &format!("{path}.subdivision"), &message);
+            }
+            self.policy(&rule.policy, &path, depth + 1, names);
+        }
+        if let Some(default) = &geo.default {
+            self.policy(default, &format!("{path}.default"), depth + 1, names);
+        }
+    }
+
+    fn cidr(&mut self, cidr: &Cidr, path: &str, depth: usize, names: &mut BTreeSet<String>) {
+        self.count(cidr.rules.len(), &format!("{path}.rules"));
+        let mut known = BTreeMap::new();
+        for (at, rule) in cidr.rules.iter().enumerate() {
+            let path = format!("{path}.rules[{at}]");
+            self.unless(
+                !rule.networks.is_empty(),
+                &format!("{path}.networks"),
+                "is empty: name a prefix",
+            );
+            for network in &rule.networks {
+                let before = known
+                    .insert(network.trunc(), at)
+                    .filter(|before| *before != at);
+                if let Some(before) = before {
+                    let message =
+                        format!("{network} is in rules[{before}] as well: it can lead to one only");
+                    self.unless(false, &format!("{path}.networks"), &message);
+                }
+            }
+            self.policy(&rule.policy, &path, depth + 1, names);
+        }
+        if let Some(default) = &cidr.default {
+            self.policy(default, &format!("{path}.default"), depth + 1, names);
         }
     }
 

@@ -3,6 +3,7 @@
 use crate::{
     engine::Part,
     event::{ClusterState, MemberApi},
+    health::Said,
     quorum::{self, Abstaining, Vote},
     report::{Observer, ProbeReportValue, REPORT_LIFE_MILLIS},
     spec::{EndpointStatus, Force, OnExpiry, OverrideScope, OverrideSpec},
@@ -16,7 +17,7 @@ pub(crate) struct Heard {
     /// When it was heard, by this replica's clock.
     pub(crate) heard_millis: u64,
     pub(crate) report: ProbeReportValue,
-    verdicts: BTreeMap<EndpointId, Verdict>,
+    verdicts: BTreeMap<EndpointId, Said>,
 }
 
 impl Heard {
@@ -31,7 +32,13 @@ impl Heard {
         let verdicts = report
             .verdicts
             .iter()
-            .map(|it| (it.endpoint.clone(), it.verdict))
+            .map(|it| {
+                let said = Said {
+                    verdict: it.verdict,
+                    late: it.late,
+                };
+                (it.endpoint.clone(), said)
+            })
             .collect();
         Self {
             heard_millis,
@@ -42,6 +49,21 @@ impl Heard {
 
     fn is_fresh(&self, now: u64) -> bool {
         now < self.heard_millis.saturating_add(REPORT_LIFE_MILLIS)
+    }
+}
+
+impl OverrideScope {
+    /// Whether it is about an endpoint.
+    fn concerns(&self, endpoint: &EndpointId, region: Option<&Region>) -> bool {
+        match self {
+            Self::Service { service, cluster } => {
+                let here = cluster.as_ref();
+                *service == endpoint.service && here.is_none_or(|it| *it == endpoint.cluster)
+            }
+            Self::Cluster(cluster) => *cluster == endpoint.cluster,
+            Self::Region(wanted) => region == Some(wanted),
+            Self::Branch { .. } => false,
+        }
     }
 }
 
@@ -90,24 +112,23 @@ impl<'a> World<'a> {
     }
 
     /// The words of all that are heard on an endpoint, this observer's first.
-    pub(crate) fn votes(&self, endpoint: &EndpointId, own: Verdict) -> Vec<Vote> {
+    pub(crate) fn votes(&self, endpoint: &EndpointId, own: Said) -> Vec<Vote> {
         let own = Vote {
             observer: self.own.name.clone(),
             domain: self.own.domain.clone(),
-            verdict: own,
+            verdict: own.verdict,
+            late: own.late,
             abstains: self.abstaining == Abstaining::Yes,
         };
         let mut votes = Vec::with_capacity(self.heard());
         votes.extend((self.part == Part::Observes).then_some(own));
         votes.extend(self.fresh().map(|(name, heard)| {
+            let said = heard.verdicts.get(endpoint);
             Vote {
                 observer: name.clone(),
                 domain: heard.report.domain.clone(),
-                verdict: heard
-                    .verdicts
-                    .get(endpoint)
-                    .copied()
-                    .unwrap_or(Verdict::Unknown),
+                verdict: said.map_or(Verdict::Unknown, |said| said.verdict),
+                late: said.is_some_and(|said| said.late),
                 abstains: heard.report.abstains,
             }
         }));
@@ -128,6 +149,15 @@ impl<'a> World<'a> {
         status.region.as_ref().or_else(of_cluster)
     }
 
+    /// The failure domain of an endpoint: its cluster's, else its region, else itself.
+    pub(crate) fn domain_of(&self, status: &EndpointStatus) -> String {
+        match (self.clusters.get(&status.cluster), &status.region) {
+            (Some(state), _) => state.place.failure_domain(),
+            (None, Some(region)) => format!("region/{region}"),
+            (None, None) => format!("cluster/{}", status.cluster),
+        }
+    }
+
     /// The labels of a cluster.
     pub(crate) fn labels_of(&self, cluster: &ClusterName) -> Option<&'a BTreeMap<String, String>> {
         self.clusters.get(cluster).map(|state| &state.place.labels)
@@ -141,22 +171,37 @@ impl<'a> World<'a> {
             .is_none_or(|state| state.api == MemberApi::Ready)
     }
 
-    /// What overrides say of an endpoint, and its cluster. Of several, the most cautious wins.
-    pub(crate) fn force(&self, endpoint: &EndpointId, region: Option<&Region>) -> Option<Force> {
-        let concerns = |scope: &OverrideScope| match scope {
-            OverrideScope::Service { service, cluster } => {
-                *service == endpoint.service
-                    && cluster
-                        .as_ref()
-                        .is_none_or(|cluster| *cluster == endpoint.cluster)
+    /// The overrides that would leave a service without any endpoint that may answer: of those that
+    /// force down, the newest. They have no force on it.
+    pub(crate) fn refused(&self, endpoints: &[(EndpointId, Option<&Region>)]) -> Vec<ObjectKey> {
+        let mut downs: Vec<_> = self
+            .in_force()
+            .filter(|it| it.force == Force::Down)
+            .collect();
+        downs.sort_by_key(|it| (it.created_millis, &it.key));
+        let mut left: Vec<_> = endpoints.iter().collect();
+        let mut refused = Vec::new();
+        for down in downs {
+            let stays = |it: &&&(EndpointId, Option<&Region>)| !down.scope.concerns(&it.0, it.1);
+            let after: Vec<_> = left.iter().filter(stays).copied().collect();
+            match after.is_empty() && !left.is_empty() {
+                true => refused.push(down.key.clone()),
+                false => left = after,
             }
-            OverrideScope::Cluster(cluster) => *cluster == endpoint.cluster,
-            OverrideScope::Region(wanted) => region == Some(wanted),
-            OverrideScope::Branch { .. } => false,
-        };
+        }
+        refused
+    }
+
+    /// What overrides say of an endpoint, and its cluster. Of several, the most cautious wins.
+    pub(crate) fn force(
+        &self,
+        endpoint: &EndpointId,
+        region: Option<&Region>,
+        refused: &[ObjectKey],
+    ) -> Option<Force> {
         let forces = self
             .in_force()
-            .filter(|it| concerns(&it.scope))
+            .filter(|it| it.scope.concerns(endpoint, region) && !refused.contains(&it.key))
             .map(|it| it.force);
         let draining = self.clusters.get(&endpoint.cluster);
         let draining = draining.is_some_and(|state| state.draining);

@@ -11,7 +11,9 @@
 
 use super::contact::watch_host;
 use crate::scope::scope;
-use api::{ConfigScope, GlobalService, KubeFedCluster, ProbeReport, Zone};
+use api::{
+    ClusterOverride, ConfigScope, GlobalService, KubeFedCluster, Override, ProbeReport, Zone,
+};
 use futures::{FutureExt, Stream, StreamExt, TryStreamExt, stream};
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::runtime::WatchStreamExt;
@@ -35,7 +37,7 @@ const RETRY_FIRST: Duration = Duration::from_millis(200);
 /// No longer than this, so that a host that returns is noticed.
 const RETRY_LAST: Duration = Duration::from_secs(5);
 /// Watches that the feed runs, one per kind.
-const WATCHES: usize = 5;
+const WATCHES: usize = 7;
 
 /// Where to read.
 #[derive(Clone)]
@@ -138,9 +140,23 @@ struct FeedState {
     zones: BTreeSet<ObjectKey>,
     services: BTreeSet<ObjectKey>,
     clusters: BTreeSet<ClusterName>,
+    overrides: BTreeSet<ObjectKey>,
 }
 
 impl FeedState {
+    /// Overrides of namespaces, or those of the whole, as their watch names them: the key of the
+    /// latter has no namespace, and that of their objects the system's.
+    fn override_keys(&self, of_clusters: Option<&str>) -> BTreeSet<ObjectKey> {
+        let of = |key: &&ObjectKey| key.namespace.is_empty() == of_clusters.is_some();
+        let known = self.overrides.iter().filter(of);
+        known
+            .map(|key| match of_clusters {
+                Some(system) => ObjectKey::new(system, &key.name),
+                None => key.clone(),
+            })
+            .collect()
+    }
+
     /// The keys under which a watch of the system namespace sees the clusters that are known.
     fn cluster_keys(&self, system_namespace: &str) -> BTreeSet<ObjectKey> {
         let key = |name: &ClusterName| ObjectKey::new(system_namespace, name.as_str());
@@ -179,6 +195,12 @@ impl FeedState {
             Event::ServiceDeleted(key) => {
                 self.services.remove(key);
             }
+            Event::OverrideApplied(it) => {
+                self.overrides.insert(it.key.clone());
+            }
+            Event::OverrideDeleted(key) => {
+                self.overrides.remove(key);
+            }
             Event::ClusterApplied(cluster) => {
                 self.clusters.insert(cluster.place.name.clone());
             }
@@ -198,10 +220,9 @@ fn watches(
     let client = options.client.clone();
     let system = options.system_namespace.as_str();
     let zones = Api::<Zone>::namespaced(client.clone(), system);
-    let services = match scope {
-        ConfigScope::Cluster => Api::<GlobalService>::all(client.clone()),
-        ConfigScope::Namespaced => Api::namespaced(client.clone(), system),
-    };
+    let services = scoped::<GlobalService>(&client, scope, system);
+    let overrides = scoped::<Override>(&client, scope, system);
+    let of_clusters = Api::<ClusterOverride>::namespaced(client.clone(), system);
     let clusters = Api::<KubeFedCluster>::namespaced(client.clone(), system);
     let reports = Api::<ProbeReport>::namespaced(client.clone(), system);
     let leases = Api::<Lease>::namespaced(client, system);
@@ -228,9 +249,47 @@ fn watches(
             read_cluster,
             |key| Event::ClusterDeleted(ClusterName::from(&*key.name)),
         ),
+        kind(
+            overrides,
+            Config::default(),
+            state.override_keys(None),
+            |it: &Override| read_override(it, it.read()),
+            Event::OverrideDeleted,
+        ),
+        kind(
+            of_clusters,
+            Config::default(),
+            state.override_keys(Some(system)),
+            |it: &ClusterOverride| read_override(it, it.read()),
+            |key| Event::OverrideDeleted(ObjectKey::new("", &key.name)),
+        ),
         reported(reports, own),
         observers(leases),
     ])
+}
+
+/// Objects of every namespace that is federated.
+fn scoped<K>(client: &Client, scope: ConfigScope, system: &str) -> Api<K>
+where
+    K: Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>,
+{
+    match scope {
+        ConfigScope::Cluster => Api::all(client.clone()),
+        ConfigScope::Namespaced => Api::namespaced(client.clone(), system),
+    }
+}
+
+fn read_override<K: Resource<DynamicType = ()>>(
+    object: &K,
+    read: Result<steering::OverrideSpec, api::Error>,
+) -> Vec<Event> {
+    match read {
+        Ok(spec) => vec![Event::OverrideApplied(Box::new(spec))],
+        Err(why) => {
+            unreadable(object, &why);
+            Vec::new()
+        }
+    }
 }
 
 /// One kind's watch: each object read into events, each vanished one told as deleted.
@@ -341,7 +400,19 @@ where
         .modify(|object| object.managed_fields_mut().clear())
         .backoff(Retry::default())
         .inspect_err(|why| tracing::debug!(kind = %K::kind(&()), %why, "watch of the host"))
-        .filter_map(|event| futures::future::ready(event.ok()))
+        .flat_map(|event| stream::iter(heard(event)))
+}
+
+/// What a watch said. A kind that the host does not know yet has no objects: a host whose CRDs are
+/// older than this program is followed all the same.
+fn heard<K>(event: Result<watcher::Event<K>, watcher::Error>) -> Vec<watcher::Event<K>> {
+    match event {
+        Ok(event) => vec![event],
+        Err(watcher::Error::InitialListFailed(kube::Error::Api(status))) if status.code == 404 => {
+            vec![watcher::Event::Init, watcher::Event::InitDone]
+        }
+        Err(_) => Vec::new(),
+    }
 }
 
 fn read_zone(zone: &Zone) -> Vec<Event> {

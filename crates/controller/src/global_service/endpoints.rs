@@ -40,26 +40,34 @@ pub(crate) fn offered(
     if addresses.is_empty() && hostnames.is_empty() {
         return None;
     }
-    let ready = ready_addresses(slices);
+    let ready = addresses_behind(slices, Counted::Ready);
+    let wanted = addresses_behind(slices, Counted::All);
     Some(ClusterEndpoints {
         cluster: cluster.to_string(),
         addresses,
         hostnames,
         ready_replicas: i32::try_from(ready).ok(),
+        wanted_replicas: i32::try_from(wanted).ok(),
     })
 }
 
-/// Ready addresses, each counted once: dual-stack Services have a slice per family, so pods are
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Counted {
+    Ready,
+    All,
+}
+
+/// Addresses, or those that are ready, each counted once: dual-stack Services have a slice per family, so pods are
 /// told apart by their target where it is known.
-fn ready_addresses(slices: &[&EndpointSlice]) -> usize {
-    let mut ready = BTreeSet::new();
+fn addresses_behind(slices: &[&EndpointSlice], counted: Counted) -> usize {
+    let mut found = BTreeSet::new();
     for endpoint in slices.iter().flat_map(|slice| &slice.endpoints) {
         // Absent means ready (EndpointConditions: "nil should be interpreted as true").
         let conditions = endpoint.conditions.as_ref();
         let is_ready = conditions
             .and_then(|conditions| conditions.ready)
             .unwrap_or(true);
-        if !is_ready {
+        if !is_ready && counted == Counted::Ready {
             continue;
         }
         let target = endpoint
@@ -68,12 +76,12 @@ fn ready_addresses(slices: &[&EndpointSlice]) -> usize {
             .and_then(|target| target.uid.clone());
         match target {
             Some(uid) => {
-                ready.insert(uid);
+                found.insert(uid);
             }
-            None => ready.extend(endpoint.addresses.iter().cloned()),
+            None => found.extend(endpoint.addresses.iter().cloned()),
         }
     }
-    ready.len()
+    found.len()
 }
 
 #[cfg(test)]

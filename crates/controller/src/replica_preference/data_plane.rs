@@ -231,6 +231,7 @@ pub(crate) mod tests {
                         verdict: if *up { Verdict::Up } else { Verdict::Down },
                         since_millis: 0,
                         reason: None,
+                        late: false,
                     })
                     .collect(),
                 generations: BTreeMap::new(),

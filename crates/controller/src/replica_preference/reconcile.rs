@@ -165,7 +165,13 @@ impl Reconciler {
                     | News::FederatedNamespace(_),
                 )
                 | Err(RecvError::Lagged(_)) => self.look_at_all(),
-                Ok(News::MemberNamespace(_) | News::Zone(_) | News::Tombstone) => {}
+                Ok(
+                    News::MemberNamespace(_)
+                    | News::Zone(_)
+                    | News::Override(_)
+                    | News::ClusterOverride(_)
+                    | News::Tombstone,
+                ) => {}
                 Err(RecvError::Closed) => return,
             }
         }

@@ -3,7 +3,10 @@
 use dns::{Client, Secrets, Snapshot, Transport};
 use hickory_proto::{
     op::{Message, Query},
-    rr::{Name, RData, RecordType},
+    rr::{
+        Name, RData, RecordType,
+        rdata::opt::{ClientSubnet, EdnsCode, EdnsOption},
+    },
 };
 use meridian_steering::*;
 use model::{
@@ -187,6 +190,40 @@ impl Replica {
         got
     }
 
+    /// The addresses of one answer, in its order.
+    pub(crate) fn ask_once(
+        &self,
+        record_type: RecordType,
+        client: &str,
+        entropy: u64,
+    ) -> Vec<String> {
+        let reply = reply(
+            &self.snapshot,
+            "shop.example.org",
+            record_type,
+            client,
+            entropy,
+            None,
+        );
+        reply
+            .answers
+            .iter()
+            .map(|record| data(&record.data))
+            .collect()
+    }
+
+    /// The scope of an answer to a resolver that sends the client's whole address.
+    pub(crate) fn scope_of(&self, client: &str) -> u8 {
+        let subnet = ClientSubnet::new(client.parse().expect("an address"), 32, 0);
+        let host = "shop.example.org";
+        let reply = reply(&self.snapshot, host, RecordType::A, BERLIN, 0, Some(subnet));
+        let edns = reply.edns.expect("a reply with EDNS");
+        match edns.option(EdnsCode::Subnet) {
+            Some(EdnsOption::Subnet(subnet)) => subnet.scope_prefix(),
+            other => panic!("{other:?}"),
+        }
+    }
+
     pub(crate) fn status(&self) -> &ServiceStatus {
         &self.services[&key("shop")]
     }
@@ -209,19 +246,33 @@ impl Replica {
     }
 }
 
-fn ask(
+fn data(data: &RData) -> String {
+    match data {
+        RData::A(ip) => ip.to_string(),
+        RData::AAAA(ip) => ip.to_string(),
+        RData::CNAME(name) => name.to_string(),
+        other => format!("{other:?}"),
+    }
+}
+
+fn reply(
     snapshot: &Snapshot,
     host: &str,
     record_type: RecordType,
     client: &str,
     entropy: u64,
-) -> Got {
+    subnet: Option<ClientSubnet>,
+) -> Message {
     let mut query = Message::query();
     query.add_query(Query::query(
         Name::from_ascii(host).expect("a name"),
         record_type,
     ));
-    query.edns = Some(hickory_proto::op::Edns::new());
+    let mut edns = hickory_proto::op::Edns::new();
+    if let Some(subnet) = subnet {
+        edns.options_mut().insert(EdnsOption::Subnet(subnet));
+    }
+    query.edns = Some(edns);
     let query = query.to_vec().expect("a query encodes");
     let client = Client {
         source: client.parse::<IpAddr>().expect("an address"),
@@ -235,13 +286,18 @@ fn ask(
     };
     let mut out = [0; dns::REPLY_BYTES_MAX];
     let reply = dns::answer(snapshot, &query, &client, &secrets.into(), &mut out);
-    let reply = Message::from_vec(&out[..reply.len]).expect("a reply decodes");
-    let data = reply.answers.iter().map(|record| match &record.data {
-        RData::A(ip) => ip.to_string(),
-        RData::AAAA(ip) => ip.to_string(),
-        RData::CNAME(name) => name.to_string(),
-        other => format!("{other:?}"),
-    });
+    Message::from_vec(&out[..reply.len]).expect("a reply decodes")
+}
+
+fn ask(
+    snapshot: &Snapshot,
+    host: &str,
+    record_type: RecordType,
+    client: &str,
+    entropy: u64,
+) -> Got {
+    let reply = reply(snapshot, host, record_type, client, entropy, None);
+    let data = reply.answers.iter().map(|record| data(&record.data));
     let options = reply
         .edns
         .as_ref()
@@ -315,6 +371,7 @@ pub(crate) fn service() -> ServiceSpec {
         },
         policy: Policy::default(),
         when_all_down: WhenAllDown::LastKnownGood,
+        ramp_millis: RAMP_MILLIS,
     }
 }
 
@@ -327,6 +384,7 @@ pub(crate) fn endpoint(cluster: &str, target: &str, ready: u32) -> EndpointStatu
         target,
         region: None,
         ready_replicas: Some(ready),
+        wanted_replicas: None,
         weight: 1,
     }
 }
@@ -416,8 +474,18 @@ pub(crate) fn branch(name: &str, policy: Policy) -> FailoverBranch {
 }
 
 pub(crate) fn override_on(scope: OverrideScope, force: Force, millis: u64) -> Event {
+    override_called("by-hand", scope, force, millis)
+}
+
+pub(crate) fn override_called(
+    name: &str,
+    scope: OverrideScope,
+    force: Force,
+    millis: u64,
+) -> Event {
     Event::OverrideApplied(Box::new(OverrideSpec {
-        key: key("by-hand"),
+        key: key(name),
+        created_millis: 0,
         scope,
         force,
         reason: "a drill".into(),

@@ -22,6 +22,7 @@ fn report(name: &str, at_millis: u64, verdicts: [Verdict; 3]) -> Event {
             verdict,
             since_millis: at_millis,
             reason: None,
+            late: false,
         });
     Event::Reported(Box::new(ProbeReportValue {
         observer: name.into(),

@@ -302,9 +302,11 @@ fn an_override_forces_until_it_expires() {
     replica.pass(59_999);
     assert_eq!(replica.addresses(BERLIN), [A, B]);
     replica.pass(1);
+    assert_eq!(replica.addresses(BERLIN), [A, B, F], "it returns in a ramp");
+    replica.pass(RAMP_MILLIS);
     assert_eq!(replica.addresses(BERLIN), [F]);
     let region = OverrideScope::Region("eu-central-1".into());
-    replica.tell([override_on(region, Force::Draining, 120_000)]);
+    replica.tell([override_on(region, Force::Draining, 240_000)]);
     assert_eq!(replica.addresses(BERLIN), [A, B]);
     assert_eq!(replica.ask(BERLIN).ttl, Some(5));
     // Draining is better than dead.
