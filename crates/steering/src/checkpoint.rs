@@ -3,11 +3,12 @@
 
 use crate::{
     branches::NodeState,
-    engine::{Engine, EngineOptions, Host},
+    engine::{Engine, EngineOptions},
     error::{Error, Result},
     event::{ClusterState, Effect, Event, HostContact},
     geography::StoredTable,
     health::Track,
+    host::Host,
     report::{Observer, ProbeReportValue},
     service::{Member, Service},
     spec::{EndpointStatus, OverrideSpec, ServiceSpec, ZoneSpec},

@@ -22,6 +22,7 @@ use crate::{
     event::{ClusterState, Effect, Event, HostContact},
     geography::Geography,
     health::Track,
+    host::Host,
     publish::{Publisher, Which},
     quorum::{self, Abstaining, Control, Targets},
     report::{HEARTBEAT_MILLIS, Observer, ProbeReportValue},
@@ -101,13 +102,6 @@ pub struct Engine {
     sent: Sent,
     /// When something changes by itself.
     deadline: Option<u64>,
-}
-
-/// Whether the host's API answers, and since when.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Host {
-    pub(crate) contact: HostContact,
-    pub(crate) since_millis: u64,
 }
 
 /// What has to be computed anew.
@@ -576,23 +570,6 @@ impl Engine {
             effects.push(Effect::WakeAt(at));
         }
         self.sent.wake = wake;
-    }
-}
-
-impl Host {
-    /// How answers are marked.
-    fn freshness(self, max_stale_millis: u64, now: u64) -> dns::Freshness {
-        match self.expiry(max_stale_millis) {
-            None => dns::Freshness::Fresh,
-            Some(expiry) if now < expiry => dns::Freshness::Stale,
-            Some(_) => dns::Freshness::Expired,
-        }
-    }
-
-    /// When answers are too old, if the host stays away.
-    fn expiry(self, max_stale_millis: u64) -> Option<u64> {
-        let lost = self.contact == HostContact::Lost;
-        lost.then(|| self.since_millis.saturating_add(max_stale_millis))
     }
 }
 

@@ -21,6 +21,7 @@ pub mod event;
 pub mod explain;
 mod geography;
 mod health;
+mod host;
 mod misfits;
 mod outcome;
 pub mod policy;
@@ -53,8 +54,7 @@ pub use report::{NamedCluster, Observer, ProbeReportValue, REPORT_LIFE_MILLIS, R
 pub use spec::{
     EndpointStatus, Force, HealthCheck, NameServer, NamespaceGrant, OnExpiry, OverrideScope,
     OverrideSpec, RAMP_MILLIS, SecondarySpec, ServiceSpec, SoaTimers, SpecProblem, TtlRange,
-    WhenAllDown,
-    ZoneSpec,
+    WhenAllDown, ZoneSpec,
 };
 pub use status::{
     BranchState, BranchStatus, EndpointHealth, HostProblem, HostStatus, ServiceStatus, Standing,

@@ -6,15 +6,12 @@
 //!
 //! | node | its endpoints |
 //! |---|---|
-//! | `pool`, `nearest` | all of the pool, but for clusters that are drained |
+//! | `pool`, `nearest`, `all`, `hash`, `capacity` | all of the pool, but for clusters that are drained |
 //! | `weighted` | those of every branch with a weight |
+//! | `geo`, `cidr` | those of the default; without any, those of every rule |
 //! | `failover` | those of its first branch that has some |
 
-use crate::{
-    event::ClusterState,
-    service::Service,
-    tree::{Entry, Node},
-};
+use crate::{choose::Entry, event::ClusterState, service::Service, tree::Node};
 use dns::{Name, Record, RecordType};
 use model::{ClusterName, Target};
 use std::collections::BTreeMap;
@@ -38,6 +35,9 @@ pub(crate) fn records(
                     labels: place.map(|place| &place.labels),
                     weight: status.weight,
                     ready: None,
+                    wanted: None,
+                    factor: 1.0,
+                    overloaded: false,
                     usable: status.weight > 0 && !drains(&status.cluster),
                 }
             })
@@ -75,25 +75,38 @@ fn answers<'t>(
 }
 
 fn chosen(node: &Node, entries: &[Entry<'_>]) -> Vec<usize> {
+    if let Some(pool) = node.pool() {
+        let numbered = entries.iter().enumerate();
+        return numbered
+            .filter(|(_, entry)| entry.usable && pool.holds(entry))
+            .map(|(at, _)| at)
+            .collect();
+    }
     match node {
-        Node::Pool(pool) | Node::Nearest { pool, .. } => {
-            let numbered = entries.iter().enumerate();
-            numbered
-                .filter(|(_, entry)| entry.usable && pool.holds(entry))
-                .map(|(at, _)| at)
-                .collect()
-        }
-        Node::Weighted(branches) => {
-            let able = branches.iter().filter(|(weight, _)| *weight > 0);
-            let mut all: Vec<_> = able.flat_map(|(_, node)| chosen(node, entries)).collect();
-            all.sort_unstable();
-            all.dedup();
-            all
-        }
         Node::Failover { branches, .. } => branches
             .iter()
             .map(|branch| chosen(&branch.node, entries))
             .find(|found| !found.is_empty())
             .unwrap_or_default(),
+        Node::Divided(divided) => {
+            let default = divided.default.as_ref();
+            let default = default
+                .map(|node| chosen(node, entries))
+                .unwrap_or_default();
+            match default.is_empty() {
+                true => united(node, entries),
+                false => default,
+            }
+        }
+        _ => united(node, entries),
     }
+}
+
+/// Those of every node right below.
+fn united(node: &Node, entries: &[Entry<'_>]) -> Vec<usize> {
+    let below = node.below().into_iter();
+    let mut all: Vec<_> = below.flat_map(|node| chosen(node, entries)).collect();
+    all.sort_unstable();
+    all.dedup();
+    all
 }

@@ -288,7 +288,7 @@ impl Node {
         }
     }
 
-    fn pool(&self) -> Option<&Pool> {
+    pub(crate) fn pool(&self) -> Option<&Pool> {
         match self {
             Self::Pool(pool)
             | Self::Hash(pool)
