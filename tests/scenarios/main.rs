@@ -52,6 +52,8 @@ mod status;
 #[cfg(test)]
 mod traffic;
 #[cfg(test)]
+mod two_cities;
+#[cfg(test)]
 mod unjoin;
 #[cfg(test)]
 mod webhook;

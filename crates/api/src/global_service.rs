@@ -229,6 +229,9 @@ pub struct BranchStatusEntry {
     /// Why, in words.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub reason: String,
+    /// What it requires to take over and does not succeed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unmet: Option<String>,
 }
 
 impl GlobalService {

@@ -77,6 +77,8 @@ pub(crate) enum Command {
     Drain(Drain),
     /// Let traffic and replicas return to a member that was drained
     Uncordon(Drain),
+    /// Hand a name over to another failover branch, with a preview and a file that proves it
+    Switchover(Switchover),
     /// Stand in for a host that is no more
     AdoptHost(AdoptHost),
     /// Move over from KubeFed, and back

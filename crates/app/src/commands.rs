@@ -15,6 +15,7 @@ mod operate;
 mod plan;
 mod resource_type;
 mod rollout;
+mod switchover;
 mod unjoin;
 
 use crate::cli::Command;
@@ -53,6 +54,7 @@ pub(crate) async fn dispatch(command: Command) -> Result<ExitCode> {
         Command::Failover(args) => operate::failover(args).boxed().await.map(done),
         Command::Drain(args) => operate::drain(args).boxed().await.map(done),
         Command::Uncordon(args) => operate::uncordon(args).boxed().await.map(done),
+        Command::Switchover(args) => switchover::run(args).boxed().await,
         Command::AdoptHost(args) => operate::adopt_host(args).boxed().await.map(done),
         Command::Migrate(args) => migrate::run(args).boxed().await,
     }

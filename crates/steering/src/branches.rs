@@ -340,7 +340,11 @@ impl Watch<'_> {
 }
 
 /// The node's branches for its service's status.
-pub(crate) fn statuses(branches: &[Branch], state: &NodeState) -> Vec<BranchStatus> {
+pub(crate) fn statuses(
+    branches: &[Branch],
+    state: &NodeState,
+    unmet: &BTreeMap<String, String>,
+) -> Vec<BranchStatus> {
     let at = branches
         .iter()
         .position(|b| b.name == state.active)
@@ -382,6 +386,7 @@ pub(crate) fn statuses(branches: &[Branch], state: &NodeState) -> Vec<BranchStat
             state: state_of,
             since_millis,
             reason,
+            unmet: unmet.get(&branch.name).cloned(),
         }
     };
     branches.iter().enumerate().map(status).collect()

@@ -118,7 +118,8 @@ impl Engine {
             .failovers()
             .into_iter()
             .filter_map(|(id, branches)| {
-                Some(branches::statuses(branches, service.nodes.get(id)?))
+                let unmet = service.requirements.unmet();
+                Some(branches::statuses(branches, service.nodes.get(id)?, unmet))
             });
         // The database is asked for the IPv4 address inside an IPv6 one, as answers are.
         let client = match question.client {

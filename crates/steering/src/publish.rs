@@ -479,7 +479,8 @@ impl Publisher {
             .failovers()
             .into_iter()
             .filter_map(|(id, branches)| {
-                Some(branches::statuses(branches, service.nodes.get(id)?))
+                let unmet = service.requirements.unmet();
+                Some(branches::statuses(branches, service.nodes.get(id)?, unmet))
             });
         ServiceStatus {
             service: service.spec.key.clone(),

@@ -141,6 +141,8 @@ pub struct BranchStatus {
     pub since_millis: u64,
     /// Why, in words.
     pub reason: String,
+    /// What it requires to take over and does not succeed.
+    pub unmet: Option<String>,
 }
 
 /// Whether a failover branch answers.

@@ -213,6 +213,54 @@ pub(crate) struct Drain {
     pub(crate) name: String,
 }
 
+/// `meridian switchover`.
+#[derive(Clone, Debug, Args)]
+#[command(
+    after_help = "Examples:\n  meridian switchover shop -n shop --to city-b --dry-run\n  \
+                        meridian switchover shop -n shop --to city-b --reason 'city A lost power'\n  \
+                        meridian switchover --verify switchover-shop-shop-20300101T000000Z.jsonl"
+)]
+pub(crate) struct Switchover {
+    #[command(flatten)]
+    pub(crate) host: Host,
+    /// Name of the GlobalService
+    #[arg(value_name = "SERVICE", required_unless_present = "verify")]
+    pub(crate) service: Option<String>,
+    /// Its namespace [default: the context's]
+    #[arg(short, long, value_name = "NAMESPACE")]
+    pub(crate) namespace: Option<String>,
+    /// The failover branch that is to answer
+    #[arg(long, value_name = "BRANCH", required_unless_present = "verify")]
+    pub(crate) to: Option<String>,
+    /// Why; wanted unless --dry-run
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) reason: Option<String>,
+    /// Who answers for it [default: the user of this machine]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) owner: Option<String>,
+    /// How long the override lasts; a branch with manual fail-back stays after it
+    #[arg(long = "for", value_name = "DURATION", default_value = "24h", value_parser = duration)]
+    pub(crate) lasting: std::time::Duration,
+    /// How long the branch may take
+    #[arg(long, value_name = "DURATION", default_value = "2m", value_parser = duration)]
+    pub(crate) timeout: std::time::Duration,
+    /// Where each step is written down, hash-chained [default: a new file in this folder]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) evidence: Option<PathBuf>,
+    /// Show how it stands and what forbids it, and do nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Check a file of evidence instead
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["service", "to", "dry_run"])]
+    pub(crate) verify: Option<PathBuf>,
+}
+
+/// As Kubernetes writes them: `90s`, `2m`, `24h`.
+fn duration(text: &str) -> Result<std::time::Duration, String> {
+    let read: kube::core::Duration = text.parse().map_err(|why| format!("{why}"))?;
+    Ok(read.into())
+}
+
 /// `meridian failover`.
 #[derive(Clone, Debug, Args)]
 #[command(after_help = "Example: meridian failover release --reason 'both sites lost power'")]

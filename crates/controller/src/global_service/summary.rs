@@ -33,6 +33,7 @@ pub(super) fn summarize(
         state: format!("{:?}", branch.state),
         since: time(branch.since_millis),
         reason: branch.reason.clone(),
+        unmet: branch.unmet.clone(),
     });
     GlobalServiceStatus {
         observed_generation: service.metadata.generation.unwrap_or_default(),
@@ -131,6 +132,7 @@ mod tests {
             state,
             since_millis,
             reason: String::new(),
+            unmet: None,
         };
         let told = ServiceStatus {
             service: ObjectKey::new("shop", "shop"),
