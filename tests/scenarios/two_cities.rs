@@ -107,7 +107,7 @@ async fn city_b_takes_over_by_hand_when_it_may_and_gives_back_in_a_ramp_when_ask
         .failing_command(&["switchover", "--verify", &back.display().to_string()])
         .await;
     assert!(forged.contains("line 1: it was changed"), "{forged}");
-    bank.close();
+    bank.close(world).await;
 }
 
 async fn city_b_takes_over_by_itself_where_that_is_its_mode_and_gives_back_after_its_hold_down(
@@ -134,7 +134,7 @@ async fn city_b_takes_over_by_itself_where_that_is_its_mode_and_gives_back_after
     let story = |words: &str| notes.iter().any(|note| note.contains(words));
     assert!(story("city-b: city-a is unable"), "{notes:#?}");
     assert!(story("berlin 127.0.31.1: probes fail"), "{notes:#?}");
-    bank.close();
+    bank.close(world).await;
 }
 
 async fn overrides_end_are_refused_and_say_so_and_what_a_policy_lacks_is_a_condition(
@@ -195,7 +195,7 @@ async fn overrides_end_are_refused_and_say_so_and_what_a_policy_lacks_is_a_condi
         let refused = world.host().try_apply(bank.manifest(&wrong)).await;
         assert!(refused.is_err(), "{wrong}");
     }
-    bank.close();
+    bank.close(world).await;
 }
 
 fn addresses(members: &[&str]) -> BTreeSet<IpAddr> {
@@ -393,7 +393,10 @@ impl Bank {
         .await;
     }
 
-    fn close(self) {
+    async fn close(self, world: &World) {
+        // The older of two services keeps a name, and all scenarios may share one host.
+        world.host().delete(&self.at()).await;
+        world.host().until_gone(&self.at()).await;
         for (_, serving) in &self.centres {
             serving.abort();
         }

@@ -178,8 +178,14 @@ pub(crate) enum Role {
 
 /// `meridian demo`.
 #[derive(Clone, Debug, Args)]
-#[command(after_help = "Example: meridian demo --exit --json > timeline.json")]
+#[command(
+    after_help = "Examples:\n  meridian demo --exit --json > timeline.json\n  \
+                        meridian demo --scenario two-cities --exit"
+)]
 pub(crate) struct Demo {
+    /// Which story is told
+    #[arg(long, value_enum, default_value = "failover")]
+    pub(crate) scenario: Scenario,
     /// End after the timeline, with status 0 only if every step met its bound
     #[arg(long)]
     pub(crate) exit: bool,
@@ -192,6 +198,15 @@ pub(crate) struct Demo {
     /// Port that answers DNS on 127.0.0.1 [default: 15353, or a free one when that is taken]
     #[arg(long, value_name = "PORT")]
     pub(crate) dns_port: Option<u16>,
+}
+
+/// A story of the demo.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Scenario {
+    /// Three sites: an API hangs, a site fails and returns, the host is killed
+    Failover,
+    /// Two active centres in a city, a standby in another: taken over by hand, given back in a ramp
+    TwoCities,
 }
 
 /// `meridian join`.

@@ -5,6 +5,7 @@ mod pace;
 mod samples;
 mod story;
 mod timeline;
+mod two_cities;
 mod view;
 mod world;
 
@@ -22,7 +23,7 @@ use story::Story;
 use timeline::Timeline;
 use tokio::task::JoinSet;
 use view::{DataOnly, View};
-use world::{APPLICATION, HOST, NAME, NAMESPACE, PORT, World};
+use world::{APPLICATION, HOST, NAME, NAMESPACE, PORT, STAGE, World};
 
 /// The port that is tried first, so that the README's lines work as they stand.
 const DNS_PORT: u16 = 15_353;
@@ -48,6 +49,13 @@ fn viewers() -> Vec<Viewer> {
 /// # Errors
 /// The demo could not be set up or driven.
 pub(crate) async fn run(args: cli::Demo) -> Result<ExitCode> {
+    match args.scenario {
+        cli::Scenario::Failover => failover(args).await,
+        cli::Scenario::TwoCities => two_cities::run(args).await,
+    }
+}
+
+async fn failover(args: cli::Demo) -> Result<ExitCode> {
     let began = Instant::now();
     let data_only = if args.json {
         DataOnly::Yes
@@ -65,7 +73,7 @@ pub(crate) async fn run(args: cli::Demo) -> Result<ExitCode> {
     let dns = dns_address(args.dns_port)?;
 
     view.heading("meridian: a host and three members, in this process");
-    let world = World::start().await?;
+    let world = World::start(STAGE).await?;
     view.members(&world.members().keys().cloned().collect::<Vec<_>>());
     view.doing("installing the CRDs and joining the members");
     world.install(namespace).await?;

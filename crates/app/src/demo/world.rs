@@ -66,13 +66,28 @@ const MANIFESTS: [(&str, &str); 7] = [
 ];
 
 /// A member of the demo, and where it stands.
-struct Site {
-    name: &'static str,
-    region: &'static str,
-    zone: &'static str,
-    city: &'static str,
-    location: (f64, f64),
+pub(crate) struct Site {
+    pub(crate) name: &'static str,
+    pub(crate) region: &'static str,
+    pub(crate) zone: &'static str,
+    pub(crate) city: &'static str,
+    pub(crate) location: (f64, f64),
 }
+
+/// Where a story plays.
+#[derive(Clone, Copy)]
+pub(crate) struct Stage {
+    /// The members.
+    pub(crate) sites: &'static [Site],
+    /// What is applied, files with their names.
+    pub(crate) manifests: &'static [(&'static str, &'static str)],
+}
+
+/// Three sites in two cities, and `deploy/demo`.
+pub(crate) const STAGE: Stage = Stage {
+    sites: &SITES,
+    manifests: &MANIFESTS,
+};
 
 const SITES: [Site; 3] = [
     Site {
@@ -125,6 +140,7 @@ impl Fault {
 
 /// The fleet and the ways into it.
 pub(crate) struct World {
+    stage: Stage,
     fleet: Fleet,
     host: Client,
     members: BTreeMap<String, Client>,
@@ -138,9 +154,9 @@ impl World {
     ///
     /// # Errors
     /// Sockets or files are not to be had.
-    pub(crate) async fn start() -> Result<Self> {
+    pub(crate) async fn start(stage: Stage) -> Result<Self> {
         let mut clusters = vec![ClusterOptions::named(HOST)];
-        for site in &SITES {
+        for site in stage.sites {
             let mut options = ClusterOptions::named(site.name);
             let node = |number: u32| {
                 NodeOptions::named(format!("{}-{number}", site.name))
@@ -162,11 +178,12 @@ impl World {
             .context("the demo's clusters cannot start")?;
         let host = client(&fleet, HOST).await?;
         let mut members = BTreeMap::new();
-        for site in &SITES {
+        for site in stage.sites {
             members.insert(site.name.to_owned(), client(&fleet, site.name).await?);
         }
         let addresses = BTreeMap::new();
         Ok(Self {
+            stage,
             fleet,
             host,
             members,
@@ -201,7 +218,7 @@ impl World {
     /// The host refuses something.
     pub(crate) async fn install(&self, system_namespace: &str) -> Result<()> {
         manifests::install_crds(&self.host).await?;
-        for site in &SITES {
+        for site in self.stage.sites {
             let file = self.kubeconfig(site.name);
             let config = kubeconfig::member(Some(&file), None, site.name).await?;
             let (latitude, longitude) = site.location;
@@ -225,7 +242,7 @@ impl World {
         manifests::install_types(&self.host, system_namespace).await
     }
 
-    /// Applies the manifests of `deploy/demo`, then the patches.
+    /// Applies the stage's manifests, then the patches.
     ///
     /// # Errors
     /// The host refuses something.
@@ -233,7 +250,7 @@ impl World {
         let config = manifests::default_config(system_namespace);
         manifests::apply(&self.host, &config).await?;
         let mut applied = vec![config];
-        for (file, text) in MANIFESTS {
+        for (file, text) in self.stage.manifests {
             for manifest in manifests::read(file, text)? {
                 manifests::apply(&self.host, &manifest).await?;
                 applied.push(manifest);
