@@ -1,7 +1,9 @@
 //! The command line: every flag, its default and its meaning.
 
+mod dns;
 mod objects;
 
+pub(crate) use dns::*;
 pub(crate) use objects::*;
 
 use crate::dns_listen::DnsListen;
@@ -81,6 +83,12 @@ pub(crate) enum Command {
     Switchover(Switchover),
     /// Stand in for a host that is no more
     AdoptHost(AdoptHost),
+    /// Look at zones before they are served
+    #[command(
+        subcommand,
+        after_help = "Example: meridian dns check deploy/demo/6-zone.yaml"
+    )]
+    Dns(Dns),
     /// Move over from KubeFed, and back
     Migrate(Migrate),
     /// Print what a shell needs to complete commands

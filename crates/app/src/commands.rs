@@ -1,6 +1,7 @@
 //! The commands, one file each.
 
 mod completion;
+mod dns;
 mod enable;
 mod explain;
 mod federate;
@@ -18,7 +19,7 @@ mod rollout;
 mod switchover;
 mod unjoin;
 
-use crate::cli::Command;
+use crate::cli::{Command, Dns};
 use crate::{demo, run};
 use anyhow::Result;
 use futures::FutureExt;
@@ -37,6 +38,7 @@ pub(crate) async fn dispatch(command: Command) -> Result<ExitCode> {
         Command::Enable(args) => enable::enable(args).boxed().await.map(done),
         Command::Disable(args) => enable::disable(args).boxed().await.map(done),
         Command::Federate(args) => federate::run(args).boxed().await.map(done),
+        Command::Dns(Dns::Check(args)) => dns::check(&args),
         Command::Completion(args) => {
             completion::print(args);
             Ok(ExitCode::SUCCESS)

@@ -9,6 +9,7 @@
 
 mod address;
 mod answer;
+mod check;
 mod choice;
 mod client;
 mod cookie;
@@ -40,6 +41,7 @@ mod zone_text;
 
 pub use address::normalized;
 pub use answer::{REPLY_BYTES_MAX, answer, answer_limited};
+pub use check::{Finding, Severity, check};
 pub use client::{
     Client, IDENTITY_BYTES_MAX, Identity, Origin, Reply, ReplyClass, Secrets, Server, Transport,
 };

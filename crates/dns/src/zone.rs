@@ -135,6 +135,22 @@ struct RecordSet {
     data: Vec<Box<[u8]>>,
 }
 
+impl RecordSet {
+    fn new(ttl_secs: u32) -> Self {
+        Self {
+            ttl_secs,
+            data: Vec::new(),
+        }
+    }
+
+    fn add(&mut self, record: &Record) {
+        self.ttl_secs = self.ttl_secs.min(record.ttl_secs);
+        if !self.data.contains(&record.data) {
+            self.data.push(record.data.clone());
+        }
+    }
+}
+
 type Types = BTreeMap<RecordType, RecordSet>;
 type Sets = BTreeMap<Name, Types>;
 
@@ -149,32 +165,50 @@ fn refuse(origin: &Name, problem: String) -> Error {
 fn gather(zone: &Zone) -> Result<Sets, Error> {
     let mut sets = Sets::new();
     for record in &zone.records {
-        let Record {
-            owner,
-            ttl_secs,
-            record_type,
-            data,
-        } = record;
-        if !owner.is_within(&zone.origin) {
-            let problem = format!("{owner} {record_type} lies outside the zone");
+        if let Some(problem) = record_problem(&zone.origin, record) {
             return Err(refuse(&zone.origin, problem));
         }
-        check_data(*record_type, data)
-            .map_err(|problem| refuse(&zone.origin, format!("{owner} {record_type}: {problem}")))?;
         let set = sets
-            .entry(owner.clone())
+            .entry(record.owner.clone())
             .or_default()
-            .entry(*record_type)
-            .or_insert_with(|| RecordSet {
-                ttl_secs: *ttl_secs,
-                data: Vec::new(),
-            });
-        set.ttl_secs = set.ttl_secs.min(*ttl_secs);
-        if !set.data.contains(data) {
-            set.data.push(data.clone());
-        }
+            .entry(record.record_type)
+            .or_insert_with(|| RecordSet::new(record.ttl_secs));
+        set.add(record);
     }
     Ok(sets)
+}
+
+/// What is wrong with a record by itself.
+pub(crate) fn record_problem(origin: &Name, record: &Record) -> Option<String> {
+    let Record {
+        owner,
+        record_type,
+        data,
+        ..
+    } = record;
+    if !owner.is_within(origin) {
+        return Some(format!("{owner} {record_type} lies outside the zone"));
+    }
+    let problem = check_data(*record_type, data).err()?;
+    Some(format!("{owner} {record_type}: {problem}"))
+}
+
+/// What is wrong with the records of one name together.
+pub(crate) fn together_problem<'r>(
+    origin: &Name,
+    name: &Name,
+    records: impl Iterator<Item = &'r Record>,
+) -> Option<String> {
+    let mut types = Types::new();
+    for record in records {
+        let set = types.entry(record.record_type);
+        let set = set.or_insert_with(|| RecordSet::new(record.ttl_secs));
+        set.add(record);
+    }
+    match check_node(origin, name, &types) {
+        Err(Error::Zone { problem, .. }) => Some(problem),
+        _ => None,
+    }
 }
 
 /// Checks the form of data that the engine reads itself.

@@ -23,23 +23,49 @@ pub fn read_records(
     origin: &Name,
     default_ttl_secs: u32,
 ) -> Result<Vec<Record>, Error> {
-    let mut reader = Reader {
-        origin: origin.clone(),
-        owner: None,
-        ttl_secs: default_ttl_secs,
-        records: Vec::new(),
-    };
-    let mut lexer = Lexer {
-        rest: text,
-        line: 1,
-    };
+    let mut reader = Reader::new(origin, default_ttl_secs);
+    let mut lexer = Lexer::new(text);
     while let Some(entry) = lexer.entry()? {
-        let line = entry.line;
-        reader
-            .entry(entry)
-            .map_err(|problem| Error::Text { line, problem })?;
+        reader.take(entry)?;
     }
     Ok(reader.records)
+}
+
+/// A record and the line on which it begins.
+#[derive(Debug)]
+pub(crate) struct Located {
+    pub(crate) line: usize,
+    pub(crate) record: Record,
+}
+
+/// Reads all records that can be read, and tells all that cannot.
+pub(crate) fn read_all(
+    text: &str,
+    origin: &Name,
+    default_ttl_secs: u32,
+) -> (Vec<Located>, Vec<Error>) {
+    let mut reader = Reader::new(origin, default_ttl_secs);
+    let mut lexer = Lexer::new(text);
+    let mut lines = Vec::new();
+    let mut errors = Vec::new();
+    loop {
+        match lexer.entry() {
+            Ok(Some(entry)) => {
+                let line = entry.line;
+                errors.extend(reader.take(entry).err());
+                lines.resize(reader.records.len(), line);
+            }
+            Ok(None) => break,
+            // What parentheses or quotes hold together is not known any more.
+            Err(error) => {
+                errors.push(error);
+                break;
+            }
+        }
+    }
+    let records = lines.into_iter().zip(reader.records);
+    let located = records.map(|(line, record)| Located { line, record });
+    (located.collect(), errors)
 }
 
 /// Seconds, or numbers with units as in `1h30m` (as BIND and all others read them).
@@ -88,6 +114,21 @@ struct Reader {
 }
 
 impl Reader {
+    fn new(origin: &Name, default_ttl_secs: u32) -> Self {
+        Self {
+            origin: origin.clone(),
+            owner: None,
+            ttl_secs: default_ttl_secs,
+            records: Vec::new(),
+        }
+    }
+
+    fn take(&mut self, entry: Entry<'_>) -> Result<(), Error> {
+        let line = entry.line;
+        self.entry(entry)
+            .map_err(|problem| Error::Text { line, problem })
+    }
+
     fn entry(&mut self, entry: Entry<'_>) -> Result<(), String> {
         let mut words = entry.words.as_slice();
         if let [Word(first), rest @ ..] = words
@@ -177,6 +218,13 @@ struct Lexer<'t> {
 }
 
 impl<'t> Lexer<'t> {
+    fn new(text: &'t str) -> Self {
+        Self {
+            rest: text,
+            line: 1,
+        }
+    }
+
     /// The next logical line that has words: parentheses join lines, `;` begins a comment.
     fn entry(&mut self) -> Result<Option<Entry<'t>>, Error> {
         let mut entry = Entry {

@@ -62,3 +62,4 @@ pub use status::{
 };
 pub use traffic::{DataPlane, Traffic};
 pub use tree::Line;
+pub use zones::zone_frame;

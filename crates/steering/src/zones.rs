@@ -12,8 +12,12 @@ use std::{
     hash::{Hash, Hasher},
 };
 
-/// A zone for the DNS engine, or what is wrong with it.
-pub(crate) fn compile(spec: &ZoneSpec) -> Result<Zone, String> {
+/// What a zone's fields say without its text: SOA, name servers and their addresses; or what is
+/// wrong with them.
+///
+/// # Errors
+/// The field, and what is wrong there.
+pub fn zone_frame(spec: &ZoneSpec) -> Result<Zone, String> {
     let name =
         |what: &str, text: &str| Name::parse(text).map_err(|error| format!("{what}: {error}"));
     let origin = name("domain", &spec.domain)?;
@@ -47,6 +51,13 @@ pub(crate) fn compile(spec: &ZoneSpec) -> Result<Zone, String> {
         zone.records
             .extend(addresses.map(|ip| Record::address(name.clone(), spec.default_ttl_secs, *ip)));
     }
+    Ok(zone)
+}
+
+/// A zone for the DNS engine, or what is wrong with it.
+pub(crate) fn compile(spec: &ZoneSpec) -> Result<Zone, String> {
+    let mut zone = zone_frame(spec)?;
+    let origin = zone.origin.clone();
     let records = dns::read_records(&spec.records, &origin, spec.default_ttl_secs)
         .map_err(|error| format!("records: {error}"))?;
     // What the fields say stands; the same record in the text says it again.
