@@ -32,6 +32,10 @@ diff-kubectl *ARGS:
 peers-kubernetes *ARGS:
     PEERS_BIN=target/peers tests/peers/kubernetes {{ARGS}}
 
+# knotd, nsd, named, unbound and dnsperf beside this server: the same zones, 100,000 queries
+peers-dns *ARGS:
+    tests/peers/dns {{ARGS}}
+
 # Random writes by several managers, on a real control plane (KUBEBUILDER_ASSETS), whose answers are written down, and on pocketkube
 record-ownership *ARGS:
     cargo test -p meridian-tests --test ownership -- --record {{ARGS}}
