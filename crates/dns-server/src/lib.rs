@@ -21,6 +21,7 @@ mod batch;
 mod certificate;
 mod chance;
 mod error;
+mod handover;
 mod https;
 mod metrics;
 mod notify;
@@ -34,5 +35,6 @@ mod udp;
 
 pub use certificate::CertificateFiles;
 pub use error::Error;
+pub use handover::{Named, give, take};
 pub use metrics::DnsMetrics;
 pub use server::{DnsServer, Encrypted, Handle, Options};

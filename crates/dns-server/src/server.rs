@@ -2,6 +2,7 @@
 
 use std::net::{SocketAddr, UdpSocket};
 use std::num::NonZeroU32;
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
@@ -16,6 +17,7 @@ use tokio::task;
 use crate::accept::{self, Door, Limits};
 use crate::certificate::{Certificate, CertificateFiles};
 use crate::error::Error;
+use crate::handover::{self, Named};
 use crate::metrics::{Counters, DnsMetrics};
 use crate::snapshots::Snapshots;
 use crate::sockets::{self, Listening};
@@ -86,13 +88,27 @@ impl DnsServer {
         snapshot: Arc<Snapshot>,
         metrics: &DnsMetrics,
     ) -> Result<Handle, Error> {
+        Self::succeed(options, Vec::new(), snapshot, metrics)
+    }
+
+    /// The same on the sockets of a predecessor, where it has some at an address, with as many
+    /// threads as it had. Both answer until it stops.
+    ///
+    /// # Errors
+    /// As [`DnsServer::start`].
+    pub fn succeed(
+        options: &Options,
+        mut inherited: Vec<Named>,
+        snapshot: Arc<Snapshot>,
+        metrics: &DnsMetrics,
+    ) -> Result<Handle, Error> {
         if options.listen.is_empty() {
             return Err(Error::NoAddress);
         }
         let listening = options
             .listen
             .iter()
-            .map(|address| sockets::listen(*address, options.udp_threads))
+            .map(|address| sockets::listen(*address, options.udp_threads, &mut inherited))
             .collect::<Result<Vec<_>, _>>()?;
         let shared = Arc::new(Shared {
             snapshots: Snapshots::new(snapshot),
@@ -111,18 +127,20 @@ impl DnsServer {
             shared,
             threads: Vec::new(),
             listeners: Vec::new(),
+            kept: Vec::new(),
             stop,
         };
-        let doors = Doors {
+        let mut doors = Doors {
             limits: Limits {
                 connections_max: options.connections_max,
                 connections_per_client_max: options.connections_per_client_max,
             },
             metrics,
             stopped,
+            inherited,
         };
         if let Some(encrypted) = &options.encrypted {
-            handle.listen_encrypted(encrypted, &doors)?;
+            handle.listen_encrypted(encrypted, &mut doors)?;
         }
         for listening in listening {
             handle.listen_plain(listening, &doors, options.rates)?;
@@ -140,6 +158,8 @@ pub struct Handle {
     shared: Arc<Shared>,
     threads: Vec<JoinHandle<()>>,
     listeners: Vec<task::JoinHandle<()>>,
+    /// Every socket once more, for a successor.
+    kept: Vec<Named>,
     stop: watch::Sender<()>,
 }
 
@@ -160,6 +180,11 @@ impl Handle {
     /// The generation that is being served.
     pub fn generation(&self) -> u64 {
         self.shared.snapshots.load().generation()
+    }
+
+    /// All sockets, for a successor.
+    pub fn sockets(&self) -> &[Named] {
+        &self.kept
     }
 
     /// Changes the keys of server cookies.
@@ -214,10 +239,12 @@ impl Handle {
         let threads = u32::try_from(listening.udp.len()).unwrap_or(u32::MAX);
         let threads = NonZeroU32::new(threads).unwrap_or(NonZeroU32::MIN);
         for socket in listening.udp {
+            self.keep(Transport::Udp, address, &socket)?;
             let counters = doors.metrics.counters(Transport::Udp);
             self.answer_udp(socket, counters, udp::limiter(rates, threads))?;
         }
         self.addresses.push((Transport::Udp, address));
+        self.keep(Transport::Tcp, address, &listening.tcp)?;
         let listener = TcpListener::from_std(listening.tcp)
             .map_err(|source| Error::listen("tcp", address, source))?;
         let door = self.door(doors, Transport::Tcp, address);
@@ -228,7 +255,11 @@ impl Handle {
     }
 
     /// TLS, HTTPS and QUIC.
-    fn listen_encrypted(&mut self, encrypted: &Encrypted, doors: &Doors<'_>) -> Result<(), Error> {
+    fn listen_encrypted(
+        &mut self,
+        encrypted: &Encrypted,
+        doors: &mut Doors<'_>,
+    ) -> Result<(), Error> {
         let certificate = Certificate::load(encrypted.certificate.clone())?;
         for address in &encrypted.tls {
             let config = certificate.config(b"dot")?;
@@ -249,8 +280,14 @@ impl Handle {
         }
         for address in &encrypted.quic {
             let refuse = |source| Error::listen("quic", *address, source);
-            let socket = sockets::quic(*address).map_err(refuse)?;
+            let label = Transport::Quic.label();
+            let inherited = handover::pick(&mut doors.inherited, label, *address).pop();
+            let socket = match inherited {
+                Some(socket) => socket.into(),
+                None => sockets::quic(*address).map_err(refuse)?,
+            };
             let chosen = socket.local_addr().map_err(refuse)?;
+            self.keep(Transport::Quic, chosen, &socket)?;
             let endpoint = quic::listen(socket, certificate.config(b"doq")?).map_err(refuse)?;
             let door = self.door(doors, Transport::Quic, chosen);
             self.listeners.push(task::spawn(quic::run(endpoint, door)));
@@ -263,16 +300,34 @@ impl Handle {
     /// A listener for a transport over TCP.
     fn listener(
         &mut self,
-        doors: &Doors<'_>,
+        doors: &mut Doors<'_>,
         transport: Transport,
         address: SocketAddr,
     ) -> Result<(TcpListener, Door), Error> {
         let refuse = |source| Error::listen(transport.label(), address, source);
-        let listener = sockets::tcp_listener(address)
-            .and_then(TcpListener::from_std)
-            .map_err(refuse)?;
+        let inherited = handover::pick(&mut doors.inherited, transport.label(), address).pop();
+        let listener = match inherited {
+            Some(socket) => socket.into(),
+            None => sockets::tcp_listener(address).map_err(refuse)?,
+        };
         let chosen = listener.local_addr().map_err(refuse)?;
+        self.keep(transport, chosen, &listener)?;
+        let listener = TcpListener::from_std(listener).map_err(refuse)?;
         Ok((listener, self.door(doors, transport, chosen)))
+    }
+
+    /// Keeps a socket for a successor.
+    fn keep(
+        &mut self,
+        transport: Transport,
+        address: SocketAddr,
+        socket: &impl AsFd,
+    ) -> Result<(), Error> {
+        let label = transport.label();
+        let again = socket.as_fd().try_clone_to_owned();
+        let again = again.map_err(|source| Error::listen(label, address, source))?;
+        self.kept.push(Named::new(label, address, again));
+        Ok(())
     }
 
     fn door(&mut self, doors: &Doors<'_>, transport: Transport, address: SocketAddr) -> Door {
@@ -313,6 +368,8 @@ struct Doors<'m> {
     limits: Limits,
     metrics: &'m DnsMetrics,
     stopped: watch::Receiver<()>,
+    /// Sockets of a predecessor that nobody has taken yet.
+    inherited: Vec<Named>,
 }
 
 /// What all threads and connections use.

@@ -4,10 +4,12 @@ use std::io;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::time::Duration;
 
+use dns::Transport;
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::batch;
 use crate::error::Error;
+use crate::handover::{self, Named};
 
 /// How long a UDP socket waits before its thread looks whether to stop.
 const STOP_CHECK: Duration = Duration::from_millis(200);
@@ -25,8 +27,22 @@ pub(crate) struct Listening {
     pub(crate) tcp: TcpListener,
 }
 
-/// Listens on `address`; port 0 is any that is free for both transports.
-pub(crate) fn listen(address: SocketAddr, udp_threads: usize) -> Result<Listening, Error> {
+/// Listens on `address`; port 0 is any that is free for both transports. Where a predecessor's
+/// sockets are there they are used, all of them: queries wait in each.
+pub(crate) fn listen(
+    address: SocketAddr,
+    udp_threads: usize,
+    inherited: &mut Vec<Named>,
+) -> Result<Listening, Error> {
+    let udp = handover::pick(inherited, Transport::Udp.label(), address);
+    let tcp = handover::pick(inherited, Transport::Tcp.label(), address).pop();
+    if let (Some(tcp), false) = (tcp, udp.is_empty()) {
+        return Ok(Listening {
+            address,
+            udp: udp.into_iter().map(UdpSocket::from).collect(),
+            tcp: tcp.into(),
+        });
+    }
     let mut tries = 0;
     loop {
         tries += 1;

@@ -1,6 +1,7 @@
 //! TCP (RFC 7766) and TLS (RFC 7858): connections that answer what is pipelined.
 
 use std::io;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,6 +21,8 @@ pub(crate) const IDLE: Duration = Duration::from_secs(10);
 pub(crate) const IDLE_DECISECONDS: u16 = IDLE.as_secs() as u16 * 10;
 /// How long a connection may last in all (RFC 9210 § 4.3): then the client connects anew.
 pub(crate) const LIFETIME: Duration = Duration::from_secs(600);
+/// The same once the server stops: longer than a query is on its way.
+const LINGER: Duration = Duration::from_millis(300);
 /// Room for queries that came together.
 const READ_BYTES: usize = 2048;
 /// How long agreeing on keys may take.
@@ -50,14 +53,14 @@ where
     // Queries that are pipelined (RFC 7766 § 6.2.1.1) come with one system call.
     let mut stream = BufReader::with_capacity(READ_BYTES, stream);
     let mut query = Vec::new();
+    let mut idle = IDLE;
     loop {
-        let deadline = end.min(Instant::now() + IDLE);
-        let next = tokio::select! {
-            biased;
-            next = timeout_at(deadline, read(&mut stream, &mut query)) => next,
-            _ = stop.changed() => return,
+        let deadline = end.min(Instant::now() + idle);
+        let next = {
+            let reading = pin!(read(&mut stream, &mut query));
+            first_of(reading, deadline, &mut stop, &mut idle).await
         };
-        let Ok(Ok(())) = next else { return };
+        let Some(Ok(())) = next else { return };
         if let Some(messages) = replier.transfer(&query) {
             for message in messages {
                 if !write(&mut stream, &message).await {
@@ -74,6 +77,25 @@ where
             return;
         }
     }
+}
+
+/// What is read until the deadline. When the server stops, a query that is on its way is still
+/// waited for, and so is the next after it.
+async fn first_of<T>(
+    mut reading: Pin<&mut impl Future<Output = T>>,
+    deadline: Instant,
+    stop: &mut watch::Receiver<()>,
+    idle: &mut Duration,
+) -> Option<T> {
+    let stopped = tokio::select! {
+        biased;
+        next = timeout_at(deadline, reading.as_mut()) => return next.ok(),
+        stopped = stop.changed() => stopped,
+    };
+    *idle = LINGER;
+    // A server that is gone, not only told to stop, waits for nobody.
+    stopped.ok()?;
+    timeout(LINGER, reading).await.ok()
 }
 
 /// One message into `query`, with its length in front (RFC 1035 § 4.2.2).
