@@ -55,6 +55,10 @@ pub(crate) struct DnsListen {
     /// What version.bind says [default: refused]
     #[arg(long = "dns-version", value_name = "TEXT")]
     pub(crate) version: Option<String>,
+    /// Take over from the process with the same --state-dir, its sockets included, and end it; no
+    /// query is lost. With the role dns alone
+    #[arg(long)]
+    pub(crate) replace: bool,
 }
 
 impl DnsListen {
@@ -71,6 +75,7 @@ impl DnsListen {
             rate_limit: 200,
             name: None,
             version: None,
+            replace: false,
         }
     }
 

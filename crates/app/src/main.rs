@@ -10,6 +10,7 @@ mod kubeconfig;
 mod manifests;
 mod output;
 mod plugin;
+mod replace;
 mod run;
 mod steering_loop;
 

@@ -10,9 +10,10 @@
 use crate::checkpoint::CheckpointFile;
 use crate::cli::{self, Role};
 use crate::dns_listen::DnsListen;
+use crate::replace::{Estate, Predecessor};
 use crate::steering_loop::{EVENTS_MAX, Inputs, Outputs, SteeringLoop};
 use crate::{geography, kubeconfig};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail, ensure};
 use console::{Console, Listening, Part, QUESTIONS_MAX, Question, Readiness, serve_webhook};
 use controller::dns_role::{
     Feed, FeedOptions, ObserverOptions, TSIG_SECRET_NAME, TsigKeys, follow_cookie_keys,
@@ -22,8 +23,8 @@ use controller::{
     Controller, ControllerOptions, CookieKeys, ExecPlugins, WallClock, admission,
     follow_webhook_certificate,
 };
-use dns::Transport;
-use dns_server::{DnsMetrics, DnsServer, Handle};
+use dns::{Snapshot, Transport};
+use dns_server::{DnsMetrics, DnsServer, Handle, Named};
 use futures::FutureExt;
 use kube::Client;
 use model::ObserverName;
@@ -31,6 +32,7 @@ use prober::{Prober, RESULTS_MAX};
 use prometheus_client::registry::Registry;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
 use steering::{Checkpoint, Effect, Engine, EngineOptions, Event, Observer};
@@ -71,6 +73,8 @@ pub(crate) struct Running {
     /// Where the console is.
     pub(crate) http: SocketAddr,
     stop: CancellationToken,
+    /// Cancelled when a successor answers.
+    replaced: CancellationToken,
     tasks: TaskTracker,
     server: Option<Arc<Handle>>,
 }
@@ -96,8 +100,10 @@ pub(crate) async fn run(args: cli::Run) -> Result<()> {
     };
     let running = start(options).await?;
     tracing::info!(dns = ?running.dns, http = %running.http, "running");
-    stop_signal().await;
-    tracing::info!("stopping");
+    tokio::select! {
+        () = stop_signal() => tracing::info!("stopping"),
+        () = running.replaced.cancelled() => tracing::info!("replaced: stopping"),
+    }
     running.stop().await;
     Ok(())
 }
@@ -110,9 +116,20 @@ pub(crate) async fn start(options: Options) -> Result<Running> {
     let stop = CancellationToken::new();
     let tasks = TaskTracker::new();
     let mut metrics = Registry::default();
-    let http = Listening::on(options.http_listen).await?;
+    let mut predecessor = predecessor(&options)?;
+    let inherited = predecessor.as_mut();
+    let http = match inherited.and_then(|before| before.console(options.http_listen)) {
+        Some(listener) => Listening::inherit(listener)?,
+        None => Listening::on(options.http_listen).await?,
+    };
     let http_address = http.address;
     let serves_dns = options.roles.contains(&Role::Dns);
+    let succession = Succession {
+        inherited: predecessor.as_mut().map(Predecessor::take_sockets),
+        console: (http_address, http.socket()?),
+        replaced: CancellationToken::new(),
+    };
+    let replaced = succession.replaced.clone();
     let mut parts = Vec::new();
     if serves_dns {
         parts.extend([Part::Snapshot, Part::Sockets]);
@@ -129,8 +146,16 @@ pub(crate) async fn start(options: Options) -> Result<Running> {
     if serves_dns {
         let (asked, received) = mpsc::channel(QUESTIONS_MAX);
         questions = Some(asked);
-        let started = start_dns(&options, &mut metrics, received, readiness, &stop, &tasks).await?;
-        server = Some(started);
+        let roles = (&stop, &tasks);
+        let starting = start_dns(
+            &options,
+            &mut metrics,
+            received,
+            readiness,
+            succession,
+            roles,
+        );
+        server = Some(starting.await?);
     }
     if options.roles.contains(&Role::Controller) {
         start_controller(&options, &mut metrics, &stop, &tasks).await?;
@@ -143,6 +168,7 @@ pub(crate) async fn start(options: Options) -> Result<Running> {
     let stopped = stop.clone().cancelled_owned();
     tasks.spawn(http.serve(console, stopped));
     tasks.close();
+    predecessor.map_or(Ok(()), Predecessor::end)?;
     let dns = server
         .as_ref()
         .map(|server| server.local_addrs(Transport::Udp))
@@ -151,9 +177,32 @@ pub(crate) async fn start(options: Options) -> Result<Running> {
         dns,
         http: http_address,
         stop,
+        replaced,
         tasks,
         server,
     })
+}
+
+/// What one process leaves to the next.
+struct Succession {
+    /// The sockets of the one before, if this one replaces it.
+    inherited: Option<Vec<Named>>,
+    /// The console's, for the one after.
+    console: (SocketAddr, OwnedFd),
+    /// Cancelled when that one answers.
+    replaced: CancellationToken,
+}
+
+/// Whom this process replaces.
+fn predecessor(options: &Options) -> Result<Option<Predecessor>> {
+    if !options.dns.replace {
+        return Ok(None);
+    }
+    ensure!(
+        options.roles == [Role::Dns],
+        "--replace is for a process that answers DNS and does nothing else: add --roles dns"
+    );
+    Predecessor::ask(&options.state_dir).map(Some)
 }
 
 impl Running {
@@ -229,8 +278,8 @@ async fn start_dns(
     metrics: &mut Registry,
     questions: mpsc::Receiver<Question>,
     readiness: watch::Sender<Readiness>,
-    stop: &CancellationToken,
-    tasks: &TaskTracker,
+    succession: Succession,
+    (stop, tasks): (&CancellationToken, &TaskTracker),
 ) -> Result<Arc<Handle>> {
     let (countries, regions) = geography::places()?;
     let database = geography::database(&options.geo_databases, &countries)?;
@@ -246,15 +295,21 @@ async fn start_dns(
         max_stale_millis: EngineOptions::MAX_STALE_MILLIS,
     };
     let (engine, first) = engine(engine_options, &checkpoint);
-    let server = Arc::new(listen(options, metrics)?);
+    let (snapshot, inherited) = first_snapshot(&first, succession.inherited)?;
+    let server = Arc::new(listen(options, metrics, snapshot, inherited)?);
     readiness.send_modify(|readiness| readiness.ready(Part::Sockets));
     let (events, received) = mpsc::channel(EVENTS_MAX);
     let (results, probed) = mpsc::channel(RESULTS_MAX);
     let (report, reports) = watch::channel(None);
+    let (ask, checkpoints) = mpsc::channel(1);
+    let (folder, sockets) = (&options.state_dir, server.sockets());
+    let estate = Estate::new(folder, sockets, succession.console, ask)?;
+    tasks.spawn(estate.hand_over(stop.clone(), succession.replaced.clone()));
     let inputs = Inputs {
         events: received,
         probed,
         questions,
+        checkpoints,
     };
     let prober = Prober::start(seed(&options.identity), results);
     let answers = Arc::clone(&server);
@@ -264,6 +319,7 @@ async fn start_dns(
         report,
         readiness,
         checkpoint,
+        replaced: succession.replaced.clone(),
     };
     // The database comes before everything else, so that the first snapshot knows geography.
     events
@@ -273,28 +329,38 @@ async fn start_dns(
     let runtime = tokio::runtime::Handle::current();
     // Its own thread: compiling a table must not hold up the runtime.
     tasks.spawn_blocking(move || runtime.block_on(owner.run()));
-    let feed = FeedOptions {
-        client: options.host.clone(),
-        system_namespace: options.system_namespace.clone(),
-        identity: observer.clone(),
-    };
-    let stopped = stop.clone();
-    tasks.spawn(async move {
-        tokio::select! {
-            () = run_feed(feed, Feed { events }).boxed() => {}
-            () = stopped.cancelled() => {}
-        }
-    });
+    tasks.spawn(feed(options, observer.clone(), events, stop.clone()));
     let observing = ObserverOptions {
         client: options.host.clone(),
         system_namespace: options.system_namespace.clone(),
         identity: observer,
         domain: options.failure_domain.clone(),
+        replaced: succession.replaced,
     };
     tasks.spawn(run_observer(observing, reports, stop.clone()));
     tasks.spawn(share_cookies(options, Arc::clone(&server), stop.clone()));
     tasks.spawn(take_keys(options, Arc::clone(&server), stop.clone()));
     Ok(server)
+}
+
+/// Events from the host, until it is told to stop.
+fn feed(
+    options: &Options,
+    identity: ObserverName,
+    events: mpsc::Sender<Event>,
+    stop: CancellationToken,
+) -> impl Future<Output = ()> + use<> {
+    let feed = FeedOptions {
+        client: options.host.clone(),
+        system_namespace: options.system_namespace.clone(),
+        identity,
+    };
+    async move {
+        tokio::select! {
+            () = run_feed(feed, Feed { events }).boxed() => {}
+            () = stop.cancelled() => {}
+        }
+    }
 }
 
 /// Cookies with the host's keys, as soon as it has some.
@@ -350,16 +416,41 @@ fn take_keys(
     }
 }
 
+/// What is answered from the beginning: a successor goes on where the one before was; any other
+/// knows nothing yet.
+fn first_snapshot(
+    first: &[Effect],
+    inherited: Option<Vec<Named>>,
+) -> Result<(Arc<Snapshot>, Vec<Named>)> {
+    let restored = first.iter().find_map(|effect| match effect {
+        Effect::Publish(snapshot) => Some(Arc::clone(snapshot)),
+        _ => None,
+    });
+    match (inherited, restored) {
+        (Some(inherited), Some(snapshot)) => Ok((snapshot, inherited)),
+        (Some(_), None) => bail!(
+            "--replace: the one before has not answered anything yet, and goes on; wait until it \
+             is ready"
+        ),
+        (None, _) => Ok((Arc::new(Snapshot::empty()), Vec::new())),
+    }
+}
+
 /// Opens the DNS sockets; until the first snapshot every zone is refused.
-fn listen(options: &Options, metrics: &mut Registry) -> Result<Handle> {
+fn listen(
+    options: &Options,
+    metrics: &mut Registry,
+    snapshot: Arc<Snapshot>,
+    inherited: Vec<Named>,
+) -> Result<Handle> {
     // Cookies of this process, until the host's keys are known.
     let secrets = dns::Secrets {
         current: rand::random(),
         other: None,
     };
     let listen = options.dns.options(secrets)?;
-    let nothing = Arc::new(dns::Snapshot::empty());
-    DnsServer::start(&listen, nothing, &DnsMetrics::new(metrics)).map_err(|why| {
+    let metrics = DnsMetrics::new(metrics);
+    DnsServer::succeed(&listen, inherited, snapshot, &metrics).map_err(|why| {
         let what = match why.kind() {
             "taken" | "not_allowed" | "listen" => {
                 "DNS is not answered; --dns-listen and its like choose other addresses"

@@ -16,8 +16,9 @@ use prober::Prober;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use steering::{Effect, Engine, Event, ProbeReportValue};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
 
 /// Events that wait for the engine; the feed's watches slow down when it is full.
 pub(crate) const EVENTS_MAX: usize = 4_096;
@@ -33,6 +34,8 @@ pub(crate) struct Inputs {
     pub(crate) events: mpsc::Receiver<Event>,
     pub(crate) probed: mpsc::Receiver<ProbeResult>,
     pub(crate) questions: mpsc::Receiver<Question>,
+    /// Who asks is told when a checkpoint is written.
+    pub(crate) checkpoints: mpsc::Receiver<oneshot::Sender<()>>,
 }
 
 /// Where effects go.
@@ -42,6 +45,8 @@ pub(crate) struct Outputs {
     pub(crate) report: watch::Sender<Option<ProbeReportValue>>,
     pub(crate) readiness: watch::Sender<Readiness>,
     pub(crate) checkpoint: CheckpointFile,
+    /// Cancelled when a successor has the checkpoint's file.
+    pub(crate) replaced: CancellationToken,
 }
 
 /// The engine with its inputs and outputs.
@@ -101,6 +106,11 @@ impl SteeringLoop {
                     }
                 }
                 Some(question) = self.inputs.questions.recv() => self.explain(question),
+                Some(asked) = self.inputs.checkpoints.recv() => {
+                    self.write_checkpoint();
+                    // Nobody waits for it any more: nothing is lost.
+                    let _ = asked.send(());
+                }
                 () = until(self.wake) => {
                     self.wake = None;
                     batch.push(Event::Tick);
@@ -113,7 +123,9 @@ impl SteeringLoop {
                 self.carry_out(effects);
             }
         }
-        self.write_checkpoint();
+        if !self.outputs.replaced.is_cancelled() {
+            self.write_checkpoint();
+        }
     }
 
     fn carry_out(&mut self, effects: Vec<Effect>) {

@@ -25,6 +25,7 @@ use axum::{Router, routing::get};
 use prometheus_client::registry::Registry;
 use serde::Deserialize;
 use std::net::{IpAddr, SocketAddr};
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -84,6 +85,24 @@ impl Listening {
         let listener = TcpListener::bind(address).await.map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;
         Ok(Self { listener, address })
+    }
+
+    /// Listens on a socket that another process listened on.
+    ///
+    /// # Errors
+    /// It is no listener.
+    pub fn inherit(listener: std::net::TcpListener) -> std::io::Result<Self> {
+        let address = listener.local_addr()?;
+        let listener = TcpListener::from_std(listener)?;
+        Ok(Self { listener, address })
+    }
+
+    /// The socket once more, for a successor.
+    ///
+    /// # Errors
+    /// The system has no descriptors left.
+    pub fn socket(&self) -> std::io::Result<OwnedFd> {
+        self.listener.as_fd().try_clone_to_owned()
     }
 
     /// Serves until `stop` resolves.

@@ -42,9 +42,11 @@ pub struct ObserverOptions {
     pub identity: ObserverName,
     /// Its failure domain.
     pub domain: String,
+    /// Cancelled when another process goes on under this name: then nothing is taken away.
+    pub replaced: CancellationToken,
 }
 
-/// Keeps Lease and report until `stop`, then takes both away.
+/// Keeps Lease and report until `stop`, then takes both away, unless a successor keeps them.
 pub async fn run_observer(
     options: ObserverOptions,
     mut reports: watch::Receiver<Option<ProbeReportValue>>,
@@ -72,6 +74,9 @@ pub async fn run_observer(
                 log("report", outcome);
             }
         }
+    }
+    if options.replaced.is_cancelled() {
+        return;
     }
     // Best effort: what stays behind counts as silent, which is the safe side.
     log("leaving", timeout(WRITE_TIMEOUT, leave(&options)).await);
