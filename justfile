@@ -32,6 +32,10 @@ diff-kubectl *ARGS:
 peers-kubernetes *ARGS:
     PEERS_BIN=target/peers tests/peers/kubernetes {{ARGS}}
 
+# What anybody may send, drawn by coverage: seconds for each target
+fuzz SECONDS="60":
+    fuzz/run {{SECONDS}}
+
 # knotd, nsd, named, unbound and dnsperf beside this server: the same zones, 100,000 queries
 peers-dns *ARGS:
     tests/peers/dns {{ARGS}}
