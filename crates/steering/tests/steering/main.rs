@@ -4,6 +4,7 @@ mod branches;
 mod harness;
 mod hosts;
 mod observers;
+mod partitions;
 mod policies;
 mod properties;
 mod restart;

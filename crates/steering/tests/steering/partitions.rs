@@ -1,0 +1,228 @@
+//! Five observers, a network that parts, and a city that dies and returns, all drawn from a seed.
+//!
+//! The host carries reports; who is cut off from it hears nobody. What must hold in every course:
+//! whoever hears no majority never promotes the standby; nobody promotes it while city A lives; all
+//! who reach the host answer alike within two probe intervals after the last change was counted;
+//! answers never stop.
+
+use crate::harness::*;
+use meridian_steering::*;
+
+const OBSERVERS: usize = 5;
+/// Observers whose uplink is lost at a time, at most: more than half of them would be the truth.
+const BLIND_MAX: usize = 2;
+/// Milliseconds between probes, as the service has it.
+const INTERVAL: u64 = 5_000;
+/// Rounds until every verdict was counted: three failures, and two intervals to converge.
+const SETTLED: usize = 3 + 2;
+const ROUNDS: usize = 120;
+
+/// Chance that replays (xorshift).
+struct Chance(u64);
+
+impl Chance {
+    fn below(&mut self, bound: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        usize::try_from(self.0 % bound as u64).expect("it is below a usize")
+    }
+}
+
+/// The world as it is, whatever anybody thinks of it.
+#[derive(Clone, Debug)]
+struct Truth {
+    city_a: bool,
+    /// Whether each observer reaches the host.
+    linked: [bool; OBSERVERS],
+    /// Whether each observer reaches anything that it probes.
+    sighted: [bool; OBSERVERS],
+}
+
+impl Truth {
+    /// Changes one thing, or nothing.
+    fn drift(&mut self, chance: &mut Chance) -> bool {
+        let who = chance.below(OBSERVERS);
+        match chance.below(4) {
+            0 => self.city_a ^= true,
+            1 => self.linked[who] ^= true,
+            2 if self.sighted[who] && self.blind() == BLIND_MAX => return false,
+            2 => self.sighted[who] ^= true,
+            _ => return false,
+        }
+        true
+    }
+
+    fn blind(&self) -> usize {
+        self.sighted.iter().filter(|sighted| !**sighted).count()
+    }
+}
+
+struct Simulation {
+    seed: u64,
+    truth: Truth,
+    replicas: Vec<Replica>,
+    /// When each last heard each other.
+    heard: [[u64; OBSERVERS]; OBSERVERS],
+    /// Until when city A was last dead.
+    dead_millis: Option<u64>,
+}
+
+fn name(at: usize) -> String {
+    format!("replica-{at}")
+}
+
+fn policy() -> Policy {
+    Policy::Failover(vec![
+        branch("city-a", pool(&["beijing-a", "beijing-b"])),
+        branch("city-b", pool(&["frankfurt"])),
+    ])
+}
+
+impl Simulation {
+    fn new(seed: u64) -> Self {
+        let observers: Vec<_> = (0..OBSERVERS)
+            .map(|at| Observer {
+                name: name(at).as_str().into(),
+                domain: name(at),
+            })
+            .collect();
+        let replica = |at: usize| {
+            let mut replica = Replica::empty(&name(at));
+            let spec = ServiceSpec {
+                policy: policy(),
+                ..service()
+            };
+            replica.tell(world(spec, three()));
+            replica.tell([Event::Observers(observers.clone()), Event::Synced]);
+            replica.round(&[]);
+            replica
+        };
+        Self {
+            seed,
+            truth: Truth {
+                city_a: true,
+                linked: [true; OBSERVERS],
+                sighted: [true; OBSERVERS],
+            },
+            replicas: (0..OBSERVERS).map(replica).collect(),
+            heard: [[START; OBSERVERS]; OBSERVERS],
+            dead_millis: None,
+        }
+    }
+
+    /// One probe interval: probes, then reports over the host.
+    fn round(&mut self) {
+        let before: Vec<String> = self.replicas.iter().map(active).collect();
+        for at in 0..OBSERVERS {
+            let failing: &[&str] = match (self.truth.sighted[at], self.truth.city_a) {
+                (false, _) => &[A, B, F],
+                (true, false) => &[A, B],
+                (true, true) => &[],
+            };
+            self.replicas[at].rounds(1, failing);
+        }
+        let now = self.replicas[0].now;
+        if !self.truth.city_a {
+            self.dead_millis = Some(now);
+        }
+        for from in (0..OBSERVERS).filter(|at| self.truth.linked[*at]) {
+            let Some(report) = self.replicas[from].report.clone() else {
+                continue;
+            };
+            for to in (0..OBSERVERS).filter(|to| *to != from && self.truth.linked[*to]) {
+                self.replicas[to].tell([Event::Reported(Box::new(report.clone()))]);
+                self.heard[to][from] = now;
+            }
+        }
+        for (at, before) in before.iter().enumerate() {
+            self.check(at, before, now);
+        }
+    }
+
+    fn check(&self, at: usize, before: &str, now: u64) {
+        let (replica, seed, truth) = (&self.replicas[at], self.seed, &self.truth);
+        let told = || format!("seed {seed}, {} at {now}: {truth:?}", name(at));
+        let answer = replica.ask(BERLIN);
+        assert_eq!(answer.code, "NoError", "{}", told());
+        assert!(!answer.data.is_empty(), "{}", told());
+        let promoted = before == "city-a" && active(replica) == "city-b";
+        if promoted {
+            let fresh =
+                |from: &usize| *from == at || now < self.heard[at][*from] + REPORT_LIFE_MILLIS;
+            let heard = (0..OBSERVERS).filter(fresh).count();
+            assert!(heard * 2 > OBSERVERS, "promoted by a minority: {}", told());
+            let lately = self
+                .dead_millis
+                .is_some_and(|dead| now - dead <= 3 * INTERVAL);
+            assert!(lately, "promoted while city A lives: {}", told());
+        }
+    }
+
+    /// All who reach the host, as a majority, answer alike and as the truth is.
+    fn check_settled(&self) {
+        let linked: Vec<_> = (0..OBSERVERS).filter(|at| self.truth.linked[*at]).collect();
+        if linked.len() * 2 <= OBSERVERS {
+            return;
+        }
+        let sighted = linked.iter().filter(|at| self.truth.sighted[**at]).count();
+        let all: Vec<_> = linked
+            .iter()
+            .map(|at| active(&self.replicas[*at]))
+            .collect();
+        let told = || format!("seed {}: {:?} {all:?}", self.seed, self.truth);
+        assert!(all.windows(2).all(|pair| pair[0] == pair[1]), "{}", told());
+        if sighted == linked.len() {
+            let expected = if self.truth.city_a {
+                "city-a"
+            } else {
+                "city-b"
+            };
+            assert_eq!(all[0], expected, "{}", told());
+        }
+    }
+}
+
+fn active(replica: &Replica) -> String {
+    let branches = replica.status().branches.iter();
+    let mut active = branches.filter(|it| it.state == BranchState::Active);
+    active.next().expect("one is active").name.clone()
+}
+
+#[test]
+fn no_partition_has_a_minority_promote_a_standby_and_those_that_reach_the_host_converge() {
+    let (mut promotions, mut settled) = (0, 0);
+    for seed in 1..=15 {
+        let mut chance = Chance(0x9e37_79b9_7f4a_7c15_u64.wrapping_mul(seed));
+        let mut simulation = Simulation::new(seed);
+        let mut quiet = 0;
+        for _ in 0..ROUNDS {
+            let changed = chance.below(8) == 0 && simulation.truth.drift(&mut chance);
+            quiet = if changed { 0 } else { quiet + 1 };
+            simulation.round();
+            promotions += usize::from(active(&simulation.replicas[0]) == "city-b");
+            // Whoever was cut off is heard again, and whoever is cut off now is no longer.
+            if quiet >= SETTLED + 6 {
+                simulation.check_settled();
+                settled += 1;
+            }
+        }
+    }
+    assert!(promotions > 40, "the standby had its turns: {promotions}");
+    assert!(settled > 60, "the world came to rest: {settled}");
+}
+
+#[test]
+fn those_that_reach_the_host_agree_two_intervals_after_a_city_was_counted_dead() {
+    let mut simulation = Simulation::new(0);
+    simulation.truth.linked[4] = false;
+    (0..7).for_each(|_| simulation.round());
+    simulation.truth.city_a = false;
+    (0..SETTLED).for_each(|_| simulation.round());
+    simulation.check_settled();
+    assert_eq!(active(&simulation.replicas[0]), "city-b");
+    assert_eq!(active(&simulation.replicas[4]), "city-a", "it is alone");
+    simulation.truth.linked[4] = true;
+    (0..2).for_each(|_| simulation.round());
+    assert_eq!(active(&simulation.replicas[4]), "city-b");
+}
