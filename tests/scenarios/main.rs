@@ -48,6 +48,8 @@ mod replicas;
 mod restart;
 mod rollout;
 #[cfg(test)]
+mod sources;
+#[cfg(test)]
 mod status;
 #[cfg(test)]
 mod traffic;

@@ -63,20 +63,27 @@ pub struct GlobalServiceSpec {
 
 /// Where endpoints come from: exactly one of these.
 #[derive(JsonSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[schemars(extend("x-kubernetes-validations" = [{"rule": "has(self.service) != has(self.static)", "message": "give exactly one of service, static"}]))]
+#[schemars(extend("x-kubernetes-validations" = [{"rule": "[has(self.service), has(self.ingress), has(self.gateway), has(self.static)].exists_one(given, given)", "message": "give exactly one of service, ingress, gateway, static"}]))]
 pub struct EndpointSource {
-    /// A Service of type LoadBalancer, of the same namespace, in every member that has it.
+    /// A Service of type LoadBalancer or NodePort, of the same namespace, in every member that has
+    /// it. Of a NodePort, the addresses of nodes that are ready.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub service: Option<ServiceSource>,
+    pub service: Option<NamedSource>,
+    /// An Ingress of the same namespace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ingress: Option<NamedSource>,
+    /// A Gateway (gateway.networking.k8s.io) of the same namespace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gateway: Option<NamedSource>,
     /// A fixed list.
     #[serde(default, rename = "static", skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 1000))]
     pub fixed: Option<Vec<StaticEndpoint>>,
 }
 
-/// A Service by name.
+/// An object by name.
 #[derive(JsonSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ServiceSource {
+pub struct NamedSource {
     /// Its name.
     #[schemars(length(min = 1, max = 63))]
     pub name: String,
@@ -287,7 +294,7 @@ impl GlobalService {
         let found = self.status.iter().flat_map(|status| &status.endpoints);
         for (i, found) in found
             .enumerate()
-            .filter(|_| self.spec.endpoints.service.is_some())
+            .filter(|_| self.spec.endpoints.fixed.is_none())
         {
             let path = format!("status.endpoints[{i}]");
             for target in targets(&found.addresses, &found.hostnames, &path)? {

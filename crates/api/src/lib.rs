@@ -45,8 +45,8 @@ pub use federated::{FederatedSpec, read_spec};
 pub use federated_crd::{Replicas, federated_crd, federated_crd_with};
 pub use global_service::{
     BranchStatusEntry, ClusterEndpoints, EndpointHealthStatus, EndpointSource, GlobalService,
-    GlobalServiceSpec, GlobalServiceStatus, ServiceSource, ServiceSummary, StaticEndpoint,
-    TtlBounds, WhenAllDownMode,
+    GlobalServiceSpec, GlobalServiceStatus, NamedSource, ServiceSummary, StaticEndpoint, TtlBounds,
+    WhenAllDownMode,
 };
 pub use health_check::{
     GrpcCheck, HealthCheckSpec, HttpCheck, HttpExpectation, HttpsCheck, TcpCheck, TlsCheck,

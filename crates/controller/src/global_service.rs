@@ -18,6 +18,7 @@
 mod endpoints;
 mod offers;
 mod overrides;
+mod source;
 mod story;
 mod summary;
 mod zones;
@@ -29,9 +30,11 @@ use crate::queue::Queue;
 use crate::status::Written;
 use crate::wake::News;
 use api::{ClusterEndpoints, GlobalService, GlobalServiceStatus};
+use kube::ResourceExt;
 use model::{ObjectKey, ObserverName};
 use offers::Offers;
-use std::collections::{BTreeMap, BTreeSet};
+use source::{Kinds, Source};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use steering::{Effect, Engine, EngineOptions, Event, ServiceStatus, ZoneStatus};
@@ -107,11 +110,12 @@ pub(crate) async fn run(context: Arc<Context>) {
 /// Watches in every member the namespaces that have a GlobalService from a Service.
 fn watch_members(context: &Arc<Context>, names: &Arc<Names>) {
     let services = context.host.global_services();
-    let namespaces: BTreeSet<String> = services
-        .iter()
-        .filter(|service| service.spec.endpoints.service.is_some())
-        .filter_map(|service| service.metadata.namespace.clone())
-        .collect();
+    let mut namespaces: BTreeMap<String, Kinds> = BTreeMap::new();
+    for service in &services {
+        if let (Some(source), Some(namespace)) = (Source::of(service), service.namespace()) {
+            namespaces.entry(namespace).or_default().add(source);
+        }
+    }
     let wake = {
         let (context, names) = (Arc::downgrade(context), Arc::downgrade(names));
         move |namespace: &str| {
@@ -255,13 +259,13 @@ fn endpoints_of(
     service: &GlobalService,
     before: &GlobalServiceStatus,
 ) -> Vec<ClusterEndpoints> {
-    let Some(source) = &service.spec.endpoints.service else {
+    let Some(source) = Source::of(service) else {
         return Vec::new();
     };
     let namespace = service.metadata.namespace.as_deref().unwrap_or_default();
     let mut endpoints = Vec::new();
     for cluster in context.members.all().keys() {
-        match names.offers.offered(cluster, namespace, &source.name) {
+        match names.offers.offered(cluster, namespace, &source) {
             offers::Offered::Known(offered) => endpoints.extend(offered),
             offers::Offered::Unknown => {
                 let last = before

@@ -1,4 +1,5 @@
-//! Services and EndpointSlices of members, watched where a GlobalService wants them.
+//! Services, EndpointSlices, Ingresses, Gateways and Nodes of members, watched where a GlobalService
+//! wants them.
 //!
 //! # Guarantees
 //! A lane that hangs delays no other. What a lane holds is known only from its first complete list
@@ -9,11 +10,14 @@
 //! Whole objects are kept, of the namespaces that have a GlobalService only.
 
 use super::endpoints::{self, SERVICE_NAME_LABEL};
+use super::source::{Kinds, Source};
 use crate::members::Member;
 use api::ClusterEndpoints;
 use futures::{Stream, StreamExt, stream};
-use k8s_openapi::api::core::v1::Service;
+use k8s_openapi::api::core::v1::{Node, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
+use k8s_openapi::api::networking::v1::Ingress;
+use kube::api::{ApiResource, DynamicObject, GroupVersionKind};
 use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{Config, Error as WatchError, Event, watcher};
 use kube::{Api, Client, Resource, ResourceExt};
@@ -49,6 +53,7 @@ pub(super) struct Offers {
 }
 
 struct Lane {
+    kinds: Kinds,
     held: Arc<Mutex<Held>>,
     _running: AbortOnDropHandle<()>,
 }
@@ -58,6 +63,9 @@ struct Lane {
 struct Held {
     services: Listed<Service>,
     slices: Listed<EndpointSlice>,
+    ingresses: Listed<Ingress>,
+    gateways: Listed<DynamicObject>,
+    nodes: Listed<Node>,
 }
 
 /// Objects of one kind by name; `complete` once a list was whole.
@@ -82,45 +90,37 @@ impl Offers {
     pub(super) fn watch(
         &self,
         members: &BTreeMap<ClusterName, Arc<Member>>,
-        namespaces: &BTreeSet<String>,
+        namespaces: &BTreeMap<String, Kinds>,
         wake: &Arc<impl Fn(&str) + Send + Sync + 'static>,
     ) {
         let mut lanes = self.lock();
-        lanes.retain(|(cluster, namespace), _| {
-            members.contains_key(cluster) && namespaces.contains(namespace)
+        lanes.retain(|(cluster, namespace), lane| {
+            members.contains_key(cluster) && namespaces.get(namespace) == Some(&lane.kinds)
         });
         for (cluster, member) in members {
-            for namespace in namespaces {
+            for (namespace, kinds) in namespaces {
                 let key = (cluster.clone(), namespace.clone());
                 lanes.entry(key).or_insert_with(|| {
                     let wake: Arc<Wake> = Arc::clone(wake) as Arc<Wake>;
-                    Lane::start(member, namespace.clone(), wake)
+                    Lane::start(member, namespace.clone(), *kinds, wake)
                 });
             }
         }
     }
 
-    /// What a member offers for a Service.
-    pub(super) fn offered(&self, cluster: &ClusterName, namespace: &str, name: &str) -> Offered {
+    /// What a member offers for a source.
+    pub(super) fn offered(
+        &self,
+        cluster: &ClusterName,
+        namespace: &str,
+        source: &Source<'_>,
+    ) -> Offered {
         let lanes = self.lock();
         let Some(lane) = lanes.get(&(cluster.clone(), namespace.to_owned())) else {
             return Offered::Unknown;
         };
         let held = lane.held.lock().unwrap_or_else(PoisonError::into_inner);
-        if !held.services.complete || !held.slices.complete {
-            return Offered::Unknown;
-        }
-        let Some(service) = held.services.objects.get(name) else {
-            return Offered::Known(None);
-        };
-        let of_service = |slice: &&EndpointSlice| {
-            slice
-                .labels()
-                .get(SERVICE_NAME_LABEL)
-                .is_some_and(|label| label == name)
-        };
-        let slices: Vec<_> = held.slices.objects.values().filter(of_service).collect();
-        Offered::Known(endpoints::offered(cluster, service, &slices))
+        held.offered(cluster, source)
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<(ClusterName, String), Lane>> {
@@ -128,12 +128,58 @@ impl Offers {
     }
 }
 
+impl Held {
+    fn offered(&self, cluster: &ClusterName, source: &Source<'_>) -> Offered {
+        let whole = self.services.complete && self.slices.complete;
+        let known = |complete: bool| complete && whole;
+        match source {
+            Source::Service(name) => match self.services.objects.get(*name) {
+                _ if !known(true) => Offered::Unknown,
+                None => Offered::Known(None),
+                Some(service) if is_node_port(service) && !self.nodes.complete => Offered::Unknown,
+                Some(service) => {
+                    let nodes: Vec<_> = self.nodes.objects.values().collect();
+                    let slices = self.slices_of(&BTreeSet::from([(*name).to_owned()]));
+                    Offered::Known(endpoints::of_service(cluster, service, &slices, &nodes))
+                }
+            },
+            Source::Ingress(name) if known(self.ingresses.complete) => {
+                let ingress = self.ingresses.objects.get(*name);
+                Offered::Known(ingress.and_then(|ingress| {
+                    let slices = self.slices_of(&endpoints::backends(ingress));
+                    endpoints::of_ingress(cluster, ingress, &slices)
+                }))
+            }
+            Source::Gateway(name) if known(self.gateways.complete) => {
+                let gateway = self.gateways.objects.get(*name);
+                Offered::Known(gateway.and_then(|it| endpoints::of_gateway(cluster, it)))
+            }
+            Source::Ingress(_) | Source::Gateway(_) => Offered::Unknown,
+        }
+    }
+
+    fn slices_of(&self, services: &BTreeSet<String>) -> Vec<&EndpointSlice> {
+        let of_service = |slice: &&EndpointSlice| {
+            let label = slice.labels().get(SERVICE_NAME_LABEL);
+            label.is_some_and(|label| services.contains(label))
+        };
+        self.slices.objects.values().filter(of_service).collect()
+    }
+}
+
+fn is_node_port(service: &Service) -> bool {
+    let spec = service.spec.as_ref();
+    spec.and_then(|spec| spec.type_.as_deref()) == Some("NodePort")
+}
+
 impl Lane {
-    fn start(member: &Member, namespace: String, wake: Arc<Wake>) -> Self {
+    fn start(member: &Member, namespace: String, kinds: Kinds, wake: Arc<Wake>) -> Self {
         let held = Arc::new(Mutex::new(Held::default()));
         let (clients, restart) = member.watching();
-        let running = tokio::spawn(run(clients, restart, namespace, Arc::clone(&held), wake));
+        let what = (namespace, kinds);
+        let running = tokio::spawn(run(clients, restart, what, Arc::clone(&held), wake));
         Self {
+            kinds,
             held,
             _running: AbortOnDropHandle::new(running),
         }
@@ -143,7 +189,7 @@ impl Lane {
 async fn run(
     mut clients: watch::Receiver<Option<Client>>,
     mut restart: watch::Receiver<u64>,
-    namespace: String,
+    what: (String, Kinds),
     held: Arc<Mutex<Held>>,
     wake: Arc<Wake>,
 ) {
@@ -157,7 +203,7 @@ async fn run(
             continue;
         };
         tokio::select! {
-            () = watch_once(client, &namespace, &held, &wake) => {
+            () = watch_once(client, &what, &held, &wake) => {
                 tokio::select! {
                     () = sleep(wait) => wait = (wait * 2).min(RETRY_LAST),
                     _ = restart.changed() => wait = RETRY_FIRST,
@@ -176,15 +222,50 @@ async fn run(
 enum Seen {
     Service(Box<Event<Service>>),
     Slice(Box<Event<EndpointSlice>>),
+    Ingress(Box<Event<Ingress>>),
+    Gateway(Box<Event<DynamicObject>>),
+    Node(Box<Event<Node>>),
+}
+
+type SeenStream = std::pin::Pin<Box<dyn Stream<Item = Result<Seen, WatchError>> + Send>>;
+
+/// The watches of a lane.
+fn watches(client: &Client, (namespace, kinds): &(String, Kinds)) -> Vec<SeenStream> {
+    let services = objects(Api::<Service>::namespaced(client.clone(), namespace));
+    let slices = objects(Api::<EndpointSlice>::namespaced(client.clone(), namespace));
+    let mut watches: Vec<SeenStream> = vec![
+        Box::pin(services.map(|it| it.map(|it| Seen::Service(Box::new(it))))),
+        Box::pin(slices.map(|it| it.map(|it| Seen::Slice(Box::new(it))))),
+    ];
+    if kinds.ingresses {
+        let api = Api::<Ingress>::namespaced(client.clone(), namespace);
+        let ingresses = optional(objects(api));
+        watches.push(Box::pin(
+            ingresses.map(|it| it.map(|it| Seen::Ingress(Box::new(it)))),
+        ));
+    }
+    if kinds.gateways {
+        let kind = GroupVersionKind::gvk("gateway.networking.k8s.io", "v1", "Gateway");
+        let resource = ApiResource::from_gvk(&kind);
+        let api = Api::<DynamicObject>::namespaced_with(client.clone(), namespace, &resource);
+        let gateways = optional(objects(api));
+        watches.push(Box::pin(
+            gateways.map(|it| it.map(|it| Seen::Gateway(Box::new(it)))),
+        ));
+    }
+    if kinds.nodes {
+        let nodes = optional(objects(Api::<Node>::all(client.clone())));
+        watches.push(Box::pin(
+            nodes.map(|it| it.map(|it| Seen::Node(Box::new(it)))),
+        ));
+    }
+    watches
 }
 
 /// Watches until something fails.
-async fn watch_once(client: Client, namespace: &str, held: &Mutex<Held>, wake: &Arc<Wake>) {
-    let services = objects::<Service>(client.clone(), namespace)
-        .map(|event| event.map(|event| Seen::Service(Box::new(event))));
-    let slices = objects::<EndpointSlice>(client, namespace)
-        .map(|event| event.map(|event| Seen::Slice(Box::new(event))));
-    let mut events = Box::pin(stream::select(services, slices));
+async fn watch_once(client: Client, what: &(String, Kinds), held: &Mutex<Held>, wake: &Arc<Wake>) {
+    let namespace = what.0.as_str();
+    let mut events = stream::select_all(watches(&client, what));
     while let Some(event) = events.next().await {
         let seen = match event {
             Ok(seen) => seen,
@@ -198,6 +279,9 @@ async fn watch_once(client: Client, namespace: &str, held: &Mutex<Held>, wake: &
             match seen {
                 Seen::Service(event) => held.services.take(*event),
                 Seen::Slice(event) => held.slices.take(*event),
+                Seen::Ingress(event) => held.ingresses.take(*event),
+                Seen::Gateway(event) => held.gateways.take(*event),
+                Seen::Node(event) => held.nodes.take(*event),
             }
         };
         if changed == Changed::Yes {
@@ -206,16 +290,30 @@ async fn watch_once(client: Client, namespace: &str, held: &Mutex<Held>, wake: &
     }
 }
 
-fn objects<K>(client: Client, namespace: &str) -> impl Stream<Item = Result<Event<K>, WatchError>>
+/// A kind that the member does not serve, or does not let be read, has no objects there; whether it
+/// does is asked again now and then.
+fn optional<K: Send + 'static>(
+    events: impl Stream<Item = Result<Event<K>, WatchError>> + Send + 'static,
+) -> impl Stream<Item = Result<Event<K>, WatchError>> + Send {
+    events.default_backoff().flat_map(|event| {
+        let absent = match &event {
+            Err(WatchError::InitialListFailed(kube::Error::Api(status))) => {
+                matches!(status.code, 403 | 404)
+            }
+            _ => false,
+        };
+        stream::iter(match absent {
+            true => vec![Ok(Event::Init), Ok(Event::InitDone)],
+            false => vec![event],
+        })
+    })
+}
+
+fn objects<K>(api: Api<K>) -> impl Stream<Item = Result<Event<K>, WatchError>> + Send + 'static
 where
-    K: Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>
-        + Clone
-        + DeserializeOwned
-        + Debug
-        + Send
-        + 'static,
+    K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
+    K::DynamicType: Send,
 {
-    let api = Api::<K>::namespaced(client, namespace);
     watcher(api, Config::default()).modify(|object| object.managed_fields_mut().clear())
 }
 
@@ -225,7 +323,7 @@ enum Changed {
     Yes,
 }
 
-impl<K: Resource> Listed<K> {
+impl<K: ResourceExt> Listed<K> {
     fn take(&mut self, event: Event<K>) -> Changed {
         match event {
             Event::Init => {

@@ -1,0 +1,51 @@
+//! Where a GlobalService takes its endpoints from, and what has to be watched for it.
+
+use api::{EndpointSource, GlobalService};
+
+/// An object of the service's namespace, in every member that has it.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Source<'a> {
+    /// A Service.
+    Service(&'a str),
+    /// An Ingress.
+    Ingress(&'a str),
+    /// A Gateway.
+    Gateway(&'a str),
+}
+
+/// Kinds that are watched besides Services and EndpointSlices.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Kinds {
+    pub(super) ingresses: bool,
+    pub(super) gateways: bool,
+    /// Nodes, for Services of type NodePort.
+    pub(super) nodes: bool,
+}
+
+impl<'a> Source<'a> {
+    /// The source of a service; none where endpoints are written down.
+    pub(super) fn of(service: &'a GlobalService) -> Option<Self> {
+        let EndpointSource {
+            service,
+            ingress,
+            gateway,
+            fixed: _,
+        } = &service.spec.endpoints;
+        let service = service.as_ref().map(|it| Self::Service(&it.name));
+        let ingress = ingress.as_ref().map(|it| Self::Ingress(&it.name));
+        service
+            .or(ingress)
+            .or(gateway.as_ref().map(|it| Self::Gateway(&it.name)))
+    }
+}
+
+impl Kinds {
+    /// What a source wants besides.
+    pub(super) fn add(&mut self, source: Source<'_>) {
+        match source {
+            Source::Service(_) => self.nodes = true,
+            Source::Ingress(_) => self.ingresses = true,
+            Source::Gateway(_) => self.gateways = true,
+        }
+    }
+}
