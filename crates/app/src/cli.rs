@@ -163,9 +163,13 @@ pub(crate) struct Run {
     /// Address of the webhook, in a process with the role webhook
     #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:9443")]
     pub(crate) webhook_listen: SocketAddr,
-    /// Country or city databases (MMDB); the built-in country database when none is given
+    /// Country, city or ASN databases (MMDB); the built-in country database when none is given. A file
+    /// that changes is read anew
     #[arg(long = "geo-database", value_name = "FILE")]
     pub(crate) geo_databases: Vec<PathBuf>,
+    /// Lines that policies may name: YAML, NAME: {asn: [NUMBER], networks: [PREFIX]}
+    #[arg(long, value_name = "FILE")]
+    pub(crate) geo_lines: Option<PathBuf>,
     /// Folder of the checkpoint from which answers go on after a restart without the host
     #[arg(long, value_name = "FOLDER", default_value = "/var/lib/meridian")]
     pub(crate) state_dir: PathBuf,

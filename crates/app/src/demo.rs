@@ -11,6 +11,7 @@ mod world;
 
 use crate::cli::{self, Role};
 use crate::dns_listen::DnsListen;
+use crate::geography::GeoFiles;
 use crate::run::{self, Running};
 use anyhow::{Context, Result};
 use controller::ExecPlugins;
@@ -185,7 +186,7 @@ async fn start(world: &World, dns: SocketAddr, state: &std::path::Path) -> Resul
         http_listen: loopback(0),
         webhook_listen: loopback(0),
         plugins: ExecPlugins::default(),
-        geo_databases: Vec::new(),
+        geo: GeoFiles::default(),
         state_dir: state.to_owned(),
     })
     .await

@@ -10,9 +10,10 @@
 use crate::checkpoint::CheckpointFile;
 use crate::cli::{self, Role};
 use crate::dns_listen::DnsListen;
+use crate::geography::{self, GeoFiles};
+use crate::kubeconfig;
 use crate::replace::{Estate, Predecessor};
 use crate::steering_loop::{EVENTS_MAX, Inputs, Outputs, SteeringLoop};
-use crate::{geography, kubeconfig};
 use anyhow::{Context, Result, bail, ensure};
 use console::{Console, Listening, Part, QUESTIONS_MAX, Question, Readiness, serve_webhook};
 use controller::dns_role::{
@@ -35,7 +36,7 @@ use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
-use steering::{Checkpoint, Effect, Engine, EngineOptions, Event, Observer};
+use steering::{Checkpoint, Effect, Engine, EngineOptions, Observer};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -60,8 +61,8 @@ pub(crate) struct Options {
     pub(crate) webhook_listen: SocketAddr,
     /// Programs that members' kubeconfigs may have run.
     pub(crate) plugins: ExecPlugins,
-    /// Databases; the built-in one when empty.
-    pub(crate) geo_databases: Vec<PathBuf>,
+    /// Databases and lines.
+    pub(crate) geo: GeoFiles,
     /// Folder of the checkpoint.
     pub(crate) state_dir: PathBuf,
 }
@@ -95,7 +96,10 @@ pub(crate) async fn run(args: cli::Run) -> Result<()> {
         http_listen: args.http_listen,
         webhook_listen: args.webhook_listen,
         plugins: args.host.exec_plugins(),
-        geo_databases: args.geo_databases,
+        geo: GeoFiles {
+            databases: args.geo_databases,
+            lines: args.geo_lines,
+        },
         state_dir: args.state_dir,
     };
     let running = start(options).await?;
@@ -282,7 +286,7 @@ async fn start_dns(
     (stop, tasks): (&CancellationToken, &TaskTracker),
 ) -> Result<Arc<Handle>> {
     let (countries, regions) = geography::places()?;
-    let database = geography::database(&options.geo_databases, &countries)?;
+    let geography = options.geo.read(&countries)?;
     let checkpoint = CheckpointFile::in_folder(&options.state_dir)?;
     let observer = ObserverName::from(options.identity.as_str());
     let engine_options = EngineOptions {
@@ -322,9 +326,13 @@ async fn start_dns(
         replaced: succession.replaced.clone(),
     };
     // The database comes before everything else, so that the first snapshot knows geography.
-    events
-        .try_send(Event::Database(database))
-        .context("the first event has a place")?;
+    for event in geography {
+        let sent = events.try_send(event);
+        sent.context("the first events have places")?;
+    }
+    let failures = geography::failures(metrics);
+    let following = geography::follow(options.geo.clone(), countries, events.clone(), failures);
+    tasks.spawn(stop.clone().run_until_cancelled_owned(following));
     let owner = SteeringLoop::new(engine, inputs, outputs, first);
     let runtime = tokio::runtime::Handle::current();
     // Its own thread: compiling a table must not hold up the runtime.
