@@ -80,11 +80,17 @@ impl Planner<'_> {
             possible => possible.min(self.preference.total_replicas),
         };
         let (divided, unspread) = self.spread(&preference, free, divided, &goals);
-        goals.extend(
-            divided
-                .into_iter()
-                .map(|(name, replicas)| (name, Goal::Free(replicas))),
-        );
+        goals.extend(divided.into_iter().map(|(name, replicas)| {
+            // What is pinned may leave soon, or be lost already: who serves beside it is not emptied
+            // for its sake.
+            let (member, _) = serving[&name];
+            let runs = member.running.replicas().unwrap_or_default();
+            let kept = match replicas {
+                0 if pinned > 0 => runs.min(full[&name]),
+                replicas => replicas,
+            };
+            (name, Goal::Free(kept))
+        }));
         goals.extend(self.leaving(&serving));
         Goals {
             goals,
