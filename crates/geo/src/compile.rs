@@ -66,32 +66,75 @@ impl PrefixTable {
         divisions: &[Division],
         overlays: &[Overlay],
     ) -> Self {
-        let mut locations = match database {
+        let mut locations: Vec<_> = match database {
             Some(database) => database.locations().collect(),
             None => vec![None],
         };
+        if let Some(database) = database.filter(|_| overlays.is_empty()) {
+            if !divisions.iter().any(Division::cuts) {
+                return by_place(database, &locations, rankings, divisions);
+            }
+        }
         let (v4, v6) = spaces(database, overlays, &mut locations);
         let mut cells = Cells::new(v4, v6, locations.len());
         for division in divisions.iter().filter(|division| division.cuts()) {
             cells.cut(division.spaces(database));
         }
-        let mut groups_max = GROUPS_MAX;
-        loop {
-            let by_place = lists(&locations, rankings, groups_max);
-            let (views, by_cell) = cells.views(&by_place, divisions, |place| {
-                database.and_then(|database| database.place(place))
-            });
-            if views.len() <= VIEWS_MAX || groups_max == 1 {
-                let view = |cell: u32| by_cell[cell as usize].min(VIEWS_MAX as u32 - 1);
-                return Self {
-                    database: database.map(Database::hash),
-                    v4: cells.v4.mapped(view),
-                    v6: cells.v6.mapped(view),
-                    views: views.into_iter().take(VIEWS_MAX).collect(),
-                };
-            }
-            groups_max /= 2;
+        let place = |place| database.and_then(|database| database.place(place));
+        let (views, by_cell) = bounded(&cells.of, &locations, rankings, divisions, place);
+        let view = |cell: u32| by_cell[cell as usize];
+        Self {
+            database: database.map(Database::hash),
+            v4: cells.v4.mapped(view),
+            v6: cells.v6.mapped(view),
+            views,
         }
+    }
+}
+
+/// A table that follows from places alone: the database's spaces are mapped and never copied, since
+/// those of a city database are large.
+fn by_place(
+    database: &Database,
+    locations: &[Option<Location>],
+    rankings: &[Ranking],
+    divisions: &[Division],
+) -> PrefixTable {
+    let places = u32::try_from(locations.len()).expect("places are counted in 32 bits");
+    let of: Vec<_> = (0..places).map(|place| (place, Vec::new())).collect();
+    let place = |place| database.place(place);
+    let (views, by_cell) = bounded(&of, locations, rankings, divisions, place);
+    let view = |cell: u32| by_cell[cell as usize];
+    let nowhere = view(NO_PLACE);
+    PrefixTable {
+        database: Some(database.hash()),
+        v4: database.v4().mapped(view).overlaid(&placeless_v4(nowhere)),
+        v6: database.v6().mapped(view).overlaid(&placeless_v6(nowhere)),
+        views,
+    }
+}
+
+/// The views, no more than `dns` can count: lists are cut shorter until they are few enough.
+fn bounded<'a>(
+    of: &[(u32, Vec<u32>)],
+    locations: &[Option<Location>],
+    rankings: &[Ranking],
+    divisions: &[Division],
+    place: impl Fn(u32) -> Option<&'a Place>,
+) -> (Vec<View>, Vec<u32>) {
+    let mut groups_max = GROUPS_MAX;
+    loop {
+        let lists = lists(locations, rankings, groups_max);
+        let (mut views, mut by_cell) = views(of, &lists, divisions, &place);
+        if views.len() <= VIEWS_MAX || groups_max == 1 {
+            views.truncate(VIEWS_MAX);
+            let last = VIEWS_MAX as u32 - 1;
+            by_cell
+                .iter_mut()
+                .for_each(|view| *view = (*view).min(last));
+            return (views, by_cell);
+        }
+        groups_max /= 2;
     }
 }
 
@@ -131,39 +174,39 @@ impl Cells {
         let cut_v6 = self.v6.zipped(&v6, &mut pick);
         (self.v4, self.v6, self.of) = (cut_v4, cut_v6, of);
     }
+}
 
-    /// The distinct views in the order of cells, and each cell's view.
-    fn views<'a>(
-        &self,
-        lists: &Lists,
-        divisions: &[Division],
-        place: impl Fn(u32) -> Option<&'a Place>,
-    ) -> (Vec<View>, Vec<u32>) {
-        let nowhere = Place::default();
-        let mut known: BTreeMap<(u32, Vec<u16>), u32> = BTreeMap::new();
-        let mut views = Vec::new();
-        let mut by_cell = Vec::with_capacity(self.of.len());
-        for (at, through_prefixes) in &self.of {
-            let place = place(*at).unwrap_or(&nowhere);
-            let mut prefixes = through_prefixes.iter();
-            let rules = divisions.iter().map(|division| {
-                let by_place = division.by_place(place);
-                let by_prefix = division.cuts().then(|| prefixes.next()).flatten();
-                let rule = by_prefix.map_or(by_place, |rule| by_place.min(*rule));
-                u16::try_from(rule).expect("a node has less than 65,536 rules")
+/// The distinct views in the order of cells, and each cell's view.
+fn views<'a>(
+    of: &[(u32, Vec<u32>)],
+    lists: &Lists,
+    divisions: &[Division],
+    place: &impl Fn(u32) -> Option<&'a Place>,
+) -> (Vec<View>, Vec<u32>) {
+    let nowhere = Place::default();
+    let mut known: BTreeMap<(u32, Vec<u16>), u32> = BTreeMap::new();
+    let mut views = Vec::new();
+    let mut by_cell = Vec::with_capacity(of.len());
+    for (at, through_prefixes) in of {
+        let place = place(*at).unwrap_or(&nowhere);
+        let mut prefixes = through_prefixes.iter();
+        let rules = divisions.iter().map(|division| {
+            let by_place = division.by_place(place);
+            let by_prefix = division.cuts().then(|| prefixes.next()).flatten();
+            let rule = by_prefix.map_or(by_place, |rule| by_place.min(*rule));
+            u16::try_from(rule).expect("a node has less than 65,536 rules")
+        });
+        let key = (lists.by_place[*at as usize], rules.collect::<Vec<_>>());
+        let next = u32::try_from(views.len()).expect("views are counted in 32 bits");
+        by_cell.push(*known.entry(key).or_insert_with_key(|(list, rules)| {
+            views.push(View {
+                lists: lists.distinct[*list as usize].clone(),
+                rules: rules.clone(),
             });
-            let key = (lists.by_place[*at as usize], rules.collect::<Vec<_>>());
-            let next = u32::try_from(views.len()).expect("views are counted in 32 bits");
-            by_cell.push(*known.entry(key).or_insert_with_key(|(list, rules)| {
-                views.push(View {
-                    lists: lists.distinct[*list as usize].clone(),
-                    rules: rules.clone(),
-                });
-                next
-            }));
-        }
-        (views, by_cell)
+            next
+        }));
     }
+    (views, by_cell)
 }
 
 /// Both spaces by place, with placeless space and overlays laid over the database's.

@@ -3,7 +3,7 @@
 use crate::{
     Error, Result,
     country::{Continent, Countries, CountryCode},
-    partition::{self, Block, Partition},
+    partition::{self, Block, Growing, Partition},
     record::Value,
 };
 use ipnet::IpNet;
@@ -197,7 +197,8 @@ impl Database {
             file: file.name.to_owned(),
             reason,
         };
-        let (mut places, mut systems) = (Blocks::default(), Blocks::default());
+        let blocks_max = reader.metadata().node_count as usize + 1;
+        let (mut places, mut systems) = (Blocks::new(blocks_max), Blocks::new(blocks_max));
         let mut known: HashMap<usize, Said> = HashMap::new();
         // A tree of n nodes has at most n + 1 ends: more means a cycle.
         let mut left = reader.metadata().node_count as usize + 1;
@@ -228,8 +229,7 @@ impl Database {
                 }
             }
         }
-        let networks =
-            places.v4.len().max(systems.v4.len()) + places.v6.len().max(systems.v6.len());
+        let networks = places.count.max(systems.count);
         let kind = &reader.metadata().database_type;
         if known
             .values()
@@ -246,12 +246,11 @@ impl Database {
             built_secs: reader.metadata().build_epoch,
             networks,
         });
-        let ((v4, v6), (systems_v4, systems_v6)) = (places.spaces(), systems.spaces());
         Ok(Contents {
-            v4,
-            v6,
-            systems_v4,
-            systems_v6,
+            v4: places.v4.finish(),
+            v6: places.v6.finish(),
+            systems_v4: systems.v4.finish(),
+            systems_v6: systems.v6.finish(),
         })
     }
 
@@ -277,28 +276,28 @@ impl Database {
     }
 }
 
-/// Networks of both spaces as a file has them.
-#[derive(Default)]
+/// Both spaces, as they are read from a file.
 struct Blocks {
-    v4: Vec<Block>,
-    v6: Vec<Block>,
+    v4: Growing,
+    v6: Growing,
+    count: usize,
 }
 
 impl Blocks {
-    fn take(&mut self, (width, block): (u8, Block)) {
-        match width {
-            32 => self.v4.push(block),
-            _ => self.v6.push(block),
+    fn new(blocks_max: usize) -> Self {
+        Self {
+            v4: Growing::new(32, blocks_max),
+            v6: Growing::new(128, blocks_max),
+            count: 0,
         }
     }
 
-    /// Both spaces; what no network holds is 0.
-    fn spaces(mut self) -> (Partition, Partition) {
-        let space = |width, blocks: &mut Vec<Block>| {
-            blocks.sort_by_key(|block| block.first);
-            Partition::from_blocks(width, 0, std::mem::take(blocks))
-        };
-        (space(32, &mut self.v4), space(128, &mut self.v6))
+    fn take(&mut self, (width, block): (u8, Block)) {
+        self.count += 1;
+        match width {
+            32 => self.v4.take(block),
+            _ => self.v6.take(block),
+        }
     }
 }
 

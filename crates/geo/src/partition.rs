@@ -116,12 +116,22 @@ impl Partition {
         }
     }
 
-    /// As [`Self::zipped`], at no cost where this space is of one value.
-    pub(crate) fn joined(&self, other: Self, pick: impl Fn(u32, u32) -> u32) -> Self {
-        match self.values[..] {
-            [only] => other.mapped(|value| pick(only, value)),
-            _ => self.zipped(&other, pick),
+    /// As [`Self::zipped`]; where this space is of one value, the other is changed in place.
+    pub(crate) fn joined(&self, mut other: Self, pick: impl Fn(u32, u32) -> u32) -> Self {
+        let [only] = self.values[..] else {
+            return self.zipped(&other, pick);
+        };
+        let mut kept = 0;
+        for at in 0..other.values.len() {
+            let value = pick(only, other.values[at]);
+            if kept == 0 || other.values[kept - 1] != value {
+                (other.starts[kept], other.values[kept]) = (other.starts[at], value);
+                kept += 1;
+            }
         }
+        other.starts.truncate(kept);
+        other.values.truncate(kept);
+        other
     }
 
     /// The same space with every value replaced.
@@ -194,6 +204,54 @@ impl Partition {
 
     fn highest(&self) -> u128 {
         host_bits(self.width, 0)
+    }
+}
+
+/// A space that is read block by block, as a file has them: in order, but for a few.
+pub(crate) struct Growing {
+    space: Partition,
+    /// The first address that no block holds yet; nothing when the last does.
+    next: Option<u128>,
+    late: Vec<Block>,
+}
+
+impl Growing {
+    /// An empty space on a background of 0. Room for so many blocks is set aside; what is not used is
+    /// never touched.
+    pub(crate) fn new(width: u8, blocks_max: usize) -> Self {
+        Self {
+            space: Partition {
+                width,
+                starts: Vec::with_capacity(blocks_max),
+                values: Vec::with_capacity(blocks_max),
+            },
+            next: Some(0),
+            late: Vec::new(),
+        }
+    }
+
+    pub(crate) fn take(&mut self, block: Block) {
+        let Some(free) = self.next.filter(|free| *free <= block.first) else {
+            self.late.push(block);
+            return;
+        };
+        if free < block.first {
+            self.space.push(free, 0);
+        }
+        self.space.push(block.first, block.value);
+        let last = last_of(self.space.width, &block);
+        self.next = (last < self.space.highest()).then(|| last + 1);
+    }
+
+    pub(crate) fn finish(mut self) -> Partition {
+        if let Some(free) = self.next {
+            self.space.push(free, 0);
+        }
+        if self.late.is_empty() {
+            return self.space;
+        }
+        self.late.sort_by_key(|block| block.first);
+        self.space.overlaid(&self.late)
     }
 }
 
