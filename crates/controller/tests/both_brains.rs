@@ -208,13 +208,12 @@ impl World {
         self.tell(vec![Event::Tick]);
     }
 
-    /// The leader's plan from its own look at APIs and the replicas' reports; carried out where members
-    /// are reached.
-    fn plan(&mut self) {
+    /// What the leader knows of each member: its API by its own look, the rest by reports.
+    fn signals(&self) -> BTreeMap<ClusterName, MemberSignals> {
         let reports: Vec<_> = self.report.iter().cloned().collect();
         let registered = [observer()];
         let traffic = Traffic::read(&registered, &reports, self.now);
-        let members = self.members.iter().map(|(name, member)| {
+        let signals = self.members.iter().map(|(name, member)| {
             let plane = traffic.cluster(name);
             let since_millis = plane.since_millis;
             let data_plane = match plane.verdict {
@@ -259,6 +258,11 @@ impl World {
             };
             (name.clone(), signals)
         });
+        signals.collect()
+    }
+
+    /// The leader's plan, carried out where members are reached.
+    fn plan(&mut self) {
         let input = PreferenceInput {
             key: key(),
             preference: Preference {
@@ -271,7 +275,7 @@ impl World {
             brake: BrakeSettings::default(),
             suitability: Suitability::Safe,
             released: None,
-            members: members.collect(),
+            members: self.signals(),
         };
         let plan = plan_preference(&input, &self.state, self.now);
         self.state = plan.state.clone();

@@ -70,10 +70,9 @@ impl PrefixTable {
             Some(database) => database.locations().collect(),
             None => vec![None],
         };
-        if let Some(database) = database.filter(|_| overlays.is_empty()) {
-            if !divisions.iter().any(Division::cuts) {
-                return by_place(database, &locations, rankings, divisions);
-            }
+        let plain = overlays.is_empty() && !divisions.iter().any(Division::cuts);
+        if let Some(database) = database.filter(|_| plain) {
+            return by_place(database, &locations, rankings, divisions);
         }
         let (v4, v6) = spaces(database, overlays, &mut locations);
         let mut cells = Cells::new(v4, v6, locations.len());
