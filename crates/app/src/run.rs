@@ -36,7 +36,7 @@ use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
-use steering::{Checkpoint, Effect, Engine, EngineOptions, Observer};
+use steering::{Checkpoint, Effect, Engine, EngineOptions, Event, Observer};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
