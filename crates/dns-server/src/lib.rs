@@ -1,8 +1,8 @@
 //! Sockets for the DNS engine: they carry bytes to `dns::answer` and back, and decide nothing.
 //!
 //! UDP is answered by threads, each with a socket of its own and batched system calls; TCP and TLS
-//! by tasks, HTTPS over hyper and QUIC over quinn. All take the current [`dns::Snapshot`] from one place, where
-//! [`Handle::publish`] puts the next. A task tells secondaries of new serials.
+//! by tasks over hickory's streams, HTTPS over hyper and QUIC over quinn. All take the current
+//! [`dns::Snapshot`] from one place, where [`Handle::publish`] puts the next. A task tells secondaries of new serials.
 //!
 //! # Guarantees
 //! - Answering takes no lock and waits for nobody: a published snapshot is seen with the next
@@ -21,6 +21,7 @@ mod batch;
 mod certificate;
 mod chance;
 mod error;
+mod framing;
 mod handover;
 mod https;
 mod metrics;

@@ -42,6 +42,11 @@ impl Replier {
         }
     }
 
+    /// Who is at the other end.
+    pub(crate) fn peer(&self) -> SocketAddr {
+        self.peer
+    }
+
     /// The messages of a zone's transfer, if that is what is asked for and allowed. They hold what
     /// they are made from, and are made one by one.
     pub(crate) fn transfer(&mut self, query: &[u8]) -> Option<dns::Messages> {

@@ -1,17 +1,17 @@
 //! TCP (RFC 7766) and TLS (RFC 7858): connections that answer what is pipelined.
 
-use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::ServerConfig;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_rustls::TlsAcceptor;
 
+use crate::framing::Framed;
 use crate::reply::Replier;
 
 /// How long a connection may wait for a query, send one slowly, or take a reply slowly
@@ -23,8 +23,6 @@ pub(crate) const IDLE_DECISECONDS: u16 = IDLE.as_secs() as u16 * 10;
 pub(crate) const LIFETIME: Duration = Duration::from_secs(600);
 /// The same once the server stops: longer than a query is on its way.
 const LINGER: Duration = Duration::from_millis(300);
-/// Room for queries that came together.
-const READ_BYTES: usize = 2048;
 /// How long agreeing on keys may take.
 pub(crate) const HANDSHAKE: Duration = Duration::from_secs(5);
 
@@ -47,36 +45,42 @@ pub(crate) async fn tls(
 /// make it worth sending them out of order.
 pub(crate) async fn connection<S>(stream: S, mut replier: Replier, mut stop: watch::Receiver<()>)
 where
-    S: AsyncRead + AsyncWrite + Unpin,
+    S: AsyncRead + AsyncWrite + Unpin + Send + Sync + 'static,
 {
     let end = Instant::now() + LIFETIME;
-    // Queries that are pipelined (RFC 7766 § 6.2.1.1) come with one system call.
-    let mut stream = BufReader::with_capacity(READ_BYTES, stream);
-    let mut query = Vec::new();
+    let mut framed = Framed::new(stream, replier.peer());
     let mut idle = IDLE;
     loop {
         let deadline = end.min(Instant::now() + idle);
         let next = {
-            let reading = pin!(read(&mut stream, &mut query));
+            let reading = pin!(framed.next());
             first_of(reading, deadline, &mut stop, &mut idle).await
         };
-        let Some(Ok(())) = next else { return };
-        if let Some(messages) = replier.transfer(&query) {
+        let Some(Some(query)) = next else { return };
+        if let Some(messages) = replier.transfer(query.bytes()) {
             for message in messages {
-                if !write(&mut stream, &message).await {
+                if !send(&mut framed, message).await {
                     return;
                 }
             }
             continue;
         }
         // RFC 7766 says nothing about what is no query; closing ends the misunderstanding.
-        let Some(reply) = replier.reply(&query) else {
+        let Some(reply) = replier.reply(query.bytes()) else {
             return;
         };
-        if !write(&mut stream, &reply).await {
+        if !send(&mut framed, reply).await {
             return;
         }
     }
+}
+
+/// Whether the message was taken in time.
+async fn send<S>(framed: &mut Framed<S>, message: Vec<u8>) -> bool
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + Sync + 'static,
+{
+    timeout(IDLE, framed.send(message)).await.unwrap_or(false)
 }
 
 /// What is read until the deadline. When the server stops, a query that is on its way is still
@@ -96,26 +100,4 @@ async fn first_of<T>(
     // A server that is gone, not only told to stop, waits for nobody.
     stopped.ok()?;
     timeout(LINGER, reading).await.ok()
-}
-
-/// One message into `query`, with its length in front (RFC 1035 § 4.2.2).
-async fn read(stream: &mut (impl AsyncRead + Unpin), query: &mut Vec<u8>) -> io::Result<()> {
-    let length = stream.read_u16().await?;
-    query.resize(usize::from(length), 0);
-    stream.read_exact(query).await?;
-    Ok(())
-}
-
-/// Whether the message was taken in time. Length and message go out together
-/// (RFC 7766 § 8).
-async fn write(stream: &mut (impl AsyncWrite + Unpin), message: &[u8]) -> bool {
-    let Ok(length) = u16::try_from(message.len()) else {
-        return false;
-    };
-    let framed = [&length.to_be_bytes(), message].concat();
-    let writing = async {
-        stream.write_all(&framed).await?;
-        stream.flush().await
-    };
-    matches!(timeout(IDLE, writing).await, Ok(Ok(())))
 }
