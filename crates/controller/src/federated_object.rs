@@ -6,7 +6,7 @@ use crate::Error;
 use crate::context::Context;
 use crate::events::{About, Tone};
 use crate::fights::Bout;
-use crate::flights::fly;
+use crate::flights::{fly, is_on_its_way};
 use crate::host::TypeCache;
 use crate::members::MET_FOR;
 use crate::members::apply::{Target, look};
@@ -78,6 +78,9 @@ pub(crate) async fn reconcile(context: &Arc<Context>, key: &FederatedKey) -> Nex
     tell(context, &read, &plan, &outcome);
     see_what_was_written(context, key, &mut read, &outcome);
     let summary = summarize(&read.input, &plan, &outcome);
+    if plan.report.is_empty() && is_on_its_way(context, &outcome) {
+        return Next::At(Instant::now() + LOOK_AGAIN);
+    }
     // Members first: good news can wait while other objects are on their way.
     if is_good(&plan, &outcome)
         && context.wake.objects.may_wait(key)

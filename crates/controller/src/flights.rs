@@ -7,7 +7,8 @@
 //! # Assumptions
 //! Every write ends: each has its deadline, and one that panics has ended too.
 //! # Caveats
-//! The status says "has not answered yet" for such a member until it does.
+//! The status says "has not answered yet" for such a member until it does, unless that answers others
+//! meanwhile: then there is no news until all is done, however many members there are.
 
 use crate::context::Context;
 use crate::federated_object::held_back;
@@ -26,6 +27,8 @@ use tokio::time::{Instant, timeout_at};
 
 /// How long the slowest member is waited for.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// Late answers of many members wake their object together.
+const LATE_TOGETHER: Duration = Duration::from_millis(100);
 
 /// Writes under way.
 #[derive(Default)]
@@ -73,7 +76,8 @@ impl Drop for UnderWay {
     fn drop(&mut self) {
         self.flights.lock().remove(&self.flight);
         if self.late.load(Ordering::SeqCst) {
-            self.wake.objects.add(self.flight.0.clone());
+            let at = Instant::now() + LATE_TOGETHER;
+            self.wake.objects.add_at(self.flight.0.clone(), at);
         }
     }
 }
@@ -127,6 +131,21 @@ pub(crate) async fn fly(
 
 fn not_yet() -> ClusterOutcome {
     ClusterOutcome::Skipped("the member has not answered yet".to_owned())
+}
+
+/// Whether all that is not done is under way in members that are busy and not silent: there is
+/// nothing to tell then, and every answer wakes the object.
+pub(crate) fn is_on_its_way(context: &Context, outcome: &Outcome) -> bool {
+    let is_busy = |name: &ClusterName| {
+        let member = context.members.get(name);
+        member.is_some_and(|member| member.silence.lasts() < PATIENCE)
+    };
+    let mut open = outcome
+        .clusters
+        .iter()
+        .filter(|(_, told)| **told != ClusterOutcome::Done)
+        .peekable();
+    open.peek().is_some() && open.all(|(name, told)| *told == not_yet() && is_busy(name))
 }
 
 /// Sends one step on its way; nothing, when it writes nothing, or the outcome that it has already.

@@ -20,6 +20,7 @@ mod silence;
 pub(crate) mod still;
 mod takeover;
 mod tls;
+mod turns;
 
 pub(crate) use access::check_access;
 pub(crate) use cache::{Cache, Change, MET_FOR};
@@ -48,7 +49,8 @@ use silence::Pause;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
-use tokio::sync::{Semaphore, SemaphorePermit, watch};
+use tokio::sync::{SemaphorePermit, watch};
+use turns::Turns;
 
 /// A member's clients, for who asks it once: after [`Connection::credentialed`].
 ///
@@ -66,10 +68,6 @@ pub fn reach(
     connect(access(cluster, secret, ways)?, WallClock::System)
 }
 
-/// Writes under way in one member: enough to fill a connection, few enough to leave its API server
-/// room for others (its priority and fairness gives a workload some 40 seats).
-const WRITES_MAX: usize = 32;
-
 /// One member.
 pub(crate) struct Member {
     pub(crate) name: ClusterName,
@@ -81,7 +79,7 @@ pub(crate) struct Member {
     connected: RwLock<Connected>,
     watches: watch::Sender<Option<Client>>,
     restart: watch::Sender<u64>,
-    turns: Semaphore,
+    turns: Turns,
     lanes: RwLock<BTreeMap<String, Arc<Lane>>>,
     ledger: Mutex<DeletionLedger>,
     /// What its nodes have and what is free, as it was read last.
@@ -115,7 +113,7 @@ impl Member {
             connected: RwLock::default(),
             watches: watch::Sender::new(None),
             restart: watch::Sender::new(0),
-            turns: Semaphore::new(WRITES_MAX),
+            turns: Turns::default(),
             lanes: RwLock::default(),
             ledger: Mutex::default(),
             capacity: watch::Sender::default(),
@@ -165,7 +163,12 @@ impl Member {
 
     /// A turn among the writes to this member.
     pub(crate) async fn turn(&self) -> SemaphorePermit<'_> {
-        self.turns.acquire().await.expect("turns are never closed")
+        self.turns.next().await
+    }
+
+    /// A single request was answered after this time.
+    fn answered_after(&self, time: Duration) {
+        self.turns.answered(time);
     }
 
     /// What a request came to, for the breaker: any answer is one.

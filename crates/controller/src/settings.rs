@@ -15,7 +15,7 @@ use std::time::Duration;
 
 /// Objects that are reconciled at once, unless the configuration says otherwise. KubeFed's default
 /// of 1 says nothing.
-const RECONCILES: usize = 64;
+const RECONCILES: usize = 128;
 /// Seconds after which a member that is away no longer holds a deletion.
 const DELETION_GRACE_SECS: u64 = 60;
 /// A write to a member starts only if the Lease outlives the write's own deadline. Renewed every

@@ -8,7 +8,7 @@
 //! | part | what is measured | beside it, in the same run |
 //! |---|---|---|
 //! | `latency` | from the creation of one federated ConfigMap on the host until watches of three members have shown it | a plain client applies one ConfigMap to the three members |
-//! | `update` | from the first change of 1,000 federated ConfigMaps until all 3,000 copies are seen to have changed | a plain client applies the same 3,000 changes |
+//! | `update` | from the first change of 1,000 federated ConfigMaps until all 3,000 copies are seen to have changed | a plain client applies the same 3,000 changes; `with host`: and changes 1,000 ConfigMaps on the host |
 //! | `restart` | from the start of a process until it has looked at all of 10,000 objects, which three members hold already | its writes to members, which must be none, and its memory |
 //! | `many` | from the creation of 100 federated ConfigMaps until 300 members hold them; then processor time in quiet | a plain client applies the same 30,000 objects |
 //! | `far` | `update` with 50 and 150 ms between a request and each answer of the members | the same, as far away |

@@ -23,6 +23,8 @@ pub(crate) struct Updated {
     /// Until the host has taken the last change.
     pub(crate) host_seconds: f64,
     pub(crate) bound_seconds: f64,
+    /// The bound, with the changes on the host among the plain client's writes.
+    pub(crate) bound_with_host_seconds: f64,
 }
 
 /// See the benchmark's head.
@@ -43,6 +45,14 @@ pub(crate) async fn measure(world: &World, report: &mut Report) -> Result<()> {
         "update_ratio",
         median(|run| run.seconds / run.bound_seconds),
     );
+    report.add(
+        "update_bound_with_host_seconds",
+        median(|run| run.bound_with_host_seconds),
+    );
+    report.add(
+        "update_with_host_ratio",
+        median(|run| run.seconds / run.bound_with_host_seconds),
+    );
     Ok(())
 }
 
@@ -50,6 +60,8 @@ pub(crate) async fn measure(world: &World, report: &mut Report) -> Result<()> {
 pub(crate) struct Updates {
     host: Api<DynamicObject>,
     members: Vec<Api<DynamicObject>>,
+    /// The members, and as many plain objects on the host.
+    all: Vec<Api<DynamicObject>>,
     names: Vec<String>,
     plain_names: Vec<String>,
 }
@@ -59,18 +71,21 @@ impl Updates {
     pub(crate) async fn furnish(world: &World, namespace: &str) -> Result<Self> {
         world.federate_namespace(namespace).await;
         let named = |prefix: &str| (0..OBJECTS).map(|n| format!("{prefix}-{n}")).collect();
-        let members = world.members();
+        let members: Vec<_> = world
+            .members()
+            .map(|member| config_maps(member.client(), namespace))
+            .collect();
+        let on_host = config_maps(world.host().client(), namespace);
         let site = Self {
             host: federated(world.host().client(), namespace),
-            members: members
-                .map(|member| config_maps(member.client(), namespace))
-                .collect(),
+            all: members.iter().cloned().chain([on_host]).collect(),
+            members,
             names: named("federated"),
             plain_names: named("plain"),
         };
         let plain = site.plain_names.iter().flat_map(|name| {
             let write = move |api: &Api<DynamicObject>| apply(api.clone(), config_map(name, 0));
-            site.members.iter().map(write)
+            site.all.iter().map(write)
         });
         all(plain, WRITER_IN_FLIGHT).await?;
         let sighted = Sighted::written(site.members.clone(), OBJECTS).await?;
@@ -85,6 +100,9 @@ impl Updates {
         let edition = |round: usize| run * 10 + round;
         let object = |name: &str, round: usize| config_map(name, edition(round));
         let bound_seconds = bound::best(&self.members, &self.plain_names, distance, object).await?;
+        let object = |name: &str, round: usize| config_map(name, edition(round) + 5);
+        let bound_with_host_seconds =
+            bound::best(&self.all, &self.plain_names, distance, object).await?;
         let sighted = Sighted::written(self.members.clone(), OBJECTS).await?;
         let began = Instant::now();
         let change = |name: &String| {
@@ -98,6 +116,7 @@ impl Updates {
             seconds: (seen.last - began).as_secs_f64(),
             host_seconds,
             bound_seconds,
+            bound_with_host_seconds,
         })
     }
 }

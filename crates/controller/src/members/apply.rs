@@ -34,7 +34,7 @@ use model::ObjectKey;
 use serde_json::{Value, json};
 use std::future::Future;
 use std::time::Duration;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 /// How long a member may take to answer, queueing apart.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(5);
@@ -88,6 +88,7 @@ pub(crate) async fn apply(
     if !leadership.may_write(DEADLINE) {
         return ClusterOutcome::Skipped("this process is not the leader".to_owned());
     }
+    let began = Instant::now();
     let answered = match writing {
         Action::Create(write) => within(create(target, client, write)).await,
         Action::Apply(write) => within(apply_over(target, client, write)).await,
@@ -97,6 +98,9 @@ pub(crate) async fn apply(
         Action::Nothing | Action::Hold | Action::Tombstone => Ok(()),
     };
     target.member.heard(&answered);
+    if answered.is_ok() && matches!(writing, Action::Create(_) | Action::Apply(_)) {
+        target.member.answered_after(began.elapsed());
+    }
     match answered {
         Ok(()) => ClusterOutcome::Done,
         Err(error) => ClusterOutcome::Failed(error),
