@@ -1,7 +1,7 @@
 //! The city database of `just geo`, as a replica takes it: read, compiled for four sites, looked up.
 //!
 //! `MERIDIAN_CITY` names the folder with its two files. The last line is JSON; a bound that is not
-//! kept ends it with 1.
+//! kept ends it with 1, and is only told with `--report`: how fast a machine is makes no check fail.
 
 use dns::{Leaf, ViewTable};
 use geo::{Candidate, Countries, Database, DatabaseFile, PrefixTable, Ranking};
@@ -21,9 +21,8 @@ const SITES: [(&str, f64, f64); 4] = [
 
 /// Seconds to read and compile.
 const COMPILE_SECS_MAX: f64 = 10.0;
-/// MiB that reading and compiling take at most, besides the files themselves. The aim is 200; networks
-/// of the IPv6 file are most of it.
-const COMPILE_MIB_MAX: f64 = 450.0;
+/// MiB that reading and compiling take at most, besides the files themselves.
+const COMPILE_MIB_MAX: f64 = 200.0;
 /// Nanoseconds of a lookup.
 const LOOKUP_NANOS_MAX: f64 = 40.0;
 /// Addresses that are looked up.
@@ -77,8 +76,12 @@ fn main() {
         && peak <= COMPILE_MIB_MAX
         && lookup_nanos <= LOOKUP_NANOS_MAX;
     if !kept {
-        eprintln!("bounds: {COMPILE_SECS_MAX} s, {COMPILE_MIB_MAX} MiB, {LOOKUP_NANOS_MAX} ns");
-        std::process::exit(1);
+        eprintln!(
+            "not kept: {COMPILE_SECS_MAX} s, {COMPILE_MIB_MAX} MiB, {LOOKUP_NANOS_MAX} ns are the bounds"
+        );
+        if !std::env::args().any(|argument| argument == "--report") {
+            std::process::exit(1);
+        }
     }
 }
 
