@@ -239,6 +239,14 @@ const NOT_HERE: &[(&str, &str)] = &[
         "it asks a DNS replica; the demo does",
     ),
     (
+        "switchover",
+        "it hands over what is in two cities; two_cities.rs does it",
+    ),
+    (
+        "dns check",
+        "it reads files and asks no host; its own test runs it",
+    ),
+    (
         "confirm",
         "nothing is stopped here; its own scenario does it",
     ),
