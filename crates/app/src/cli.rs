@@ -167,7 +167,7 @@ pub(crate) struct Run {
     /// that changes is read anew
     #[arg(long = "geo-database", value_name = "FILE")]
     pub(crate) geo_databases: Vec<PathBuf>,
-    /// Lines that policies may name: YAML, NAME: {asn: [NUMBER], networks: [PREFIX]}
+    /// Lines that policies may name: a YAML file, from names to lists of asn and networks
     #[arg(long, value_name = "FILE")]
     pub(crate) geo_lines: Option<PathBuf>,
     /// Folder of the checkpoint from which answers go on after a restart without the host
