@@ -112,6 +112,26 @@ async fn a_member_that_asks_to_be_left_alone_is_and_holds_nobody_up() {
     until_held(&world, &["b"], "during").await;
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_member_that_is_busy_and_answers_costs_the_host_no_status_for_each_that_is_late() {
+    let world = World::start(THREE, json!({})).await;
+    world.pass(5).await;
+    // Whoever waits for a turn waits for longer than is waited for; somebody is answered meanwhile.
+    let rule = FaultRule {
+        verbs: vec!["patch".to_owned()],
+        resources: Vec::new(),
+        probability: 1.0,
+        effect: Effect::Slow { delay_millis: 700 },
+    };
+    world.members["b"].faults().set_rules(vec![rule], 1);
+    world.forget_requests();
+    federate_all(&world, "during").await;
+    until_held(&world, THREE, "during").await;
+    world.pass(30).await;
+    let each = |write: &str| format!("{OBJECTS} patch federatedconfigmaps/{write} 200");
+    assert_eq!(world.writes("host"), [each(""), each("status")]);
+}
+
 const TEN: [&str; 10] = ["m0", "m1", "m2", "m3", "m4", "m5", "m6", "m7", "m8", "m9"];
 const TWELVE: &[&str] = &[
     "a", "b", "m0", "m1", "m2", "m3", "m4", "m5", "m6", "m7", "m8", "m9",
