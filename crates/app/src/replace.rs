@@ -39,6 +39,8 @@ const SOCKET: &str = "replace.sock";
 const CONSOLE: &str = "http";
 /// How long either side waits for the other; a successor restores and listens meanwhile.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// After an error of the listening socket.
+const ACCEPT_AGAIN: Duration = Duration::from_secs(1);
 /// What each side says.
 const ASKED: u8 = b'?';
 const ANSWERING: u8 = b'!';
@@ -152,7 +154,12 @@ impl Estate {
                 () = stop.cancelled() => return,
                 accepted = listener.accept() => match accepted {
                     Ok((stream, _)) => stream,
-                    Err(_) => continue,
+                    Err(why) => {
+                        // Of descriptors, say: it may be over soon, and a loop would not help.
+                        tracing::warn!(%why, "a successor could not connect");
+                        tokio::time::sleep(ACCEPT_AGAIN).await;
+                        continue;
+                    }
                 },
             };
             match this.give(stream).await {
