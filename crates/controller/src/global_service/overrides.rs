@@ -5,8 +5,10 @@ use crate::Error;
 use crate::context::Context;
 use crate::status::Written;
 use api::{Condition, OverrideStatus};
+use kube::Resource;
 use kube::runtime::reflector::ObjectRef;
 use model::ObjectKey;
+use serde::Serialize;
 use std::time::Duration;
 use steering::{Force, OnExpiry, OverrideScope, OverrideSpec, ServiceStatus};
 use tokio::time::Instant;
@@ -19,11 +21,7 @@ pub(super) async fn write(
     let Some(it) = context.host.override_of(key) else {
         return Ok(Written::Current);
     };
-    let now = context.clock.millis();
-    let (condition, again) = judge(it.read(), names, now);
-    let status = status(it.metadata.generation, condition);
-    let written = context.statuses.write_typed(&*it, &status).await?;
-    Ok(later(written, again, now))
+    tell(context, names, &*it, it.read()).await
 }
 
 pub(super) async fn write_of_cluster(
@@ -35,18 +33,27 @@ pub(super) async fn write_of_cluster(
     let Some(it) = context.host.cluster_overrides.get(&reference) else {
         return Ok(Written::Current);
     };
-    let now = context.clock.millis();
-    let (condition, again) = judge(it.read(), names, now);
-    let status = status(it.metadata.generation, condition);
-    let written = context.statuses.write_typed(&*it, &status).await?;
-    Ok(later(written, again, now))
+    tell(context, names, &*it, it.read()).await
 }
 
-fn status(generation: Option<i64>, condition: Condition) -> OverrideStatus {
-    OverrideStatus {
-        observed_generation: generation.unwrap_or_default(),
+/// Writes one's status.
+async fn tell<K>(
+    context: &Context,
+    names: &Names,
+    it: &K,
+    read: Result<OverrideSpec, api::Error>,
+) -> Result<Written, Error>
+where
+    K: Resource<DynamicType = ()> + Serialize,
+{
+    let now = context.clock.millis();
+    let (condition, again) = judge(read, names, now);
+    let status = OverrideStatus {
+        observed_generation: it.meta().generation.unwrap_or_default(),
         conditions: vec![condition],
-    }
+    };
+    let written = context.statuses.write_typed(it, &status).await?;
+    Ok(later(written, again, now))
 }
 
 /// When to look again: at its end at the latest.
