@@ -3,7 +3,7 @@
 //! `MERIDIAN_CITY` names the folder with its two files. The last line is JSON; a bound that is not
 //! kept ends it with 1, and is only told with `--report`: how fast a machine is makes no check fail.
 
-use dns::{Leaf, ViewTable};
+use dns::ViewTable;
 use geo::{Candidate, Countries, Database, DatabaseFile, PrefixTable, Ranking};
 use model::Location;
 use std::net::{IpAddr, Ipv4Addr};
@@ -57,7 +57,7 @@ fn main() {
         candidates: SITES.map(candidate).to_vec(),
     };
     let table = PrefixTable::compile(Some(&database), &[ranking], &[], &[]);
-    let views = views(&table);
+    let views = meridian_steering::view_table(&table);
     let whole_secs = began.elapsed().as_secs_f64();
     let peak = status_mib("VmHWM") - resident;
     scopes_agree(&views);
@@ -83,27 +83,6 @@ fn main() {
             std::process::exit(1);
         }
     }
-}
-
-fn views(table: &PrefixTable) -> ViewTable {
-    let view = |value: u32| u16::try_from(value).expect("views are counted in 16 bits");
-    let v4: Vec<_> = table
-        .blocks_v4()
-        .map(|block| Leaf {
-            bits: u32::try_from(block.first).expect("32 bits"),
-            length: block.length,
-            view: view(block.value),
-        })
-        .collect();
-    let v6: Vec<_> = table
-        .blocks_v6()
-        .map(|block| Leaf {
-            bits: block.first,
-            length: block.length,
-            view: view(block.value),
-        })
-        .collect();
-    ViewTable::compile(&v4, &v6).expect("blocks cover each family once")
 }
 
 /// Addresses in an order that no cache foresees.

@@ -76,7 +76,7 @@ impl Geography {
     /// Takes tables of a checkpoint, those that are whole.
     pub(crate) fn restore(&mut self, stored: Vec<StoredTable>) {
         for stored in stored.into_iter().filter(|stored| stored.table.is_whole()) {
-            let views = views(&stored.table);
+            let views = Arc::new(view_table(&stored.table));
             self.tables.push(Arc::new(Table { stored, views }));
         }
     }
@@ -103,7 +103,7 @@ impl Geography {
         let views = if rankings.is_empty() && divisions.is_empty() {
             Arc::new(ViewTable::uniform())
         } else {
-            views(&prefixes)
+            Arc::new(view_table(&prefixes))
         };
         let stored = StoredTable {
             rankings,
@@ -190,7 +190,9 @@ impl Site<'_> {
     }
 }
 
-fn views(table: &PrefixTable) -> Arc<ViewTable> {
+/// A table as the DNS engine looks it up.
+#[must_use]
+pub fn view_table(table: &PrefixTable) -> ViewTable {
     let view = |value: u32| u16::try_from(value).expect("a table has at most 65,536 views");
     let v4: Vec<_> = table
         .blocks_v4()
@@ -208,5 +210,5 @@ fn views(table: &PrefixTable) -> Arc<ViewTable> {
             view: view(block.value),
         })
         .collect();
-    Arc::new(ViewTable::compile(&v4, &v6).expect("a table's blocks cover each family once"))
+    ViewTable::compile(&v4, &v6).expect("a table's blocks cover each family once")
 }

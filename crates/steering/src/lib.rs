@@ -46,6 +46,7 @@ pub use engine::{Engine, EngineOptions, Part};
 pub use error::{Error, Result};
 pub use event::{ClusterState, Effect, Event, HostContact, MemberApi};
 pub use explain::{Explanation, PossibleAnswer, Question};
+pub use geography::view_table;
 pub use policy::{
     All, Capacity, Cidr, CidrRule, Failback, FailoverBranch, Geo, GeoRule, Nearest, Policy, Pool,
     Requirement, Takeover, Transition, WeightedBranch,
