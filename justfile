@@ -60,7 +60,7 @@ bench-answer:
 # The whole city database (not in the repository): seconds and memory to compile it, nanoseconds of a lookup
 geo:
     .ci/city-database target/city
-    MERIDIAN_CITY=target/city cargo bench -p meridian-steering --bench city
+    MERIDIAN_CITY="{{justfile_directory()}}/target/city" cargo bench -p meridian-steering --bench city
 
 # Microseconds per division of replicas
 bench-divide:
