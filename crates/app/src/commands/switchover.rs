@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! look → refuse? → Override (force Up) → the branch answers → every replica's answers name it
-//!      → the last answer that named another has outlived its TTL
+//!      → none names what it named before → the last answer that did has outlived its TTL
 //! ```
 
 mod evidence;
@@ -17,8 +17,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use kube::Api;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
-use look::{Look, Named};
+use look::{Look, Named, still_named, unchanged};
 use serde_json::json;
+use std::collections::BTreeSet;
 use std::process::ExitCode;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
@@ -137,8 +138,32 @@ impl Switch {
         };
         evidence.note("branch answers", json!({"branches": active.branches()}))?;
         eprintln!("{}: {} answers", self.what, self.to);
-        let replicas = self.until_named(&before.named(), until).await?;
-        evidence.note("replicas answer", json!({"replicas": replicas}))?;
+        let before = before.named();
+        let same = |now: &[Named]| unchanged(&before, now);
+        let (replicas, silent) = self.until_none(same, until).await?;
+        evidence.note(
+            "replicas answer",
+            json!({"replicas": replicas, "as before": silent}),
+        )?;
+        if !silent.is_empty() {
+            let silent = listed(&silent);
+            eprintln!(
+                "{}: {silent} did not say in time that answers are others now",
+                self.what
+            );
+        }
+        let same = |now: &[Named]| still_named(&before, now);
+        let (replicas, still) = self.until_none(same, until).await?;
+        if !still.is_empty() {
+            evidence.note("still named", json!({"clusters": still}))?;
+            let still = listed(&still);
+            eprintln!(
+                "{}: {still} is named beside it: traffic goes over in a ramp, or it is in both \
+                 branches",
+                self.what
+            );
+            return Ok(());
+        }
         let last = replicas.iter().filter_map(Named::outlived_millis).max();
         let last = last.unwrap_or_default();
         let now = Timestamp::now().as_millisecond();
@@ -195,20 +220,27 @@ impl Switch {
         }
     }
 
-    /// Waits until every replica that is heard answers otherwise than before.
-    async fn until_named(&self, before: &[Named], until: Instant) -> Result<Vec<Named>> {
+    /// Waits until none of what replicas answer is so; what replicas answer then, and what is so when
+    /// the time is over.
+    async fn until_none(
+        &self,
+        is_so: impl Fn(&[Named]) -> BTreeSet<String>,
+        until: Instant,
+    ) -> Result<(Vec<Named>, BTreeSet<String>)> {
         loop {
             let now = self.look().await?.named();
-            let changed = |was: &Named| {
-                let is = now.iter().find(|is| is.replica == was.replica);
-                is.is_none_or(|is| is.clusters != was.clusters)
-            };
-            if before.iter().all(changed) || Instant::now() >= until {
-                return Ok(now);
+            let left = is_so(&now);
+            if left.is_empty() || Instant::now() >= until {
+                return Ok((now, left));
             }
             sleep(LOOK_AGAIN).await;
         }
     }
+}
+
+fn listed(names: &BTreeSet<String>) -> String {
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    names.join(", ")
 }
 
 /// The person, as far as this machine knows.

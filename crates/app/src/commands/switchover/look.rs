@@ -30,8 +30,32 @@ impl Named {
     }
 }
 
+/// Replicas whose answers are as before.
+pub(super) fn unchanged(before: &[Named], now: &[Named]) -> BTreeSet<String> {
+    let same = before.iter().filter(|was| {
+        let is = now.iter().find(|is| is.replica == was.replica);
+        is.is_some_and(|is| is.clusters == was.clusters)
+    });
+    same.map(|was| was.replica.clone()).collect()
+}
+
+/// Clusters that a replica named before and names still.
+pub(super) fn still_named(before: &[Named], now: &[Named]) -> BTreeSet<String> {
+    let still = before.iter().flat_map(|was| {
+        let is = now.iter().filter(|is| is.replica == was.replica);
+        is.flat_map(|is| is.clusters.intersection(&was.clusters))
+    });
+    still.cloned().collect()
+}
+
 impl Look {
-    pub(super) fn new(service: GlobalService, reports: Vec<ProbeReport>) -> Self {
+    /// Replicas that have not reported for long beside the one that did last are left out: they went
+    /// with a city, perhaps.
+    pub(super) fn new(service: GlobalService, mut reports: Vec<ProbeReport>) -> Self {
+        let latest = reports.iter().map(|report| report.spec.at_millis).max();
+        let life = i64::try_from(steering::REPORT_LIFE_MILLIS).unwrap_or(i64::MAX);
+        let from = latest.map_or(i64::MIN, |latest| latest.saturating_sub(life));
+        reports.retain(|report| report.spec.at_millis > from);
         let metadata = &service.metadata;
         let namespace = metadata.namespace.as_deref().unwrap_or_default();
         let name = metadata.name.as_deref().unwrap_or_default();
@@ -144,5 +168,50 @@ impl Look {
 
     pub(super) fn as_value(&self) -> Value {
         json!({"branches": self.branches(), "health": self.status.health, "replicas": self.named()})
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn named(replica: &str, clusters: &[&str]) -> Named {
+        Named {
+            replica: replica.to_owned(),
+            clusters: clusters.iter().map(|&name| name.to_owned()).collect(),
+            left: BTreeMap::new(),
+        }
+    }
+
+    #[test]
+    fn a_ramp_that_begins_changes_answers_and_leaves_none() {
+        let before = [named("x", &["dc3"]), named("y", &["dc3"])];
+        let begun = [named("x", &["dc1", "dc3"]), named("y", &["dc3"])];
+        assert_eq!(unchanged(&before, &begun), ["y".to_owned()].into());
+        assert_eq!(still_named(&before, &begun), ["dc3".to_owned()].into());
+        let over = [named("x", &["dc1"])];
+        assert!(unchanged(&before, &over).is_empty(), "y is heard no more");
+        assert!(still_named(&before, &over).is_empty());
+    }
+
+    #[test]
+    fn a_replica_that_went_with_its_city_is_not_waited_for() {
+        let report = |name: &str, at_millis: i64| {
+            let spec = api::ProbeReportSpec {
+                at_millis,
+                ..api::ProbeReportSpec::default()
+            };
+            ProbeReport::new(name, spec)
+        };
+        let life = i64::try_from(steering::REPORT_LIFE_MILLIS).expect("minutes");
+        let service = serde_json::from_value(json!({
+            "apiVersion": "gslb.meridian.dev/v1alpha1", "kind": "GlobalService",
+            "metadata": {"namespace": "shop", "name": "shop"},
+            "spec": {"hosts": ["shop.example.org"], "endpoints": {"service": {"name": "shop"}}},
+        }));
+        let reports = vec![report("lost", 1_000), report("heard", 1_000 + life)];
+        let look = Look::new(service.expect("a service"), reports);
+        let heard: Vec<_> = look.named().into_iter().map(|it| it.replica).collect();
+        assert_eq!(heard, ["heard"]);
     }
 }
