@@ -167,8 +167,9 @@ impl Story<'_> {
         self.end("City A is lost", vec![check]);
 
         self.view.doing("meridian switchover shop --to city-b");
-        let done = self.switch_over("city-b", "city A is lost").await?;
-        let took = self.until_named(&[B], WITHIN).await;
+        let (took, done) = self
+            .switch_over("city-b", "city A is lost", &[B], WITHIN)
+            .await?;
         let checks = vec![
             Check::within("answers name city B", took, WITHIN),
             Check::holds("the evidence is whole", done),
@@ -183,8 +184,9 @@ impl Story<'_> {
         self.end("City A returns", vec![check]);
 
         self.view.doing("meridian switchover shop --to city-a");
-        let done = self.switch_over("city-a", "city A is well again").await?;
-        let took = self.until_named(&[A1, A2], 2 * WITHIN).await;
+        let (took, done) = self
+            .switch_over("city-a", "city A is well again", &[A1, A2], 2 * WITHIN)
+            .await?;
         let checks = vec![
             Check::within(
                 "traffic is back in city A, in a ramp of 5 s",
@@ -237,8 +239,15 @@ impl Story<'_> {
         true
     }
 
-    /// As its user would: the command, by itself; whether its evidence holds.
-    async fn switch_over(&mut self, to: &str, reason: &str) -> Result<bool> {
+    /// As its user would: the command, by itself. How long it took from its start until answers named
+    /// these, as clients see it, and whether its evidence holds.
+    async fn switch_over(
+        &mut self,
+        to: &str,
+        reason: &str,
+        wanted: &[&str],
+        bound: Duration,
+    ) -> Result<(Option<Duration>, bool)> {
         let file = self.evidence.join(format!("switchover-to-{to}.jsonl"));
         let host = self.world.kubeconfig(HOST);
         let (file, host) = (file.display().to_string(), host.display().to_string());
@@ -253,10 +262,11 @@ impl Story<'_> {
             reason,
         ];
         let words = [&words[..], &["--evidence", &file, "--kubeconfig", &host]].concat();
-        let said = meridian(words.iter().map(|word| (*word).to_owned()).collect()).await?;
-        said.lines().for_each(|line| self.view.line(line));
+        let command = meridian(words.iter().map(|word| (*word).to_owned()).collect());
+        let (said, took) = tokio::join!(command, self.until_named(wanted, bound));
+        said?.lines().for_each(|line| self.view.line(line));
         let verify = vec!["switchover".to_owned(), "--verify".to_owned(), file];
-        Ok(meridian(verify).await.is_ok())
+        Ok((took, meridian(verify).await.is_ok()))
     }
 
     fn end(&mut self, title: &str, checks: Vec<Check>) {
