@@ -20,6 +20,10 @@ pub(crate) async fn measure(report: &mut Report) -> Result<()> {
         for member in &members {
             world.slow_api(member, Duration::from_millis(delay));
         }
+        // A member is as far away as it was when the controller met it.
+        world.take_controller().stop();
+        let controller = world.lead(&format!("far-{delay}")).await;
+        world.give_controller(controller);
         let run = updates.run(number + 1, Distance::Far).await?;
         report.add(&format!("far_{delay}_ms_seconds"), run.seconds);
         report.add(&format!("far_{delay}_ms_bound_seconds"), run.bound_seconds);
