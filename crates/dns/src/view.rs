@@ -38,26 +38,37 @@ impl ViewTable {
     /// # Errors
     /// `Error::Views` when leaves overlap, leave a gap, or have bits beyond their length.
     pub fn compile(v4: &[Leaf<u32>], v6: &[Leaf<u128>]) -> Result<Self, Error> {
-        let v4: Vec<_> = v4
-            .iter()
-            .map(|leaf| Leaf {
+        let (mut v4, mut v6) = (v4.to_vec(), v6.to_vec());
+        v4.sort_by_key(|leaf| leaf.bits);
+        v6.sort_by_key(|leaf| leaf.bits);
+        Self::from_ordered(v4, v6)
+    }
+
+    /// As [`Self::compile`], of leaves in the order of their addresses. None is kept: the leaves of a city
+    /// database are several times as large as its table.
+    ///
+    /// # Errors
+    /// As [`Self::compile`]'s.
+    pub fn from_ordered(
+        v4: impl IntoIterator<Item = Leaf<u32>>,
+        v6: impl IntoIterator<Item = Leaf<u128>>,
+    ) -> Result<Self, Error> {
+        let (mut of_v4, mut of_v6) = (Builder::new(32), Builder::new(128));
+        for leaf in v4 {
+            of_v4.take(Leaf {
                 bits: u128::from(leaf.bits) << 96,
-                ..widened(leaf)
-            })
-            .collect();
-        let mut v6 = v6.to_vec();
-        for form in &EMBEDDINGS {
-            carve(&mut v6, form);
+                length: leaf.length,
+                view: leaf.view,
+            })?;
         }
-        let view_count = v4
-            .iter()
-            .chain(&v6)
-            .map(|leaf| usize::from(leaf.view) + 1)
-            .max();
+        for leaf in v6 {
+            carve(leaf, &mut |leaf| of_v6.take(leaf))?;
+        }
+        let view_count = of_v4.view_count.max(of_v6.view_count);
         Ok(Self {
-            v4: Trie::build(v4, 32)?,
-            v6: Trie::build(v6, 128)?,
-            view_count: view_count.unwrap_or(0),
+            v4: of_v4.finish()?,
+            v6: of_v6.finish()?,
+            view_count,
         })
     }
 
@@ -66,26 +77,19 @@ impl ViewTable {
     /// # Panics
     /// Never: one leaf per family covers it.
     pub fn uniform() -> Self {
-        let v4 = Trie::build(
-            vec![Leaf {
+        let trie = |width| {
+            let mut builder = Builder::new(width);
+            let leaf = Leaf {
                 bits: 0,
                 length: 0,
                 view: 0,
-            }],
-            32,
-        );
-        let v6 = Trie::build(
-            vec![Leaf {
-                bits: 0,
-                length: 0,
-                view: 0,
-            }],
-            128,
-        );
-        let whole = "one leaf covers its family";
+            };
+            let taken = builder.take(leaf).and_then(|()| builder.finish());
+            taken.expect("one leaf covers its family")
+        };
         Self {
-            v4: v4.expect(whole),
-            v6: v6.expect(whole),
+            v4: trie(32),
+            v6: trie(128),
             view_count: 1,
         }
     }
@@ -129,36 +133,29 @@ impl fmt::Debug for ViewTable {
     }
 }
 
-fn widened(leaf: &Leaf<u32>) -> Leaf<u128> {
-    Leaf {
-        bits: u128::from(leaf.bits),
-        length: leaf.length,
-        view: leaf.view,
-    }
-}
-
-/// Splits the leaf that strictly contains `form`'s prefix, so that the prefix has its own.
-fn carve(leaves: &mut Vec<Leaf<u128>>, form: &Embedding) {
-    let contains = |leaf: &Leaf<u128>| {
+/// Halves a leaf until each form's prefix that it strictly contains has its own.
+fn carve(
+    leaf: Leaf<u128>,
+    take: &mut impl FnMut(Leaf<u128>) -> Result<(), Error>,
+) -> Result<(), Error> {
+    let contains = |form: &Embedding| {
         leaf.length < form.length && (leaf.bits ^ form.prefix) & high_bits(leaf.length) == 0
     };
-    let Some(index) = leaves.iter().position(contains) else {
-        return;
-    };
-    let outer = leaves.swap_remove(index);
-    leaves.push(Leaf {
-        bits: form.prefix,
-        length: form.length,
-        view: outer.view,
-    });
-    for length in outer.length + 1..=form.length {
-        let sibling = (form.prefix ^ (1 << (128 - length))) & high_bits(length);
-        leaves.push(Leaf {
-            bits: sibling,
-            length,
-            view: outer.view,
-        });
+    if !EMBEDDINGS.iter().any(contains) {
+        return take(leaf);
     }
+    let length = leaf.length + 1;
+    for bits in [leaf.bits, leaf.bits | 1 << (128 - length)] {
+        carve(
+            Leaf {
+                bits,
+                length,
+                view: leaf.view,
+            },
+            take,
+        )?;
+    }
+    Ok(())
 }
 
 /// A mask of the first `length` bits.
@@ -208,25 +205,6 @@ impl Trie {
         ((entry & 0xffff) as u16, (entry >> 16) as u8)
     }
 
-    fn build(mut leaves: Vec<Leaf<u128>>, width: u8) -> Result<Self, Error> {
-        leaves.sort_by_key(|leaf| leaf.bits);
-        check_complete(&leaves, width)?;
-        let mut builder = Builder {
-            nodes: Vec::new(),
-            entries: Vec::new(),
-        };
-        let (root, root_shift) = match leaves.as_slice() {
-            [leaf] => (vec![leaf_entry(leaf)], u32::from(ROOT_BITS)),
-            leaves => (builder.root(leaves), 0),
-        };
-        Ok(Self {
-            root: root.into(),
-            root_shift,
-            nodes: builder.nodes.into(),
-            entries: builder.entries.into(),
-        })
-    }
-
     fn memory_bytes(&self) -> usize {
         self.root.len() * 4 + self.entries.len() * 4 + self.nodes.len() * size_of::<Node>()
     }
@@ -241,46 +219,104 @@ impl Node {
     }
 }
 
+/// Makes a trie of leaves that come in order: a node is written when the last leaf below it was seen.
 struct Builder {
+    width: u8,
     nodes: Vec<Node>,
     entries: Vec<u32>,
+    /// The runs of the root, and below it of the nodes that the last leaf lies in.
+    open: Vec<Vec<Run>>,
+    /// The address of the last leaf.
+    last: u128,
+    /// The address that has to follow; nothing, when the family is covered.
+    next: Option<u128>,
+    view_count: usize,
 }
 
+/// Where equal entries begin within a node, and the entry.
+type Run = (usize, u32);
+
 impl Builder {
-    fn root(&mut self, leaves: &[Leaf<u128>]) -> Vec<u32> {
-        let runs = self.runs(leaves, 0, ROOT_BITS);
-        let mut root = vec![0; 1 << ROOT_BITS];
-        for (index, &(slot, entry)) in runs.iter().enumerate() {
-            let end = runs.get(index + 1).map_or(root.len(), |next| next.0);
-            root[slot..end].fill(entry);
+    fn new(width: u8) -> Self {
+        Self {
+            width,
+            nodes: Vec::new(),
+            entries: Vec::new(),
+            open: vec![Vec::new()],
+            last: 0,
+            next: Some(0),
+            view_count: 0,
         }
-        root
     }
 
-    /// Where runs of equal entries begin within the `stride` bits from `start` on.
-    fn runs(&mut self, leaves: &[Leaf<u128>], start: u8, stride: u8) -> Vec<(usize, u32)> {
-        let slot_of = |leaf: &Leaf<u128>| {
-            (leaf.bits >> (128 - start - stride)) as usize & ((1 << stride) - 1)
+    fn take(&mut self, leaf: Leaf<u128>) -> Result<(), Error> {
+        self.check(&leaf)?;
+        self.view_count = self.view_count.max(usize::from(leaf.view) + 1);
+        // Nodes that this leaf does not lie in have seen their last.
+        while self.open.len() > 1 && (leaf.bits ^ self.last) & high_bits(self.begins()) != 0 {
+            self.close();
+        }
+        self.last = leaf.bits;
+        while leaf.length > self.begins() + self.takes() {
+            self.open.push(Vec::new());
+        }
+        self.add(leaf.bits, leaf_entry(&leaf));
+        Ok(())
+    }
+
+    fn finish(mut self) -> Result<Trie, Error> {
+        if let Some(next) = self.next {
+            return self.refuse(format!(
+                "nothing covers {} and what follows",
+                self.show(next)
+            ));
+        }
+        while self.open.len() > 1 {
+            self.close();
+        }
+        let runs = self.open.pop().unwrap_or_default();
+        let (root, root_shift) = match runs.as_slice() {
+            [(_, entry)] => (vec![*entry], u32::from(ROOT_BITS)),
+            runs => (filled(runs), 0),
         };
-        let mut runs = Vec::new();
-        let mut rest = leaves;
-        while let Some(leaf) = rest.first() {
-            let slot = slot_of(leaf);
-            if leaf.length <= start + stride {
-                runs.push((slot, leaf_entry(leaf)));
-                rest = &rest[1..];
-            } else {
-                let (below, after) = rest.split_at(rest.partition_point(|l| slot_of(l) == slot));
-                runs.push((slot, self.node(below, start + stride)));
-                rest = after;
-            }
-        }
-        runs
+        Ok(Trie {
+            root: root.into(),
+            root_shift,
+            nodes: self.nodes.into(),
+            entries: self.entries.into(),
+        })
     }
 
-    /// Adds the node for `leaves`, which share their first `start` bits.
-    fn node(&mut self, leaves: &[Leaf<u128>], start: u8) -> u32 {
-        let runs = self.runs(leaves, start, NODE_BITS);
+    /// How many bits lead to the node that is open below all others.
+    fn begins(&self) -> u8 {
+        let nodes = u8::try_from(self.open.len() - 1).expect("an address has 16 bytes");
+        match nodes.checked_sub(1) {
+            None => 0,
+            Some(above) => ROOT_BITS + above * NODE_BITS,
+        }
+    }
+
+    /// How many bits that node takes.
+    fn takes(&self) -> u8 {
+        match self.open.len() {
+            1 => ROOT_BITS,
+            _ => NODE_BITS,
+        }
+    }
+
+    /// Adds an entry to that node; neighbours that are equal are one run.
+    fn add(&mut self, bits: u128, entry: u32) {
+        let (begins, takes) = (self.begins(), self.takes());
+        let slot = (bits >> (128 - begins - takes)) as usize & ((1 << takes) - 1);
+        let runs = self.open.last_mut().expect("the root is open");
+        if runs.last().is_none_or(|run| run.1 != entry) {
+            runs.push((slot, entry));
+        }
+    }
+
+    /// Writes that node, and its number into the one above.
+    fn close(&mut self) {
+        let runs = self.open.pop().expect("the root stays open");
         let base = u32::try_from(self.entries.len()).expect("fewer than 2³² leaves");
         let mut node = Node {
             starts: [0; 4],
@@ -297,44 +333,56 @@ impl Builder {
                 node.before[word - 1] + u16::try_from(runs).expect("at most 64 runs a word");
         }
         self.nodes.push(node);
-        CHILD | u32::try_from(self.nodes.len() - 1).expect("fewer than 2³¹ nodes")
+        let number = u32::try_from(self.nodes.len() - 1).expect("fewer than 2³¹ nodes");
+        self.add(self.last, CHILD | number);
     }
+
+    /// Checks that leaves cover the family, each address once.
+    fn check(&mut self, leaf: &Leaf<u128>) -> Result<(), Error> {
+        let prefix = || format!("{}/{}", self.show(leaf.bits), leaf.length);
+        if leaf.length > self.width {
+            return self.refuse(format!("{} is longer than an address", prefix()));
+        }
+        if leaf.bits & !high_bits(leaf.length) != 0 {
+            return self.refuse(format!("{} has bits beyond its length", prefix()));
+        }
+        match self.next {
+            Some(next) if next == leaf.bits => {}
+            Some(next) if next < leaf.bits => {
+                let next = self.show(next);
+                return self.refuse(format!("nothing covers {next} up to {}", prefix()));
+            }
+            _ => return self.refuse(format!("{} overlaps the prefix before it", prefix())),
+        }
+        self.next = (leaf.bits | !high_bits(leaf.length)).checked_add(1);
+        Ok(())
+    }
+
+    fn refuse<T>(&self, problem: String) -> Result<T, Error> {
+        let family = if self.width == 32 { "IPv4" } else { "IPv6" };
+        Err(Error::Views { family, problem })
+    }
+
+    fn show(&self, bits: u128) -> String {
+        match self.width {
+            32 => IpAddr::V4(((bits >> 96) as u32).into()).to_string(),
+            _ => IpAddr::V6(bits.into()).to_string(),
+        }
+    }
+}
+
+/// A root with an entry per slot.
+fn filled(runs: &[Run]) -> Vec<u32> {
+    let mut root = vec![0; 1 << ROOT_BITS];
+    for (index, &(slot, entry)) in runs.iter().enumerate() {
+        let end = runs.get(index + 1).map_or(root.len(), |next| next.0);
+        root[slot..end].fill(entry);
+    }
+    root
 }
 
 fn leaf_entry(leaf: &Leaf<u128>) -> u32 {
     u32::from(leaf.length) << 16 | u32::from(leaf.view)
-}
-
-/// Checks that sorted leaves cover the whole family, each address once.
-fn check_complete(leaves: &[Leaf<u128>], width: u8) -> Result<(), Error> {
-    let family = if width == 32 { "IPv4" } else { "IPv6" };
-    let refuse = |problem| Err(Error::Views { family, problem });
-    let show = |bits: u128| match width {
-        32 => IpAddr::V4(((bits >> 96) as u32).into()).to_string(),
-        _ => IpAddr::V6(bits.into()).to_string(),
-    };
-    let mut expected = Some(0u128);
-    for leaf in leaves {
-        let prefix = format!("{}/{}", show(leaf.bits), leaf.length);
-        if leaf.length > width {
-            return refuse(format!("{prefix} is longer than an address"));
-        }
-        if leaf.bits & !high_bits(leaf.length) != 0 {
-            return refuse(format!("{prefix} has bits beyond its length"));
-        }
-        match expected {
-            Some(next) if next == leaf.bits => {}
-            Some(next) if next < leaf.bits => {
-                return refuse(format!("nothing covers {} up to {prefix}", show(next)));
-            }
-            _ => return refuse(format!("{prefix} overlaps the prefix before it")),
-        }
-        expected = (leaf.bits | !high_bits(leaf.length)).checked_add(1);
-    }
-    match expected {
-        Some(next) => refuse(format!("nothing covers {} and what follows", show(next))),
-        None => Ok(()),
-    }
 }
 
 #[cfg(test)]

@@ -6,10 +6,11 @@
 //! on geography alone, never on health.
 
 use crate::{
-    database::{Database, NO_PLACE, Place},
+    database::{Database, NO_PLACE},
     distance::{distance_km, seeming_km},
     division::Division,
     partition::{Block, Partition, number},
+    places::KnownPlace,
     space::{placeless_v4, placeless_v6},
     table::{Group, PrefixTable, View},
 };
@@ -119,7 +120,7 @@ fn bounded<'a>(
     locations: &[Option<Location>],
     rankings: &[Ranking],
     divisions: &[Division],
-    place: impl Fn(u32) -> Option<&'a Place>,
+    place: impl Fn(u32) -> Option<KnownPlace<'a>>,
 ) -> (Vec<View>, Vec<u32>) {
     let mut groups_max = GROUPS_MAX;
     loop {
@@ -180,14 +181,13 @@ fn views<'a>(
     of: &[(u32, Vec<u32>)],
     lists: &Lists,
     divisions: &[Division],
-    place: &impl Fn(u32) -> Option<&'a Place>,
+    place: &impl Fn(u32) -> Option<KnownPlace<'a>>,
 ) -> (Vec<View>, Vec<u32>) {
-    let nowhere = Place::default();
     let mut known: BTreeMap<(u32, Vec<u16>), u32> = BTreeMap::new();
     let mut views = Vec::new();
     let mut by_cell = Vec::with_capacity(of.len());
     for (at, through_prefixes) in of {
-        let place = place(*at).unwrap_or(&nowhere);
+        let place = place(*at).unwrap_or_default();
         let mut prefixes = through_prefixes.iter();
         let rules = divisions.iter().map(|division| {
             let by_place = division.by_place(place);

@@ -4,6 +4,7 @@ use crate::{
     Error, Result,
     country::{Continent, Countries, CountryCode},
     partition::{self, Block, Growing, Partition},
+    places::{KnownPlace, Places, PlacesBuilder},
     record::Value,
 };
 use ipnet::IpNet;
@@ -83,7 +84,7 @@ pub struct FileSummary {
 pub struct Database {
     hash: DatabaseHash,
     files: Vec<FileSummary>,
-    places: Vec<(Place, Option<Location>)>,
+    places: Places,
     v4: Partition,
     v6: Partition,
     /// Autonomous systems by number, 0 where none is known.
@@ -113,26 +114,35 @@ impl Database {
     /// # Errors
     /// The first file that is no MMDB, is broken, or knows no places.
     pub fn read(files: &[DatabaseFile<'_>], countries: &Countries) -> Result<Self> {
-        let mut this = Self {
-            hash: hash(files, countries),
+        let mut reading = Reading {
             files: Vec::new(),
-            places: vec![(Place::default(), None)],
+            places: PlacesBuilder::new(),
+        };
+        let mut whole = Contents {
             v4: Partition::uniform(32, NO_PLACE),
             v6: Partition::uniform(128, NO_PLACE),
             systems_v4: Partition::uniform(32, NO_SYSTEM),
             systems_v6: Partition::uniform(128, NO_SYSTEM),
         };
         for file in files {
-            let read = this.read_file(file, countries)?;
-            let places = &this.places;
+            let read = reading.file(file, countries)?;
+            let places = reading.places.places();
             let pick = |old: u32, new: u32| better(places, old, new);
-            this.v4 = this.v4.joined(read.v4, pick);
-            this.v6 = this.v6.joined(read.v6, pick);
+            whole.v4 = whole.v4.joined(read.v4, pick);
+            whole.v6 = whole.v6.joined(read.v6, pick);
             let first = |old: u32, new: u32| if old == NO_SYSTEM { new } else { old };
-            this.systems_v4 = this.systems_v4.joined(read.systems_v4, first);
-            this.systems_v6 = this.systems_v6.joined(read.systems_v6, first);
+            whole.systems_v4 = whole.systems_v4.joined(read.systems_v4, first);
+            whole.systems_v6 = whole.systems_v6.joined(read.systems_v6, first);
         }
-        Ok(this)
+        Ok(Self {
+            hash: hash(files, countries),
+            files: reading.files,
+            places: reading.places.finish(),
+            v4: whole.v4,
+            v6: whole.v6,
+            systems_v4: whole.systems_v4,
+            systems_v6: whole.systems_v6,
+        })
     }
 
     /// The digest that compiled tables are kept by.
@@ -152,23 +162,24 @@ impl Database {
             IpAddr::V6(_) => (128, &self.v6),
         };
         let block = space.lookup(partition::number(address));
-        let (place, location) = &self.places[block.value as usize];
         FoundPlace {
             network: IpNet::new(partition::address(width, block.first), block.length)
                 .expect("a block is no longer than its address"),
-            place: place.clone(),
-            location: *location,
+            place: self.places.place(block.value),
+            location: self.places.location(block.value),
         }
     }
 
     /// The point of each place, by the values of the partitions.
     pub(crate) fn locations(&self) -> impl Iterator<Item = Option<Location>> + '_ {
-        self.places.iter().map(|(_, location)| *location)
+        (0..)
+            .take(self.places.len())
+            .map(|at| self.places.location(at))
     }
 
     /// A place by its value in the partitions.
-    pub(crate) fn place(&self, value: u32) -> Option<&Place> {
-        self.places.get(value as usize).map(|(place, _)| place)
+    pub(crate) fn place(&self, value: u32) -> Option<KnownPlace<'_>> {
+        self.places.known(value)
     }
 
     pub(crate) fn systems_v4(&self) -> &Partition {
@@ -186,8 +197,16 @@ impl Database {
     pub(crate) fn v6(&self) -> &Partition {
         &self.v6
     }
+}
 
-    fn read_file(&mut self, file: &DatabaseFile<'_>, countries: &Countries) -> Result<Contents> {
+/// What is gathered while files are read.
+struct Reading {
+    files: Vec<FileSummary>,
+    places: PlacesBuilder,
+}
+
+impl Reading {
+    fn file(&mut self, file: &DatabaseFile<'_>, countries: &Countries) -> Result<Contents> {
         let reader = Reader::from_source(file.bytes).map_err(|error| Error::NotMmdb {
             file: file.name.to_owned(),
             bytes: file.bytes.len(),
@@ -199,7 +218,7 @@ impl Database {
         };
         let blocks_max = reader.metadata().node_count as usize + 1;
         let (mut places, mut systems) = (Blocks::new(blocks_max), Blocks::new(blocks_max));
-        let mut known: HashMap<usize, Said> = HashMap::new();
+        let mut known: HashMap<u32, Said> = HashMap::new();
         // A tree of n nodes has at most n + 1 ends: more means a cycle.
         let mut left = reader.metadata().node_count as usize + 1;
         let networks = reader.networks(WithinOptions::default());
@@ -211,6 +230,8 @@ impl Database {
             let Some(offset) = found.offset() else {
                 continue;
             };
+            let offset = u32::try_from(offset)
+                .map_err(|_| broken("it has records beyond 4 GiB".to_owned()))?;
             let said = match known.get(&offset) {
                 Some(&said) => said,
                 None => {
@@ -267,12 +288,9 @@ impl Database {
         };
         let country = place.country;
         place.continent = place.continent.or_else(|| countries.continent(country?));
-        let location = place
-            .location
-            .or_else(|| countries.location(country?))
-            .or_else(|| countries.continent_location(place.continent?));
-        self.places.push((place, location));
-        u32::try_from(self.places.len() - 1).expect("an MMDB file has less than 2^32 records")
+        let wide = country.and_then(|country| countries.location(country));
+        let wide = wide.or_else(|| countries.continent_location(place.continent?));
+        self.places.add(&place, wide)
     }
 }
 
@@ -302,8 +320,8 @@ impl Blocks {
 }
 
 /// Which of two places of one address to keep; the old one is of an earlier file.
-fn better(places: &[(Place, Option<Location>)], old: u32, new: u32) -> u32 {
-    let exact = |value: u32| places[value as usize].0.location.is_some();
+fn better(places: &Places, old: u32, new: u32) -> u32 {
+    let exact = |value: u32| places.is_exact(value);
     if old == NO_PLACE || (new != NO_PLACE && exact(new) && !exact(old)) {
         new
     } else {

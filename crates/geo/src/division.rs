@@ -3,8 +3,9 @@
 
 use crate::{
     country::{Continent, CountryCode},
-    database::{Database, Place},
+    database::Database,
     partition::{Block, Partition, number},
+    places::KnownPlace,
 };
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use serde::{Deserialize, Serialize};
@@ -52,7 +53,7 @@ impl Division {
     }
 
     /// The first rule that a place meets.
-    pub(crate) fn by_place(&self, place: &Place) -> u32 {
+    pub(crate) fn by_place(&self, place: KnownPlace<'_>) -> u32 {
         if self.precedence == Precedence::Longest {
             return self.none();
         }
@@ -134,9 +135,9 @@ impl Division {
 }
 
 impl RuleMatch {
-    fn holds(&self, place: &Place) -> bool {
+    fn holds(&self, place: KnownPlace<'_>) -> bool {
         let subdivision = || {
-            let (country, part) = (place.country?, place.subdivision.as_deref()?);
+            let (country, part) = (place.country?, place.subdivision?);
             let code = format!("{country}-{part}");
             self.subdivisions
                 .iter()
@@ -235,13 +236,12 @@ mod tests {
             ],
             precedence: Precedence::First,
         };
-        let place = |country: &str, continent, subdivision: Option<&str>| Place {
+        let place = |country: &str, continent, subdivision| KnownPlace {
             country: CountryCode::parse(country),
             continent,
-            subdivision: subdivision.map(str::to_owned),
-            ..Place::default()
+            subdivision,
         };
-        let met = |place: Place| by_place.by_place(&place);
+        let met = |place: KnownPlace<'_>| by_place.by_place(place);
         assert_eq!(met(place("US", None, Some("CA"))), 0);
         assert_eq!(met(place("US", None, Some("NY"))), 2);
         assert_eq!(met(place("CN", Some(Continent::Asia), None)), 1);

@@ -15,9 +15,11 @@ mod distance;
 mod division;
 mod error;
 mod partition;
+mod places;
 mod record;
 mod region;
 mod space;
+mod starts;
 mod table;
 
 pub use compile::{Candidate, Overlay, Ranking};

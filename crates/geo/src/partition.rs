@@ -5,7 +5,7 @@
 //! largest aligned blocks inside each range, which are the leaves of a trie whose equal siblings
 //! were merged.
 
-use crate::{Error, Result};
+use crate::{Error, Result, starts::Starts};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -23,18 +23,23 @@ pub struct Block {
 /// An address space: its width in bits, and where values change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Partition {
-    width: u8,
-    starts: Vec<u128>,
+    starts: Starts,
     values: Vec<u32>,
 }
 
 impl Partition {
     /// A space of one value. The width is 32 or 128.
     pub(crate) fn uniform(width: u8, value: u32) -> Self {
+        let mut space = Self::with_capacity(width, 1);
+        space.push(0, value);
+        space
+    }
+
+    /// No range yet, and room for so many.
+    fn with_capacity(width: u8, ranges: usize) -> Self {
         Self {
-            width,
-            starts: vec![0],
-            values: vec![value],
+            starts: Starts::with_capacity(width, ranges),
+            values: Vec::with_capacity(ranges),
         }
     }
 
@@ -44,11 +49,7 @@ impl Partition {
         background: u32,
         blocks: impl IntoIterator<Item = Block>,
     ) -> Self {
-        let mut space = Self {
-            width,
-            starts: Vec::new(),
-            values: Vec::new(),
-        };
+        let mut space = Self::with_capacity(width, 0);
         let mut next = Some(0);
         for block in blocks {
             let Some(free) = next else { break };
@@ -67,14 +68,10 @@ impl Partition {
 
     /// The same space with these blocks laid over it, in order and disjoint.
     pub(crate) fn overlaid(&self, blocks: &[Block]) -> Self {
-        let mut space = Self {
-            width: self.width,
-            starts: Vec::with_capacity(self.starts.len() + 2 * blocks.len()),
-            values: Vec::with_capacity(self.starts.len() + 2 * blocks.len()),
-        };
+        let mut space = Self::with_capacity(self.width(), self.ranges() + 2 * blocks.len());
         let mut tops = blocks.iter().peekable();
         let mut next = 0;
-        for (index, &start) in self.starts.iter().enumerate() {
+        for (index, start) in self.starts.iter().enumerate() {
             let end = self.end_of(index);
             next = next.max(start);
             while let Some(top) = tops.next_if(|top| top.first <= end) {
@@ -82,7 +79,7 @@ impl Partition {
                     space.push(next, self.values[index]);
                 }
                 space.push(top.first, top.value);
-                let last = last_of(self.width, top);
+                let last = last_of(self.width(), top);
                 if last == self.highest() {
                     return space;
                 }
@@ -97,11 +94,7 @@ impl Partition {
 
     /// Cell by cell, the value that `pick` makes of this space's and the other's.
     pub(crate) fn zipped(&self, other: &Self, mut pick: impl FnMut(u32, u32) -> u32) -> Self {
-        let mut space = Self {
-            width: self.width,
-            starts: Vec::with_capacity(self.starts.len().max(other.starts.len())),
-            values: Vec::with_capacity(self.starts.len().max(other.starts.len())),
-        };
+        let mut space = Self::with_capacity(self.width(), self.ranges().max(other.ranges()));
         let (mut a, mut b, mut at) = (0, 0, 0);
         loop {
             space.push(at, pick(self.values[a], other.values[b]));
@@ -121,27 +114,20 @@ impl Partition {
         let [only] = self.values[..] else {
             return self.zipped(&other, pick);
         };
-        let mut kept = 0;
-        for at in 0..other.values.len() {
-            let value = pick(only, other.values[at]);
-            if kept == 0 || other.values[kept - 1] != value {
-                (other.starts[kept], other.values[kept]) = (other.starts[at], value);
-                kept += 1;
-            }
-        }
-        other.starts.truncate(kept);
-        other.values.truncate(kept);
+        let values = &mut other.values;
+        values
+            .iter_mut()
+            .for_each(|value| *value = pick(only, *value));
+        let begins = |at: usize| at == 0 || values[at] != values[at - 1];
+        other.starts.retain(begins);
+        values.dedup();
         other
     }
 
     /// The same space with every value replaced.
     pub(crate) fn mapped(&self, value: impl Fn(u32) -> u32) -> Self {
-        let mut space = Self {
-            width: self.width,
-            starts: Vec::new(),
-            values: Vec::new(),
-        };
-        for (&start, &old) in self.starts.iter().zip(&self.values) {
+        let mut space = Self::with_capacity(self.width(), 0);
+        for (start, &old) in self.starts.iter().zip(&self.values) {
             space.push(start, value(old));
         }
         space
@@ -149,16 +135,17 @@ impl Partition {
 
     /// The merged block that holds an address.
     pub(crate) fn lookup(&self, address: u128) -> Block {
-        let index = self.starts.partition_point(|&start| start <= address) - 1;
-        let (start, end) = (self.starts[index], self.end_of(index));
-        let length = (0..=self.width)
+        let index = self.starts.upto(address) - 1;
+        let start = self.starts.get(index).expect("a space begins at 0");
+        let (width, end) = (self.width(), self.end_of(index));
+        let length = (0..=width)
             .find(|&length| {
-                let host = host_bits(self.width, length);
+                let host = host_bits(width, length);
                 address & !host >= start && address | host <= end
             })
-            .unwrap_or(self.width);
+            .unwrap_or(width);
         Block {
-            first: address & !host_bits(self.width, length),
+            first: address & !host_bits(width, length),
             length,
             value: self.values[index],
         }
@@ -166,13 +153,14 @@ impl Partition {
 
     /// The merged, disjoint blocks that cover the space, in order.
     pub(crate) fn blocks(&self) -> impl Iterator<Item = Block> + '_ {
-        (0..self.starts.len()).flat_map(move |index| {
+        let width = self.width();
+        (0..self.ranges()).flat_map(move |index| {
             let (end, value) = (self.end_of(index), self.values[index]);
-            let mut next = Some(self.starts[index]);
+            let mut next = self.starts.get(index);
             std::iter::from_fn(move || {
                 let first = next?;
-                let block = largest_block(self.width, first, end, value);
-                let last = last_of(self.width, &block);
+                let block = largest_block(width, first, end, value);
+                let last = last_of(width, &block);
                 next = (last < end).then(|| last + 1);
                 Some(block)
             })
@@ -197,13 +185,16 @@ impl Partition {
     }
 
     fn end_of(&self, index: usize) -> u128 {
-        self.starts
-            .get(index + 1)
-            .map_or(self.highest(), |next| next - 1)
+        let next = self.starts.get(index + 1);
+        next.map_or(self.highest(), |next| next - 1)
+    }
+
+    fn width(&self) -> u8 {
+        self.starts.width()
     }
 
     fn highest(&self) -> u128 {
-        host_bits(self.width, 0)
+        host_bits(self.width(), 0)
     }
 }
 
@@ -220,11 +211,7 @@ impl Growing {
     /// never touched.
     pub(crate) fn new(width: u8, blocks_max: usize) -> Self {
         Self {
-            space: Partition {
-                width,
-                starts: Vec::with_capacity(blocks_max),
-                values: Vec::with_capacity(blocks_max),
-            },
+            space: Partition::with_capacity(width, blocks_max),
             next: Some(0),
             late: Vec::new(),
         }
@@ -239,7 +226,7 @@ impl Growing {
             self.space.push(free, 0);
         }
         self.space.push(block.first, block.value);
-        let last = last_of(self.space.width, &block);
+        let last = last_of(self.space.width(), &block);
         self.next = (last < self.space.highest()).then(|| last + 1);
     }
 
@@ -247,6 +234,8 @@ impl Growing {
         if let Some(free) = self.next {
             self.space.push(free, 0);
         }
+        self.space.starts.shrink_to_fit();
+        self.space.values.shrink_to_fit();
         if self.late.is_empty() {
             return self.space;
         }
@@ -302,7 +291,7 @@ fn largest_block(width: u8, first: u128, end: u128, value: u32) -> Block {
 impl Serialize for Partition {
     fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
         use std::fmt::Write;
-        let mut text = format!("{}", self.width);
+        let mut text = format!("{}", self.width());
         for (start, value) in self.starts.iter().zip(&self.values) {
             write!(text, " {start:x}={value:x}").expect("writing to a String succeeds");
         }
@@ -327,24 +316,20 @@ fn parse(text: &str) -> Result<Partition> {
         Some("128") => 128,
         _ => return Err(broken("its width is neither 32 nor 128")),
     };
-    let mut space = Partition {
-        width,
-        starts: Vec::new(),
-        values: Vec::new(),
-    };
+    let mut space = Partition::with_capacity(width, 0);
     for word in words {
         let (start, value) = word
             .split_once('=')
             .ok_or_else(|| broken("a range has no value"))?;
         let start = u128::from_str_radix(start, 16).map_err(|_| broken("a start is no number"))?;
         let value = u32::from_str_radix(value, 16).map_err(|_| broken("a value is no number"))?;
-        if start > space.highest() || space.starts.last().is_some_and(|&last| last >= start) {
+        if start > space.highest() || space.starts.last().is_some_and(|last| last >= start) {
             return Err(broken("its ranges are out of order"));
         }
         space.starts.push(start);
         space.values.push(value);
     }
-    if space.starts.first() == Some(&0) {
+    if space.starts.get(0) == Some(0) {
         Ok(space)
     } else {
         Err(broken("it does not begin at the first address"))

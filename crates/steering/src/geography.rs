@@ -194,21 +194,15 @@ impl Site<'_> {
 #[must_use]
 pub fn view_table(table: &PrefixTable) -> ViewTable {
     let view = |value: u32| u16::try_from(value).expect("a table has at most 65,536 views");
-    let v4: Vec<_> = table
-        .blocks_v4()
-        .map(|block| Leaf {
-            bits: u32::try_from(block.first).expect("an IPv4 block begins within 32 bits"),
-            length: block.length,
-            view: view(block.value),
-        })
-        .collect();
-    let v6: Vec<_> = table
-        .blocks_v6()
-        .map(|block| Leaf {
-            bits: block.first,
-            length: block.length,
-            view: view(block.value),
-        })
-        .collect();
-    ViewTable::compile(&v4, &v6).expect("a table's blocks cover each family once")
+    let v4 = table.blocks_v4().map(|block| Leaf {
+        bits: u32::try_from(block.first).expect("an IPv4 block begins within 32 bits"),
+        length: block.length,
+        view: view(block.value),
+    });
+    let v6 = table.blocks_v6().map(|block| Leaf {
+        bits: block.first,
+        length: block.length,
+        view: view(block.value),
+    });
+    ViewTable::from_ordered(v4, v6).expect("a table's blocks cover each family once")
 }
