@@ -14,12 +14,14 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
 scenarios! {
-    shared: weights_leasts_and_mosts_divide_a_total_that_may_change;
+    shared: weights_leasts_and_mosts_divide_a_total_that_may_change,
+    a_total_is_scaled_by_whatever_scales;
     alone:
     a_lost_members_replicas_run_elsewhere_and_return,
     a_member_whose_own_check_answers_keeps_its_replicas_until_that_is_silent_too,
     a_drained_member_gives_its_replicas_away_and_gets_them_back,
     a_namespace_that_leaves_a_cluster_waits_for_replicas_that_are_not_ready_elsewhere;
+    pocketkube only: a_total_follows_an_autoscaler_of_the_host;
 }
 
 async fn weights_leasts_and_mosts_divide_a_total_that_may_change(world: &World, namespace: &str) {
@@ -35,6 +37,42 @@ async fn weights_leasts_and_mosts_divide_a_total_that_may_change(world: &World, 
     until_run(world, namespace, [4, 6, 4]).await;
     prefer(world, namespace, 2, &clusters).await;
     until_run(world, namespace, [0, 2, 0]).await;
+}
+
+async fn a_total_is_scaled_by_whatever_scales(world: &World, namespace: &str) {
+    deploy(world, namespace).await;
+    prefer(world, namespace, 3, &json!({"*": {"weight": 1}})).await;
+    until_run(world, namespace, [1, 1, 1]).await;
+    world
+        .host()
+        .scale("somebody", &preference(namespace), 6)
+        .await;
+    until_run(world, namespace, [2, 2, 2]).await;
+    world
+        .host()
+        .until(&preference(namespace), "it says what runs", |object| {
+            let status = &object["status"];
+            status["replicas"] == 6 && status["selector"] == "app=web"
+        })
+        .await;
+}
+
+async fn a_total_follows_an_autoscaler_of_the_host(world: &mut World, namespace: &str) {
+    deploy(world, namespace).await;
+    prefer(world, namespace, 3, &json!({"*": {"weight": 1}})).await;
+    until_run(world, namespace, [1, 1, 1]).await;
+    // Its metrics are nowhere; its least is obeyed all the same.
+    let autoscaler = json!({"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler",
+        "metadata": {"namespace": namespace, "name": "web"},
+        "spec": {"minReplicas": 9, "maxReplicas": 12,
+            "scaleTargetRef": {"apiVersion": SCHEDULING,
+                "kind": "ReplicaSchedulingPreference", "name": "web"},
+            "metrics": [{"type": "External", "external": {"metric": {"name": "requests"},
+                "target": {"type": "AverageValue", "averageValue": "100"}}}]}});
+    world.host().apply(autoscaler).await;
+    until_run(world, namespace, [3, 3, 3]).await;
+    let preference = world.host().get(&preference(namespace)).await;
+    assert_eq!(preference["spec"]["totalReplicas"], 9, "{preference:#}");
 }
 
 async fn a_lost_members_replicas_run_elsewhere_and_return(world: &mut World, namespace: &str) {

@@ -17,10 +17,16 @@ use std::collections::BTreeMap;
     namespaced,
     shortname = "rsp",
     status = "ReplicaSchedulingPreferenceStatus",
+    scale(
+        spec_replicas_path = ".spec.totalReplicas",
+        status_replicas_path = ".status.replicas",
+        label_selector_path = ".status.selector"
+    ),
     derive = "PartialEq",
     doc = "How the replicas of a federated workload are divided over the members.",
     printcolumn = r#"{"name": "target", "type": "string", "jsonPath": ".spec.targetKind"}"#,
     printcolumn = r#"{"name": "total", "type": "integer", "jsonPath": ".spec.totalReplicas"}"#,
+    printcolumn = r#"{"name": "running", "type": "integer", "jsonPath": ".status.replicas"}"#,
     printcolumn = r#"{"name": "age", "type": "date", "jsonPath": ".metadata.creationTimestamp"}"#
 )]
 #[serde(rename_all = "camelCase")]
@@ -29,7 +35,8 @@ pub struct ReplicaSchedulingPreferenceSpec {
     /// The federated kind, such as `FederatedDeployment`; any whose target has `spec.replicas`.
     #[schemars(length(min = 1, max = 63))]
     pub target_kind: String,
-    /// How many replicas in all.
+    /// How many replicas in all. The subresource `scale` is this number: `kubectl scale`, a
+    /// HorizontalPodAutoscaler of the host and KEDA change it.
     #[schemars(range(min = 0))]
     pub total_replicas: i32,
     /// Whether running replicas move to match the preference; else only what must move does.
@@ -114,6 +121,13 @@ pub struct ReplicaSchedulingPreferenceStatus {
     #[serde(default)]
     #[schemars(schema_with = "schema::conditions")]
     pub conditions: Vec<Condition>,
+    /// How many replicas the members run in all, as far as they were seen.
+    #[serde(default)]
+    pub replicas: i64,
+    /// Which Pods they are, for autoscalers; absent where the template selects none.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[schemars(length(max = 4096))]
+    pub selector: String,
     /// What each cluster gets, and why.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 1000))]

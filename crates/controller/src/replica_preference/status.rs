@@ -5,13 +5,16 @@ use api::{
     ClusterReplicas, Condition, DIVISIONS_KEPT_MAX, PastDivision, ReplicaSchedulingPreference,
     ReplicaSchedulingPreferenceStatus,
 };
-use federation::{ANNOTATION_DIVISION, Phase, PreferencePlan};
+use federation::{ANNOTATION_DIVISION, LabelSelector, Phase, PreferencePlan, Running};
 use k8s_openapi::jiff::Timestamp;
 use std::collections::BTreeMap;
 
 /// What a condition says of a pinned division.
 const PINNED: &str =
     "meridian undo pinned this division, whatever spec says: meridian undo --release ends that";
+
+/// The longest selector that a status holds, in bytes.
+const SELECTOR_MAX: usize = 4096;
 
 /// What the status shall say; the writer adds the times.
 pub(crate) fn status(
@@ -58,9 +61,32 @@ pub(crate) fn status(
     ReplicaSchedulingPreferenceStatus {
         observed_generation: facts.preference.metadata.generation.unwrap_or_default(),
         conditions,
+        replicas: running(facts),
+        selector: selector(facts),
         history: Vec::new(),
         clusters,
     }
+}
+
+/// What members run of it; one that is away runs what it was last seen to run.
+fn running(facts: &PreferenceFacts<'_>) -> i64 {
+    let running = facts.clusters.values().map(|view| view.running);
+    running
+        .map(|running| match running {
+            Running::Known { replicas, .. } => replicas,
+            Running::Unknown => 0,
+        })
+        .sum()
+}
+
+/// Which Pods the target selects. Longer ones than a status may hold are of no use to anybody.
+fn selector(facts: &PreferenceFacts<'_>) -> String {
+    let template = facts.target.as_ref().map(|target| &target.intent.template);
+    let selector = template.and_then(LabelSelector::of_pods);
+    let selector = selector.map(|selector| selector.to_string());
+    selector
+        .filter(|selector| selector.len() <= SELECTOR_MAX)
+        .unwrap_or_default()
 }
 
 /// Notes a division that is new. One that holds more than was asked for is on its way to another,

@@ -12,12 +12,11 @@
 use super::reconcile::Target;
 use crate::context::Context;
 use crate::queue::Queue;
-use federation::{CapacityTrack, Running};
+use federation::{CapacityTrack, LabelSelector, Running};
 use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
 use kube::api::ListParams;
 use model::{ClusterName, ObjectKey};
-use serde_json::Value;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -119,7 +118,7 @@ impl Unschedulable {
             self.see(place, &BTreeSet::new(), replicas, now_millis);
             return Again::WhenItEnds;
         }
-        let selector = pod_selector(&target.intent.template);
+        let selector = LabelSelector::of_pods(&target.intent.template);
         let (Some(client), Some(selector), true) =
             (member.requests(), selector, member.breaker.may_ask())
         else {
@@ -127,7 +126,7 @@ impl Unschedulable {
         };
         let pods: Api<Pod> = Api::namespaced(client, &target.key.namespace);
         let pending = ListParams::default()
-            .labels(&selector)
+            .labels(&selector.to_string())
             .fields("status.phase=Pending")
             .limit(PODS_MAX);
         match timeout(DEADLINE, pods.list(&pending)).await {
@@ -176,19 +175,4 @@ fn is_unschedulable(pod: &Pod) -> bool {
             && condition.status == "False"
             && condition.reason.as_deref() == Some("Unschedulable")
     })
-}
-
-/// The selector of a workload's Pods, as requests carry it; none where it has no labels.
-fn pod_selector(template: &Value) -> Option<String> {
-    let selector = template.pointer("/spec/selector")?;
-    // ReplicationControllers have a plain map.
-    let labels = selector
-        .get("matchLabels")
-        .unwrap_or(selector)
-        .as_object()?;
-    let equal: Vec<String> = labels
-        .iter()
-        .filter_map(|(label, value)| Some(format!("{label}={}", value.as_str()?)))
-        .collect();
-    (!equal.is_empty()).then(|| equal.join(","))
 }
