@@ -12,6 +12,7 @@ scenarios! {
     a_type_that_is_enabled_is_propagated_and_one_that_is_disabled_stays_in_members,
     objects_of_a_disabled_type_go_and_stay_in_members,
     a_custom_type_is_federated_with_its_own_schema,
+    a_definition_goes_into_members_before_its_objects_and_out_of_them_after,
     a_namespace_is_federated_with_what_is_in_it;
 }
 
@@ -169,6 +170,73 @@ async fn a_custom_type_is_federated_with_its_own_schema(world: &World, namespace
     // What is federated when its namespace goes would wait for the type.
     world.host().delete(&at).await;
     world.host().until_gone(&at).await;
+}
+
+async fn a_definition_goes_into_members_before_its_objects_and_out_of_them_after(
+    world: &World,
+    namespace: &str,
+) {
+    let mut gadgets = definition();
+    gadgets["metadata"]["name"] = json!("gadgets.shop.example.org");
+    gadgets["spec"]["names"] = json!({"kind": "Gadget", "plural": "gadgets"});
+    let crd = ObjectRef::of(&gadgets);
+    let host = world.host();
+    host.apply(gadgets.clone()).await;
+    let served = |crd: &Value| condition(crd, "Established")["status"] == "True";
+    host.until(&crd, "it is served", served).await;
+    let enabled = [
+        "customresourcedefinitions.apiextensions.k8s.io",
+        "gadgets.shop.example.org",
+    ];
+    for name in enabled {
+        world.command(&["enable", name]).await;
+    }
+    // The object first: it waits for its type, and for no more than that.
+    let everywhere = json!({"clusterSelector": {}});
+    let gadget = json!({"apiVersion": TYPES, "kind": "FederatedGadget",
+        "metadata": {"namespace": namespace, "name": "g"},
+        "spec": {"template": {"spec": {"size": 3}}, "placement": everywhere}});
+    let gadget_at = ObjectRef::of(&host.apply_once_served(gadget).await);
+    let lacks = |object: &Value| {
+        let clusters = object["status"]["clusters"].as_array();
+        clusters.is_some_and(|clusters| clusters.len() == world.members().count())
+    };
+    host.until(&gadget_at, "all lack the type", lacks).await;
+    let federated = json!({"apiVersion": TYPES, "kind": "FederatedCustomResourceDefinition",
+        "metadata": {"name": "gadgets.shop.example.org"},
+        "spec": {"template": {"spec": gadgets["spec"]}, "placement": everywhere}});
+    let crd_at = ObjectRef::of(&host.apply_once_served(federated).await);
+    until_propagated(world, &crd_at).await;
+    until_propagated(world, &gadget_at).await;
+    let there = ObjectRef::new("shop.example.org/v1", "Gadget", namespace, "g");
+    for member in world.members() {
+        assert_eq!(member.get(&there).await["spec"]["size"], 3);
+    }
+
+    // One cluster less would take every gadget there with it: somebody has to confirm.
+    let braked = |object: &Value| condition(object, "DeletionBraked")["status"] == "True";
+    let one = json!({"spec": {"placement": {"clusters": [{"name": "berlin"}]}}});
+    host.patch(&crd_at, one).await;
+    host.until(&crd_at, "it is stopped", braked).await;
+    let all = json!({"spec": {"placement": {"clusters": Value::Null}}});
+    host.patch(&crd_at, all).await;
+    until_propagated(world, &crd_at).await;
+
+    host.delete(&crd_at).await;
+    let waits = |object: &Value| {
+        let clusters = object["status"]["clusters"].to_string();
+        clusters.contains("these leave first: 1 federated objects of the kind Gadget")
+    };
+    host.until(&crd_at, "it waits for the gadget", waits).await;
+    host.delete(&gadget_at).await;
+    host.until_gone(&gadget_at).await;
+    host.until_gone(&crd_at).await;
+    for member in world.members() {
+        member.until_gone(&crd).await;
+    }
+    for name in enabled {
+        world.command(&["disable", name, "--delete-crd"]).await;
+    }
 }
 
 async fn a_namespace_is_federated_with_what_is_in_it(world: &World, namespace: &str) {

@@ -4,7 +4,7 @@
 //! the host. When the member does not know the token any more, its KubeFedCluster says so, and which
 //! command makes a new one; the other members go on. The new token is taken without a restart.
 
-use meridian_tests::world::{CORE, Cluster, ObjectRef, SYSTEM, World, in_cluster};
+use meridian_tests::world::{CORE, Cluster, ObjectRef, SYSTEM, TYPES, World, in_cluster};
 use serde_json::{Value, json};
 
 scenarios! {
@@ -12,7 +12,8 @@ scenarios! {
         a_revoked_token_is_told_with_what_to_do_and_joining_again_mends_it,
         joining_again_at_once_does_not_take_the_revoked_token,
         a_secret_that_changes_is_used_at_once_and_a_wrong_one_costs_nothing,
-        a_member_whose_certificate_is_not_believed_says_so;
+        a_member_whose_certificate_is_not_believed_says_so,
+        a_right_that_an_account_lacks_is_told_with_how_to_grant_it;
 }
 
 async fn a_revoked_token_is_told_with_what_to_do_and_joining_again_mends_it(
@@ -129,6 +130,56 @@ async fn a_member_whose_certificate_is_not_believed_says_so(world: &mut World, _
         .patch(&lisbon, json!({"spec": {"caBundle": right}}))
         .await;
     world.until_ready("lisbon").await;
+}
+
+async fn a_right_that_an_account_lacks_is_told_with_how_to_grant_it(
+    world: &mut World,
+    namespace: &str,
+) {
+    let kubeconfig = world.member("lisbon").kubeconfig().display().to_string();
+    let join = async |world: &World, how: &str| {
+        let file = ["--cluster-kubeconfig", &kubeconfig];
+        let arguments = ["join", "lisbon", file[0], file[1], how];
+        world.command(&arguments).await;
+    };
+    join(world, "--least-privilege").await;
+    world.until_ready("lisbon").await;
+    set(world, namespace, "1").await;
+    until_set(world, namespace, &["berlin", "lisbon", "osaka"], "1").await;
+
+    // A type that came later.
+    world.command(&["enable", "limitranges"]).await;
+    let limits = json!({"apiVersion": TYPES, "kind": "FederatedLimitRange",
+        "metadata": {"namespace": namespace, "name": "limits"},
+        "spec": {"placement": {"clusterSelector": {}}, "template": {"spec": {"limits": [
+            {"type": "Container", "default": {"cpu": "100m"}}]}}}});
+    let at = ObjectRef::of(&world.host().apply_once_served(limits).await);
+    let denied = |object: &Value| {
+        let said = in_cluster(object, "lisbon");
+        let said = said["message"].as_str().unwrap_or_default();
+        said.contains("cannot list resource") && said.contains("meridian join lisbon --update-rbac")
+    };
+    world
+        .host()
+        .until(&at, "Lisbon lacks a right", denied)
+        .await;
+    let there = ObjectRef::new("v1", "LimitRange", namespace, "limits");
+    world
+        .member("osaka")
+        .until(&there, "it is there", |_| true)
+        .await;
+
+    join(world, "--update-rbac").await;
+    world
+        .member("lisbon")
+        .until(&there, "it is there", |_| true)
+        .await;
+    world.host().delete(&at).await;
+    world.host().until_gone(&at).await;
+    world
+        .command(&["disable", "limitranges", "--delete-crd"])
+        .await;
+    world.join_again("lisbon").await;
 }
 
 fn member(name: &str) -> ObjectRef {

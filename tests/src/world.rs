@@ -436,6 +436,7 @@ impl World {
             site.location,
             "--label",
             &label,
+            "--least-privilege=false",
         ])
         .await;
     }

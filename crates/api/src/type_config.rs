@@ -122,6 +122,12 @@ impl FederatedType {
     pub fn is_namespace(&self) -> bool {
         self.target.group.is_empty() && self.target.kind == "Namespace"
     }
+
+    /// Whether the targets define types.
+    pub fn is_definition(&self) -> bool {
+        self.target.group == "apiextensions.k8s.io"
+            && self.target.kind == "CustomResourceDefinition"
+    }
 }
 
 impl FederatedTypeConfig {

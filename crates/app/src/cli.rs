@@ -255,6 +255,12 @@ pub(crate) struct Join {
     /// Fail when the cluster is a member already; without, joining twice is joining once
     #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
     pub(crate) error_on_existing: Option<bool>,
+    /// Grant what is federated now, and no more [default: as at the last join, else everything]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
+    pub(crate) least_privilege: Option<bool>,
+    /// Of a member: grant what is federated now, and leave everything else as it is
+    #[arg(long)]
+    pub(crate) update_rbac: bool,
     /// As kubefedctl had it; accounts are named by the host's uid instead
     #[arg(long, value_name = "NAME", hide = true)]
     pub(crate) host_cluster_name: Option<String>,

@@ -117,4 +117,15 @@ impl Context {
             .find(|cache| cache.named.federated.federated.kind == kind)
             .cloned()
     }
+
+    /// The federated type whose target a CustomResourceDefinition of that name defines.
+    pub(crate) fn type_defined_by(&self, definition: &str) -> Option<Arc<TypeCache>> {
+        let (plural, group) = definition.split_once('.')?;
+        let types = self.types.read().unwrap_or_else(PoisonError::into_inner);
+        let defined = types.values().find(|cache| {
+            let target = &cache.named.federated.target;
+            target.plural == plural && target.group == group
+        });
+        defined.cloned()
+    }
 }

@@ -1,8 +1,11 @@
-//! The replicas in a namespace that a scheduling preference divides.
+//! What has to leave a member before a Namespace or a definition of a type may: the replicas that a
+//! scheduling preference divides, and the objects of that type.
 
 use crate::context::Context;
 use crate::members::key_of;
 use federation::Tenant;
+use model::ClusterName;
+use std::collections::BTreeMap;
 
 /// Those of the namespace of this name.
 pub(crate) fn tenants(context: &Context, namespace: &str) -> Vec<Tenant> {
@@ -23,4 +26,25 @@ pub(crate) fn tenants(context: &Context, namespace: &str) -> Vec<Tenant> {
         })
     });
     tenants.collect()
+}
+
+/// Where members hold federated objects of the type that a CustomResourceDefinition of this name
+/// defines, in words.
+pub(crate) fn defined<'a>(
+    context: &Context,
+    definition: &str,
+    clusters: impl Iterator<Item = &'a ClusterName>,
+) -> BTreeMap<ClusterName, String> {
+    let Some(defined) = context.type_defined_by(definition) else {
+        return BTreeMap::new();
+    };
+    let named = &defined.named;
+    let kind = &named.federated.target.kind;
+    let held = clusters.filter_map(|name| {
+        let lane = context.members.get(name)?.lane(&named.name)?;
+        let held = lane.cache.held();
+        let words = format!("these leave first: {held} federated objects of the kind {kind}");
+        (held > 0).then(|| (name.clone(), words))
+    });
+    held.collect()
 }

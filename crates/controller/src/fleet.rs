@@ -140,6 +140,7 @@ pub(crate) async fn spread_news(context: Arc<Context>) {
                     false => wake_type(&context, &type_name, None),
                 }
             }
+            Ok(News::LaneDenied(type_name)) => wake_type(&context, &type_name, None),
             Ok(News::FederatedNamespace(key) | News::MemberNamespace(key)) => {
                 for name in context.all_types().keys() {
                     wake_type(&context, name, Some(&key.name));

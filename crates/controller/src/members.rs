@@ -79,6 +79,7 @@ pub(crate) struct Member {
     connected: RwLock<Connected>,
     watches: watch::Sender<Option<Client>>,
     restart: watch::Sender<u64>,
+    definitions: watch::Sender<u64>,
     turns: Turns,
     lanes: RwLock<BTreeMap<String, Arc<Lane>>>,
     ledger: Mutex<DeletionLedger>,
@@ -113,6 +114,7 @@ impl Member {
             connected: RwLock::default(),
             watches: watch::Sender::new(None),
             restart: watch::Sender::new(0),
+            definitions: watch::Sender::new(0),
             turns: Turns::default(),
             lanes: RwLock::default(),
             ledger: Mutex::default(),
@@ -326,11 +328,13 @@ impl Member {
         for (name, federated) in types {
             lanes.entry(name.clone()).or_insert_with(|| {
                 Lane::start(LaneOptions {
+                    member: self.name.clone(),
                     federated: Arc::clone(federated),
                     depth: depth(&federated.federated),
                     within: self.within.clone(),
                     client: self.watches.subscribe(),
                     restart: self.restart.subscribe(),
+                    definitions: self.definitions.clone(),
                     wake: Arc::clone(wake),
                 })
             });

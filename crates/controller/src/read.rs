@@ -1,7 +1,7 @@
 //! The first room: a plan's input, from caches only.
 
 use crate::context::Context;
-use crate::departing::tenants;
+use crate::departing::{defined, tenants};
 use crate::host::TypeCache;
 use crate::members::{Depth, depth};
 use crate::settings::Settings;
@@ -78,12 +78,13 @@ pub(crate) async fn plan_input(context: &Context, key: &FederatedKey) -> Reading
     };
     let clusters = clusters(context, &key.type_name, host_uid);
     let target = target_key(federated, &key.object);
-    let occupied = match federated.is_namespace() {
-        true => {
-            let tenants = tenants(context, &target.name);
-            occupied(&spec.intent.placement, &clusters, tenants)
-        }
-        false => BTreeMap::new(),
+    let occupied = if federated.is_namespace() {
+        let tenants = tenants(context, &target.name);
+        occupied(&spec.intent.placement, &clusters, tenants)
+    } else if federated.is_definition() {
+        defined(context, &target.name, clusters.keys())
+    } else {
+        BTreeMap::new()
     };
     let input = PlanInput {
         object: identity(context, federated, &object),
@@ -145,14 +146,15 @@ pub(crate) fn clusters(
         let name: ClusterName = cluster.name_any().into();
         let member = context.members.get(&name);
         let lane = member.as_ref().and_then(|member| member.lane(type_name));
-        let not_served = lane.is_some_and(|lane| lane.cache.is_not_served());
+        let serves_type = lane.map(|lane| match lane.cache.denied() {
+            Some(why) => TypeServed::Denied(why),
+            None if lane.cache.is_not_served() => TypeServed::No,
+            None => TypeServed::Yes,
+        });
         let identity = member.as_ref().and_then(|member| member.identity());
         let facts = ClusterFacts {
             is_host: identity.as_deref() == Some(host_uid),
-            serves_type: match not_served {
-                true => TypeServed::No,
-                false => TypeServed::Yes,
-            },
+            serves_type: serves_type.unwrap_or_default(),
             ..standing(cluster)
         };
         (name, facts)

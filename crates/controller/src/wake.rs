@@ -28,6 +28,8 @@ pub(crate) enum News {
     MemberNamespace(ObjectKey),
     /// A lane has a complete list of a type, by the name of its FederatedTypeConfig.
     LaneSynced(String),
+    /// A member does not let us read a type, by the name of its FederatedTypeConfig.
+    LaneDenied(String),
     /// A federated object on the host changed.
     Federated(FederatedKey),
     /// A FederatedNamespace changed.

@@ -5,7 +5,7 @@
 
 use crate::{
     confirmation::Confirmation,
-    input::{DeletionBrake, PlanInput, Readiness},
+    input::{DeletionBrake, PlanInput, Readiness, TypeServed},
     live::{Live, ManagedLabel, Observed},
     names::{
         ANNOTATION_ADOPTED, ANNOTATION_APPLIED_HASH, ANNOTATION_DELETE_OPTIONS, ANNOTATION_ORIGIN,
@@ -17,6 +17,9 @@ use crate::{
     step::{Action, Delete, Owed, Problem, ProblemKind, Release, TombstoneEntry},
 };
 use serde_json::{Value, json};
+
+/// When to look again whether the objects of a type have left, in seconds.
+const LOOK_AGAIN_SECS: u64 = 2;
 
 /// Why the object shall not be there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,9 +38,10 @@ pub(crate) fn step(member: Member<'_>, cause: Cause, options: Option<&Value>) ->
     let away = match (&member.facts.readiness, member.observed) {
         (Readiness::NotReady(why), _) => Some(format!("the member is not ready: {why}")),
         (Readiness::Unknown, _) => Some("the member has not been probed yet".to_owned()),
-        (Readiness::Ready, Observed::Unknown) => {
-            Some("what the member holds is not known yet".to_owned())
-        }
+        (Readiness::Ready, Observed::Unknown) => Some(match &member.facts.serves_type {
+            TypeServed::Denied(why) => why.clone(),
+            _ => "what the member holds is not known yet".to_owned(),
+        }),
         (Readiness::Ready, _) => None,
     };
     if let Some(away) = away {
@@ -194,12 +198,8 @@ fn remove(member: Member<'_>, live: &Live, cause: Cause, options: Option<&Value>
             format!("{why}; if it shall go, run meridian confirm"),
         );
     }
-    if let Some(who) = input
-        .occupied
-        .get(member.name)
-        .filter(|_| cause == Cause::Placement)
-    {
-        return Verdict::hold(waiting, who.clone());
+    if let Some(waits) = waits_for_others(member, cause) {
+        return waits;
     }
     let reason = match cause {
         Cause::Placement => "it left the placement",
@@ -215,6 +215,23 @@ fn remove(member: Member<'_>, live: &Live, cause: Cause, options: Option<&Value>
         waiting,
         reason.to_owned(),
     )
+}
+
+/// What has to leave before it may: replicas of a Namespace that others take over, and the objects
+/// of a type before its definition.
+fn waits_for_others(member: Member<'_>, cause: Cause) -> Option<Verdict> {
+    let who = member.input.occupied.get(member.name)?.clone();
+    let waiting = PropagationStatus::WaitingForRemoval;
+    if !member.input.target.is_definition() {
+        return (cause == Cause::Placement).then(|| Verdict::hold(waiting, who));
+    }
+    (!is_confirmed(member, cause)).then(|| Verdict {
+        again_in_secs: Some(LOOK_AGAIN_SECS),
+        ..Verdict::hold(
+            waiting,
+            format!("{who}; if they shall go with it, run meridian confirm"),
+        )
+    })
 }
 
 fn release(live: &Live, reason: &str) -> Verdict {

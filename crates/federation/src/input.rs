@@ -35,7 +35,8 @@ pub struct PlanInput {
     /// Clusters whose Namespace for the object is still to be made, as far as is known there.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub namespace_awaited: BTreeSet<ClusterName>,
-    /// Of a Namespace: what has to leave a cluster before it may, in words.
+    /// Of a Namespace or a CustomResourceDefinition: what has to leave a cluster before it may, in
+    /// words.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub occupied: BTreeMap<ClusterName, String>,
     /// Replicas per cluster, when a scheduling preference divides them; its keys are the placement.
@@ -159,6 +160,12 @@ impl TargetType {
     /// Whether losing it loses data that nothing brings back.
     pub fn is_precious(&self) -> bool {
         self.group.is_empty() && (self.kind == "Namespace" || self.kind == "PersistentVolumeClaim")
+            || self.is_definition()
+    }
+
+    /// Whether it defines a type, whose objects go with it.
+    pub fn is_definition(&self) -> bool {
+        self.group == "apiextensions.k8s.io" && self.kind == "CustomResourceDefinition"
     }
 }
 
@@ -277,13 +284,15 @@ pub enum Readiness {
 }
 
 /// Whether a member serves a type.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum TypeServed {
     /// It does, or nobody asked.
     #[default]
     Yes,
     /// Its discovery does not name the type.
     No,
+    /// Not to us, and why.
+    Denied(String),
 }
 
 /// Where the object's namespace is federated to.

@@ -762,6 +762,32 @@ mod tests {
     }
 
     #[test]
+    fn a_definition_stays_until_the_objects_of_its_type_have_left() {
+        let mut world = World::settled(&["a"]);
+        world.input.target.group = "apiextensions.k8s.io".to_owned();
+        world.input.target.kind = "CustomResourceDefinition".to_owned();
+        world.settle();
+        world.input.object.deleted_for_secs = Some(0);
+        let waits = "these leave first: 2 Widgets".to_owned();
+        world.input.occupied.insert("a".into(), waits.clone());
+        check(&world, &["a hold WaitingForRemoval"]);
+        let plan = world.plan();
+        assert!(plan.steps["a"].reason.starts_with(&waits));
+        assert_eq!(plan.again_in_secs, Some(2));
+        world.annotate(ANNOTATION_CONFIRMED, "1:*");
+        check(&world, &["a delete WaitingForRemoval"]);
+
+        // One that leaves a placement takes the objects of its type with it: somebody confirms.
+        let mut world = World::settled(&["a"]);
+        world.input.target.group = "apiextensions.k8s.io".to_owned();
+        world.input.target.kind = "CustomResourceDefinition".to_owned();
+        world.settle();
+        world.place_named(&[]);
+        check(&world, &["a hold WaitingForRemoval"]);
+        assert_eq!(kinds(&world), [ProblemKind::DeletionBraked]);
+    }
+
+    #[test]
     fn a_division_that_keeps_sends_what_runs_and_creates_with_none() {
         let mut world = World::new(&["a"]);
         world.deployment(1);

@@ -61,19 +61,23 @@ fn unavailable(member: Member<'_>) -> Option<Verdict> {
             "the member is paused (spec.paused of its KubeFedCluster)".to_owned(),
         ));
     }
-    if member.facts.serves_type == TypeServed::No {
-        let target = &member.input.target;
-        return Some(member.stuck(
+    let target = &member.input.target;
+    let failed = PropagationStatus::RetrievalFailed;
+    match &member.facts.serves_type {
+        TypeServed::Yes => None,
+        TypeServed::Denied(why) => {
+            Some(member.stuck(ProblemKind::AccessDenied, failed, why.clone()))
+        }
+        TypeServed::No => Some(member.stuck(
             ProblemKind::TypeNotServed,
-            PropagationStatus::RetrievalFailed,
+            failed,
             format!(
                 "the member does not serve {} {}: install it there, or place the object elsewhere",
                 target.api_version(),
                 target.kind
             ),
-        ));
+        )),
     }
-    None
 }
 
 fn create(member: Member<'_>) -> Verdict {

@@ -229,6 +229,8 @@ pub enum ProblemKind {
     ClusterNotReady,
     /// A member does not serve the type.
     TypeNotServed,
+    /// A member lets us not read the type.
+    AccessDenied,
     /// Somebody else's object has the name.
     AlreadyExists,
     /// The member's object says hands off.

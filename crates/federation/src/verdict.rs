@@ -126,6 +126,7 @@ fn of_object(kind: ProblemKind, message: &str) -> Option<Standing> {
         | ProblemKind::InvalidTemplate
         | ProblemKind::ClusterNotReady
         | ProblemKind::TypeNotServed
+        | ProblemKind::AccessDenied
         | ProblemKind::AlreadyExists
         | ProblemKind::ManagedLabelFalse
         | ProblemKind::DeletionBraked

@@ -115,6 +115,8 @@ fn a_cluster_that_is_away_is_in_progress_and_does_not_hide_one_that_needs_somebo
     check(&world, "InProgress", "ClusterNotReady");
     world.facts_mut("b").serves_type = TypeServed::No;
     check(&world, "Failed", "TypeNotServed");
+    world.facts_mut("b").serves_type = TypeServed::Denied("b: no".to_owned());
+    check(&world, "Failed", "AccessDenied");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use crate::control_plane::{self, ControlPlane, Extent};
 use futures::future::join_all;
+use pocketkube::workloads::{NodeOptions, WorkloadOptions};
 use pocketkube::{
     ApiState, Authorization, ClusterOptions, DataPlaneState, Faults, Fleet, FleetOptions,
 };
@@ -38,6 +39,14 @@ pub(super) struct Plane {
     fault: Option<ApiFault>,
 }
 
+/// With room for a thousand workloads.
+fn node() -> NodeOptions {
+    NodeOptions {
+        pods: 10_000,
+        ..NodeOptions::named("node-1")
+    }
+}
+
 impl Clusters {
     pub(super) async fn start(kind: Kind, host: &str, members: &[&str]) -> Self {
         match kind {
@@ -46,6 +55,10 @@ impl Clusters {
                 let clusters = names.map(|name| ClusterOptions {
                     // As on real ones: what a member's account may not do must fail here too.
                     authorization: Authorization::Rbac,
+                    workloads: Some(WorkloadOptions {
+                        nodes: vec![node()],
+                        ..WorkloadOptions::default()
+                    }),
                     ..ClusterOptions::named(name)
                 });
                 let options = FleetOptions {

@@ -4,17 +4,18 @@
 //! Secret with that token, and the KubeFedCluster. Everything is applied, so joining twice is
 //! joining once.
 
+mod rights;
+
 use crate::cli;
 use crate::kubeconfig;
 use anyhow::{Context, Result, bail, ensure};
-use api::ConfigScope;
 use controller::ControlPlane;
 use k8s_openapi::api::core::v1::{Namespace, Secret, ServiceAccount};
-use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, Role, RoleBinding};
 use kube::api::{DeleteParams, Patch, PatchParams, Preconditions};
 use kube::runtime::wait::await_condition;
 use kube::{Api, Client, Config, Resource, ResourceExt};
 use model::ClusterName;
+use rights::Rights;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use std::fmt::Debug;
@@ -38,6 +39,8 @@ pub(crate) struct Member {
     pub(crate) config: Config,
     /// Labels for placement.
     pub(crate) labels: Vec<(String, String)>,
+    /// Whether its account may do no more than what is federated needs; nothing: as it was.
+    pub(crate) least_privilege: Option<bool>,
     /// `region`, `city` and `location` of the KubeFedCluster's spec; those that are known.
     pub(crate) place: serde_json::Map<String, Value>,
 }
@@ -75,6 +78,7 @@ pub(crate) async fn run(args: cli::Join) -> Result<()> {
         name,
         config,
         labels,
+        least_privilege: args.least_privilege,
         place,
     };
     let clusters =
@@ -92,6 +96,9 @@ pub(crate) async fn run(args: cli::Join) -> Result<()> {
         );
         return Ok(());
     }
+    if args.update_rbac {
+        return update_rights(&host, &args.host.system_namespace, &member).await;
+    }
     join(&host, &args.host.system_namespace, &member).await?;
     eprintln!(
         "{} joined: see it with 'kubectl -n {} get kubefedcluster {}'",
@@ -108,12 +115,32 @@ pub(crate) async fn join(host: &Client, namespace: &str, member: &Member) -> Res
     let name = &member.name;
     let there = Client::try_from(member.config.clone())?;
     let us = control_plane(host, namespace).await?;
-    let token = grant(&there, namespace, &us.uid, us.scope)
+    let rights = Rights::of(host, &there, &us, namespace, member.least_privilege).await?;
+    let token = grant(&there, namespace, &us.uid, &rights)
         .await
         .with_context(|| format!("no access could be made in {name}"))?;
     register(host, namespace, member, &token)
         .await
         .with_context(|| format!("{name} could not be registered on the host"))
+}
+
+/// Grants an account that is there what it needs now.
+async fn update_rights(host: &Client, namespace: &str, member: &Member) -> Result<()> {
+    let name = &member.name;
+    let there = Client::try_from(member.config.clone())?;
+    let us = control_plane(host, namespace).await?;
+    let account = account(&us.uid);
+    let accounts = Api::<ServiceAccount>::namespaced(there.clone(), namespace);
+    if accounts.get_opt(&account).await?.is_none() {
+        bail!("{name} has no account {namespace}/{account} of this host: join it first");
+    }
+    let rights = Rights::of(host, &there, &us, namespace, member.least_privilege).await?;
+    rights
+        .grant(&there, namespace, &account)
+        .await
+        .with_context(|| format!("the rights in {name} could not be changed"))?;
+    eprintln!("{name}: {account} may now {rights}");
+    Ok(())
 }
 
 /// What a service account's Secret holds.
@@ -132,14 +159,14 @@ async fn grant(
     member: &Client,
     namespace: &str,
     host_uid: &str,
-    scope: ConfigScope,
+    rights: &Rights,
 ) -> Result<Credentials> {
     let account = account(host_uid);
     apply(&Api::<Namespace>::all(member.clone()), namespace, json!({})).await?;
     let accounts = Api::<ServiceAccount>::namespaced(member.clone(), namespace);
     apply(&accounts, &account, json!({})).await?;
     let account_uid = accounts.get(&account).await?.uid().unwrap_or_default();
-    allow(member, namespace, &account, scope).await?;
+    rights.grant(member, namespace, &account).await?;
     let secret = format!("{account}-token");
     let secrets = Api::<Secret>::namespaced(member.clone(), namespace);
     let wanted = json!({
@@ -166,32 +193,6 @@ async fn grant(
         token,
         ca: field(&found, "ca.crt").unwrap_or_default(),
     })
-}
-
-/// What the account may do: everything, or everything in one namespace. That an API is well, and what
-/// it serves, everybody may ask who has an account.
-async fn allow(member: &Client, namespace: &str, account: &str, scope: ConfigScope) -> Result<()> {
-    let everything = json!({"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]});
-    let binding = |kind: &str| {
-        json!({
-            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": account},
-            "subjects": [{"kind": "ServiceAccount", "name": account, "namespace": namespace}],
-        })
-    };
-    if scope == ConfigScope::Namespaced {
-        let roles = Api::<Role>::namespaced(member.clone(), namespace);
-        apply(&roles, account, json!({"rules": [everything]})).await?;
-        let bindings = Api::<RoleBinding>::namespaced(member.clone(), namespace);
-        return apply(&bindings, account, binding("Role")).await;
-    }
-    let rules = json!({"rules": [
-        everything,
-        {"nonResourceURLs": ["/readyz", "/healthz", "/livez", "/version", "/api", "/api/*", "/apis", "/apis/*"],
-         "verbs": ["get"]},
-    ]});
-    apply(&Api::<ClusterRole>::all(member.clone()), account, rules).await?;
-    let bindings = Api::<ClusterRoleBinding>::all(member.clone());
-    apply(&bindings, account, binding("ClusterRole")).await
 }
 
 /// Who the host is, and what it federates.

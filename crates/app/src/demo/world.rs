@@ -235,6 +235,7 @@ impl World {
                 name: site.name.into(),
                 config,
                 labels: Vec::new(),
+                least_privilege: None,
                 place,
             };
             join::join(&self.host, system_namespace, &member).await?;

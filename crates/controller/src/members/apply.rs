@@ -30,7 +30,7 @@ use kube::api::{
     DeleteParams, DynamicObject, Patch, PatchParams, Preconditions, PropagationPolicy,
 };
 use kube::{Api, Client};
-use model::ObjectKey;
+use model::{ClusterName, ObjectKey};
 use serde_json::{Value, json};
 use std::future::Future;
 use std::time::Duration;
@@ -103,7 +103,25 @@ pub(crate) async fn apply(
     }
     match answered {
         Ok(()) => ClusterOutcome::Done,
-        Err(error) => ClusterOutcome::Failed(error),
+        Err(error) => ClusterOutcome::Failed(MemberError {
+            message: match error.failure {
+                Failure::Forbidden => what_to_do(&target.member.name, &error.message),
+                _ => error.message,
+            },
+            ..error
+        }),
+    }
+}
+
+/// A refusal for want of a right, with how to get it; other refusals (a quota, a policy) as they are.
+pub(crate) fn what_to_do(member: &ClusterName, refusal: &str) -> String {
+    let lacks_right = refusal.contains("User \"") && refusal.contains(" cannot ");
+    match lacks_right {
+        true => format!(
+            "{refusal}; if it shall, run meridian join {member} --update-rbac, which grants what is \
+             federated now"
+        ),
+        false => refusal.to_owned(),
     }
 }
 

@@ -32,6 +32,8 @@ struct State {
     synced: bool,
     /// Whether the member does not serve the type at all.
     not_served: bool,
+    /// Why it lets us not read the type.
+    denied: Option<String>,
     objects: HashMap<ObjectKey, Sighting>,
     /// Objects without our label, met by a write, and until when they are believed.
     met: HashMap<ObjectKey, (Sighting, Instant)>,
@@ -87,6 +89,11 @@ impl Cache {
     /// Whether the member was found not to serve the type.
     pub(crate) fn is_not_served(&self) -> bool {
         self.lock().not_served
+    }
+
+    /// Why the member lets us not read the type.
+    pub(crate) fn denied(&self) -> Option<String> {
+        self.lock().denied.clone()
     }
 
     /// A plan found the object of this version to be exactly what was rendered. What was seen since
@@ -164,6 +171,7 @@ impl Cache {
         let mut state = self.lock();
         state.synced = true;
         state.not_served = false;
+        state.denied = None;
         let listed = state.listed.take().unwrap_or_default();
         let gone: Vec<ObjectKey> = state
             .objects
@@ -181,8 +189,18 @@ impl Cache {
     pub(crate) fn not_served(&self) {
         let mut state = self.lock();
         state.not_served = true;
+        state.denied = None;
         state.synced = true;
         state.objects.clear();
+    }
+
+    /// The member does not let us read the type. What was seen of it before is still believed; whether
+    /// that is news.
+    pub(crate) fn deny(&self, why: String) -> bool {
+        let mut state = self.lock();
+        let is_news = state.denied.as_ref() != Some(&why);
+        state.denied = Some(why);
+        is_news
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

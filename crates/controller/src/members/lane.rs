@@ -9,6 +9,7 @@
 //! # Caveats
 //! What a member that is away holds may have changed since; every write carries preconditions.
 
+use super::apply::what_to_do;
 use super::cache::{Cache, Change};
 use super::sighting::Sighting;
 use crate::wake::{NamedType, News, Wake};
@@ -18,7 +19,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{DynamicObject, PartialObjectMeta};
 use kube::runtime::watcher::{Config, Error as WatchError, Event, watcher};
 use kube::{Api, Client};
-use model::ObjectKey;
+use model::{ClusterName, ObjectKey};
 use serde_json::Value;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -48,6 +49,8 @@ pub(crate) struct Lane {
 
 /// What a lane needs to run.
 pub(crate) struct LaneOptions {
+    /// Whose lane it is.
+    pub(crate) member: ClusterName,
     pub(crate) federated: Arc<NamedType>,
     pub(crate) depth: Depth,
     /// The only namespace that is watched; absent, all are.
@@ -55,6 +58,8 @@ pub(crate) struct LaneOptions {
     /// The member's client for watches; nothing while it cannot be reached at all.
     pub(crate) client: watch::Receiver<Option<Client>>,
     pub(crate) restart: watch::Receiver<u64>,
+    /// Moves when a definition of a type changed in the member, as far as those are watched.
+    pub(crate) definitions: watch::Sender<u64>,
     pub(crate) wake: Arc<Wake>,
 }
 
@@ -102,9 +107,13 @@ impl Lane {
             tokio::select! {
                 listed = watched => {
                     wait = if listed { RETRY_FIRST } else { (wait * 2).min(RETRY_LAST) };
+                    let mut definitions = options.definitions.subscribe();
                     tokio::select! {
                         () = sleep(wait) => {}
                         _ = restart.changed() => wait = RETRY_FIRST,
+                        _ = definitions.changed(), if self.cache.is_not_served() => {
+                            wait = RETRY_FIRST;
+                        }
                     }
                 }
                 changed = restart.changed() => {
@@ -128,6 +137,12 @@ impl Lane {
                     if is_not_found(&error) {
                         self.cache.not_served();
                     }
+                    if let Some(why) = denial(&error)
+                        && self.cache.deny(what_to_do(&options.member, why))
+                    {
+                        let name = options.federated.name.to_string();
+                        options.wake.tell(News::LaneDenied(name));
+                    }
                     let kind = &options.federated.federated.target.kind;
                     tracing::debug!(%kind, %error, "watch of a member failed");
                     return listed;
@@ -138,8 +153,12 @@ impl Lane {
     }
 
     fn take(&self, event: Event<Seen>, options: &LaneOptions) -> bool {
+        let defines = options.federated.federated.is_definition();
         let wake = |key: &ObjectKey, change: Change| {
             options.wake.member_object(&options.federated, key, change);
+            if defines && change != Change::None {
+                options.definitions.send_modify(|version| *version += 1);
+            }
         };
         match event {
             Event::Init => self.cache.begin_list(),
@@ -221,6 +240,17 @@ fn map<K>(event: Event<K>, read: impl Fn(K) -> Seen) -> Event<Seen> {
         Event::Init => Event::Init,
         Event::InitApply(object) => Event::InitApply(read(object)),
         Event::InitDone => Event::InitDone,
+    }
+}
+
+/// Why the API server lets us not read the type.
+fn denial(error: &WatchError) -> Option<&str> {
+    let (WatchError::InitialListFailed(error) | WatchError::WatchStartFailed(error)) = error else {
+        return None;
+    };
+    match error {
+        kube::Error::Api(status) if status.code == 403 => Some(&status.message),
+        _ => None,
     }
 }
 

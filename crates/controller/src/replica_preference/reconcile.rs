@@ -167,6 +167,7 @@ impl Reconciler {
                 | Err(RecvError::Lagged(_)) => self.look_at_all(),
                 Ok(
                     News::MemberNamespace(_)
+                    | News::LaneDenied(_)
                     | News::Zone(_)
                     | News::Override(_)
                     | News::ClusterOverride(_)
