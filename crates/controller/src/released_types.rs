@@ -12,7 +12,9 @@
 //! a restart its objects wait until the type is enabled, and disabled, once more.
 
 use crate::context::Context;
+use crate::type_configs::is_enabled;
 use crate::wake::NamedType;
+use api::FederatedTypeConfig;
 use federation::FINALIZER;
 use futures::{StreamExt, stream};
 use kube::api::{DynamicObject, ListParams, PartialObjectMeta, Patch, PatchParams};
@@ -87,7 +89,14 @@ async fn release_type(context: &Context, named: &NamedType) -> Result<Type, crat
             object.metadata.deletion_timestamp.is_some()
                 && finalizers.any(|finalizer| finalizer == FINALIZER)
         });
-        let releases = held.map(|object| release_one(context, named, object));
+        let held: Vec<_> = held.collect();
+        // What was deleted since somebody enabled the type again goes from the members too.
+        if !held.is_empty() && is_federated_again(context, named).await? {
+            return Ok(Type::Served);
+        }
+        let releases = held
+            .into_iter()
+            .map(|object| release_one(context, named, object));
         let mut releases = stream::iter(releases).buffer_unordered(RELEASES_MAX);
         while let Some(answer) = releases.next().await {
             answer?;
@@ -97,6 +106,15 @@ async fn release_type(context: &Context, named: &NamedType) -> Result<Type, crat
             _ => return Ok(Type::Served),
         }
     }
+}
+
+/// Asks the host itself: the watch may not have told yet.
+async fn is_federated_again(context: &Context, named: &NamedType) -> Result<bool, crate::Error> {
+    let namespace = &context.host.system_namespace;
+    let configs = Api::<FederatedTypeConfig>::namespaced(context.host.client.clone(), namespace);
+    let asked = timeout(DEADLINE, configs.get_opt(&named.name)).await;
+    let config = asked.map_err(|_| crate::Error::HostTimedOut)??;
+    Ok(config.is_some_and(|config| is_enabled(&config)))
 }
 
 /// Under the version that was listed: whoever changed the finalizers meanwhile is not overwritten.

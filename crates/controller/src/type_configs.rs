@@ -82,7 +82,7 @@ fn named(
     named.collect()
 }
 
-fn is_enabled(config: &FederatedTypeConfig) -> bool {
+pub(crate) fn is_enabled(config: &FederatedTypeConfig) -> bool {
     config.spec.propagation == Switch::Enabled && config.metadata.deletion_timestamp.is_none()
 }
 
