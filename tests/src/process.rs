@@ -123,6 +123,13 @@ impl Process {
         matches!(self.keeper.try_wait(), Ok(None))
     }
 
+    /// Its number, as the system counts processes; 0 before it runs.
+    #[must_use]
+    pub fn number(&self) -> u32 {
+        let number = fs::read_to_string(&self.number).unwrap_or_default();
+        number.trim().parse().unwrap_or(0)
+    }
+
     /// Sends a signal, to the process itself and not to its keeper.
     ///
     /// # Panics

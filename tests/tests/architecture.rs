@@ -73,6 +73,10 @@ const KUBERNETES: &[&str] = &["app", "controller", "api", "pocketkube"];
 /// Where the controller writes to a Kubernetes API, exactly, and what.
 const WRITERS: &[(&str, &str)] = &[
     (
+        "dns_role/given.rs",
+        "overrides that a person gave to this replica while the host was away",
+    ),
+    (
         "dns_role/observer.rs",
         "an observer's own ProbeReport and Lease",
     ),
@@ -94,7 +98,7 @@ const WRITERS: &[(&str, &str)] = &[
 ];
 
 /// Of these, the ones that need not ask the lease: what they write is each replica's own.
-const OWN_WRITERS: &[&str] = &["dns_role/observer.rs", "lease.rs"];
+const OWN_WRITERS: &[&str] = &["dns_role/given.rs", "dns_role/observer.rs", "lease.rs"];
 
 /// The calls of a client that change something.
 const WRITE_CALLS: &[&str] = &[

@@ -2,9 +2,11 @@
 
 mod dns;
 mod objects;
+mod overrides;
 
 pub(crate) use dns::*;
 pub(crate) use objects::*;
+pub(crate) use overrides::*;
 
 use crate::dns_listen::DnsListen;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -81,6 +83,8 @@ pub(crate) enum Command {
     Uncordon(Drain),
     /// Hand a name over to another failover branch, with a preview and a file that proves it
     Switchover(Switchover),
+    /// Force a service's endpoints or a failover branch; with --at, at a replica when the host is gone
+    Override(Override),
     /// Stand in for a host that is no more
     AdoptHost(AdoptHost),
     /// Look at zones before they are served

@@ -13,6 +13,7 @@ pub(crate) mod join;
 mod members;
 mod migrate;
 mod operate;
+mod overrides;
 mod plan;
 mod resource_type;
 mod rollout;
@@ -57,6 +58,7 @@ pub(crate) async fn dispatch(command: Command) -> Result<ExitCode> {
         Command::Drain(args) => operate::drain(args).boxed().await.map(done),
         Command::Uncordon(args) => operate::uncordon(args).boxed().await.map(done),
         Command::Switchover(args) => switchover::run(args).boxed().await,
+        Command::Override(args) => overrides::run(args).boxed().await.map(done),
         Command::AdoptHost(args) => operate::adopt_host(args).boxed().await.map(done),
         Command::Migrate(args) => migrate::run(args).boxed().await,
     }

@@ -6,6 +6,7 @@ mod commands;
 mod demo;
 mod dns_listen;
 mod geography;
+mod given;
 mod kubeconfig;
 mod manifests;
 mod output;

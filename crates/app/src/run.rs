@@ -11,6 +11,7 @@ use crate::checkpoint::CheckpointFile;
 use crate::cli::{self, Role};
 use crate::dns_listen::DnsListen;
 use crate::geography::{self, GeoFiles};
+use crate::given::GivenFolder;
 use crate::kubeconfig;
 use crate::replace::{Estate, Predecessor};
 use crate::steering_loop::{EVENTS_MAX, Inputs, Outputs, SteeringLoop};
@@ -306,6 +307,8 @@ async fn start_dns(
     let (results, probed) = mpsc::channel(RESULTS_MAX);
     let (report, reports) = watch::channel(None);
     let (ask, checkpoints) = mpsc::channel(1);
+    let (give, given) = mpsc::channel(1);
+    let folder_of_given = GivenFolder::in_folder(&options.state_dir)?;
     let (folder, sockets) = (&options.state_dir, server.sockets());
     let estate = Estate::new(folder, sockets, succession.console, ask)?;
     tasks.spawn(estate.hand_over(stop.clone(), succession.replaced.clone()));
@@ -313,6 +316,7 @@ async fn start_dns(
         events: received,
         probed,
         questions,
+        given,
         checkpoints,
     };
     let prober = Prober::start(seed(&options.identity), results);
@@ -326,13 +330,17 @@ async fn start_dns(
         replaced: succession.replaced.clone(),
     };
     // The database comes before everything else, so that the first snapshot knows geography.
-    for event in geography {
+    for event in geography.into_iter().chain(folder_of_given.events()) {
         let sent = events.try_send(event);
         sent.context("the first events have places")?;
     }
     let failures = geography::failures(metrics);
     let following = geography::follow(options.geo.clone(), countries, events.clone(), failures);
     tasks.spawn(stop.clone().run_until_cancelled_owned(following));
+    let listening = folder_of_given.clone().listen(give);
+    tasks.spawn(stop.clone().run_until_cancelled_owned(listening));
+    let writing = folder_of_given.write_back(options.host.clone());
+    tasks.spawn(stop.clone().run_until_cancelled_owned(writing));
     let owner = SteeringLoop::new(engine, inputs, outputs, first);
     let runtime = tokio::runtime::Handle::current();
     // Its own thread: compiling a table must not hold up the runtime.
@@ -424,8 +432,8 @@ fn take_keys(
     }
 }
 
-/// What is answered from the beginning: a successor goes on where the one before was; any other
-/// knows nothing yet.
+/// What is answered from the first query on: what the last process of this folder knew. One that finds nothing
+/// there refuses until it has heard from the host.
 fn first_snapshot(
     first: &[Effect],
     inherited: Option<Vec<Named>>,
@@ -440,11 +448,12 @@ fn first_snapshot(
             "--replace: the one before has not answered anything yet, and goes on; wait until it \
              is ready"
         ),
-        (None, _) => Ok((Arc::new(Snapshot::empty()), Vec::new())),
+        (None, Some(snapshot)) => Ok((snapshot, Vec::new())),
+        (None, None) => Ok((Arc::new(Snapshot::empty()), Vec::new())),
     }
 }
 
-/// Opens the DNS sockets; until the first snapshot every zone is refused.
+/// Opens the DNS sockets; with an empty snapshot every zone is refused.
 fn listen(
     options: &Options,
     metrics: &mut Registry,

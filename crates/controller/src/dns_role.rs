@@ -3,10 +3,12 @@
 pub(crate) mod contact;
 mod cookies;
 mod feed;
+mod given;
 mod observer;
 mod tsig_keys;
 
 pub use cookies::follow_cookie_keys;
-pub use feed::{Feed, FeedOptions, run_feed};
+pub use feed::{Feed, FeedOptions, read_cluster, read_service, run_feed};
+pub use given::write_back;
 pub use observer::{ObserverOptions, run_observer};
 pub use tsig_keys::{TSIG_SECRET_NAME, TsigKeys, follow_tsig_keys};

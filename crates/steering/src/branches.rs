@@ -156,6 +156,28 @@ pub(crate) fn decide(
     }
 }
 
+/// What is forced on a node's branches: of several that are forced up, the newest word counts, so that an
+/// older one need not be found and taken back first.
+pub(crate) fn latest(
+    branches: &[Branch],
+    forces: &BTreeMap<String, (Force, u64)>,
+) -> BTreeMap<String, Force> {
+    let of_node = || {
+        let named = branches
+            .iter()
+            .filter_map(|it| forces.get_key_value(&it.name));
+        named.map(|(name, (force, created))| (name, *force, *created))
+    };
+    let ups = of_node().filter(|(_, force, _)| *force == Force::Up);
+    let newest = ups
+        .max_by_key(|(_, _, created)| *created)
+        .map(|(name, ..)| name);
+    of_node()
+        .filter(|(name, force, _)| *force != Force::Up || Some(*name) == newest)
+        .map(|(name, force, _)| (name.clone(), force))
+        .collect()
+}
+
 /// At the very beginning: the first branch that is able and needs nobody, else the first.
 fn first_able(
     branches: &[Branch],

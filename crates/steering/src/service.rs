@@ -249,7 +249,7 @@ impl Service {
     ) -> (BTreeMap<String, NodeState>, Option<u64>) {
         let regions = self.regions(world);
         let entries = self.entries(world, &regions, |member| self.is_healthy(member, world.now));
-        let forced: BTreeMap<String, Force> = world.branch_forces(&self.spec.key);
+        let forces = world.branch_forces(&self.spec.key);
         let mut nodes = BTreeMap::new();
         let mut wake: Option<u64> = None;
         for (id, branches) in self.tree.failovers() {
@@ -261,6 +261,7 @@ impl Service {
                 )
             };
             let healthy = branches.iter().map(count).collect();
+            let forced = branches::latest(branches, &forces);
             let situation = Situation {
                 now: world.now,
                 motion,

@@ -213,15 +213,17 @@ impl<'a> World<'a> {
         })
     }
 
-    /// What overrides say of a service's branches.
-    pub(crate) fn branch_forces(&self, wanted: &ObjectKey) -> BTreeMap<String, Force> {
+    /// What overrides say of a service's branches, and when they were created; the newest counts.
+    pub(crate) fn branch_forces(&self, wanted: &ObjectKey) -> BTreeMap<String, (Force, u64)> {
+        let mut overrides: Vec<_> = self.in_force().collect();
+        overrides.sort_by_key(|it| it.created_millis);
         let of = |it: &OverrideSpec| match &it.scope {
             OverrideScope::Branch { service, branch } if service == wanted => {
-                Some((branch.clone(), it.force))
+                Some((branch.clone(), (it.force, it.created_millis)))
             }
             _ => None,
         };
-        self.in_force().filter_map(of).collect()
+        overrides.into_iter().filter_map(of).collect()
     }
 
     fn in_force(&self) -> impl Iterator<Item = &'a OverrideSpec> {

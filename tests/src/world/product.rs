@@ -23,6 +23,8 @@ pub struct Run {
     arguments: Vec<String>,
     /// As whom it comes to the host; absent, as an administrator.
     kubeconfig: Option<PathBuf>,
+    /// Where its state stays when it has ended; absent, it goes with the process.
+    state: Option<PathBuf>,
 }
 
 impl Run {
@@ -59,11 +61,19 @@ impl Run {
         self
     }
 
+    /// With its state in this folder, which a successor may read.
+    #[must_use]
+    pub fn kept_in(mut self, state: &Path) -> Self {
+        self.state = Some(state.to_owned());
+        self
+    }
+
     fn with(name: &str, arguments: &[&str]) -> Self {
         Self {
             name: name.to_owned(),
             arguments: arguments.iter().map(|word| (*word).to_owned()).collect(),
             kubeconfig: None,
+            state: None,
         }
     }
 }
@@ -87,8 +97,9 @@ impl Meridian {
             format!("--kubeconfig={}", host.display()),
             format!("--identity={}", run.name),
             format!("--http-listen={console}"),
-            format!("--state-dir={}", folder.join("state").display()),
         ];
+        let state = run.state.clone().unwrap_or_else(|| folder.join("state"));
+        arguments.push(format!("--state-dir={}", state.display()));
         arguments.extend(run.arguments.iter().cloned());
         let process = Process::spawn(&run.name, binary, &arguments, &folder, Folder::Removed);
         Self { process, console }
@@ -107,6 +118,12 @@ impl Meridian {
     #[must_use]
     pub fn usage(&self) -> Usage {
         self.process.usage()
+    }
+
+    /// Its number, as the system counts processes.
+    #[must_use]
+    pub fn number(&self) -> u32 {
+        self.process.number()
     }
 
     /// Sends it a signal.

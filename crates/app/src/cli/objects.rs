@@ -256,7 +256,7 @@ pub(crate) struct Switchover {
 }
 
 /// As Kubernetes writes them: `90s`, `2m`, `24h`.
-fn duration(text: &str) -> Result<std::time::Duration, String> {
+pub(super) fn duration(text: &str) -> Result<std::time::Duration, String> {
     let read: kube::core::Duration = text.parse().map_err(|why| format!("{why}"))?;
     Ok(read.into())
 }

@@ -244,7 +244,7 @@ fn listed(names: &BTreeSet<String>) -> String {
 }
 
 /// The person, as far as this machine knows.
-fn who() -> String {
+pub(super) fn who() -> String {
     let name = std::env::var("USER").unwrap_or_else(|_| "unknown".to_owned());
     match std::env::var("HOSTNAME") {
         Ok(host) => format!("{name}@{host}"),
