@@ -18,6 +18,7 @@
 mod endpoints;
 mod offers;
 mod overrides;
+mod routes;
 mod source;
 mod story;
 mod summary;

@@ -74,13 +74,25 @@ pub(crate) fn backends(ingress: &Ingress) -> BTreeSet<String> {
     services.map(|service| service.name).collect()
 }
 
-/// What a cluster's Gateway offers. Which replicas are behind it its routes say, which are not read.
+/// What a cluster's Gateway offers. Which replicas are behind it only its routes say.
 pub(crate) fn of_gateway(
     cluster: &ClusterName,
     gateway: &DynamicObject,
 ) -> Option<ClusterEndpoints> {
-    let listed = gateway.data["status"]["addresses"].as_array();
-    let each = listed.into_iter().flatten().map(|address| {
+    let mut offered = of_gateways(cluster, &[gateway], &[])?;
+    (offered.ready_replicas, offered.wanted_replicas) = (None, None);
+    Some(offered)
+}
+
+/// What several Gateways offer together; `slices` are those of what is behind them.
+pub(crate) fn of_gateways(
+    cluster: &ClusterName,
+    gateways: &[&DynamicObject],
+    slices: &[&EndpointSlice],
+) -> Option<ClusterEndpoints> {
+    let of = |gateway: &&DynamicObject| gateway.data["status"]["addresses"].as_array().cloned();
+    let listed = gateways.iter().filter_map(of);
+    let each = listed.flatten().map(|address| {
         let value = address["value"].as_str().map(str::to_owned);
         // Absent, it is an address (Gateway API, GatewayStatusAddress).
         match address["type"].as_str() {
@@ -89,9 +101,7 @@ pub(crate) fn of_gateway(
             Some(_) => (None, None),
         }
     });
-    let mut offered = Found::of(each).offered(cluster, &[])?;
-    (offered.ready_replicas, offered.wanted_replicas) = (None, None);
-    Some(offered)
+    Found::of(each).offered(cluster, slices)
 }
 
 /// The nodes that ready addresses are on.

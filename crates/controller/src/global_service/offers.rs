@@ -1,4 +1,4 @@
-//! Services, EndpointSlices, Ingresses, Gateways and Nodes of members, watched where a GlobalService
+//! Services, EndpointSlices, Ingresses, Gateways, HTTPRoutes and Nodes of members, watched where a GlobalService
 //! wants them.
 //!
 //! # Guarantees
@@ -10,6 +10,7 @@
 //! Whole objects are kept, of the namespaces that have a GlobalService only.
 
 use super::endpoints::{self, SERVICE_NAME_LABEL};
+use super::routes;
 use super::source::{Kinds, Source};
 use crate::members::Member;
 use api::ClusterEndpoints;
@@ -65,6 +66,7 @@ struct Held {
     slices: Listed<EndpointSlice>,
     ingresses: Listed<Ingress>,
     gateways: Listed<DynamicObject>,
+    routes: Listed<DynamicObject>,
     nodes: Listed<Node>,
 }
 
@@ -154,7 +156,14 @@ impl Held {
                 let gateway = self.gateways.objects.get(*name);
                 Offered::Known(gateway.and_then(|it| endpoints::of_gateway(cluster, it)))
             }
-            Source::Ingress(_) | Source::Gateway(_) => Offered::Unknown,
+            Source::Route(name) if known(self.gateways.complete && self.routes.complete) => {
+                let route = self.routes.objects.get(*name);
+                Offered::Known(route.and_then(|route| {
+                    let slices = self.slices_of(&routes::backends(route));
+                    routes::offered(cluster, route, &self.gateways.objects, &slices)
+                }))
+            }
+            Source::Ingress(_) | Source::Gateway(_) | Source::Route(_) => Offered::Unknown,
         }
     }
 
@@ -224,6 +233,7 @@ enum Seen {
     Slice(Box<Event<EndpointSlice>>),
     Ingress(Box<Event<Ingress>>),
     Gateway(Box<Event<DynamicObject>>),
+    Route(Box<Event<DynamicObject>>),
     Node(Box<Event<Node>>),
 }
 
@@ -245,12 +255,15 @@ fn watches(client: &Client, (namespace, kinds): &(String, Kinds)) -> Vec<SeenStr
         ));
     }
     if kinds.gateways {
-        let kind = GroupVersionKind::gvk("gateway.networking.k8s.io", "v1", "Gateway");
-        let resource = ApiResource::from_gvk(&kind);
-        let api = Api::<DynamicObject>::namespaced_with(client.clone(), namespace, &resource);
-        let gateways = optional(objects(api));
+        let gateways = of_gateway_api(client, namespace, "Gateway");
         watches.push(Box::pin(
             gateways.map(|it| it.map(|it| Seen::Gateway(Box::new(it)))),
+        ));
+    }
+    if kinds.routes {
+        let routes = of_gateway_api(client, namespace, "HTTPRoute");
+        watches.push(Box::pin(
+            routes.map(|it| it.map(|it| Seen::Route(Box::new(it)))),
         ));
     }
     if kinds.nodes {
@@ -260,6 +273,18 @@ fn watches(client: &Client, (namespace, kinds): &(String, Kinds)) -> Vec<SeenStr
         ));
     }
     watches
+}
+
+/// Objects of Gateway API, which a member may not serve.
+fn of_gateway_api(
+    client: &Client,
+    namespace: &str,
+    kind: &str,
+) -> impl Stream<Item = Result<Event<DynamicObject>, WatchError>> + Send + use<> {
+    let kind = GroupVersionKind::gvk("gateway.networking.k8s.io", "v1", kind);
+    let resource = ApiResource::from_gvk(&kind);
+    let api = Api::<DynamicObject>::namespaced_with(client.clone(), namespace, &resource);
+    optional(objects(api))
 }
 
 /// Watches until something fails.
@@ -281,6 +306,7 @@ async fn watch_once(client: Client, what: &(String, Kinds), held: &Mutex<Held>, 
                 Seen::Slice(event) => held.slices.take(*event),
                 Seen::Ingress(event) => held.ingresses.take(*event),
                 Seen::Gateway(event) => held.gateways.take(*event),
+                Seen::Route(event) => held.routes.take(*event),
                 Seen::Node(event) => held.nodes.take(*event),
             }
         };

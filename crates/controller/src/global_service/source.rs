@@ -11,6 +11,8 @@ pub(super) enum Source<'a> {
     Ingress(&'a str),
     /// A Gateway.
     Gateway(&'a str),
+    /// An HTTPRoute.
+    Route(&'a str),
 }
 
 /// Kinds that are watched besides Services and EndpointSlices.
@@ -18,6 +20,7 @@ pub(super) enum Source<'a> {
 pub(super) struct Kinds {
     pub(super) ingresses: bool,
     pub(super) gateways: bool,
+    pub(super) routes: bool,
     /// Nodes, for Services of type NodePort.
     pub(super) nodes: bool,
 }
@@ -29,13 +32,14 @@ impl<'a> Source<'a> {
             service,
             ingress,
             gateway,
+            http_route,
             fixed: _,
         } = &service.spec.endpoints;
         let service = service.as_ref().map(|it| Self::Service(&it.name));
         let ingress = ingress.as_ref().map(|it| Self::Ingress(&it.name));
-        service
-            .or(ingress)
-            .or(gateway.as_ref().map(|it| Self::Gateway(&it.name)))
+        let gateway = gateway.as_ref().map(|it| Self::Gateway(&it.name));
+        let route = http_route.as_ref().map(|it| Self::Route(&it.name));
+        service.or(ingress).or(gateway).or(route)
     }
 }
 
@@ -46,6 +50,7 @@ impl Kinds {
             Source::Service(_) => self.nodes = true,
             Source::Ingress(_) => self.ingresses = true,
             Source::Gateway(_) => self.gateways = true,
+            Source::Route(_) => (self.gateways, self.routes) = (true, true),
         }
     }
 }
