@@ -74,6 +74,10 @@ bench-propagate *ARGS:
 bench-federation *ARGS:
     ulimit -n $(ulimit -H -n) && cargo bench -p meridian-app --bench federation -- {{ARGS}}
 
+# From a fault to the last client: 50 failures at the defaults and at the fastest settings, then a rolling restart
+bench-failover *ARGS:
+    cargo bench -p meridian-app --bench failover -- {{ARGS}}
+
 # What pocketkube carries: clusters, objects, creations, watches
 bench-pocketkube:
     ulimit -n $(ulimit -H -n) && cargo bench -p meridian-pocketkube --bench scale
