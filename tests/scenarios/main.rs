@@ -10,6 +10,8 @@
 #[macro_use]
 mod run;
 #[cfg(test)]
+mod bank;
+#[cfg(test)]
 mod resolver;
 
 #[cfg(test)]
@@ -31,6 +33,8 @@ mod kubefed_manifests;
 #[cfg(test)]
 mod leader_election;
 #[cfg(test)]
+mod lost_city;
+#[cfg(test)]
 mod member_away;
 #[cfg(test)]
 mod moving_over;
@@ -42,6 +46,8 @@ mod other_writers;
 mod paused_member;
 #[cfg(test)]
 mod propagate;
+#[cfg(test)]
+mod records;
 #[cfg(test)]
 mod replicas;
 #[cfg(test)]

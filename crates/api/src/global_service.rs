@@ -63,7 +63,7 @@ pub struct GlobalServiceSpec {
 
 /// Where endpoints come from: exactly one of these.
 #[derive(JsonSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[schemars(extend("x-kubernetes-validations" = [{"rule": "[has(self.service), has(self.ingress), has(self.gateway), has(self.static)].exists_one(given, given)", "message": "give exactly one of service, ingress, gateway, static"}]))]
+#[schemars(extend("x-kubernetes-validations" = [{"rule": "[has(self.service), has(self.ingress), has(self.gateway), has(self.httpRoute), has(self.static)].exists_one(given, given)", "message": "give exactly one of service, ingress, gateway, httpRoute, static"}]))]
 pub struct EndpointSource {
     /// A Service of type LoadBalancer or NodePort, of the same namespace, in every member that has
     /// it. Of a NodePort, the addresses of nodes that are ready.
@@ -75,6 +75,10 @@ pub struct EndpointSource {
     /// A Gateway (gateway.networking.k8s.io) of the same namespace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gateway: Option<NamedSource>,
+    /// An HTTPRoute (gateway.networking.k8s.io) of the same namespace: the addresses of those of its
+    /// Gateways there that accept it, and the ready replicas behind its backends.
+    #[serde(default, rename = "httpRoute", skip_serializing_if = "Option::is_none")]
+    pub http_route: Option<NamedSource>,
     /// A fixed list.
     #[serde(default, rename = "static", skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 1000))]

@@ -7,6 +7,7 @@
 mod cluster;
 mod condition;
 mod config;
+mod dns_endpoint;
 mod error;
 mod federate;
 mod federated;
@@ -38,6 +39,9 @@ pub use config::{
     FailbackMode, FailoverConfig, FailoverMode, FeatureGate, KubeFedConfig, KubeFedConfigSpec,
     KubeFedConfigStatus, LeaderElectConfig, StatusControllerConfig, SyncControllerConfig,
     duration_millis,
+};
+pub use dns_endpoint::{
+    DNSEndpoint, DNSEndpointSpec, DnsRecordSet, ExternalDNSEndpoint, ExternalDNSEndpointSpec,
 };
 pub use error::Error;
 pub use federate::federate;

@@ -1,8 +1,8 @@
 //! What is installed on a host: every CRD, and the FederatedTypeConfigs of the shipped types.
 
 use crate::{
-    ClusterOverride, FederatedType, FederatedTypeConfig, FederatedTypeConfigSpec, GlobalService,
-    KubeFedCluster, KubeFedConfig, MemberTombstone, Override, ProbeReport,
+    ClusterOverride, DNSEndpoint, FederatedType, FederatedTypeConfig, FederatedTypeConfigSpec,
+    GlobalService, KubeFedCluster, KubeFedConfig, MemberTombstone, Override, ProbeReport,
     ReplicaSchedulingPreference, Replicas, Scope, Switch, TypeResource, Zone, federated_crd, names,
     plural_of,
 };
@@ -83,6 +83,7 @@ pub fn crds() -> Vec<CustomResourceDefinition> {
         ClusterOverride::crd(),
         GlobalService::crd(),
         ProbeReport::crd(),
+        DNSEndpoint::crd(),
     ];
     let federated = SHIPPED.iter().map(|shipped| {
         federated_crd(

@@ -218,6 +218,7 @@ impl Zone {
                 .unwrap_or(1),
             digest: status.and_then(|status| status.digest.clone()),
             secondaries: secondaries.collect::<Result<_, _>>()?,
+            published: Vec::new(),
         })
     }
 }

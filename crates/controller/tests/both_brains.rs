@@ -118,6 +118,7 @@ fn zone() -> ZoneSpec {
         serial: 1,
         digest: None,
         secondaries: vec![],
+        published: Vec::new(),
     }
 }
 

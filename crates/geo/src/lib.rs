@@ -31,4 +31,4 @@ pub use error::{Error, Result};
 pub use partition::Block;
 pub use region::RegionLocations;
 pub use space::embedded_ipv4;
-pub use table::{FoundView, Group, PrefixTable, View};
+pub use table::{Compared, Family, FoundView, Group, PrefixTable, View};

@@ -7,6 +7,7 @@
 
 use crate::{Error, Result, starts::Starts};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// One prefix of an address space and its value.
@@ -107,6 +108,30 @@ impl Partition {
             a += usize::from(end_a == end);
             b += usize::from(end_b == end);
         }
+    }
+
+    /// How many addresses have each pair of values in this space and the other, those in these blocks left out.
+    pub(crate) fn counted(&self, other: &Self, apart: &[Block]) -> BTreeMap<(u32, u32), u128> {
+        let mut known: BTreeMap<(u32, u32), u32> = BTreeMap::new();
+        let pairs = self.zipped(other, |a, b| {
+            let next = u32::try_from(known.len()).expect("pairs are counted in 32 bits");
+            *known.entry((a, b)).or_insert(next)
+        });
+        let pairs = pairs.overlaid(apart);
+        let mut counts: BTreeMap<u32, u128> = BTreeMap::new();
+        for (index, start) in pairs.starts.iter().enumerate() {
+            // What is left out is the greatest part of IPv6, and no pair's number.
+            if let Some(number) =
+                Some(pairs.values[index]).filter(|it| (*it as usize) < known.len())
+            {
+                *counts.entry(number).or_default() += pairs.end_of(index) - start + 1;
+            }
+        }
+        let counted = known.into_iter().filter_map(|(pair, number)| {
+            let count = counts.get(&number)?;
+            Some((pair, *count))
+        });
+        counted.collect()
     }
 
     /// As [`Self::zipped`]; where this space is of one value, the other is changed in place.
@@ -373,6 +398,20 @@ mod tests {
         let last = Partition::uniform(128, 1).overlaid(&[block(u128::MAX, 128, 2)]);
         assert_eq!(last.lookup(u128::MAX).value, 2);
         assert_eq!(last.lookup(u128::MAX - 1).value, 1);
+    }
+
+    #[test]
+    fn addresses_are_counted_by_both_values_and_without_what_is_left_out() {
+        let a = Partition::from_blocks(32, 0, [block(0, 1, 1)]);
+        let b = Partition::from_blocks(32, 0, [block(1 << 30, 2, 2)]);
+        let apart = [block(0, 8, u32::MAX)];
+        let counts = a.counted(&b, &apart);
+        let expected = [
+            ((0, 0), 1 << 31),
+            ((1, 0), (1 << 30) - (1 << 24)),
+            ((1, 2), 1 << 30),
+        ];
+        assert_eq!(Vec::from_iter(counts), expected);
     }
 
     #[test]

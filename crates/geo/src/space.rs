@@ -55,6 +55,28 @@ pub(crate) fn placeless_v6(value: u32) -> Vec<Block> {
     PLACELESS_V6.iter().map(block).collect()
 }
 
+/// The blocks of IPv4 space in which no client of the public Internet is: those without a place, and multicast and
+/// reserved space (RFC 1112 § 4).
+pub(crate) fn not_public_v4(value: u32) -> Vec<Block> {
+    let mut blocks = placeless_v4(value);
+    blocks.push(Block {
+        first: 0xe000_0000,
+        length: 3,
+        value,
+    });
+    blocks
+}
+
+/// The blocks of IPv6 space that are no global unicast space (RFC 4291 § 2.4): all but `2000::/3`.
+pub(crate) fn not_public_v6(value: u32) -> Vec<Block> {
+    let block = |(high, length): (u128, u8)| Block {
+        first: high << 112,
+        length,
+        value,
+    };
+    [(0, 3), (0x4000, 2), (0x8000, 1)].map(block).to_vec()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

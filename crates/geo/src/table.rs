@@ -3,11 +3,14 @@
 use crate::{
     database::DatabaseHash,
     partition::{self, Block, Partition},
-    space::embedded_ipv4,
+    space::{embedded_ipv4, not_public_v4, not_public_v6},
 };
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
+
+/// The number of no pair of views.
+const UNCOUNTED: u32 = u32::MAX;
 
 /// Candidates at the same distance, as indexes into their ranking, in order.
 pub type Group = Vec<u16>;
@@ -40,6 +43,28 @@ pub struct FoundView {
     pub network: IpNet,
     /// The view's number.
     pub view: u16,
+}
+
+/// An address family.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Family {
+    /// IPv4.
+    V4,
+    /// IPv6.
+    V6,
+}
+
+/// Public addresses that have one view in a table and another in another.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Compared {
+    /// Their family.
+    pub family: Family,
+    /// Their view in the one table.
+    pub before: u16,
+    /// Their view in the other.
+    pub after: u16,
+    /// How many they are, as a part of the family's public space, which is 1.
+    pub share: f64,
 }
 
 impl PrefixTable {
@@ -79,6 +104,28 @@ impl PrefixTable {
                 .expect("a block is no longer than its address"),
             view: u16::try_from(block.value).expect("a table has at most 65,536 views"),
         }
+    }
+
+    /// Every public address in both tables, those of equal views together. Counted in whole addresses: IPv4 without
+    /// private, multicast and reserved space, IPv6 of `2000::/3` (RFC 4291 § 2.4).
+    pub fn compared(&self, other: &Self) -> Vec<Compared> {
+        let view = |value: u32| u16::try_from(value).expect("a table has at most 65,536 views");
+        let families = [
+            (Family::V4, &self.v4, &other.v4, not_public_v4(UNCOUNTED)),
+            (Family::V6, &self.v6, &other.v6, not_public_v6(UNCOUNTED)),
+        ];
+        let mut all = Vec::new();
+        for (family, before, after, apart) in families {
+            let counts = before.counted(after, &apart);
+            let whole: u128 = counts.values().sum();
+            all.extend(counts.iter().map(|((before, after), count)| Compared {
+                family,
+                before: view(*before),
+                after: view(*after),
+                share: *count as f64 / whole as f64,
+            }));
+        }
+        all
     }
 
     /// How many ranges of equal view there are, in both families.

@@ -76,6 +76,7 @@ fn world() -> Vec<Event> {
         serial: 1,
         digest: None,
         secondaries: Vec::new(),
+        published: Vec::new(),
     };
     let mut events = vec![database(), Event::ZoneApplied(Box::new(zone))];
     for number in 0..SERVICES {

@@ -11,7 +11,7 @@ use crate::{
     host::Host,
     report::{Observer, ProbeReportValue},
     service::{Member, Service},
-    spec::{EndpointStatus, OverrideSpec, ServiceSpec, ZoneSpec},
+    spec::{EndpointStatus, OverrideSpec, PublishedRecords, ServiceSpec, ZoneSpec},
     world::Heard,
 };
 use model::{ClusterName, ObjectKey, Verdict};
@@ -35,6 +35,8 @@ pub struct Checkpoint {
     observers: Vec<Observer>,
     reports: Vec<ProbeReportValue>,
     tables: Vec<StoredTable>,
+    #[serde(default)]
+    records: Vec<PublishedRecords>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -71,6 +73,7 @@ pub(crate) struct Seen {
     pub(crate) zones: BTreeSet<ObjectKey>,
     pub(crate) services: BTreeSet<ObjectKey>,
     pub(crate) overrides: BTreeSet<ObjectKey>,
+    pub(crate) records: BTreeSet<ObjectKey>,
     pub(crate) clusters: BTreeSet<ClusterName>,
 }
 
@@ -85,6 +88,9 @@ impl Seen {
             }
             Event::OverrideApplied(it) => {
                 self.overrides.insert(it.key.clone());
+            }
+            Event::RecordsApplied(it) => {
+                self.records.insert(it.key.clone());
             }
             Event::ClusterApplied(state) => {
                 self.clusters.insert(state.place.name.clone());
@@ -120,6 +126,7 @@ impl Engine {
                 .map(|heard| heard.report.clone())
                 .collect(),
             tables: self.geography.stored(),
+            records: self.records.values().cloned().collect(),
         }
     }
 
@@ -158,6 +165,8 @@ impl Engine {
             .into_iter()
             .map(|it| (it.key.clone(), it))
             .collect();
+        let records = checkpoint.records.into_iter();
+        engine.records = records.map(|it| (it.key.clone(), it)).collect();
         let clusters = checkpoint.clusters.into_iter();
         engine.clusters = clusters.map(|it| (it.place.name.clone(), it)).collect();
         let observers = checkpoint.observers.into_iter();

@@ -27,7 +27,7 @@ use crate::{
     quorum::{self, Abstaining, Control, Targets},
     report::{HEARTBEAT_MILLIS, Observer, ProbeReportValue},
     service::{Changed, Service},
-    spec::{OverrideSpec, ServiceSpec, ZoneSpec},
+    spec::{OverrideSpec, PublishedRecords, ServiceSpec, ZoneSpec},
     status::ServiceStatus,
     world::{Heard, World},
 };
@@ -87,6 +87,7 @@ pub struct Engine {
     pub(crate) clusters: BTreeMap<ClusterName, ClusterState>,
     pub(crate) checks: Checks,
     pub(crate) overrides: BTreeMap<ObjectKey, OverrideSpec>,
+    pub(crate) records: BTreeMap<ObjectKey, PublishedRecords>,
     pub(crate) others: BTreeMap<ObserverName, Observer>,
     pub(crate) reports: BTreeMap<ObserverName, Heard>,
     pub(crate) control: Control,
@@ -110,7 +111,7 @@ pub(crate) struct Marks {
     services: BTreeSet<ObjectKey>,
     /// Those among them whose places or policies changed.
     places: BTreeSet<ObjectKey>,
-    hosts: bool,
+    pub(crate) hosts: bool,
     probes: bool,
     /// What the report may have to tell.
     news: bool,
@@ -136,6 +137,7 @@ impl Engine {
             clusters: BTreeMap::new(),
             checks: Checks::default(),
             overrides: BTreeMap::new(),
+            records: BTreeMap::new(),
             others: BTreeMap::new(),
             reports: BTreeMap::new(),
             control: Control::default(),
@@ -199,6 +201,8 @@ impl Engine {
                 self.overrides.remove(&key);
                 self.mark_all();
             }
+            Event::RecordsApplied(records) => self.apply_records(*records),
+            Event::RecordsDeleted(key) => self.delete_records(&key),
             Event::Probed(result) => self.probed(result, now),
             Event::ControlTargets { answered, of } => {
                 self.control = Control { answered, of };
@@ -242,6 +246,7 @@ impl Engine {
         services.iter().for_each(|key| self.delete_service(key));
         self.zones.retain(|key, _| seen.zones.contains(key));
         self.overrides.retain(|key, _| seen.overrides.contains(key));
+        self.records.retain(|key, _| seen.records.contains(key));
         self.clusters.retain(|name, _| seen.clusters.contains(name));
         self.checks.keep(|name| seen.clusters.contains(name));
         self.marks.hosts = true;
@@ -453,7 +458,8 @@ impl Engine {
 
     fn publish(&mut self, changed: &BTreeSet<ObjectKey>, now: u64, effects: &mut Vec<Effect>) {
         if self.marks.hosts {
-            self.publisher.settle_hosts(&self.zones, &self.services);
+            let inputs = (&self.zones, &self.services, &self.records);
+            self.publisher.settle_hosts(inputs);
         }
         let which = if self.marks.hosts {
             Some(Which::All)

@@ -3,7 +3,7 @@
 use crate::{
     cluster_check::ClusterCheck,
     report::{Observer, ProbeReportValue},
-    spec::{EndpointStatus, OverrideSpec, ServiceSpec, ZoneSpec},
+    spec::{EndpointStatus, OverrideSpec, PublishedRecords, ServiceSpec, ZoneSpec},
     status::{ServiceStatus, ZoneStatus},
     tree::Line,
 };
@@ -39,6 +39,10 @@ pub enum Event {
     OverrideApplied(Box<OverrideSpec>),
     /// An override is gone.
     OverrideDeleted(ObjectKey),
+    /// An object asks for records, all that it does.
+    RecordsApplied(Box<PublishedRecords>),
+    /// It is gone.
+    RecordsDeleted(ObjectKey),
     /// This observer's prober has a result.
     Probed(ProbeResult),
     /// This observer's control targets answered or did not: whether its own uplink works.

@@ -4,6 +4,7 @@ use crate::{
     branches::{self, Motion},
     engine::Engine,
     error::{Error, Result},
+    moved::{self, Moved},
     outcome::{Outcome, Rung},
     service::Service,
     spec::WhenAllDown,
@@ -60,6 +61,8 @@ pub struct Explanation {
     pub endpoints: Vec<EndpointHealth>,
     /// Clusters that were supposed down.
     pub when_down: Vec<ClusterName>,
+    /// What their loss moves, of all clients.
+    pub moved: Option<Moved>,
     /// Whether answers are marked stale or withheld because the host is away.
     pub freshness: String,
 }
@@ -92,8 +95,17 @@ impl Engine {
         let world = self.world(now);
         let supposed = (!question.when_down.is_empty())
             .then(|| service.supposing(&question.when_down, &world));
+        let moved = supposed.as_ref().and_then(|other| {
+            let motion = world.motion();
+            moved::moved((service, &world, motion), (other, &world, motion))
+        });
         let service = supposed.as_ref().unwrap_or(service);
-        self.explain_service(service, question, &world)
+        let explanation = self.explain_service(service, question, &world);
+        explanation
+            .map(|explanation| Explanation {
+                moved,
+                ..explanation
+            })
             .ok_or_else(unknown)
     }
 
@@ -144,6 +156,7 @@ impl Engine {
             branches: nodes.flatten().collect(),
             endpoints: service.endpoint_healths(),
             when_down: question.when_down.clone(),
+            moved: None,
             freshness: format!("{:?}", self.publisher.snapshot().freshness()),
         })
     }
@@ -157,7 +170,7 @@ impl Engine {
         }
     }
 
-    fn world(&self, now: u64) -> World<'_> {
+    pub(crate) fn world(&self, now: u64) -> World<'_> {
         World {
             now,
             clusters: &self.clusters,
@@ -252,6 +265,9 @@ impl fmt::Display for Explanation {
                 "  {:<5} {:>3.0} %  {}",
                 answer.record_type, answer.percent, answer.answer
             )?;
+        }
+        if let Some(moved) = &self.moved {
+            write!(f, "{moved}")?;
         }
         writeln!(
             f,

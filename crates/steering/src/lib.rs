@@ -23,9 +23,11 @@ mod geography;
 mod health;
 mod host;
 mod misfits;
+mod moved;
 mod outcome;
 pub mod policy;
 mod publish;
+mod published;
 mod quorum;
 pub mod report;
 mod requires;
@@ -47,6 +49,7 @@ pub use error::{Error, Result};
 pub use event::{ClusterState, Effect, Event, HostContact, MemberApi};
 pub use explain::{Explanation, PossibleAnswer, Question};
 pub use geography::view_table;
+pub use moved::{FamilyMoved, Flow, Moved};
 pub use policy::{
     All, Capacity, Cidr, CidrRule, Failback, FailoverBranch, Geo, GeoRule, Nearest, Policy, Pool,
     Requirement, Takeover, Transition, WeightedBranch,
@@ -54,8 +57,8 @@ pub use policy::{
 pub use report::{NamedCluster, Observer, ProbeReportValue, REPORT_LIFE_MILLIS, ReportedVerdict};
 pub use spec::{
     EndpointStatus, Force, HealthCheck, NameServer, NamespaceGrant, OnExpiry, OverrideScope,
-    OverrideSpec, RAMP_MILLIS, SecondarySpec, ServiceSpec, SoaTimers, SpecProblem, TtlRange,
-    WhenAllDown, ZoneSpec,
+    OverrideSpec, PublishedRecord, PublishedRecords, RAMP_MILLIS, SecondarySpec, ServiceSpec,
+    SoaTimers, SpecProblem, TtlRange, WhenAllDown, ZoneSpec,
 };
 pub use status::{
     BranchState, BranchStatus, EndpointHealth, HostProblem, HostStatus, ServiceStatus, Standing,

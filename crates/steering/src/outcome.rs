@@ -114,7 +114,12 @@ impl Service {
     }
 
     /// Per view, the first rung on which something may answer, and the shares there.
-    fn by_view(&self, world: &World<'_>, motion: Motion, table: &Table) -> Vec<(Rung, Vec<Pick>)> {
+    pub(crate) fn by_view(
+        &self,
+        world: &World<'_>,
+        motion: Motion,
+        table: &Table,
+    ) -> Vec<(Rung, Vec<Pick>)> {
         let views = table.stored.table.views();
         let mut found: Vec<Option<(Rung, Vec<Pick>)>> = vec![None; views.len()];
         for &rung in self.ladder(motion) {

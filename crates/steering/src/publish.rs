@@ -3,10 +3,11 @@
 use crate::{
     branches,
     event::ClusterState,
+    published,
     report::NamedCluster,
     secondaries,
     service::Service,
-    spec::{SecondarySpec, ZoneSpec},
+    spec::{PublishedRecords, SecondarySpec, ZoneSpec},
     status::{HostProblem, HostStatus, ServiceStatus, ZoneStatus},
     zones::{self, Claim},
 };
@@ -58,6 +59,13 @@ struct SteeredName {
     refusal: Option<String>,
 }
 
+/// What zones and hosts are settled from.
+pub(crate) type Inputs<'a> = (
+    &'a BTreeMap<ObjectKey, ZoneSpec>,
+    &'a BTreeMap<ObjectKey, Service>,
+    &'a BTreeMap<ObjectKey, PublishedRecords>,
+);
+
 /// Which answers name a cluster, and until when they did.
 #[derive(Clone, Debug, Default)]
 struct Named {
@@ -105,12 +113,11 @@ impl Publisher {
         self.owners.keys()
     }
 
-    /// Compiles zones and settles who has which host.
-    pub(crate) fn settle_hosts(
-        &mut self,
-        zones: &BTreeMap<ObjectKey, ZoneSpec>,
-        services: &BTreeMap<ObjectKey, Service>,
-    ) {
+    /// Compiles zones, with what objects ask for in them, and settles who has which host.
+    pub(crate) fn settle_hosts(&mut self, (zones, services, records): Inputs<'_>) {
+        let hosts = services.values().flat_map(|service| &service.spec.hosts);
+        let steered = hosts.filter_map(|host| Name::parse(host).ok()).collect();
+        let zones = &published::placed(zones, records, &steered);
         let mut problems: BTreeMap<ObjectKey, String> = BTreeMap::new();
         let mut wanted: BTreeMap<Name, (ZoneSpec, Zone)> = BTreeMap::new();
         for spec in zones.values() {
@@ -183,6 +190,12 @@ impl Publisher {
                 .owners
                 .iter()
                 .filter(|(_, (_, zone))| Some(zone) == origin);
+            // With what objects ask for in it: secondaries get that too.
+            let whole = self.wanted.values().find(|(it, _)| it.key == spec.key);
+            let spec = match whole {
+                Some((whole, _)) if !self.problems.contains_key(&spec.key) => whole,
+                _ => spec,
+            };
             let status = ZoneStatus {
                 zone: spec.key.clone(),
                 served: origin.is_some(),

@@ -37,6 +37,34 @@ pub struct ZoneSpec {
     /// Who may have the whole zone; nobody when empty.
     #[serde(default)]
     pub secondaries: Vec<SecondarySpec>,
+    /// What other objects ask for in it; the engine's own to fill.
+    #[serde(default)]
+    pub published: Vec<PublishedRecord>,
+}
+
+/// What one object asks to be served: the records of a DNSEndpoint.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PublishedRecords {
+    /// The object; its namespace is what zones allow or do not.
+    pub key: ObjectKey,
+    /// The records.
+    pub records: Vec<PublishedRecord>,
+}
+
+/// A set of records of one name and one type.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PublishedRecord {
+    /// The name, with or without the root's dot.
+    pub name: String,
+    /// The type, such as `A` or `CNAME`.
+    pub record_type: String,
+    /// The TTL in seconds; the zone's when absent.
+    #[serde(default)]
+    pub ttl_secs: Option<u32>,
+    /// The data, one text per record.
+    pub targets: Vec<String>,
 }
 
 /// A secondary server of a zone: it fulfils all that is given.

@@ -1,6 +1,7 @@
 //! Zones as the DNS engine takes them, and which host belongs to which.
 
 use crate::{
+    published,
     spec::{NamespaceGrant, ServiceSpec, ZoneSpec},
     status::HostProblem,
 };
@@ -66,6 +67,8 @@ pub(crate) fn compile(spec: &ZoneSpec) -> Result<Zone, String> {
             !(record.owner == origin && record.record_type == dns::RecordType::SOA)
         }),
     );
+    let published = published::fitting(&zone.records, spec, &origin);
+    zone.records.extend(published);
     zone.records.sort_by(|a, b| {
         (&a.owner, a.record_type, &a.data).cmp(&(&b.owner, b.record_type, &b.data))
     });

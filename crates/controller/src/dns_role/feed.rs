@@ -12,7 +12,8 @@
 use super::contact::watch_host;
 use crate::scope::scope;
 use api::{
-    ClusterOverride, ConfigScope, GlobalService, KubeFedCluster, Override, ProbeReport, Zone,
+    ClusterOverride, ConfigScope, DNSEndpoint, ExternalDNSEndpoint, GlobalService, KubeFedCluster,
+    Override, ProbeReport, Zone,
 };
 use futures::{FutureExt, Stream, StreamExt, TryStreamExt, stream};
 use k8s_openapi::api::coordination::v1::Lease;
@@ -37,7 +38,7 @@ const RETRY_FIRST: Duration = Duration::from_millis(200);
 /// No longer than this, so that a host that returns is noticed.
 const RETRY_LAST: Duration = Duration::from_secs(5);
 /// Watches that the feed runs, one per kind.
-const WATCHES: usize = 7;
+const WATCHES: usize = 9;
 
 /// Where to read.
 #[derive(Clone)]
@@ -59,10 +60,22 @@ pub struct Feed {
 /// Something a watch said.
 enum Said {
     Event(Event),
-    /// A watch has delivered its first list.
+    /// A watch has delivered its first list; told once, since one that is broken lists again and again.
     Listed,
     /// The observers changed.
     Observers(Vec<Observer>),
+}
+
+/// What a watch says of its first list.
+#[derive(Debug, Default)]
+struct Once {
+    told: bool,
+}
+
+impl Once {
+    fn take(&mut self) -> Option<Said> {
+        (!std::mem::replace(&mut self.told, true)).then_some(Said::Listed)
+    }
 }
 
 type SaidStream = Pin<Box<dyn Stream<Item = Said> + Send>>;
@@ -141,6 +154,7 @@ struct FeedState {
     services: BTreeSet<ObjectKey>,
     clusters: BTreeSet<ClusterName>,
     overrides: BTreeSet<ObjectKey>,
+    records: BTreeSet<ObjectKey>,
 }
 
 impl FeedState {
@@ -155,6 +169,17 @@ impl FeedState {
                 None => key.clone(),
             })
             .collect()
+    }
+
+    /// The keys of DNSEndpoints of one group, as its watch names them.
+    fn record_keys(&self, external: bool) -> BTreeSet<ObjectKey> {
+        let plain = |key: &ObjectKey| match key.name.split_once('/') {
+            Some((name, _)) => (true, ObjectKey::new(&key.namespace, name)),
+            None => (false, key.clone()),
+        };
+        let known = self.records.iter().map(plain);
+        let of_group = known.filter(|(other, _)| *other == external);
+        of_group.map(|(_, key)| key).collect()
     }
 
     /// The keys under which a watch of the system namespace sees the clusters that are known.
@@ -201,6 +226,12 @@ impl FeedState {
             Event::OverrideDeleted(key) => {
                 self.overrides.remove(key);
             }
+            Event::RecordsApplied(it) => {
+                self.records.insert(it.key.clone());
+            }
+            Event::RecordsDeleted(key) => {
+                self.records.remove(key);
+            }
             Event::ClusterApplied(cluster) => {
                 self.clusters.insert(cluster.place.name.clone());
             }
@@ -222,6 +253,8 @@ fn watches(
     let zones = Api::<Zone>::namespaced(client.clone(), system);
     let services = scoped::<GlobalService>(&client, scope, system);
     let overrides = scoped::<Override>(&client, scope, system);
+    let records = scoped::<DNSEndpoint>(&client, scope, system);
+    let of_external = scoped::<ExternalDNSEndpoint>(&client, scope, system);
     let of_clusters = Api::<ClusterOverride>::namespaced(client.clone(), system);
     let clusters = Api::<KubeFedCluster>::namespaced(client.clone(), system);
     let reports = Api::<ProbeReport>::namespaced(client.clone(), system);
@@ -263,6 +296,20 @@ fn watches(
             |it: &ClusterOverride| read_override(it, it.read()),
             |key| Event::OverrideDeleted(ObjectKey::new("", &key.name)),
         ),
+        kind(
+            records,
+            Config::default(),
+            state.record_keys(false),
+            |it: &DNSEndpoint| read_records(it, it.read()),
+            Event::RecordsDeleted,
+        ),
+        kind(
+            of_external,
+            Config::default(),
+            state.record_keys(true),
+            |it: &ExternalDNSEndpoint| read_records(it, it.read()),
+            |key| Event::RecordsDeleted(ExternalDNSEndpoint::key_of(&key)),
+        ),
         reported(reports, own),
         observers(leases),
     ])
@@ -292,6 +339,19 @@ fn read_override<K: Resource<DynamicType = ()>>(
     }
 }
 
+fn read_records<K: Resource<DynamicType = ()>>(
+    object: &K,
+    read: Result<steering::PublishedRecords, api::Error>,
+) -> Vec<Event> {
+    match read {
+        Ok(records) => vec![Event::RecordsApplied(Box::new(records))],
+        Err(why) => {
+            unreadable(object, &why);
+            Vec::new()
+        }
+    }
+}
+
 /// One kind's watch: each object read into events, each vanished one told as deleted.
 fn kind<K>(
     api: Api<K>,
@@ -304,6 +364,7 @@ where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
 {
     let mut listing = BTreeSet::new();
+    let mut first = Once::default();
     let said = objects(api, config).flat_map(move |event| {
         let mut said = Vec::new();
         match event {
@@ -317,7 +378,7 @@ where
                 let gone: Vec<_> = known.difference(&listing).cloned().collect();
                 known = listing.clone();
                 said.extend(gone.into_iter().map(|key| Said::Event(deleted(key))));
-                said.push(Said::Listed);
+                said.extend(first.take());
             }
             watcher::Event::Apply(object) => {
                 known.insert(key_of(&object));
@@ -335,9 +396,10 @@ where
 
 /// Other observers' reports. One that goes is not told: silence is unknown, not absence.
 fn reported(api: Api<ProbeReport>, own: ObserverName) -> SaidStream {
+    let mut first = Once::default();
     let said = objects(api, Config::default()).filter_map(move |event| {
         let said = match event {
-            watcher::Event::InitDone => Some(Said::Listed),
+            watcher::Event::InitDone => first.take(),
             watcher::Event::InitApply(report) | watcher::Event::Apply(report) => {
                 let other = report.name_any() != own.as_str();
                 let value = other.then(|| report.read().map_err(|why| unreadable(&report, &why)));
@@ -357,6 +419,7 @@ fn observers(api: Api<Lease>) -> SaidStream {
     let mut known: BTreeMap<String, Observer> = BTreeMap::new();
     let mut told: Option<Vec<Observer>> = None;
     let mut listed = false;
+    let mut first = Once::default();
     let said = objects(api, Config::default().labels(DOMAIN_LABEL)).flat_map(move |event| {
         let mut said = Vec::new();
         match event {
@@ -379,7 +442,7 @@ fn observers(api: Api<Lease>) -> SaidStream {
             }
             watcher::Event::InitDone => {
                 listed = true;
-                said.push(Said::Listed);
+                said.extend(first.take());
             }
         }
         let now: Vec<Observer> = known.values().cloned().collect();
@@ -405,14 +468,26 @@ where
 
 /// What a watch said. A kind that the host does not know yet has no objects: a host whose CRDs are
 /// older than this program is followed all the same.
-fn heard<K>(event: Result<watcher::Event<K>, watcher::Error>) -> Vec<watcher::Event<K>> {
+fn heard<K: Resource<DynamicType = ()>>(
+    event: Result<watcher::Event<K>, watcher::Error>,
+) -> Vec<watcher::Event<K>> {
     match event {
         Ok(event) => vec![event],
+        Err(watcher::Error::InitialListFailed(kube::Error::Api(status)))
+            if matches!(status.code, 403 | 404) && is_optional::<K>() =>
+        {
+            vec![watcher::Event::Init, watcher::Event::InitDone]
+        }
         Err(watcher::Error::InitialListFailed(kube::Error::Api(status))) if status.code == 404 => {
             vec![watcher::Event::Init, watcher::Event::InitDone]
         }
         Err(_) => Vec::new(),
     }
+}
+
+/// Whether a kind may be somebody else's, who need not let it be read.
+fn is_optional<K: Resource<DynamicType = ()>>() -> bool {
+    K::kind(&()) == "DNSEndpoint"
 }
 
 fn read_zone(zone: &Zone) -> Vec<Event> {
@@ -425,7 +500,8 @@ fn read_zone(zone: &Zone) -> Vec<Event> {
     }
 }
 
-fn read_service(service: &GlobalService) -> Vec<Event> {
+/// A GlobalService with its endpoints, as events of the engine; none when it does not read.
+pub fn read_service(service: &GlobalService) -> Vec<Event> {
     match (service.read(), service.read_endpoints()) {
         (Ok(spec), Ok(endpoints)) => {
             let key = spec.key.clone();
@@ -444,7 +520,8 @@ fn read_service(service: &GlobalService) -> Vec<Event> {
     }
 }
 
-fn read_cluster(cluster: &KubeFedCluster) -> Vec<Event> {
+/// A member, as events of the engine; none when it does not read.
+pub fn read_cluster(cluster: &KubeFedCluster) -> Vec<Event> {
     match cluster.place() {
         Ok(place) => {
             let api = if cluster.is_ready() {
@@ -539,6 +616,16 @@ mod tests {
             state.cluster_keys("system"),
             listed,
             "else it would be told as deleted"
+        );
+    }
+
+    #[test]
+    fn a_watch_whose_kind_is_not_there_is_listed_once_however_often_it_asks() {
+        let mut first = Once::default();
+        let told = (0..5).filter_map(|_| first.take()).count();
+        assert_eq!(
+            told, 1,
+            "else lists that are still on their way would be taken for whole"
         );
     }
 

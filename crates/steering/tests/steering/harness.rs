@@ -349,6 +349,7 @@ pub(crate) fn zone() -> ZoneSpec {
         serial: 1,
         digest: None,
         secondaries: Vec::new(),
+        published: Vec::new(),
     }
 }
 

@@ -3,10 +3,12 @@
 mod branches;
 mod harness;
 mod hosts;
+mod moved;
 mod observers;
 mod partitions;
 mod policies;
 mod properties;
+mod published;
 mod restart;
 mod signals;
 mod traffic;
