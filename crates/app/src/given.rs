@@ -107,8 +107,12 @@ impl GivenFolder {
             .collect()
     }
 
-    /// Listens until it is dropped; the owner of the engine decides.
-    pub(crate) async fn listen(self, asked: mpsc::Sender<Given>) {
+    /// Takes what people give, and takes it to the host, until it is dropped; the owner of the engine decides.
+    pub(crate) async fn run(self, asked: mpsc::Sender<Given>, host: Client) {
+        tokio::join!(self.listen(asked), self.write_back(host));
+    }
+
+    async fn listen(&self, asked: mpsc::Sender<Given>) {
         let listener = match listener(&self.state) {
             Ok(listener) => listener,
             Err(why) => {
@@ -161,7 +165,7 @@ impl GivenFolder {
     }
 
     /// Takes what was given to the host, whenever that is there.
-    pub(crate) async fn write_back(self, host: Client) {
+    async fn write_back(&self, host: Client) {
         loop {
             for (path, object) in self.read() {
                 match write_back(&host, &written(object)).await {

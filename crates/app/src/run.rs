@@ -337,10 +337,8 @@ async fn start_dns(
     let failures = geography::failures(metrics);
     let following = geography::follow(options.geo.clone(), countries, events.clone(), failures);
     tasks.spawn(stop.clone().run_until_cancelled_owned(following));
-    let listening = folder_of_given.clone().listen(give);
-    tasks.spawn(stop.clone().run_until_cancelled_owned(listening));
-    let writing = folder_of_given.write_back(options.host.clone());
-    tasks.spawn(stop.clone().run_until_cancelled_owned(writing));
+    let taking = folder_of_given.run(give, options.host.clone());
+    tasks.spawn(stop.clone().run_until_cancelled_owned(taking));
     let owner = SteeringLoop::new(engine, inputs, outputs, first);
     let runtime = tokio::runtime::Handle::current();
     // Its own thread: compiling a table must not hold up the runtime.
