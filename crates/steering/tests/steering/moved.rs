@@ -65,9 +65,9 @@ fn what_nearest_moves_is_counted_address_by_address() {
         let address = std::net::Ipv4Addr::from(*bits);
         let first = address.octets()[0];
         let shared = first == 100 && address.octets()[1] & 0xc0 == 64;
-        !(address.is_private() || address.is_link_local() || shared)
-            && ![0, 127].contains(&first)
-            && first < 224
+        let aside = address.is_private() || address.is_link_local() || shared;
+        let local = [0, 127].contains(&first);
+        !aside && !local && first < 224
     });
     let (mut differ, mut count) = (0.0, 0.0);
     for bits in public {
