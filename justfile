@@ -57,6 +57,10 @@ lint:
 bench-answer:
     cargo bench -p meridian-dns --bench answer
 
+# This server beside gdnsd, Knot, PowerDNS and NSD (Debian has them): CPU per query, throughput, answers. Words are rounds and servers
+bench-dns *ARGS:
+    cargo bench -p meridian-dns-server --bench dns -- {{ARGS}}
+
 # The whole city database (not in the repository): seconds and memory to compile it, nanoseconds of a lookup
 geo:
     .ci/city-database target/city
