@@ -19,6 +19,8 @@ mod any_type;
 #[cfg(test)]
 mod bad_input;
 #[cfg(test)]
+mod challenges;
+#[cfg(test)]
 mod commands;
 #[cfg(test)]
 mod cookies;

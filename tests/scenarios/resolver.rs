@@ -63,6 +63,26 @@ pub(crate) async fn ask(server: SocketAddr, name: &str, client: IpAddr) -> Optio
     Some(addresses)
 }
 
+/// The texts of a name, sorted; nothing without an answer.
+pub(crate) async fn texts(server: SocketAddr, name: &str) -> Option<Vec<String>> {
+    let mut message = Message::query();
+    message.metadata.id = ID;
+    let name = Name::from_ascii(name).expect("a name");
+    message.add_query(Query::query(name, RecordType::TXT));
+    let socket = UdpSocket::bind("127.0.0.1:0").await.ok()?;
+    socket.connect(server).await.ok()?;
+    let query = message.to_vec().expect("a query encodes");
+    socket.send(&query).await.ok()?;
+    let mut reply = [0_u8; 1232];
+    let received = tokio::time::timeout(TIMEOUT, socket.recv(&mut reply)).await;
+    let length = received.ok()?.ok()?;
+    let message = Message::from_vec(&reply[..length]).expect("an answer parses");
+    let texts = message.answers.iter().map(|record| record.data.to_string());
+    let mut texts: Vec<String> = texts.collect();
+    texts.sort();
+    Some(texts)
+}
+
 /// Asks for nothing but a cookie (RFC 7873 § 5.4), with the one that is known; both parts.
 pub(crate) async fn cookie(server: SocketAddr, known: &[u8]) -> Option<Vec<u8>> {
     let mut query = ID.to_be_bytes().to_vec();

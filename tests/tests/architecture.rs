@@ -73,6 +73,10 @@ const KUBERNETES: &[&str] = &["app", "controller", "api", "pocketkube"];
 /// Where the controller writes to a Kubernetes API, exactly, and what.
 const WRITERS: &[(&str, &str)] = &[
     (
+        "dns_role/challenges.rs",
+        "ACME challenges, for whoever has a key",
+    ),
+    (
         "dns_role/given.rs",
         "overrides that a person gave to this replica while the host was away",
     ),
@@ -97,8 +101,14 @@ const WRITERS: &[(&str, &str)] = &[
     ("webhook_keys.rs", "whom API servers believe"),
 ];
 
-/// Of these, the ones that need not ask the lease: what they write is each replica's own.
-const OWN_WRITERS: &[&str] = &["dns_role/given.rs", "dns_role/observer.rs", "lease.rs"];
+/// Of these, the ones that need not ask the lease: what they write is each replica's own, or
+/// compared by version with what was read.
+const OWN_WRITERS: &[&str] = &[
+    "dns_role/challenges.rs",
+    "dns_role/given.rs",
+    "dns_role/observer.rs",
+    "lease.rs",
+];
 
 /// The calls of a client that change something.
 const WRITE_CALLS: &[&str] = &[

@@ -46,6 +46,9 @@ pub struct ProbeReportSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 1000))]
     pub named: Vec<NamedClusterEntry>,
+    /// The revision of the Secret of ACME challenges that it serves.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub challenges: i64,
 }
 
 /// A verdict on an endpoint.
@@ -116,6 +119,7 @@ impl From<&ProbeReportValue> for ProbeReportSpec {
                 .map(|(service, generation)| (service.clone(), signed(*generation)))
                 .collect(),
             named: value.named.iter().map(NamedClusterEntry::from).collect(),
+            challenges: signed(value.challenges),
         }
     }
 }
@@ -191,6 +195,7 @@ impl ProbeReport {
             verdicts,
             generations,
             named: self.read_named()?,
+            challenges: unsigned(spec.challenges, "spec.challenges")?,
         })
     }
 
@@ -220,6 +225,10 @@ fn key(text: &str, path: &str) -> Result<ObjectKey, Error> {
         .split_once('/')
         .ok_or_else(|| Error::invalid(path, format!("{text:?} is not namespace/name")))?;
     Ok(ObjectKey::new(namespace, name))
+}
+
+fn is_zero(number: &i64) -> bool {
+    *number == 0
 }
 
 fn signed(number: u64) -> i64 {

@@ -67,6 +67,10 @@ pub struct ZoneSpec {
     /// Who may have the zone as a whole (AXFR, IXFR); nobody when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub transfer: Option<ZoneTransfer>,
+    /// Who may put TXT records at `_acme-challenge` names by UPDATE (RFC 2136), as ACME clients do;
+    /// nobody when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub update: Option<ZoneUpdate>,
 }
 
 /// Who may have the zone as a whole.
@@ -75,6 +79,15 @@ pub struct ZoneTransfer {
     /// Secondary servers. Of steered names they hold one answer for everybody, untouched by health.
     #[schemars(length(min = 1, max = 32))]
     pub secondaries: Vec<ZoneSecondary>,
+}
+
+/// Who may change challenges.
+#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ZoneUpdate {
+    /// Keys that UPDATEs are signed with (TSIG): entries of the Secret `meridian-tsig-keys` in the system
+    /// namespace.
+    #[schemars(length(min = 1, max = 16), inner(length(min = 1, max = 62)))]
+    pub keys: Vec<String>,
 }
 
 /// A secondary server: it asks from one of the networks and signs with the key, as far as they are
@@ -217,6 +230,7 @@ impl Zone {
                 .and_then(|serial| u32::try_from(serial).ok())
                 .unwrap_or(1),
             digest: status.and_then(|status| status.digest.clone()),
+            update_keys: spec.update.iter().flat_map(|it| it.keys.clone()).collect(),
             secondaries: secondaries.collect::<Result<_, _>>()?,
             published: Vec::new(),
         })

@@ -14,6 +14,7 @@ mod plugin;
 mod replace;
 mod run;
 mod steering_loop;
+mod updates;
 
 use std::io::IsTerminal;
 use std::process::ExitCode;

@@ -15,18 +15,19 @@ use crate::given::GivenFolder;
 use crate::kubeconfig;
 use crate::replace::{Estate, Predecessor};
 use crate::steering_loop::{EVENTS_MAX, Inputs, Outputs, SteeringLoop};
+use crate::updates;
 use anyhow::{Context, Result, bail, ensure};
 use console::{Console, Listening, Part, QUESTIONS_MAX, Question, Readiness, serve_webhook};
 use controller::dns_role::{
-    Feed, FeedOptions, ObserverOptions, TSIG_SECRET_NAME, TsigKeys, follow_cookie_keys,
-    follow_tsig_keys, run_feed, run_observer,
+    ChallengeStore, Feed, FeedOptions, ObserverOptions, TSIG_SECRET_NAME, TsigKeys,
+    follow_cookie_keys, follow_tsig_keys, run_feed, run_observer,
 };
 use controller::{
     Controller, ControllerOptions, CookieKeys, ExecPlugins, WallClock, admission,
     follow_webhook_certificate,
 };
 use dns::{Snapshot, Transport};
-use dns_server::{DnsMetrics, DnsServer, Handle, Named};
+use dns_server::{DnsMetrics, DnsServer, Handle, Named, UPDATES_MAX, UpdateRequest};
 use futures::FutureExt;
 use kube::Client;
 use model::ObserverName;
@@ -301,11 +302,15 @@ async fn start_dns(
     };
     let (engine, first) = engine(engine_options, &checkpoint);
     let (snapshot, inherited) = first_snapshot(&first, succession.inherited)?;
-    let server = Arc::new(listen(options, metrics, snapshot, inherited)?);
+    let (updates, asked) = mpsc::channel(UPDATES_MAX);
+    let server = Arc::new(listen(options, metrics, updates, snapshot, inherited)?);
     readiness.send_modify(|readiness| readiness.ready(Part::Sockets));
     let (events, received) = mpsc::channel(EVENTS_MAX);
     let (results, probed) = mpsc::channel(RESULTS_MAX);
     let (report, reports) = watch::channel(None);
+    let (challenges, served) = watch::channel(0);
+    let store = ChallengeStore::new(options.host.clone(), &options.system_namespace);
+    tasks.spawn(updates::run(asked, store, served, stop.clone()));
     let (ask, checkpoints) = mpsc::channel(1);
     let (give, given) = mpsc::channel(1);
     let folder_of_given = GivenFolder::in_folder(&options.state_dir)?;
@@ -325,6 +330,7 @@ async fn start_dns(
         answers,
         prober,
         report,
+        challenges,
         readiness,
         checkpoint,
         replaced: succession.replaced.clone(),
@@ -455,6 +461,7 @@ fn first_snapshot(
 fn listen(
     options: &Options,
     metrics: &mut Registry,
+    updates: mpsc::Sender<UpdateRequest>,
     snapshot: Arc<Snapshot>,
     inherited: Vec<Named>,
 ) -> Result<Handle> {
@@ -463,7 +470,8 @@ fn listen(
         current: rand::random(),
         other: None,
     };
-    let listen = options.dns.options(secrets)?;
+    let mut listen = options.dns.options(secrets)?;
+    listen.updates = Some(updates);
     let metrics = DnsMetrics::new(metrics);
     DnsServer::succeed(&listen, inherited, snapshot, &metrics).map_err(|why| {
         let what = match why.kind() {

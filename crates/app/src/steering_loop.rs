@@ -49,6 +49,8 @@ pub(crate) struct Outputs {
     pub(crate) answers: Arc<Handle>,
     pub(crate) prober: Prober,
     pub(crate) report: watch::Sender<Option<ProbeReportValue>>,
+    /// The revision of challenges that every replica serves that is heard.
+    pub(crate) challenges: watch::Sender<u64>,
     pub(crate) readiness: watch::Sender<Readiness>,
     pub(crate) checkpoint: CheckpointFile,
     /// Cancelled when a successor has the checkpoint's file.
@@ -154,6 +156,9 @@ impl SteeringLoop {
                 Effect::Probe(probes) => self.outputs.prober.set(probes),
                 Effect::Report(report) => {
                     self.outputs.report.send_replace(Some(report));
+                }
+                Effect::ChallengesServed(revision) => {
+                    self.outputs.challenges.send_replace(revision);
                 }
                 Effect::Service(status) => {
                     for host in status.hosts.iter().filter(|host| host.problem.is_some()) {

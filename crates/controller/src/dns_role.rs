@@ -1,5 +1,6 @@
 //! What a DNS replica reads from the host and writes to it: objects only, no member credentials.
 
+mod challenges;
 pub(crate) mod contact;
 mod cookies;
 mod feed;
@@ -7,6 +8,7 @@ mod given;
 mod observer;
 mod tsig_keys;
 
+pub use challenges::{CHALLENGES_SECRET_NAME, ChallengeStore, Kept, Outcome};
 pub use cookies::follow_cookie_keys;
 pub use feed::{Feed, FeedOptions, read_cluster, read_service, run_feed};
 pub use given::write_back;

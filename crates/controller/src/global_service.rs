@@ -196,7 +196,10 @@ async fn listen(context: Arc<Context>, names: Arc<Names>) {
                     wake = Some(Instant::now() + Duration::from_millis(at.saturating_sub(now)));
                 }
                 // A listener answers nobody, probes nothing and reports nothing.
-                Effect::Publish(_) | Effect::Probe(_) | Effect::Report(_) => {}
+                Effect::Publish(_)
+                | Effect::Probe(_)
+                | Effect::Report(_)
+                | Effect::ChallengesServed(_) => {}
             }
         }
     }

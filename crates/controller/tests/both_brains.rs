@@ -117,6 +117,7 @@ fn zone() -> ZoneSpec {
         allowed_namespaces: vec![],
         serial: 1,
         digest: None,
+        update_keys: Vec::new(),
         secondaries: vec![],
         published: Vec::new(),
     }

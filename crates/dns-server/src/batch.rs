@@ -34,12 +34,51 @@ pub(crate) struct Batch {
 /// What is known about one datagram besides its bytes.
 #[derive(Clone, Copy)]
 struct Slot {
-    source: libc::sockaddr_storage,
-    source_len: libc::socklen_t,
+    back: Back,
     query_len: usize,
     reply_len: usize,
+}
+
+/// The way back of one datagram: where it came from, and which address it was sent to.
+#[derive(Clone, Copy)]
+pub(crate) struct Back {
+    source: libc::sockaddr_storage,
+    source_len: libc::socklen_t,
     control: Control,
     control_len: usize,
+}
+
+impl Back {
+    /// Who sent it.
+    pub(crate) fn source(&self) -> IpAddr {
+        source(&self.source)
+    }
+
+    /// Sends one reply by itself, without waiting: what the socket has no room for is lost.
+    pub(crate) fn send(mut self, socket: &UdpSocket, reply: &[u8]) {
+        let mut vector = libc::iovec {
+            iov_base: reply.as_ptr().cast_mut().cast(),
+            iov_len: reply.len(),
+        };
+        // SAFETY: zeroes are a valid value of this C structure.
+        let mut header = unsafe { zeroed::<libc::msghdr>() };
+        self.address(&mut header);
+        header.msg_iov = &raw mut vector;
+        header.msg_iovlen = 1;
+        // SAFETY: the header leads to this value, to the vector of this frame and to `reply`, with
+        // their true lengths; sending only reads them.
+        unsafe { libc::sendmsg(socket.as_raw_fd(), &raw const header, libc::MSG_DONTWAIT) };
+    }
+
+    /// Has a message go back.
+    fn address(&mut self, header: &mut libc::msghdr) {
+        header.msg_name = (&raw mut self.source).cast();
+        header.msg_namelen = self.source_len;
+        if self.control_len > 0 {
+            header.msg_control = self.control.as_mut_ptr().cast();
+            header.msg_controllen = self.control_len as _;
+        }
+    }
 }
 
 /// Sets what a socket needs besides its address: packet info on a wildcard address, and no
@@ -82,12 +121,14 @@ impl Batch {
         // SAFETY: an address of zeroes is a valid value of this C structure.
         let source = unsafe { zeroed::<libc::sockaddr_storage>() };
         let slot = Slot {
-            source,
-            source_len: 0,
+            back: Back {
+                source,
+                source_len: 0,
+                control: [0; 8],
+                control_len: 0,
+            },
             query_len: 0,
             reply_len: 0,
-            control: [0; 8],
-            control_len: 0,
         };
         Self {
             queries: Box::new([[0; QUERY_BYTES_MAX]; WIDTH]),
@@ -107,11 +148,11 @@ impl Batch {
             vectors[index].iov_base = self.queries[index].as_mut_ptr().cast();
             vectors[index].iov_len = QUERY_BYTES_MAX;
             let header = &mut headers[index].msg_hdr;
-            header.msg_name = (&raw mut slot.source).cast();
+            header.msg_name = (&raw mut slot.back.source).cast();
             header.msg_namelen = size_of::<libc::sockaddr_storage>() as libc::socklen_t;
             header.msg_iov = &raw mut vectors[index];
             header.msg_iovlen = 1;
-            header.msg_control = slot.control.as_mut_ptr().cast();
+            header.msg_control = slot.back.control.as_mut_ptr().cast();
             header.msg_controllen = size_of::<Control>() as _;
         }
         // SAFETY: each header leads to buffers of this batch and of this frame, with their true
@@ -127,19 +168,19 @@ impl Batch {
         };
         let received = usize::try_from(received).map_err(|_| io::Error::last_os_error())?;
         for (slot, header) in self.slots.iter_mut().zip(&headers).take(received) {
-            slot.source_len = header.msg_hdr.msg_namelen;
+            slot.back.source_len = header.msg_hdr.msg_namelen;
             slot.query_len = header.msg_len as usize;
             slot.reply_len = 0;
-            slot.control_len = reply_control(&header.msg_hdr);
+            slot.back.control_len = reply_control(&header.msg_hdr);
         }
         Ok(received)
     }
 
-    /// One query of the batch, where it came from, and the buffer for its reply.
-    pub(crate) fn query(&mut self, index: usize) -> (&[u8], IpAddr, &mut [u8]) {
+    /// One query of the batch, its way back, and the buffer for its reply.
+    pub(crate) fn query(&mut self, index: usize) -> (&[u8], &Back, &mut [u8]) {
         let slot = &self.slots[index];
         let query = &self.queries[index][..slot.query_len.min(QUERY_BYTES_MAX)];
-        (query, source(&slot.source), &mut self.replies[index])
+        (query, &slot.back, &mut self.replies[index])
     }
 
     /// Says how long the reply is; 0 for none.
@@ -163,14 +204,9 @@ impl Batch {
             vectors[filled].iov_base = self.replies[index].as_mut_ptr().cast();
             vectors[filled].iov_len = slot.reply_len;
             let header = &mut headers[filled].msg_hdr;
-            header.msg_name = (&raw mut slot.source).cast();
-            header.msg_namelen = slot.source_len;
+            slot.back.address(header);
             header.msg_iov = &raw mut vectors[filled];
             header.msg_iovlen = 1;
-            if slot.control_len > 0 {
-                header.msg_control = slot.control.as_mut_ptr().cast();
-                header.msg_controllen = slot.control_len as _;
-            }
             filled += 1;
         }
         let mut done = 0;

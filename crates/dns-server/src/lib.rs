@@ -33,9 +33,11 @@ mod snapshots;
 mod sockets;
 mod stream;
 mod udp;
+mod update;
 
 pub use certificate::CertificateFiles;
 pub use error::Error;
 pub use handover::{Named, give, take};
 pub use metrics::DnsMetrics;
 pub use server::{DnsServer, Encrypted, Handle, Options};
+pub use update::{UPDATES_MAX, UpdateRequest};

@@ -9,6 +9,7 @@ use dns::{Client, ReplyClass, Transport};
 use crate::chance::Chance;
 use crate::metrics::Counters;
 use crate::server::{Shared, unix_secs};
+use crate::update;
 
 /// The first size of the buffer; it grows to the largest once that is needed.
 const BYTES_FIRST: usize = 4096;
@@ -55,6 +56,24 @@ impl Replier {
         let messages = dns::transfer(&snapshot, query, &self.client(), &server)?;
         self.counters.count(ReplyClass::Transfer);
         Some(messages)
+    }
+
+    /// The reply to an UPDATE, once it is known what became of it; `None` for anything else.
+    pub(crate) async fn update(&mut self, query: &[u8]) -> Option<Vec<u8>> {
+        if !dns::is_update(query) {
+            return None;
+        }
+        let client = self.client();
+        match update::stream(&self.shared, query, &client, &mut self.out) {
+            Ok(reply) => {
+                self.counters.count(reply.class);
+                (reply.len > 0).then(|| self.out[..reply.len].to_vec())
+            }
+            Err(answered) => {
+                self.counters.count(ReplyClass::Update);
+                answered.await.ok()
+            }
+        }
     }
 
     fn client(&mut self) -> Client {

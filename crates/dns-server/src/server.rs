@@ -11,7 +11,7 @@ use std::time::SystemTime;
 use arc_swap::ArcSwap;
 use dns::{Identity, Keys, RateLimiter, Rates, Secrets, Server, Snapshot, Transport};
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::task;
 
 use crate::accept::{self, Door, Limits};
@@ -21,6 +21,7 @@ use crate::handover::{self, Named};
 use crate::metrics::{Counters, DnsMetrics};
 use crate::snapshots::Snapshots;
 use crate::sockets::{self, Listening};
+use crate::update::UpdateRequest;
 use crate::{https, notify, quic, stream, udp};
 
 /// How a server listens.
@@ -43,6 +44,8 @@ pub struct Options {
     pub identity: Identity,
     /// How many replies a network gets over UDP in a second.
     pub rates: Rates,
+    /// Who keeps what an UPDATE changes (RFC 2136); without anybody it is not implemented.
+    pub updates: Option<mpsc::Sender<UpdateRequest>>,
 }
 
 impl Options {
@@ -58,6 +61,7 @@ impl Options {
             secrets,
             identity: Identity::default(),
             rates: Rates::default(),
+            updates: None,
         }
     }
 }
@@ -119,6 +123,7 @@ impl DnsServer {
                 keys: Keys::default(),
             }),
             changed: watch::Sender::new(()),
+            updates: options.updates.clone(),
             stopping: AtomicBool::new(false),
         });
         let (stop, stopped) = watch::channel(());
@@ -348,6 +353,7 @@ impl Handle {
         limiter: RateLimiter,
     ) -> Result<(), Error> {
         let shared = Arc::clone(&self.shared);
+        let socket = Arc::new(socket);
         let thread = thread::Builder::new()
             .name(format!("dns-udp-{}", self.threads.len()))
             .spawn(move || udp::run(&socket, &shared, &counters, limiter))
@@ -377,6 +383,8 @@ pub(crate) struct Shared {
     pub(crate) snapshots: Snapshots,
     pub(crate) server: ArcSwap<Server>,
     pub(crate) stopping: AtomicBool,
+    /// Who keeps what an UPDATE changes.
+    pub(crate) updates: Option<mpsc::Sender<UpdateRequest>>,
     /// Says that there is another snapshot, or other keys.
     pub(crate) changed: watch::Sender<()>,
 }

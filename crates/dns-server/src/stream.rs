@@ -65,6 +65,12 @@ where
             }
             continue;
         }
+        if let Some(reply) = replier.update(query.bytes()).await {
+            if !send(&mut framed, reply).await {
+                return;
+            }
+            continue;
+        }
         // RFC 7766 says nothing about what is no query; closing ends the misunderstanding.
         let Some(reply) = replier.reply(query.bytes()) else {
             return;

@@ -14,13 +14,14 @@ use crate::batch::Batch;
 use crate::chance::Chance;
 use crate::metrics::Counters;
 use crate::server::{Shared, unix_secs};
+use crate::update;
 
 /// How long a thread rests when the system cannot give it datagrams.
 const ERROR_PAUSE: Duration = Duration::from_millis(50);
 
 /// Answers on one socket until it is told to stop.
 pub(crate) fn run(
-    socket: &UdpSocket,
+    socket: &Arc<UdpSocket>,
     shared: &Shared,
     counters: &Arc<Counters>,
     limiter: RateLimiter,
@@ -34,7 +35,7 @@ pub(crate) fn run(
     while !shared.stopping.load(Ordering::Relaxed) {
         match batch.receive(socket) {
             Ok(count) => {
-                answer(&mut batch, count, shared, counters, &mut thread);
+                answer(&mut batch, count, socket, shared, counters, &mut thread);
                 let unsent = batch.send(socket, count);
                 if unsent > 0 {
                     counters.count_unsent(unsent);
@@ -65,6 +66,7 @@ struct Thread {
 fn answer(
     batch: &mut Batch,
     count: usize,
+    socket: &Arc<UdpSocket>,
     shared: &Shared,
     counters: &Counters,
     thread: &mut Thread,
@@ -74,15 +76,19 @@ fn answer(
     let now_secs = unix_secs();
     let now_micros = u64::try_from(thread.start.elapsed().as_micros()).unwrap_or(u64::MAX);
     for index in 0..count {
-        let (query, source, out) = batch.query(index);
+        let (query, from, out) = batch.query(index);
         let entropy = thread.chance.next();
         let client = Client {
-            source,
+            source: from.source(),
             transport: Transport::Udp,
             now_secs,
             entropy,
         };
-        let reply = dns::answer(&snapshot, query, &client, &server, out);
+        let reply = if dns::is_update(query) {
+            update::datagram(shared, query, &client, socket, *from, out)
+        } else {
+            dns::answer(&snapshot, query, &client, &server, out)
+        };
         let reply = match thread.limiter.judge(&client, &reply, now_micros) {
             Verdict::Send => reply,
             Verdict::Slip => dns::answer_limited(query, &client, &server, out),

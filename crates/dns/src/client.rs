@@ -176,6 +176,8 @@ pub enum ReplyClass {
     CookieOnly,
     /// Records of a zone for one of its secondaries.
     Transfer,
+    /// What became of a change that was asked for (RFC 2136).
+    Update,
     /// Outside the zones, of another class, or a transfer to somebody else.
     Refused,
     /// The query's signature cannot be believed.
@@ -200,7 +202,7 @@ pub enum ReplyClass {
 
 impl ReplyClass {
     /// Every class, in the order of their numbers.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::Static,
         Self::Steered,
         Self::NoData,
@@ -209,6 +211,7 @@ impl ReplyClass {
         Self::Truncated,
         Self::CookieOnly,
         Self::Transfer,
+        Self::Update,
         Self::Refused,
         Self::NotAuth,
         Self::FormErr,
@@ -232,6 +235,7 @@ impl ReplyClass {
             Self::Truncated => "truncated",
             Self::CookieOnly => "cookie_only",
             Self::Transfer => "transfer",
+            Self::Update => "update",
             Self::Refused => "refused",
             Self::NotAuth => "notauth",
             Self::FormErr => "formerr",

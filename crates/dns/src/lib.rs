@@ -34,6 +34,7 @@ mod snapshot;
 mod steered;
 mod transfer;
 mod tsig;
+mod update;
 mod view;
 mod words;
 mod zone;
@@ -60,6 +61,7 @@ pub use steered::{
 };
 pub use transfer::{Messages, transfer};
 pub use tsig::{Key, Keys};
+pub use update::{Challenge, Challenges, Requested, Update, UpdateCode, is_update, update};
 pub use view::{Leaf, ViewTable};
 pub use zone::Zone;
 pub use zone_text::read_records;

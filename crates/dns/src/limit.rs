@@ -202,6 +202,7 @@ fn kind(class: ReplyClass) -> Option<Kind> {
         | ReplyClass::Transfer
         | ReplyClass::BadCookie
         | ReplyClass::Limited
+        | ReplyClass::Update
         | ReplyClass::Dropped => None,
     }
 }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use crate::choice::Steering;
 use crate::encoded::Encoded;
 use crate::name::Name;
+use crate::record::RecordType;
 use crate::words;
 use crate::zone::{Alias, Redirection, StaticNode, ZoneCore};
 
@@ -53,6 +54,21 @@ impl Node {
 
     pub(crate) fn referral(&self) -> Option<&Encoded> {
         self.content.referral.as_deref()
+    }
+
+    /// Whether records of a type stand there that is wanted.
+    pub(crate) fn has(&self, wanted: &dyn Fn(RecordType) -> bool) -> bool {
+        let content = &self.content;
+        let types = content.types.iter().map(|(record_type, _)| *record_type);
+        let steered = self.steered.iter().flat_map(|it| &it.sets);
+        let steered = steered.map(|(record_type, _)| *record_type);
+        let one = |there: bool, record_type| there.then_some(record_type);
+        types
+            .chain(steered)
+            .chain(one(content.alias.is_some(), RecordType::CNAME))
+            .chain(one(content.redirection.is_some(), RecordType::DNAME))
+            .chain(one(content.referral.is_some(), RecordType::NS))
+            .any(wanted)
     }
 
     fn has_data(&self) -> bool {

@@ -62,7 +62,12 @@ fn answer_verified(
 }
 
 /// NOTAUTH: the question, and what is wrong with its signature.
-fn refuse(question: &Question<'_>, refusal: Refusal, client: &Client, out: &mut [u8]) -> Reply {
+pub(crate) fn refuse(
+    question: &Question<'_>,
+    refusal: Refusal,
+    client: &Client,
+    out: &mut [u8],
+) -> Reply {
     let needed = match &refusal {
         Refusal::Malformed => 0,
         Refusal::Unsigned(unsigned) => unsigned.bytes_max(),

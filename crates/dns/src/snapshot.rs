@@ -15,6 +15,7 @@ use crate::zone::{CompiledZone, Zone};
 
 type Zones = BTreeMap<Name, Arc<CompiledZone>>;
 type Transfers = BTreeMap<Name, Arc<Edition>>;
+type Updaters = BTreeMap<Name, BTreeSet<Name>>;
 
 /// The most aliases that are followed for one query. A chain across steered names can only be
 /// this long; circles are refused when they are given.
@@ -30,6 +31,8 @@ pub struct Snapshot {
     pub(crate) names: Names,
     /// Zones that have secondaries.
     pub(crate) transfers: Arc<Transfers>,
+    /// By origin, the keys that may change challenges.
+    pub(crate) updaters: Arc<Updaters>,
 }
 
 impl Snapshot {
@@ -83,7 +86,10 @@ pub struct SnapshotBuilder {
     /// Steered names that come, change or go.
     changes: BTreeMap<Name, Option<Arc<Steering>>>,
     interned: Interned,
+    /// What was compiled last, for which zone and from what.
+    last: Option<(Name, Steered, Arc<Steering>)>,
     transfers: Arc<Transfers>,
+    updaters: Arc<Updaters>,
 }
 
 impl Default for SnapshotBuilder {
@@ -102,7 +108,9 @@ impl SnapshotBuilder {
             zones_changed: false,
             changes: BTreeMap::new(),
             interned: Interned::new(),
+            last: None,
             transfers: Arc::default(),
+            updaters: Arc::default(),
         }
     }
 
@@ -113,6 +121,7 @@ impl SnapshotBuilder {
             zones: Arc::clone(&snapshot.zones),
             names: snapshot.names.clone(),
             transfers: Arc::clone(&snapshot.transfers),
+            updaters: Arc::clone(&snapshot.updaters),
             ..Self::new()
         }
     }
@@ -178,6 +187,12 @@ impl SnapshotBuilder {
         }
     }
 
+    /// By origin, the names of the keys that may change its challenges (RFC 2136); nobody may in other
+    /// zones.
+    pub fn updaters(&mut self, updaters: BTreeMap<Name, BTreeSet<Name>>) {
+        self.updaters = Arc::new(updaters);
+    }
+
     /// Steers a name, or changes how it is steered. Its zone must be there already.
     ///
     /// # Errors
@@ -193,7 +208,7 @@ impl SnapshotBuilder {
                 "no zone holds it: add one, or correct the name".to_owned(),
             ));
         };
-        let steering = choice::compile(steered, &zone.core.origin, &mut self.interned);
+        let steering = self.compiled(&zone.core.origin, steered);
         let steering = steering.map_err(refuse)?;
         beside_static(&zone, name, &steering).map_err(refuse)?;
         if steering.may_alias
@@ -201,8 +216,25 @@ impl SnapshotBuilder {
         {
             return Err(refuse(circle));
         }
-        self.changes.insert(name.clone(), Some(Arc::new(steering)));
+        self.changes.insert(name.clone(), Some(steering));
         Ok(())
+    }
+
+    /// Names that are steered alike, one after another, share what is compiled: it is in the cache
+    /// for all of them when one is asked for.
+    fn compiled(&mut self, origin: &Name, steered: &Steered) -> Result<Arc<Steering>, String> {
+        if let Some((zone, like, steering)) = &self.last
+            && zone == origin
+            && Arc::ptr_eq(&like.views, &steered.views)
+            && like.records == steered.records
+            && like.freshness == steered.freshness
+        {
+            return Ok(Arc::clone(steering));
+        }
+        let compiled = choice::compile(steered, origin, &mut self.interned)?;
+        let compiled = Arc::new(compiled);
+        self.last = Some((origin.clone(), steered.clone(), Arc::clone(&compiled)));
+        Ok(compiled)
     }
 
     /// Stops steering a name; static records at it stay.
@@ -223,6 +255,7 @@ impl SnapshotBuilder {
             zones: self.zones,
             names,
             transfers: self.transfers,
+            updaters: self.updaters,
         }
     }
 

@@ -245,7 +245,7 @@ fn find(message: &[u8]) -> Option<Signature> {
 }
 
 /// Signs the messages of one exchange, each after the one before (RFC 8945 § 5.3).
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub(crate) struct Signing {
     key: Key,
     before: Vec<u8>,

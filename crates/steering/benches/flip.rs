@@ -75,6 +75,7 @@ fn world() -> Vec<Event> {
         allowed_namespaces: vec![],
         serial: 1,
         digest: None,
+        update_keys: Vec::new(),
         secondaries: Vec::new(),
         published: Vec::new(),
     };

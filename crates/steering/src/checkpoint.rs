@@ -3,6 +3,7 @@
 
 use crate::{
     branches::NodeState,
+    challenges::Challenges,
     engine::{Engine, EngineOptions},
     error::{Error, Result},
     event::{ClusterState, Effect, Event, HostContact},
@@ -29,6 +30,8 @@ pub struct Checkpoint {
     /// When the host's API was last known to answer, in milliseconds since 1970.
     host_seen_millis: u64,
     zones: Vec<ZoneSpec>,
+    #[serde(default)]
+    challenges: Challenges,
     services: Vec<StoredService>,
     clusters: Vec<ClusterState>,
     overrides: Vec<OverrideSpec>,
@@ -111,6 +114,7 @@ impl Engine {
             version: VERSION,
             host_seen_millis,
             zones: self.zones.values().cloned().collect(),
+            challenges: self.challenges.clone(),
             services: self
                 .services
                 .values()
@@ -160,6 +164,7 @@ impl Engine {
             .into_iter()
             .map(|it| (it.key.clone(), it))
             .collect();
+        engine.challenges = checkpoint.challenges;
         engine.overrides = checkpoint
             .overrides
             .into_iter()

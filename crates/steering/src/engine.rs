@@ -17,6 +17,7 @@
 //! Nothing is published before [`Event::Synced`], unless the engine was restored.
 
 use crate::{
+    challenges::Challenges,
     checkpoint::Seen,
     cluster_check::Checks,
     event::{ClusterState, Effect, Event, HostContact},
@@ -83,6 +84,7 @@ impl EngineOptions {
 pub struct Engine {
     pub(crate) options: EngineOptions,
     pub(crate) zones: BTreeMap<ObjectKey, ZoneSpec>,
+    pub(crate) challenges: Challenges,
     pub(crate) services: BTreeMap<ObjectKey, Service>,
     pub(crate) clusters: BTreeMap<ClusterName, ClusterState>,
     pub(crate) checks: Checks,
@@ -100,7 +102,7 @@ pub struct Engine {
     /// After a restore: what the watches have named so far.
     pub(crate) seen: Option<Seen>,
     pub(crate) marks: Marks,
-    sent: Sent,
+    pub(crate) sent: Sent,
     /// When something changes by itself.
     deadline: Option<u64>,
 }
@@ -119,10 +121,11 @@ pub(crate) struct Marks {
 
 /// What was told last, so that it is told again only when it differs.
 #[derive(Debug, Default)]
-struct Sent {
+pub(crate) struct Sent {
     probes: Option<Vec<Probe>>,
     report: Option<ProbeReportValue>,
     services: BTreeMap<ObjectKey, ServiceStatus>,
+    pub(crate) challenges: u64,
     wake: Option<u64>,
 }
 
@@ -133,6 +136,7 @@ impl Engine {
             geography: Geography::new(options.regions.clone()),
             options,
             zones: BTreeMap::new(),
+            challenges: Challenges::default(),
             services: BTreeMap::new(),
             clusters: BTreeMap::new(),
             checks: Checks::default(),
@@ -178,6 +182,7 @@ impl Engine {
             Event::ZoneDeleted(key) => {
                 self.marks.hosts |= self.zones.remove(&key).is_some();
             }
+            Event::Challenges(challenges) => self.keep(challenges),
             Event::ServiceApplied(spec) => self.apply_service(*spec),
             Event::ServiceDeleted(key) => self.delete_service(&key),
             Event::Endpoints { service, endpoints } => {
@@ -342,22 +347,12 @@ impl Engine {
         self.mark_all();
     }
 
-    fn hear(&mut self, report: ProbeReportValue, now: u64) {
-        if report.observer == self.options.observer.name {
-            return;
-        }
-        let name = report.observer.clone();
-        let heard = Heard::new(report, self.reports.get(&name), now);
-        self.reports.insert(name, heard);
-        self.mark_all();
-    }
-
     fn place_all(&mut self) {
         let keys: Vec<_> = self.services.keys().cloned().collect();
         keys.into_iter().for_each(|key| self.marks.place(key));
     }
 
-    fn mark_all(&mut self) {
+    pub(crate) fn mark_all(&mut self) {
         self.marks.services.extend(self.services.keys().cloned());
     }
 
@@ -385,6 +380,7 @@ impl Engine {
         self.tell_probes(&mut effects);
         self.tell_report(now, &mut effects);
         self.tell_statuses(&changed, &mut effects);
+        effects.extend(self.challenges_served(now));
         self.marks = Marks::default();
         self.deadline = wake;
         self.tell_wake(now, &mut effects);
@@ -458,7 +454,12 @@ impl Engine {
 
     fn publish(&mut self, changed: &BTreeSet<ObjectKey>, now: u64, effects: &mut Vec<Effect>) {
         if self.marks.hosts {
-            let inputs = (&self.zones, &self.services, &self.records);
+            let inputs = (
+                &self.zones,
+                &self.services,
+                &self.records,
+                &self.challenges,
+            );
             self.publisher.settle_hosts(inputs);
         }
         let which = if self.marks.hosts {
@@ -485,7 +486,7 @@ impl Engine {
         let published = self
             .publisher
             .publish(&self.services, changed, freshness, now);
-        self.marks.news |= published.is_some();
+        self.marks.news |= published.is_some() || self.marks.hosts;
         effects.extend(published.map(Effect::Publish));
     }
 

@@ -1,6 +1,7 @@
 //! Every cause of a changed answer, and everything the engine wants done.
 
 use crate::{
+    challenges::Challenges,
     cluster_check::ClusterCheck,
     report::{Observer, ProbeReportValue},
     spec::{EndpointStatus, OverrideSpec, PublishedRecords, ServiceSpec, ZoneSpec},
@@ -20,6 +21,8 @@ pub enum Event {
     ZoneApplied(Box<ZoneSpec>),
     /// A zone is gone.
     ZoneDeleted(ObjectKey),
+    /// The challenges that the host keeps, all of them.
+    Challenges(Challenges),
     /// A global service is there, or is another than before.
     ServiceApplied(Box<ServiceSpec>),
     /// A global service is gone.
@@ -79,6 +82,8 @@ pub enum Effect {
     Service(ServiceStatus),
     /// A zone's status is this now.
     Zone(ZoneStatus),
+    /// Every replica that is heard, this one among them, serves the challenges of this revision.
+    ChallengesServed(u64),
     /// Send [`Event::Tick`] at this time, in milliseconds since 1970; replaces an earlier one.
     WakeAt(u64),
 }

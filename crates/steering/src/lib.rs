@@ -12,7 +12,8 @@
 mod answers;
 mod branches;
 mod cascade;
-pub mod checkpoint;
+pub mod challenges;
+mod checkpoint;
 mod choose;
 mod cluster_check;
 pub mod engine;
@@ -42,6 +43,7 @@ pub mod validate;
 mod world;
 mod zones;
 
+pub use challenges::{ChallengeSpec, Challenges};
 pub use checkpoint::Checkpoint;
 pub use cluster_check::ClusterCheck;
 pub use engine::{Engine, EngineOptions, Part};

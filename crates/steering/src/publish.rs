@@ -2,6 +2,7 @@
 
 use crate::{
     branches,
+    challenges::{self, Challenges},
     event::ClusterState,
     published,
     report::NamedCluster,
@@ -26,7 +27,7 @@ use std::{
 pub(crate) struct Publisher {
     snapshot: Arc<Snapshot>,
     /// By origin, the zones to serve.
-    wanted: BTreeMap<Name, (ZoneSpec, Zone)>,
+    pub(crate) wanted: BTreeMap<Name, (ZoneSpec, Zone)>,
     /// By origin, the zones that are served.
     served: BTreeMap<Name, Zone>,
     /// What `dns` said against a zone.
@@ -45,6 +46,11 @@ pub(crate) struct Publisher {
     /// By origin, the zones that secondaries may have, and as what.
     transferred: BTreeMap<Name, (u64, ZoneSpec)>,
     named: BTreeMap<ClusterName, Named>,
+    /// The revision of the challenges that zones are compiled with, and that of the snapshot.
+    challenges_wanted: u64,
+    pub(crate) challenges_served: u64,
+    /// By origin, the keys by which challenges may be changed.
+    pub(crate) updaters: BTreeMap<Name, BTreeSet<Name>>,
     /// Whether hosts or zones changed since the last snapshot: then every name is looked at.
     unsettled: bool,
 }
@@ -64,6 +70,7 @@ pub(crate) type Inputs<'a> = (
     &'a BTreeMap<ObjectKey, ZoneSpec>,
     &'a BTreeMap<ObjectKey, Service>,
     &'a BTreeMap<ObjectKey, PublishedRecords>,
+    &'a Challenges,
 );
 
 /// Which answers name a cluster, and until when they did.
@@ -89,6 +96,9 @@ impl Default for Publisher {
             held: BTreeMap::new(),
             transferred: BTreeMap::new(),
             named: BTreeMap::new(),
+            challenges_wanted: 0,
+            challenges_served: 0,
+            updaters: BTreeMap::new(),
             unsettled: true,
         }
     }
@@ -114,14 +124,19 @@ impl Publisher {
     }
 
     /// Compiles zones, with what objects ask for in them, and settles who has which host.
-    pub(crate) fn settle_hosts(&mut self, (zones, services, records): Inputs<'_>) {
+    pub(crate) fn settle_hosts(&mut self, (zones, services, records, challenges): Inputs<'_>) {
         let hosts = services.values().flat_map(|service| &service.spec.hosts);
         let steered = hosts.filter_map(|host| Name::parse(host).ok()).collect();
         let zones = &published::placed(zones, records, &steered);
+        let origins = zones.values().filter_map(|it| Name::parse(&it.domain).ok());
+        let origins: BTreeSet<Name> = origins.collect();
+        let challenged = challenges.read();
+        self.challenges_wanted = challenges.revision;
         let mut problems: BTreeMap<ObjectKey, String> = BTreeMap::new();
         let mut wanted: BTreeMap<Name, (ZoneSpec, Zone)> = BTreeMap::new();
         for spec in zones.values() {
-            match zones::compile(spec).and_then(|zone| {
+            match zones::compile(spec).and_then(|mut zone| {
+                challenges::add(&mut zone, &challenged, &origins);
                 zone.check().map_err(|error| error.to_string())?;
                 Ok(zone)
             }) {
@@ -200,7 +215,11 @@ impl Publisher {
                 zone: spec.key.clone(),
                 served: origin.is_some(),
                 problem: self.problems.get(&spec.key).cloned(),
-                digest: zones::digest(spec, inside.map(|(host, _)| (host, self.held.get(host)))),
+                digest: zones::digest(
+                    spec,
+                    inside.map(|(host, _)| (host, self.held.get(host))),
+                    origin.map(|origin| &self.wanted[origin].1),
+                ),
             };
             statuses.insert(spec.key.clone(), status);
         }
@@ -247,12 +266,17 @@ impl Publisher {
         let steered = self.steer_names(&mut builder, services, changed);
         self.unsettled = false;
         let transferred = self.publish_transfers(&mut builder);
+        let updaters = self.publish_updaters(&mut builder);
+        if self.refused.is_empty() {
+            self.challenges_served = self.challenges_wanted;
+        }
         let first = !self.has_published();
         if !(first
             || zones
             || released
             || steered
             || transferred
+            || updaters
             || freshness != self.snapshot.freshness())
         {
             return None;

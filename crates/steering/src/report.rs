@@ -1,6 +1,6 @@
 //! What observers tell each other: the value of a `ProbeReport`.
 
-use crate::{engine::Engine, quorum::Abstaining};
+use crate::{engine::Engine, quorum::Abstaining, world::Heard};
 use model::{ClusterName, EndpointId, ObjectKey, ObserverName, Verdict};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -40,6 +40,9 @@ pub struct ProbeReportValue {
     pub generations: BTreeMap<String, u64>,
     /// Per cluster, when its answers last named it.
     pub named: Vec<NamedCluster>,
+    /// The revision of the challenges that it serves.
+    #[serde(default)]
+    pub challenges: u64,
 }
 
 /// An observer's verdict on an endpoint.
@@ -74,6 +77,17 @@ pub struct NamedCluster {
 }
 
 impl Engine {
+    /// Takes another observer's report.
+    pub(crate) fn hear(&mut self, report: ProbeReportValue, now: u64) {
+        if report.observer == self.options.observer.name {
+            return;
+        }
+        let name = report.observer.clone();
+        let heard = Heard::new(report, self.reports.get(&name), now);
+        self.reports.insert(name, heard);
+        self.mark_all();
+    }
+
     /// This observer's view as it is now.
     pub(crate) fn report(&self, now: u64) -> ProbeReportValue {
         let probed = self
@@ -97,6 +111,7 @@ impl Engine {
             verdicts: verdicts.chain(self.checks.verdicts()).collect(),
             generations: self.publisher.generations(&self.services),
             named: self.publisher.named(),
+            challenges: self.publisher.challenges_served(),
         }
     }
 }

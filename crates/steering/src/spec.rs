@@ -34,6 +34,9 @@ pub struct ZoneSpec {
     /// What the serial stands for: `Zone.status.digest`.
     #[serde(default)]
     pub digest: Option<String>,
+    /// Keys by which challenges in it may be changed (RFC 2136); nobody may when empty.
+    #[serde(default)]
+    pub update_keys: Vec<String>,
     /// Who may have the whole zone; nobody when empty.
     #[serde(default)]
     pub secondaries: Vec<SecondarySpec>,

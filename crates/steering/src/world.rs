@@ -111,6 +111,11 @@ impl<'a> World<'a> {
             .filter(move |(name, heard)| registered(name) && heard.is_fresh(self.now))
     }
 
+    /// The least revision of challenges that the others who are heard serve.
+    pub(crate) fn challenges_heard(&self) -> Option<u64> {
+        self.fresh().map(|(_, heard)| heard.report.challenges).min()
+    }
+
     /// The words of all that are heard on an endpoint, this observer's first.
     pub(crate) fn votes(&self, endpoint: &EndpointId, own: Said) -> Vec<Vote> {
         let own = Vote {

@@ -1,6 +1,7 @@
 //! Zones as the DNS engine takes them, and which host belongs to which.
 
 use crate::{
+    challenges,
     published,
     spec::{NamespaceGrant, ServiceSpec, ZoneSpec},
     status::HostProblem,
@@ -77,11 +78,12 @@ pub(crate) fn compile(spec: &ZoneSpec) -> Result<Zone, String> {
     Ok(zone)
 }
 
-/// A digest of all that a zone says besides its serial, the steered names in it included, and what
-/// secondaries hold of them.
+/// A digest of all that a zone says besides its serial, the steered names in it included, what
+/// secondaries hold of them, and the challenges.
 pub(crate) fn digest<'a>(
     spec: &ZoneSpec,
     hosts: impl Iterator<Item = (&'a Name, Option<&'a Vec<Record>>)>,
+    zone: Option<&Zone>,
 ) -> u64 {
     let mut hasher = SipHasher13::new();
     let unnumbered = ZoneSpec {
@@ -96,6 +98,9 @@ pub(crate) fn digest<'a>(
         for record in held.into_iter().flatten() {
             (record.ttl_secs, record.record_type, &record.data).hash(&mut hasher);
         }
+    }
+    for record in zone.into_iter().flat_map(challenges::of) {
+        (record.owner.wire(), record.ttl_secs, &record.data).hash(&mut hasher);
     }
     hasher.finish()
 }

@@ -9,6 +9,7 @@
 //! When the host was lost and is reached again, all watches begin anew: a hung connection would
 //! otherwise be believed until the system gives it up.
 
+use super::challenges::challenges;
 use super::contact::watch_host;
 use crate::scope::scope;
 use api::{
@@ -17,6 +18,7 @@ use api::{
 };
 use futures::{FutureExt, Stream, StreamExt, TryStreamExt, stream};
 use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::api::core::v1::Secret;
 use kube::runtime::WatchStreamExt;
 use kube::runtime::utils::Backoff;
 use kube::runtime::watcher::{self, Config, watcher};
@@ -38,7 +40,7 @@ const RETRY_FIRST: Duration = Duration::from_millis(200);
 /// No longer than this, so that a host that returns is noticed.
 const RETRY_LAST: Duration = Duration::from_secs(5);
 /// Watches that the feed runs, one per kind.
-const WATCHES: usize = 9;
+const WATCHES: usize = 10;
 
 /// Where to read.
 #[derive(Clone)]
@@ -58,7 +60,7 @@ pub struct Feed {
 }
 
 /// Something a watch said.
-enum Said {
+pub(super) enum Said {
     Event(Event),
     /// A watch has delivered its first list; told once, since one that is broken lists again and again.
     Listed,
@@ -78,7 +80,7 @@ impl Once {
     }
 }
 
-type SaidStream = Pin<Box<dyn Stream<Item = Said> + Send>>;
+pub(super) type SaidStream = Pin<Box<dyn Stream<Item = Said> + Send>>;
 
 /// Feeds the engine until nobody takes its events.
 pub async fn run_feed(options: FeedOptions, feed: Feed) {
@@ -258,7 +260,8 @@ fn watches(
     let of_clusters = Api::<ClusterOverride>::namespaced(client.clone(), system);
     let clusters = Api::<KubeFedCluster>::namespaced(client.clone(), system);
     let reports = Api::<ProbeReport>::namespaced(client.clone(), system);
-    let leases = Api::<Lease>::namespaced(client, system);
+    let leases = Api::<Lease>::namespaced(client.clone(), system);
+    let secrets = Api::<Secret>::namespaced(client, system);
     let own = options.identity.clone();
     stream::select_all([
         kind(
@@ -310,6 +313,7 @@ fn watches(
             |it: &ExternalDNSEndpoint| read_records(it, it.read()),
             |key| Event::RecordsDeleted(ExternalDNSEndpoint::key_of(&key)),
         ),
+        challenges(secrets),
         reported(reports, own),
         observers(leases),
     ])
@@ -455,7 +459,7 @@ fn observers(api: Api<Lease>) -> SaidStream {
     Box::pin(said)
 }
 
-fn objects<K>(api: Api<K>, config: Config) -> impl Stream<Item = watcher::Event<K>> + Send
+pub(super) fn objects<K>(api: Api<K>, config: Config) -> impl Stream<Item = watcher::Event<K>> + Send
 where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
 {

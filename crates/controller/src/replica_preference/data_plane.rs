@@ -216,6 +216,7 @@ pub(crate) mod tests {
     ) -> HeardReport {
         HeardReport {
             report: ProbeReportValue {
+                challenges: 0,
                 observer: domain.into(),
                 domain: domain.to_owned(),
                 at_millis: 0,

@@ -75,6 +75,8 @@ pub(crate) struct Replica {
     pub(crate) zones: BTreeMap<ObjectKey, ZoneStatus>,
     pub(crate) report: Option<ProbeReportValue>,
     pub(crate) wake: Option<u64>,
+    /// The revision of challenges that all serve.
+    pub(crate) challenges: u64,
 }
 
 /// What a client got.
@@ -107,6 +109,7 @@ impl Replica {
             zones: BTreeMap::new(),
             report: None,
             wake: None,
+            challenges: 0,
         }
     }
 
@@ -139,6 +142,7 @@ impl Replica {
                 Effect::Zone(status) => {
                     self.zones.insert(status.zone.clone(), status);
                 }
+                Effect::ChallengesServed(revision) => self.challenges = revision,
                 Effect::WakeAt(at) => self.wake = Some(at),
             }
         }
@@ -348,6 +352,7 @@ pub(crate) fn zone() -> ZoneSpec {
         }],
         serial: 1,
         digest: None,
+        update_keys: Vec::new(),
         secondaries: Vec::new(),
         published: Vec::new(),
     }

@@ -1,6 +1,7 @@
 //! Scenarios and properties of the steering engine: what clients get while the world changes.
 
 mod branches;
+mod challenges;
 mod harness;
 mod hosts;
 mod moved;

@@ -25,6 +25,7 @@ fn report(name: &str, at_millis: u64, verdicts: [Verdict; 3]) -> Event {
             late: false,
         });
     Event::Reported(Box::new(ProbeReportValue {
+        challenges: 0,
         observer: name.into(),
         domain: name.into(),
         at_millis,
