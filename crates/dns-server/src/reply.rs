@@ -54,7 +54,7 @@ impl Replier {
         let snapshot = self.shared.snapshots.load();
         let server = self.shared.server.load();
         let messages = dns::transfer(&snapshot, query, &self.client(), &server)?;
-        self.counters.count(ReplyClass::Transfer);
+        self.counters.count_class(ReplyClass::Transfer);
         Some(messages)
     }
 
@@ -66,11 +66,11 @@ impl Replier {
         let client = self.client();
         match update::stream(&self.shared, query, &client, &mut self.out) {
             Ok(reply) => {
-                self.counters.count(reply.class);
+                self.counters.count(&reply);
                 (reply.len > 0).then(|| self.out[..reply.len].to_vec())
             }
             Err(answered) => {
-                self.counters.count(ReplyClass::Update);
+                self.counters.count_class(ReplyClass::Update);
                 answered.await.ok()
             }
         }
@@ -95,7 +95,7 @@ impl Replier {
             self.out.resize(dns::REPLY_BYTES_MAX, 0);
             reply = dns::answer(&snapshot, query, &client, &server, &mut self.out);
         }
-        self.counters.count(reply.class);
+        self.counters.count(&reply);
         (reply.len > 0).then(|| self.out[..reply.len].to_vec())
     }
 }

@@ -114,6 +114,7 @@ impl DnsServer {
             .iter()
             .map(|address| sockets::listen(*address, options.udp_threads, &mut inherited))
             .collect::<Result<Vec<_>, _>>()?;
+        metrics.name_zones(snapshot.zone_numbers());
         let shared = Arc::new(Shared {
             snapshots: Snapshots::new(snapshot),
             server: ArcSwap::from_pointee(Server {
@@ -134,6 +135,7 @@ impl DnsServer {
             listeners: Vec::new(),
             kept: Vec::new(),
             stop,
+            metrics: metrics.clone(),
         };
         let mut doors = Doors {
             limits: Limits {
@@ -166,6 +168,7 @@ pub struct Handle {
     /// Every socket once more, for a successor.
     kept: Vec<Named>,
     stop: watch::Sender<()>,
+    metrics: DnsMetrics,
 }
 
 impl Handle {
@@ -178,6 +181,7 @@ impl Handle {
     /// Answers from `snapshot` from the next batch on. Drops earlier ones that are no longer used:
     /// not to be called from where a pause would hurt.
     pub fn publish(&self, snapshot: Arc<Snapshot>) {
+        self.metrics.name_zones(snapshot.zone_numbers());
         self.shared.snapshots.publish(snapshot);
         self.shared.changed.send_replace(());
     }

@@ -99,7 +99,7 @@ fn answer(
             },
         };
         batch.reply(index, reply.len);
-        counters.count(reply.class);
+        counters.count(&reply);
     }
 }
 

@@ -68,6 +68,8 @@ pub(crate) fn datagram(
                 len: 0,
                 class: ReplyClass::Update,
                 origin: dns::Origin::Proven,
+                rcode: 0,
+                zone: 0,
             }
         }
     }

@@ -183,6 +183,8 @@ pub(crate) const DROPPED: Reply = Reply {
     len: 0,
     class: ReplyClass::Dropped,
     origin: Origin::Claimed,
+    rcode: NOERROR,
+    zone: 0,
 };
 
 /// A header alone.
@@ -192,6 +194,8 @@ pub(crate) fn bare(header: Header, rcode: u16, class: ReplyClass, out: &mut [u8]
         len: message.finish(header, rcode, Authority::Others),
         class,
         origin: Origin::Claimed,
+        rcode,
+        zone: 0,
     }
 }
 
@@ -244,6 +248,8 @@ fn finish(
         len: message.finish(header, outcome.rcode, outcome.authority),
         class,
         origin,
+        rcode: outcome.rcode,
+        zone: outcome.zone,
     }
 }
 
@@ -280,7 +286,10 @@ fn ask(
     };
     if snapshot.freshness == Freshness::Expired {
         let error = Some(ExtendedError::InvalidData);
-        return Outcome::error(SERVFAIL, ReplyClass::ServFail, error);
+        return Outcome {
+            zone: zone.number,
+            ..Outcome::error(SERVFAIL, ReplyClass::ServFail, error)
+        };
     }
     let stale = snapshot.freshness == Freshness::Stale;
     let road = Road {
@@ -296,6 +305,7 @@ fn ask(
             authority: Authority::Ours,
             scope: 0,
             errors: [stale.then_some(ExtendedError::Stale), None],
+            zone: zone.number,
         },
         message,
     };

@@ -146,6 +146,10 @@ pub struct Reply {
     pub class: ReplyClass,
     /// Whether the query came from the address that it says.
     pub origin: Origin,
+    /// Its code, with the bits that OPT holds (RFC 6891 § 6.1.3).
+    pub rcode: u16,
+    /// The number of its zone, see [`crate::Snapshot::zone_numbers`]; 0 without one.
+    pub zone: u16,
 }
 
 /// What is known of a query's source address.

@@ -54,7 +54,7 @@ pub use name::Name;
 pub use notify::News;
 pub use record::{Record, RecordType, Soa, UnknownType};
 pub use reply_ttl::reply_ttl_secs;
-pub use snapshot::{Snapshot, SnapshotBuilder};
+pub use snapshot::{Snapshot, SnapshotBuilder, ZONES_NUMBERED_MAX};
 pub use steered::{
     ANSWER_RECORDS_MAX, Answer, Choice, Content, Freshness, SHARES_MAX, Share, Steered,
     SteeredRecords,

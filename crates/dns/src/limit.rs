@@ -230,6 +230,8 @@ mod tests {
             len: 12,
             class,
             origin,
+            rcode: 0,
+            zone: 0,
         }
     }
 
@@ -248,6 +250,8 @@ mod tests {
         len: 12,
         class: ReplyClass::NxDomain,
         origin: Origin::Claimed,
+        rcode: 0,
+        zone: 0,
     };
 
     #[test]

@@ -30,6 +30,8 @@ pub(crate) struct Outcome {
     /// The prefix length for which a tailored answer is good.
     pub(crate) scope: u8,
     pub(crate) errors: [Option<ExtendedError>; 2],
+    /// The number of the zone that answers.
+    pub(crate) zone: u16,
 }
 
 impl Outcome {
@@ -40,6 +42,7 @@ impl Outcome {
             authority: Authority::Others,
             scope: 0,
             errors: [error, None],
+            zone: 0,
         }
     }
 }
@@ -195,7 +198,10 @@ impl<'s> Road<'s, '_, '_> {
             Freshness::Stale => self.outcome.errors[0] = Some(ExtendedError::Stale),
             Freshness::Expired => {
                 let error = Some(ExtendedError::InvalidData);
-                self.outcome = Outcome::error(SERVFAIL, ReplyClass::ServFail, error);
+                self.outcome = Outcome {
+                    zone: self.outcome.zone,
+                    ..Outcome::error(SERVFAIL, ReplyClass::ServFail, error)
+                };
                 return Step::Done;
             }
         }

@@ -87,5 +87,7 @@ pub(crate) fn refuse(
         len,
         class: ReplyClass::NotAuth,
         origin: Origin::Claimed,
+        rcode: NOTAUTH,
+        zone: 0,
     }
 }

@@ -15,11 +15,15 @@ use crate::zone::{CompiledZone, Zone};
 
 type Zones = BTreeMap<Name, Arc<CompiledZone>>;
 type Transfers = BTreeMap<Name, Arc<Edition>>;
+type Numbers = BTreeMap<Name, u16>;
 type Updaters = BTreeMap<Name, BTreeSet<Name>>;
 
 /// The most aliases that are followed for one query. A chain across steered names can only be
 /// this long; circles are refused when they are given.
 pub(crate) const CHAIN_MAX: usize = 16;
+
+/// How many zones have a number of their own: counters have a place for each.
+pub const ZONES_NUMBERED_MAX: u16 = 1023;
 
 /// All that is known when a query is answered. Immutable; parts that did not change are shared
 /// with the snapshot it was built from.
@@ -33,6 +37,8 @@ pub struct Snapshot {
     pub(crate) transfers: Arc<Transfers>,
     /// By origin, the keys that may change challenges.
     pub(crate) updaters: Arc<Updaters>,
+    /// Every zone that was ever added has its number for good.
+    numbers: Arc<Numbers>,
 }
 
 impl Snapshot {
@@ -54,6 +60,12 @@ impl Snapshot {
     /// The zones' origins, in canonical order.
     pub fn zones(&self) -> impl Iterator<Item = &Name> {
         self.zones.keys()
+    }
+
+    /// The number of each zone, as replies have it. A zone keeps its number, and nobody else gets it;
+    /// those after the first [`ZONES_NUMBERED_MAX`] have none.
+    pub fn zone_numbers(&self) -> &Arc<BTreeMap<Name, u16>> {
+        &self.numbers
     }
 
     /// How many names exist, empty non-terminals included.
@@ -90,6 +102,7 @@ pub struct SnapshotBuilder {
     last: Option<(Name, Steered, Arc<Steering>)>,
     transfers: Arc<Transfers>,
     updaters: Arc<Updaters>,
+    numbers: Arc<Numbers>,
 }
 
 impl Default for SnapshotBuilder {
@@ -111,6 +124,7 @@ impl SnapshotBuilder {
             last: None,
             transfers: Arc::default(),
             updaters: Arc::default(),
+            numbers: Arc::default(),
         }
     }
 
@@ -122,6 +136,7 @@ impl SnapshotBuilder {
             names: snapshot.names.clone(),
             transfers: Arc::clone(&snapshot.transfers),
             updaters: Arc::clone(&snapshot.updaters),
+            numbers: Arc::clone(&snapshot.numbers),
             ..Self::new()
         }
     }
@@ -137,7 +152,8 @@ impl SnapshotBuilder {
     /// # Errors
     /// `Error::Zone` when its records do not fit together; the zone that was there stays.
     pub fn zone(&mut self, zone: &Zone) -> Result<(), Error> {
-        let compiled = Arc::new(CompiledZone::compile(zone)?);
+        let number = self.number(&zone.origin);
+        let compiled = Arc::new(CompiledZone::compile(zone, number)?);
         let before = Arc::clone(&self.zones);
         Arc::make_mut(&mut self.zones).insert(zone.origin.clone(), Arc::clone(&compiled));
         // A static alias may now lead to a steered one that leads back.
@@ -154,6 +170,19 @@ impl SnapshotBuilder {
         }
         self.zones_changed = true;
         Ok(())
+    }
+
+    /// The number of a zone, which it gets when it comes first.
+    fn number(&mut self, origin: &Name) -> u16 {
+        if let Some(number) = self.numbers.get(origin) {
+            return *number;
+        }
+        let next = u16::try_from(self.numbers.len() + 1).unwrap_or(u16::MAX);
+        if next > ZONES_NUMBERED_MAX {
+            return 0;
+        }
+        Arc::make_mut(&mut self.numbers).insert(origin.clone(), next);
+        next
     }
 
     /// Removes a zone with all its names.
@@ -256,6 +285,7 @@ impl SnapshotBuilder {
             names,
             transfers: self.transfers,
             updaters: self.updaters,
+            numbers: self.numbers,
         }
     }
 

@@ -293,6 +293,8 @@ fn unsigned(question: &Question<'_>, code: UpdateCode, out: &mut [u8]) -> Reply 
         len: message.finish(question.header, code.number(), Authority::Others),
         class: code.class(),
         origin: crate::client::Origin::Claimed,
+        rcode: code.number(),
+        zone: 0,
     }
 }
 

@@ -38,7 +38,7 @@ impl Zone {
     /// # Errors
     /// `Error::Zone` with the first thing that is wrong.
     pub fn check(&self) -> Result<(), Error> {
-        CompiledZone::compile(self).map(|_| ())
+        CompiledZone::compile(self, 0).map(|_| ())
     }
 }
 
@@ -46,6 +46,8 @@ impl Zone {
 #[derive(Debug)]
 pub(crate) struct ZoneCore {
     pub(crate) origin: Name,
+    /// Counters tell zones apart by it.
+    pub(crate) number: u16,
     /// The SOA for the authority section of negative answers (RFC 2308 § 3).
     pub(crate) negative: Encoded,
     pub(crate) negative_ttl_secs: u32,
@@ -92,7 +94,7 @@ pub(crate) struct CompiledZone {
 }
 
 impl CompiledZone {
-    pub(crate) fn compile(zone: &Zone) -> Result<Self, Error> {
+    pub(crate) fn compile(zone: &Zone, number: u16) -> Result<Self, Error> {
         let sets = gather(zone)?;
         check_apex(zone, &sets)?;
         let cover = occlusion(&zone.origin, &sets);
@@ -113,7 +115,11 @@ impl CompiledZone {
             nodes.insert(name.clone(), node);
         }
         check_aliases(&zone.origin, &nodes)?;
-        let core = Arc::new(compile_core(&zone.origin, &sets, ds)?);
+        let core = ZoneCore {
+            number,
+            ..compile_core(&zone.origin, &sets, ds)?
+        };
+        let core = Arc::new(core);
         Ok(Self { core, nodes })
     }
 
@@ -495,6 +501,7 @@ fn compile_core(
     let owner_bytes = if origin.wire().len() > 1 { 2 } else { 1 };
     Ok(ZoneCore {
         origin: origin.clone(),
+        number: 0,
         negative: encoder.finish(),
         negative_ttl_secs,
         negative_ttl_at: owner_bytes + 4,
