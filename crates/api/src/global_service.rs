@@ -7,7 +7,7 @@ use model::{ObjectKey, Target};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
-use steering::{EndpointStatus, RAMP_MILLIS, ServiceSpec, TtlRange, WhenAllDown};
+use steering::{EndpointStatus, HttpsSpec, RAMP_MILLIS, ServiceSpec, TtlRange, WhenAllDown};
 
 /// One steered name, or several with the same answers.
 #[derive(CustomResource, JsonSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -59,6 +59,25 @@ pub struct GlobalServiceSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), inner(length(min = 2, max = 45)))]
     pub last_resort: Vec<String>,
+    /// Answers HTTPS records (RFC 9460) as well: how to speak with the service, and hints of the addresses
+    /// that the same client is steered to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub https: Option<HttpsRecord>,
+}
+
+/// What HTTPS records say besides addresses.
+#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HttpsRecord {
+    /// Protocols that it speaks, the best first, such as `h3` and `h2`.
+    #[schemars(
+        length(min = 1, max = 8),
+        inner(length(min = 1, max = 32), regex(pattern = r"^[!-~]+$"))
+    )]
+    pub alpn: Vec<String>,
+    /// Its port, when it is not 443.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 65535))]
+    pub port: Option<i32>,
 }
 
 /// Where endpoints come from: exactly one of these.
@@ -269,6 +288,7 @@ impl GlobalService {
             health_check: health_check.transpose()?.unwrap_or_default(),
             policy: policy.transpose()?.unwrap_or_default(),
             when_all_down: self.read_when_all_down()?,
+            https: spec.https.as_ref().map(HttpsRecord::read).transpose()?,
             ramp_millis: duration_millis(spec.ramp.as_ref(), "spec.ramp")?.unwrap_or(RAMP_MILLIS),
         })
     }
@@ -333,6 +353,18 @@ impl GlobalService {
             WhenAllDownMode::Address => {
                 WhenAllDown::Address(addresses(&self.spec.last_resort, "spec.lastResort")?)
             }
+        })
+    }
+}
+
+impl HttpsRecord {
+    fn read(&self) -> Result<HttpsSpec, Error> {
+        let port = self.port.map(|port| {
+            u16::try_from(port).map_err(|_| Error::invalid("spec.https.port", "1 to 65535"))
+        });
+        Ok(HttpsSpec {
+            alpn: self.alpn.clone(),
+            port: port.transpose()?,
         })
     }
 }

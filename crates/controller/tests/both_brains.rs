@@ -99,6 +99,7 @@ fn service() -> ServiceSpec {
         },
         policy: Policy::default(),
         when_all_down: WhenAllDown::LastKnownGood,
+        https: None,
         ramp_millis: 0,
     }
 }

@@ -45,6 +45,7 @@ fn service(number: u32) -> ServiceSpec {
         },
         policy: Policy::default(),
         when_all_down: WhenAllDown::default(),
+        https: None,
         ramp_millis: 0,
     }
 }

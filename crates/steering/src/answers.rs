@@ -6,7 +6,8 @@
 
 use crate::{
     choose::{Form, Pick},
-    spec::EndpointStatus,
+    https,
+    spec::{EndpointStatus, HttpsSpec},
 };
 use dns::{Answer, Choice, Content, Name, RecordType, Share};
 use model::Target;
@@ -22,7 +23,7 @@ const SHARES_MAX: usize = 256;
 const STICKY_BITS_V4: u8 = 24;
 const STICKY_BITS_V6: u8 = 56;
 
-/// The record types that are steered.
+/// The record types that are always steered.
 pub(crate) const TYPES: [RecordType; 2] = [RecordType::A, RecordType::AAAA];
 
 /// The choice for one view and type.
@@ -30,10 +31,15 @@ pub(crate) fn choice(
     picks: &[Pick],
     endpoints: &[&EndpointStatus],
     record_type: RecordType,
+    https: Option<&HttpsSpec>,
     ttl_secs: u32,
 ) -> Choice {
     let mut shares: Vec<(f64, Content)> = Vec::new();
     for pick in picks {
+        if record_type == RecordType::HTTPS {
+            shares.extend(https.map_or_else(Vec::new, |it| https::shares(it, pick, endpoints)));
+            continue;
+        }
         if let Form::Together(max) = pick.form
             && let Some(together) = together(pick, endpoints, record_type, max)
         {
@@ -230,7 +236,7 @@ mod tests {
             Content::Alias(name) => name.to_string(),
             other => format!("{other:?}"),
         };
-        let found = match choice(&picks, &endpoints, record_type, 5) {
+        let found = match choice(&picks, &endpoints, record_type, None, 5) {
             Choice::One(answer) => vec![(1, tell(&answer.content))],
             Choice::Weighted(shares) => shares
                 .iter()

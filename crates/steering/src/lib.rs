@@ -23,6 +23,7 @@ pub mod explain;
 mod geography;
 mod health;
 mod host;
+mod https;
 mod misfits;
 mod moved;
 mod outcome;
@@ -58,9 +59,9 @@ pub use policy::{
 };
 pub use report::{NamedCluster, Observer, ProbeReportValue, REPORT_LIFE_MILLIS, ReportedVerdict};
 pub use spec::{
-    EndpointStatus, Force, HealthCheck, NameServer, NamespaceGrant, OnExpiry, OverrideScope,
-    OverrideSpec, PublishedRecord, PublishedRecords, RAMP_MILLIS, SecondarySpec, ServiceSpec,
-    SoaTimers, SpecProblem, TtlRange, WhenAllDown, ZoneSpec,
+    EndpointStatus, Force, HealthCheck, HttpsSpec, NameServer, NamespaceGrant, OnExpiry,
+    OverrideScope, OverrideSpec, PublishedRecord, PublishedRecords, RAMP_MILLIS, SecondarySpec,
+    ServiceSpec, SoaTimers, SpecProblem, TtlRange, WhenAllDown, ZoneSpec,
 };
 pub use status::{
     BranchState, BranchStatus, EndpointHealth, HostProblem, HostStatus, ServiceStatus, Standing,

@@ -5,12 +5,13 @@ use crate::{
     branches::Motion,
     choose::{Active, Pick, Scene},
     geography::Table,
+    https,
     service::{Changed, Member, Service},
     spec::WhenAllDown,
     status::Standing,
     world::World,
 };
-use dns::SteeredRecords;
+use dns::{RecordType, SteeredRecords};
 use model::ClusterName;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -90,14 +91,20 @@ impl Service {
         let rung = rung.unwrap_or(Rung::Nothing);
         let ttl_secs = self.ttl_secs(rung, world.now);
         let endpoints: Vec<_> = self.endpoints.values().map(|it| &it.status).collect();
-        let records = answers::TYPES.iter().map(|&record_type| {
+        let spec = self.spec.https.as_ref();
+        let types = answers::TYPES.iter().copied();
+        let types = types.chain(spec.map(|_| RecordType::HTTPS));
+        let records = types.map(|record_type| {
             let choice = |(rung, picks): &(Rung, Vec<Pick>)| match (rung, &self.spec.when_all_down)
             {
-                (Rung::LastResort, WhenAllDown::Address(addresses)) => {
-                    answers::last_resort(addresses, record_type, ttl_secs)
-                }
+                (Rung::LastResort, WhenAllDown::Address(addresses)) => match spec {
+                    Some(spec) if record_type == RecordType::HTTPS => {
+                        https::last_resort(spec, addresses, ttl_secs)
+                    }
+                    _ => answers::last_resort(addresses, record_type, ttl_secs),
+                },
                 (Rung::Nothing, _) => answers::nothing(ttl_secs),
-                _ => answers::choice(picks, &endpoints, record_type, ttl_secs),
+                _ => answers::choice(picks, &endpoints, record_type, spec, ttl_secs),
             };
             SteeredRecords::per_view(record_type, views.iter().map(choice))
         });

@@ -162,10 +162,24 @@ pub struct ServiceSpec {
     /// What to answer when nothing is healthy.
     #[serde(default)]
     pub when_all_down: WhenAllDown,
+    /// What HTTPS records say besides the addresses; without it there are none.
+    #[serde(default)]
+    pub https: Option<HttpsSpec>,
     /// Milliseconds over which a cluster that was drained gets its traffic back; also one that was
     /// down, where shares follow capacity. 0 is at once.
     #[serde(default = "usual_ramp_millis")]
     pub ramp_millis: u64,
+}
+
+/// What HTTPS records of a service say (RFC 9460), besides hints of its addresses.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HttpsSpec {
+    /// Protocols that it speaks, the best first, such as `h3` and `h2`.
+    pub alpn: Vec<String>,
+    /// Its port, when it is not 443.
+    #[serde(default)]
+    pub port: Option<u16>,
 }
 
 /// Half a minute: ten steps, none of which is a burst.

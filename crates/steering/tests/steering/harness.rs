@@ -377,6 +377,7 @@ pub(crate) fn service() -> ServiceSpec {
         },
         policy: Policy::default(),
         when_all_down: WhenAllDown::LastKnownGood,
+        https: None,
         ramp_millis: RAMP_MILLIS,
     }
 }

@@ -5,6 +5,7 @@ mod challenges;
 mod harness;
 mod hosts;
 mod moved;
+mod https;
 mod observers;
 mod partitions;
 mod policies;
