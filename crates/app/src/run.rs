@@ -29,6 +29,7 @@ use controller::{
 use dns::{Snapshot, Transport};
 use dns_server::{DnsMetrics, DnsServer, Handle, Named, UPDATES_MAX, UpdateRequest};
 use futures::FutureExt;
+use geo::RegionLocations;
 use kube::Client;
 use model::ObserverName;
 use prober::{Prober, RESULTS_MAX};
@@ -291,16 +292,7 @@ async fn start_dns(
     let geography = options.geo.read(&countries)?;
     let checkpoint = CheckpointFile::in_folder(&options.state_dir)?;
     let observer = ObserverName::from(options.identity.as_str());
-    let engine_options = EngineOptions {
-        observer: Observer {
-            name: observer.clone(),
-            domain: options.failure_domain.clone(),
-        },
-        part: steering::Part::Observes,
-        regions,
-        max_stale_millis: EngineOptions::MAX_STALE_MILLIS,
-    };
-    let (engine, first) = engine(engine_options, &checkpoint);
+    let (engine, first) = engine(engine_options(options, regions), &checkpoint);
     let (snapshot, inherited) = first_snapshot(&first, succession.inherited)?;
     let (updates, asked) = mpsc::channel(UPDATES_MAX);
     let server = Arc::new(listen(options, metrics, updates, snapshot, inherited)?);
@@ -361,6 +353,19 @@ async fn start_dns(
     tasks.spawn(share_cookies(options, Arc::clone(&server), stop.clone()));
     tasks.spawn(take_keys(options, Arc::clone(&server), stop.clone()));
     Ok(server)
+}
+
+/// Who observes here, and what the engine is told once.
+fn engine_options(options: &Options, regions: RegionLocations) -> EngineOptions {
+    EngineOptions {
+        observer: Observer {
+            name: ObserverName::from(options.identity.as_str()),
+            domain: options.failure_domain.clone(),
+        },
+        part: steering::Part::Observes,
+        regions,
+        max_stale_millis: EngineOptions::MAX_STALE_MILLIS,
+    }
 }
 
 /// Events from the host, until it is told to stop.

@@ -454,12 +454,7 @@ impl Engine {
 
     fn publish(&mut self, changed: &BTreeSet<ObjectKey>, now: u64, effects: &mut Vec<Effect>) {
         if self.marks.hosts {
-            let inputs = (
-                &self.zones,
-                &self.services,
-                &self.records,
-                &self.challenges,
-            );
+            let inputs = (&self.zones, &self.services, &self.records, &self.challenges);
             self.publisher.settle_hosts(inputs);
         }
         let which = if self.marks.hosts {

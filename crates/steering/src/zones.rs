@@ -1,8 +1,7 @@
 //! Zones as the DNS engine takes them, and which host belongs to which.
 
 use crate::{
-    challenges,
-    published,
+    challenges, published,
     spec::{NamespaceGrant, ServiceSpec, ZoneSpec},
     status::HostProblem,
 };

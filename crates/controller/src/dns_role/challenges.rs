@@ -12,9 +12,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use futures::{StreamExt, stream};
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
-use futures::{StreamExt, stream};
 use kube::api::{ObjectMeta, PostParams};
 use kube::runtime::watcher::{self, Config};
 use kube::{Api, Client, ResourceExt};
@@ -110,7 +110,8 @@ impl ChallengeStore {
 }
 
 /// The challenges that the host keeps; none when it has no such Secret.
-pub(super) fn challenges(api: Api<Secret>) -> SaidStream {
+pub(super) fn challenges(client: Client, system_namespace: &str) -> SaidStream {
+    let api = Api::<Secret>::namespaced(client, system_namespace);
     let one = Config::default().fields(&format!("metadata.name={CHALLENGES_SECRET_NAME}"));
     let mut listed = Challenges::default();
     let said = objects(api, one).flat_map(move |event| {

@@ -18,7 +18,6 @@ use api::{
 };
 use futures::{FutureExt, Stream, StreamExt, TryStreamExt, stream};
 use k8s_openapi::api::coordination::v1::Lease;
-use k8s_openapi::api::core::v1::Secret;
 use kube::runtime::WatchStreamExt;
 use kube::runtime::utils::Backoff;
 use kube::runtime::watcher::{self, Config, watcher};
@@ -261,7 +260,6 @@ fn watches(
     let clusters = Api::<KubeFedCluster>::namespaced(client.clone(), system);
     let reports = Api::<ProbeReport>::namespaced(client.clone(), system);
     let leases = Api::<Lease>::namespaced(client.clone(), system);
-    let secrets = Api::<Secret>::namespaced(client, system);
     let own = options.identity.clone();
     stream::select_all([
         kind(
@@ -313,7 +311,7 @@ fn watches(
             |it: &ExternalDNSEndpoint| read_records(it, it.read()),
             |key| Event::RecordsDeleted(ExternalDNSEndpoint::key_of(&key)),
         ),
-        challenges(secrets),
+        challenges(client, system),
         reported(reports, own),
         observers(leases),
     ])
@@ -459,7 +457,10 @@ fn observers(api: Api<Lease>) -> SaidStream {
     Box::pin(said)
 }
 
-pub(super) fn objects<K>(api: Api<K>, config: Config) -> impl Stream<Item = watcher::Event<K>> + Send
+pub(super) fn objects<K>(
+    api: Api<K>,
+    config: Config,
+) -> impl Stream<Item = watcher::Event<K>> + Send
 where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
 {
