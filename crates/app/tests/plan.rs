@@ -448,6 +448,39 @@ fn an_object_that_is_given_twice_is_named_with_both_places() {
     );
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_global_service_says_which_share_of_the_address_space_it_moves() {
+    let world = start().await;
+    let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": SHOP}});
+    world.host().apply(namespace).await;
+    let service = |name: &str, weight: u32| {
+        let endpoint =
+            |at: usize| json!({"cluster": SITES[at].name, "addresses": [format!("192.0.2.{at}")]});
+        let branch = |at: usize, weight: u32| json!({"weight": weight, "pool": {"clusters": [SITES[at].name]}});
+        json!({"apiVersion": "gslb.meridian.dev/v1alpha1", "kind": "GlobalService",
+            "metadata": {"name": name, "namespace": SHOP},
+            "spec": {"hosts": [format!("{name}.example.org")],
+                "endpoints": {"static": [endpoint(0), endpoint(2)]},
+                "policy": {"weighted": [branch(0, weight), branch(2, 1)]}}})
+    };
+    world.host().apply(service("web", 1)).await;
+    let host = world.host().kubeconfig();
+    let more = service("web", 3).to_string();
+    let printed = plan(host, &["-f", "-"], &more);
+    let flow = "25.00 %  frankfurt -> beijing-a";
+    assert!(printed.out.contains(flow), "{printed:#?}");
+    let read = plan(host, &["-f", "-", "-o", "json"], &more).json();
+    let moved = &read["names"][0]["moved"];
+    for family in ["v4", "v6"] {
+        let part = moved[family]["moved"].as_f64().expect("a number");
+        assert!((part - 0.25).abs() < 1e-9, "{read:#}");
+    }
+    let same = plan(host, &["-f", "-"], &service("web", 1).to_string());
+    assert!(same.out.contains("0.00 % of public IPv4"), "{same:#?}");
+    let new = plan(host, &["-f", "-"], &service("new", 1).to_string());
+    assert!(new.out.contains("it is new"), "{new:#?}");
+}
+
 #[test]
 fn a_host_that_does_not_answer_is_given_up() {
     // It takes connections, and says nothing.

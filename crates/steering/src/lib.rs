@@ -38,6 +38,7 @@ mod secondaries;
 mod service;
 pub mod spec;
 pub mod status;
+mod takeover;
 pub mod traffic;
 mod tree;
 pub mod validate;

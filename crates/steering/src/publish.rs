@@ -527,6 +527,7 @@ impl Publisher {
             branches: nodes.flatten().collect(),
             misfits: service.misfits.clone(),
             refused: service.refused.clone(),
+            observers_too_few: service.too_few.clone(),
         }
     }
 

@@ -13,6 +13,7 @@ use crate::{
     returning,
     spec::{EndpointStatus, Force, ServiceSpec, SpecProblem},
     status::{EndpointHealth, Standing},
+    takeover,
     tree::Tree,
     world::World,
 };
@@ -43,6 +44,8 @@ pub(crate) struct Service {
     pub(crate) misfits: Vec<SpecProblem>,
     /// Overrides that have no force on it: they would leave it nothing.
     pub(crate) refused: Vec<ObjectKey>,
+    /// Why a branch would not take over by itself.
+    pub(crate) too_few: Option<String>,
     /// Counts the outcomes that differed.
     pub(crate) revision: u64,
 }
@@ -87,6 +90,7 @@ impl Service {
             outcome: None,
             misfits: Vec::new(),
             refused: Vec::new(),
+            too_few: None,
             revision: 0,
         }
     }
@@ -210,11 +214,13 @@ impl Service {
             }
             member.drained = drained || (member.drained && standing != Standing::Healthy);
             member.settle(standing, reason, world.now);
+            member.tell_failure(world.failure(&id));
             let answers = !(standing == Standing::Down && member.probed == Verdict::Down);
             *alive.entry(domain).or_insert(false) |= answers;
         }
         self.endpoints = members;
         self.refused = refused;
+        self.too_few = takeover::too_few(self, world);
         self.cascade.note(&alive, world.now);
         self.requirements.judge(&self.spec.key, world);
     }
@@ -291,6 +297,7 @@ impl Service {
             outcome: None,
             misfits: Vec::new(),
             refused: Vec::new(),
+            too_few: None,
             revision: 0,
         };
         for member in other.endpoints.values_mut() {
@@ -429,6 +436,14 @@ impl Member {
         self.probed == Verdict::Down
             && downs.clone().next().is_some()
             && downs.all(|vote| vote.late)
+    }
+
+    /// Adds what another observer tells to a reason that has no words of its own.
+    fn tell_failure(&mut self, failure: Option<&str>) {
+        let silent = self.track.reason.is_none() && self.probed == Verdict::Down;
+        if let Some(failure) = failure.filter(|_| silent && self.standing == Standing::Down) {
+            self.reason = format!("{}: {failure}", self.reason);
+        }
     }
 
     fn settle(&mut self, standing: Standing, reason: &str, now: u64) {

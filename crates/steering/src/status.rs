@@ -22,6 +22,9 @@ pub struct ServiceStatus {
     pub misfits: Vec<SpecProblem>,
     /// Overrides that have no force on it: they would leave it nothing.
     pub refused: Vec<ObjectKey>,
+    /// Why a branch would not take over by itself when what it stands in for is lost: those who would have
+    /// to agree are lost with it.
+    pub observers_too_few: Option<String>,
 }
 
 /// Whether a host is served.

@@ -9,7 +9,7 @@ use crate::{
     spec::{EndpointStatus, Force, OnExpiry, OverrideScope, OverrideSpec},
 };
 use model::{ClusterName, EndpointId, ObjectKey, ObserverName, Region, Verdict};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Another observer's last report.
 #[derive(Clone, Debug, PartialEq)]
@@ -18,6 +18,8 @@ pub(crate) struct Heard {
     pub(crate) heard_millis: u64,
     pub(crate) report: ProbeReportValue,
     verdicts: BTreeMap<EndpointId, Said>,
+    /// The failures of those that are down, in words.
+    reasons: BTreeMap<EndpointId, String>,
 }
 
 impl Heard {
@@ -40,8 +42,14 @@ impl Heard {
                 (it.endpoint.clone(), said)
             })
             .collect();
+        let down = report
+            .verdicts
+            .iter()
+            .filter(|it| it.verdict == Verdict::Down);
+        let reasons = down.filter_map(|it| Some((it.endpoint.clone(), it.reason.clone()?)));
         Self {
             heard_millis,
+            reasons: reasons.collect(),
             report,
             verdicts,
         }
@@ -104,6 +112,20 @@ impl<'a> World<'a> {
         self.heard() * 2 > self.registered()
     }
 
+    /// How many observers are left, of how many, when these failure domains of clusters are lost. An observer says its
+    /// domain as a city or a region is called.
+    pub(crate) fn left_without(&self, lost: &BTreeSet<String>) -> (usize, usize) {
+        let names: BTreeSet<&str> = lost
+            .iter()
+            .filter_map(|domain| domain.split_once('/').map(|(_, name)| name))
+            .collect();
+        let own = (self.part == Part::Observes).then_some(self.own.domain.as_str());
+        let others = self.others.values().map(|it| it.domain.as_str());
+        let domains: Vec<&str> = own.into_iter().chain(others).collect();
+        let left = domains.iter().filter(|domain| !names.contains(**domain));
+        (left.count(), domains.len())
+    }
+
     fn fresh(&self) -> impl Iterator<Item = (&ObserverName, &Heard)> {
         let registered = |name: &ObserverName| self.others.contains_key(name);
         self.reports
@@ -138,6 +160,14 @@ impl<'a> World<'a> {
             }
         }));
         votes
+    }
+
+    /// The failure that another observer tells of an endpoint, for who has seen none.
+    pub(crate) fn failure(&self, endpoint: &EndpointId) -> Option<&str> {
+        let mut told = self
+            .fresh()
+            .filter_map(|(_, heard)| heard.reasons.get(endpoint));
+        told.next().map(String::as_str)
     }
 
     /// Their verdict.

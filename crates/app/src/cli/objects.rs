@@ -46,6 +46,9 @@ pub(crate) struct Plan {
     /// Read the folders below as well
     #[arg(short = 'R', long, requires = "files")]
     pub(crate) recursive: bool,
+    /// Databases of the DNS replicas, to count which clients a GlobalService moves
+    #[arg(long = "geo-database", value_name = "FILE", requires = "files")]
+    pub(crate) geo_databases: Vec<PathBuf>,
     /// How to print it
     #[arg(short, long, value_enum, default_value = "table")]
     pub(crate) output: Output,
@@ -53,7 +56,8 @@ pub(crate) struct Plan {
 
 const PLAN_HELP: &str = "\
 What is shown is the plan that the controller would apply. The host is read once, every member that \
-is ready is asked for the objects, and nothing is written. Values of Secrets are never shown.
+is ready is asked for the objects, and nothing is written. Values of Secrets are never shown. Of a \
+GlobalService, the share of public addresses that would be answered otherwise is counted.
 
 Exit codes:
   0  nothing would change

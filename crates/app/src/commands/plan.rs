@@ -3,6 +3,7 @@
 //! files → fields checked → host and members read once → the controller's own plan → printed.
 
 mod files;
+mod moves;
 mod report;
 mod table;
 
@@ -50,9 +51,10 @@ pub(crate) async fn run(args: cli::Plan) -> Result<ExitCode> {
     if told(refused.collect()) {
         return Ok(ExitCode::FAILURE);
     }
-    let report = Report::of(&preview, &manifests);
+    let mut report = Report::of(&preview, &manifests);
+    report.names = moves::of(&args, &manifests).await?;
     output::print(&match args.output {
-        Output::Table => table::text(&report, colour()),
+        Output::Table => moves::text(&report.names) + &table::text(&report, colour()),
         Output::Json => format!("{:#}\n", serde_json::to_value(&report)?),
         Output::Yaml => serde_saphyr::to_string(&report)?,
     });

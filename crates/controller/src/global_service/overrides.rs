@@ -174,6 +174,7 @@ mod tests {
                 OverrideScope::Region(_) => vec![spec.key.clone()],
                 _ => vec![],
             },
+            observers_too_few: None,
         };
         let found = in_force(&spec, &[&shop], now);
         let reason = found.reason.as_deref().unwrap_or_default();

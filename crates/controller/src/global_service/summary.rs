@@ -41,7 +41,7 @@ pub(super) fn summarize(
         endpoints,
         health: health.collect(),
         branches: branches.collect(),
-        conditions: vec![served(told), fits(told)],
+        conditions: vec![served(told), fits(told), too_few(told)],
     }
 }
 
@@ -80,6 +80,22 @@ fn fits(told: &ServiceStatus) -> Condition {
         ("AllIsThere", "NamesWhatIsNotThere"),
         problems.collect(),
     )
+}
+
+/// Whether a branch that should take over by itself could not.
+fn too_few(told: &ServiceStatus) -> Condition {
+    let why = told.observers_too_few.clone();
+    let (status, reason) = match why {
+        Some(_) => ("True", "LostWithTheBranch"),
+        None => ("False", "EnoughAreLeft"),
+    };
+    Condition {
+        r#type: "ObserversTooFew".to_owned(),
+        status: status.to_owned(),
+        reason: Some(reason.to_owned()),
+        message: why.map(|why| format!("spec.{why}")),
+        ..Condition::default()
+    }
 }
 
 fn condition(name: &str, (good, bad): (&str, &str), problems: Vec<String>) -> Condition {
@@ -152,6 +168,7 @@ mod tests {
                 message: "no cluster is called x".into(),
             }],
             refused: vec![],
+            observers_too_few: Some("policy.failover[1]: too few".into()),
         };
         let service = GlobalService::new("shop", api::GlobalServiceSpec::default());
         let status = summarize(
@@ -166,6 +183,11 @@ mod tests {
             ("2/3", "city-a")
         );
         assert_eq!(summary.since, Some(time(9_000)));
+        let too_few = &status.conditions[2];
+        assert_eq!(
+            (too_few.r#type.as_str(), too_few.status.as_str()),
+            ("ObserversTooFew", "True")
+        );
         let fits = &status.conditions[1];
         assert_eq!(
             (fits.r#type.as_str(), fits.status.as_str()),

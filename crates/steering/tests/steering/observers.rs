@@ -226,3 +226,36 @@ fn a_listener_combines_what_observers_report_and_neither_probes_nor_reports() {
     );
     assert!(leader.probes.is_empty() && leader.report.is_none());
 }
+
+#[test]
+fn a_branch_that_is_to_take_over_by_itself_says_when_too_few_would_be_left_to_agree() {
+    let policy = Policy::Failover(vec![
+        branch("first", pool(&["beijing-a"])),
+        branch("second", pool(&["frankfurt"])),
+    ]);
+    let mut replica = Replica::with(
+        ServiceSpec {
+            policy,
+            ..service()
+        },
+        three(),
+    );
+    let register = |replica: &mut Replica, domains: &[&str]| {
+        let observer = |(at, domain): (usize, &&str)| Observer {
+            name: format!("other-{at}").as_str().into(),
+            domain: (*domain).to_owned(),
+        };
+        let others = domains.iter().enumerate().map(observer).collect();
+        replica.tell([Event::Observers(others)]);
+        replica.status().observers_too_few.clone()
+    };
+    assert_eq!(register(&mut replica, &[]), None, "it is elsewhere itself");
+    let (here, there) = ("cn-beijing", "eu-central-1");
+    let told = register(&mut replica, &[here, here]).expect("one of three is left");
+    assert!(
+        told.starts_with("policy.failover[1].takeover: second"),
+        "{told}"
+    );
+    assert!(told.contains("1 of 3 observers are left"), "{told}");
+    assert_eq!(register(&mut replica, &[here, there]), None);
+}

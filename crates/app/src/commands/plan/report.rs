@@ -1,6 +1,7 @@
 //! What a plan comes to, for people and for programs: the words, and the sums.
 
 use super::fault;
+use super::moves::NameMoves;
 use crate::manifests::Manifest;
 use controller::preview::{HostChange, Preview, PreviewedObject};
 use federation::{
@@ -19,6 +20,9 @@ pub(super) struct Report {
     /// Members that do not answer, and why.
     pub(super) silent: BTreeMap<ClusterName, String>,
     pub(super) totals: Totals,
+    /// What GlobalServices among the manifests move.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) names: Vec<NameMoves>,
     #[serde(skip)]
     faults: Vec<String>,
 }
@@ -167,6 +171,7 @@ impl Report {
         });
         Self {
             totals: Totals::of(&objects),
+            names: Vec::new(),
             silent: preview.silent.clone(),
             faults: faults.flatten().collect(),
             objects,
