@@ -66,6 +66,10 @@ geo:
     .ci/city-database target/city
     MERIDIAN_CITY="{{justfile_directory()}}/target/city" cargo bench -p meridian-steering --bench city
 
+# Seconds from a checkpoint to answers, with 100,000 names
+bench-restore:
+    cargo bench -p meridian-steering --bench restore
+
 # Microseconds per division of replicas
 bench-divide:
     cargo bench -p meridian-federation --bench divide

@@ -17,9 +17,18 @@ pub(crate) const LABEL_BYTES_MAX: usize = 63;
 ///
 /// Ordered as RFC 4034 § 6.1 says (by labels from the right), so that a name is followed by
 /// all that is below it.
-#[derive(Clone, PartialEq, Eq, Hash)]
+#[derive(PartialEq, Eq, Hash)]
 pub struct Name {
     wire: SmallVec<[u8; 40]>,
+}
+
+impl Clone for Name {
+    /// At once: `SmallVec` itself would go byte by byte, and zones are full of names.
+    fn clone(&self) -> Self {
+        Self {
+            wire: SmallVec::from_slice(&self.wire),
+        }
+    }
 }
 
 impl Name {
@@ -109,9 +118,9 @@ impl Name {
             ));
         }
         // A length byte is at most 63 and so never an upper-case letter.
-        Ok(Self {
-            wire: wire.iter().map(u8::to_ascii_lowercase).collect(),
-        })
+        let mut wire = SmallVec::from_slice(wire);
+        wire.make_ascii_lowercase();
+        Ok(Self { wire })
     }
 
     /// The wire form, lower-cased.
