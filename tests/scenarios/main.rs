@@ -54,6 +54,8 @@ mod records;
 mod replicas;
 #[cfg(test)]
 mod restart;
+#[cfg(test)]
+mod rights;
 mod rollout;
 #[cfg(test)]
 mod sources;

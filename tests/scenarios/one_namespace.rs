@@ -4,16 +4,12 @@
 //! that it has in members. It is its own host, with its own members: others on the same clusters are
 //! none of its business.
 
-use k8s_openapi::api::authentication::v1::TokenRequest;
-use k8s_openapi::api::core::v1::ServiceAccount;
-use kube::api::{Api, PostParams};
-use kube::config::Kubeconfig;
 use meridian_tests::control_plane::free_ports;
 use meridian_tests::world::{
     CORE, Meridian, ObjectRef, Run, SCHEDULING, SYSTEM, TYPES, World, condition, manifests,
 };
 use serde_json::{Value, json};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 scenarios! {
     alone: a_role_is_enough_for_a_control_plane_of_one_namespace;
@@ -139,7 +135,10 @@ async fn begin(world: &World, team: &str, folder: &Path) -> Meridian {
         let words = [&words[..], &["--cluster-kubeconfig", &kubeconfig]].concat();
         world.command(&words).await;
     }
-    let kubeconfig = as_account(world, team, folder).await;
+    let kubeconfig = folder.join(KUBECONFIG);
+    world
+        .write_kubeconfig_of(team, "meridian", &kubeconfig)
+        .await;
     let [dns] = free_ports();
     let words = ["--system-namespace", team, "--v=4"];
     let run = Run::all_roles("team", ([127, 0, 0, 1], dns).into());
@@ -155,28 +154,6 @@ async fn begin(world: &World, team: &str, folder: &Path) -> Meridian {
     })
     .await;
     meridian
-}
-
-/// A kubeconfig of the host with the token of the team's service account.
-async fn as_account(world: &World, team: &str, folder: &Path) -> PathBuf {
-    let host = world.host();
-    let accounts = Api::<ServiceAccount>::namespaced(host.client().clone(), team);
-    let (parameters, request) = (PostParams::default(), TokenRequest::default());
-    let token = accounts
-        .create_token_request("meridian", &parameters, &request)
-        .await
-        .expect("the account is there")
-        .status
-        .expect("a token")
-        .token;
-    let mut kubeconfig = Kubeconfig::read_from(host.kubeconfig()).expect("a kubeconfig");
-    for user in &mut kubeconfig.auth_infos {
-        user.auth_info = serde_json::from_value(json!({"token": token})).expect("a user");
-    }
-    let path = folder.join(KUBECONFIG);
-    let text = serde_json::to_string(&kubeconfig).expect("JSON is YAML");
-    std::fs::write(&path, text).expect("written");
-    path
 }
 
 /// The team's own rights are enough for what commands read.

@@ -18,6 +18,10 @@ pub use product::{Meridian, Run};
 use clusters::Clusters;
 use futures::future::join_all;
 use futures::{StreamExt, stream};
+use k8s_openapi::api::authentication::v1::TokenRequest;
+use k8s_openapi::api::core::v1::ServiceAccount;
+use kube::api::{Api, PostParams};
+use kube::config::Kubeconfig;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -391,6 +395,28 @@ impl World {
     pub async fn join_again(&self, member: &str) {
         let site = self.sites.iter().find(|site| site.name == member);
         self.join(site.expect("a member's name")).await;
+    }
+
+    /// Writes a kubeconfig of the host with a token of a service account.
+    ///
+    /// # Panics
+    /// When there is no such account, or the file cannot be written.
+    pub async fn write_kubeconfig_of(&self, namespace: &str, account: &str, path: &Path) {
+        let accounts = Api::<ServiceAccount>::namespaced(self.host.client().clone(), namespace);
+        let (parameters, request) = (PostParams::default(), TokenRequest::default());
+        let token = accounts
+            .create_token_request(account, &parameters, &request)
+            .await
+            .expect("the account is there")
+            .status
+            .expect("a token")
+            .token;
+        let mut kubeconfig = Kubeconfig::read_from(self.host.kubeconfig()).expect("a kubeconfig");
+        for user in &mut kubeconfig.auth_infos {
+            user.auth_info = serde_json::from_value(json!({"token": token})).expect("a user");
+        }
+        let text = serde_json::to_string(&kubeconfig).expect("JSON is YAML");
+        std::fs::write(path, text).expect("the folder can be written");
     }
 
     async fn install(&self, settings: &Value) {

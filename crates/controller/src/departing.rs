@@ -7,25 +7,27 @@ use federation::Tenant;
 use model::ClusterName;
 use std::collections::BTreeMap;
 
-/// Those of the namespace of this name.
-pub(crate) fn tenants(context: &Context, namespace: &str) -> Vec<Tenant> {
-    let preferences = context.host.preferences();
-    let tenants = preferences.iter().filter_map(|preference| {
-        let key = key_of(&preference.metadata);
-        let kind = &preference.spec.target_kind;
-        preference
-            .metadata
+/// Those of the namespace of this name; nobody is looked for before somebody asks.
+pub(crate) fn tenants<'a>(
+    context: &'a Context,
+    namespace: &'a str,
+) -> impl Iterator<Item = Tenant> + 'a {
+    let preferences = std::iter::once_with(|| context.host.preferences()).flatten();
+    preferences.filter_map(move |preference| {
+        let metadata = &preference.metadata;
+        metadata
             .namespace
             .as_deref()
             .filter(|name| *name == namespace)?;
+        let key = key_of(metadata);
+        let kind = &preference.spec.target_kind;
         context.type_of_kind(kind)?.get(&key)?;
         let target = kind.trim_start_matches("Federated");
         Some(Tenant {
             name: format!("{target} {}", key.name),
             division: context.divisions.get(&key),
         })
-    });
-    tenants.collect()
+    })
 }
 
 /// Where members hold federated objects of the type that a CustomResourceDefinition of this name

@@ -78,17 +78,21 @@ pub(crate) async fn reconcile(context: &Arc<Context>, key: &FederatedKey) -> Nex
     tell(context, &read, &plan, &outcome);
     see_what_was_written(context, key, &mut read, &outcome);
     let summary = summarize(&read.input, &plan, &outcome);
-    if plan.report.is_empty() && is_on_its_way(context, &outcome) {
+    if is_calm(&plan) && is_on_its_way(context, &outcome) {
         return Next::At(Instant::now() + LOOK_AGAIN);
     }
+    let Some(cache) = context.type_cache(&key.type_name) else {
+        return Next::OnChange;
+    };
+    let (subject, wanted) = status_of(&cache, key, &read.object, &summary);
     // Members first: good news can wait while other objects are on their way.
     if is_good(&plan, &outcome)
         && context.wake.objects.may_wait(key)
-        && !is_told(context, key, &read.object, &summary)
+        && !context.statuses.is_told(&subject, &wanted)
     {
         return Next::Spare;
     }
-    match write_status(context, key, &read.object, &summary).await {
+    match context.statuses.write(subject, wanted).await {
         Ok(written) => next(&read, &plan, &outcome, written),
         Err(error) => failed(key, &error),
     }
@@ -180,10 +184,16 @@ fn see_what_was_written(context: &Context, key: &FederatedKey, read: &mut Read, 
     }
 }
 
+/// Whether nothing stands in the way but that a member is away, which its KubeFedCluster says.
+fn is_calm(plan: &Plan) -> bool {
+    let mut problems = plan.report.iter();
+    problems.all(|problem| problem.kind == ProblemKind::ClusterNotReady)
+}
+
 /// Whether nothing stands in the way.
 fn is_good(plan: &Plan, outcome: &Outcome) -> bool {
     let mut told = outcome.clusters.values();
-    plan.report.is_empty() && told.all(|told| *told == ClusterOutcome::Done)
+    is_calm(plan) && told.all(|told| *told == ClusterOutcome::Done)
 }
 
 /// Whether the plan was of something that is no longer so.
@@ -312,19 +322,6 @@ async fn write_status(
     };
     let (subject, wanted) = status_of(&cache, key, object, summary);
     context.statuses.write(subject, wanted).await
-}
-
-/// Whether the host's status says so already.
-fn is_told(
-    context: &Context,
-    key: &FederatedKey,
-    object: &DynamicObject,
-    summary: &Status,
-) -> bool {
-    context.type_cache(&key.type_name).is_none_or(|cache| {
-        let (subject, wanted) = status_of(&cache, key, object, summary);
-        context.statuses.is_told(&subject, &wanted)
-    })
 }
 
 /// Whose status is to be what.

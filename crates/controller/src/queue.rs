@@ -97,8 +97,12 @@ impl<K: Clone + Eq + Hash + Ord> Queue<K> {
     /// are being worked on, and it was asked for itself.
     pub(crate) fn may_wait(&self, key: &K) -> bool {
         let state = self.lock();
-        state.running.get(key) == Some(&Urgency::Asked)
-            && (!state.ready.is_empty() || state.urgent > QUIET_MAX)
+        state.running.get(key) == Some(&Urgency::Asked) && state.is_busy()
+    }
+
+    /// Whether there is so much to do that what is not urgent should wait.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.lock().is_busy()
     }
 
     /// The next key; waits for one.
@@ -141,6 +145,10 @@ impl<K: Clone + Eq + Hash + Ord> Queue<K> {
 }
 
 impl<K: Clone + Eq + Hash + Ord> State<K> {
+    fn is_busy(&self) -> bool {
+        !self.ready.is_empty() || self.urgent > QUIET_MAX
+    }
+
     fn add(&mut self, key: K) {
         self.forget_delay(&key);
         if self.running.contains_key(&key) {

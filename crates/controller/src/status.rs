@@ -8,13 +8,16 @@
 //! # Caveats
 //! What another process wrote in between is overwritten: there is one leader.
 
+mod said;
+
 use crate::Error;
 use crate::clock::WallClock;
 use crate::lease::Leadership;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::api::{Api, DynamicObject, Patch, PatchParams};
-use kube::core::ApiResource;
+use kube::core::{ApiResource, object::HasStatus};
 use kube::{Client, Resource};
+use said::Said;
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::collections::HashMap;
@@ -51,9 +54,9 @@ pub(crate) struct Statuses {
 struct Last {
     at: Instant,
     /// What was written, times apart.
-    says: Value,
+    says: Said,
     /// What the host kept of it: an older CRD lets go of fields that it does not know.
-    held: Value,
+    held: Said,
     /// The version that the write gave the object: a cache that is older does not know of it.
     version: u64,
 }
@@ -94,7 +97,7 @@ impl Statuses {
         status: &impl Serialize,
     ) -> Result<Written, Error>
     where
-        K: Resource<DynamicType = ()> + Serialize,
+        K: Resource<DynamicType = ()> + HasStatus<Status: Serialize>,
     {
         self.typed(object, status, Repeat::No).await
     }
@@ -106,7 +109,7 @@ impl Statuses {
         status: &impl Serialize,
     ) -> Result<Written, Error>
     where
-        K: Resource<DynamicType = ()> + Serialize,
+        K: Resource<DynamicType = ()> + HasStatus<Status: Serialize>,
     {
         self.typed(object, status, Repeat::Yes).await
     }
@@ -118,10 +121,11 @@ impl Statuses {
         repeat: Repeat,
     ) -> Result<Written, Error>
     where
-        K: Resource<DynamicType = ()> + Serialize,
+        K: Resource<DynamicType = ()> + HasStatus<Status: Serialize>,
     {
         let resource = ApiResource::erase::<K>(&());
-        let value = serde_json::to_value(object).unwrap_or_default();
+        let current = object.status().map(serde_json::to_value);
+        let current = current.and_then(Result::ok).unwrap_or_default();
         let wanted = serde_json::to_value(status).unwrap_or_default();
         let metadata = object.meta();
         let subject = Subject {
@@ -130,7 +134,7 @@ impl Statuses {
             name: metadata.name.as_deref().unwrap_or_default(),
             uid: metadata.uid.as_deref().unwrap_or_default(),
             version: metadata.resource_version.as_deref().unwrap_or_default(),
-            current: &value["status"],
+            current: &current,
         };
         match (repeat, self.next_write(subject.uid)) {
             (Repeat::No, _) => self.write(subject, wanted).await,
@@ -146,14 +150,14 @@ impl Statuses {
         subject: Subject<'_>,
         wanted: Value,
     ) -> Result<Written, Error> {
-        match self.known(&subject, &without_times(&wanted)) {
+        match self.known(&subject, Said::by(&wanted)) {
             Some(written) => Ok(written),
             None => self.send(subject, wanted).await,
         }
     }
 
     async fn send(&self, subject: Subject<'_>, mut wanted: Value) -> Result<Written, Error> {
-        let says = without_times(&wanted);
+        let says = Said::by(&wanted);
         if !self.leadership.may_write(DEADLINE) {
             return Err(Error::NotLeading);
         }
@@ -189,7 +193,7 @@ impl Statuses {
             Last {
                 at: Instant::now(),
                 says,
-                held: without_times(&object.data["status"]),
+                held: Said::by(&object.data["status"]),
                 version,
             },
         );
@@ -198,19 +202,23 @@ impl Statuses {
 
     /// Whether the status says so already, or will once a cache that is behind has caught up.
     pub(crate) fn is_told(&self, subject: &Subject<'_>, wanted: &Value) -> bool {
-        self.known(subject, &without_times(wanted)) == Some(Written::Current)
+        self.known(subject, Said::by(wanted)) == Some(Written::Current)
     }
 
     /// What can be told without a write.
-    fn known(&self, subject: &Subject<'_>, says: &Value) -> Option<Written> {
+    fn known(&self, subject: &Subject<'_>, says: Said) -> Option<Written> {
         let last = self.lock();
         let last = last.get(subject.uid);
         let behind = last.is_some_and(|last| number(subject.version) < last.version);
-        let current = without_times(subject.current);
         let same = match last {
-            Some(last) if behind => last.says == *says,
-            Some(last) if last.held == current => last.says == *says,
-            _ => current == *says,
+            Some(last) if behind => last.says == says,
+            last => {
+                let current = Said::by(subject.current);
+                match last {
+                    Some(last) if last.held == current => last.says == says,
+                    _ => current == says,
+                }
+            }
         };
         if same {
             return Some(Written::Current);
@@ -243,41 +251,6 @@ fn number(version: &str) -> u64 {
     version.parse().unwrap_or(0)
 }
 
-const TIMES: [&str; 4] = [
-    "lastTransitionTime",
-    "lastUpdateTime",
-    "lastProbeTime",
-    "dividedAt",
-];
-
-/// What a status says: without times, empty texts, empty lists and nulls, which are all nothing.
-fn without_times(status: &Value) -> Value {
-    match status {
-        Value::Object(fields) => {
-            let told = fields
-                .iter()
-                .filter(|(name, _)| !TIMES.contains(&name.as_str()))
-                .map(|(name, value)| (name.clone(), without_times(value)))
-                .filter(|(_, value)| !is_nothing(value));
-            // Sorted, since the host's order of fields is its own.
-            let sorted: std::collections::BTreeMap<_, _> = told.collect();
-            sorted.into_iter().collect()
-        }
-        Value::Array(items) => items.iter().map(without_times).collect(),
-        other => other.clone(),
-    }
-}
-
-fn is_nothing(value: &Value) -> bool {
-    match value {
-        Value::Null => true,
-        Value::String(text) => text.is_empty(),
-        Value::Array(items) => items.is_empty(),
-        Value::Object(fields) => fields.is_empty(),
-        Value::Bool(_) | Value::Number(_) => false,
-    }
-}
-
 /// A merge patch keeps what it does not name: what is no longer said is named as null.
 fn forget_absent(wanted: &mut Value, current: &Value) {
     let (Some(wanted), Some(current)) = (wanted.as_object_mut(), current.as_object()) else {
@@ -293,7 +266,7 @@ fn forget_absent(wanted: &mut Value, current: &Value) {
 /// Dates conditions that have no times of their own.
 fn date_conditions(wanted: &mut Value, current: &Value, now: &Time) {
     let now = serde_json::to_value(now).unwrap_or_default();
-    let changed = without_times(&wanted["clusters"]) != without_times(&current["clusters"]);
+    let changed = Said::by(&wanted["clusters"]) != Said::by(&current["clusters"]);
     let before = current["conditions"]
         .as_array()
         .cloned()
@@ -348,14 +321,6 @@ mod tests {
 
     fn time(second: i64) -> Time {
         Time(k8s_openapi::jiff::Timestamp::from_second(second).unwrap())
-    }
-
-    #[test]
-    fn times_and_nothings_say_nothing() {
-        let written = json!({"conditions": [{"type": "Propagation", "status": "True", "reason": "",
-            "lastUpdateTime": "2026-01-01T00:00:00Z"}], "clusters": []});
-        let plain = json!({"conditions": [{"status": "True", "type": "Propagation"}]});
-        assert_eq!(without_times(&written), without_times(&plain));
     }
 
     #[test]

@@ -4,6 +4,8 @@ use crate::bound::{self, Distance};
 use crate::objects::{WRITER_IN_FLIGHT, all, apply, collection, create};
 use crate::report::Report;
 use crate::site;
+use kube::Api;
+use kube::api::DynamicObject;
 use meridian_tests::sighted::{Result, Sighted};
 use meridian_tests::world::{ApiFault, Kind, SCHEDULING, TYPES, World};
 use serde_json::{Value, json};
@@ -27,15 +29,11 @@ pub(crate) async fn measure(report: &mut Report) -> Result<()> {
         .await;
     world.federate_namespace(NAMESPACE).await;
     let names: Vec<String> = (0..OBJECTS).map(|number| format!("web-{number}")).collect();
-    federate(&world, &names).await?;
-    let left: Vec<_> = world
-        .members()
-        .filter(|member| member.name() != LOST)
-        .map(|member| collection(member.client(), "apps/v1", "Deployment", NAMESPACE))
-        .collect();
+    federate(&world, NAMESPACE, &names).await?;
+    let left = deployments(&world, NAMESPACE, LOST);
 
     // Each Deployment's third replica goes to one of the two that are left: as many writes.
-    let sighted = moved(&left).await?;
+    let sighted = moved(&left, OBJECTS).await?;
     let began = Instant::now();
     world.break_data_plane(LOST);
     world.break_api(LOST, ApiFault::Down);
@@ -61,16 +59,23 @@ pub(crate) async fn measure(report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-async fn federate(world: &World, names: &[String]) -> Result<()> {
-    let host = world.host().client();
-    let everywhere: Vec<_> = world
+/// The Deployments of every member but one.
+pub(crate) fn deployments(world: &World, namespace: &str, but: &str) -> Vec<Api<DynamicObject>> {
+    world
         .members()
-        .map(|member| collection(member.client(), "apps/v1", "Deployment", NAMESPACE))
-        .collect();
-    let ready = |object: &kube::api::DynamicObject| object.data["status"]["readyReplicas"] == 1;
+        .filter(|member| member.name() != but)
+        .map(|member| collection(member.client(), "apps/v1", "Deployment", namespace))
+        .collect()
+}
+
+/// Federates Deployments of three replicas, and waits until each member runs one of each.
+pub(crate) async fn federate(world: &World, namespace: &str, names: &[String]) -> Result<()> {
+    let host = world.host().client();
+    let everywhere = deployments(world, namespace, "");
+    let ready = |object: &DynamicObject| object.data["status"]["readyReplicas"] == 1;
     let sighted = Sighted::objects(everywhere, names.len(), ready).await?;
-    let preferences = collection(host, SCHEDULING, "ReplicaSchedulingPreference", NAMESPACE);
-    let deployments = collection(host, TYPES, "FederatedDeployment", NAMESPACE);
+    let preferences = collection(host, SCHEDULING, "ReplicaSchedulingPreference", namespace);
+    let deployments = collection(host, TYPES, "FederatedDeployment", namespace);
     let preferred = names.iter().map(|name| {
         let preference = json!({"apiVersion": SCHEDULING, "kind": "ReplicaSchedulingPreference",
             "metadata": {"name": name},
@@ -91,13 +96,13 @@ async fn federate(world: &World, names: &[String]) -> Result<()> {
 
 /// Every Deployment of the collections that is to run more than it did, as one collection: the
 /// names are those of the federated objects, whichever member took the replica.
-async fn moved(left: &[kube::Api<kube::api::DynamicObject>]) -> Result<Sighted> {
-    let more = |object: &kube::api::DynamicObject| {
+pub(crate) async fn moved(left: &[Api<DynamicObject>], objects: usize) -> Result<Sighted> {
+    let more = |object: &DynamicObject| {
         object.data["spec"]["replicas"]
             .as_u64()
             .is_some_and(|replicas| replicas > 1)
     };
-    Sighted::merged(left.to_vec(), OBJECTS, more).await
+    Sighted::merged(left.to_vec(), objects, more).await
 }
 
 fn deployment(name: &str, replicas: usize) -> Value {

@@ -14,10 +14,13 @@
 //! | `far` | `update` with 50 and 150 ms between a request and each answer of the members | the same, as far away |
 //! | `lost` | from the first replica that moves until the members that are left run what 1,000 federated Deployments had in a third that died | a plain client applies the same changes of replicas |
 //!
+//! | `failover` | at the defaults: from the death of a member, API and what runs there, until 50 Deployments have their replicas elsewhere; and before that, from when its API hangs until it is not Ready, and whether anything moves within 300 s | |
+//!
 //! `many`, `far` and `lost` need pocketkube. `-- PART…` measures these parts only, `-- pocketkube`
 //! or `-- real` on one kind only, `-- --objects N` with other numbers than 10,000.
 
 mod bound;
+mod failover;
 mod far;
 mod latency;
 mod lost;
@@ -41,7 +44,9 @@ struct Asked {
 }
 
 /// In the order in which they are measured.
-const PARTS: [&str; 6] = ["latency", "update", "restart", "many", "far", "lost"];
+const PARTS: [&str; 7] = [
+    "latency", "update", "restart", "many", "far", "lost", "failover",
+];
 /// Objects that a restart meets.
 const RESTART_OBJECTS: usize = 10_000;
 
@@ -84,6 +89,9 @@ async fn measure(kind: Kind, asked: &Asked) -> Result<String> {
             "lost" => Box::pin(lost::measure(&mut report)).await?,
             _ => {}
         }
+    }
+    if asked.parts.contains(&"failover") {
+        Box::pin(failover::measure(kind, &mut report)).await?;
     }
     report.print()?;
     Ok(report.json())

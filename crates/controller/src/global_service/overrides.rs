@@ -6,6 +6,7 @@ use crate::context::Context;
 use crate::status::Written;
 use api::{Condition, OverrideStatus};
 use kube::Resource;
+use kube::core::object::HasStatus;
 use kube::runtime::reflector::ObjectRef;
 use model::ObjectKey;
 use serde::Serialize;
@@ -44,7 +45,7 @@ async fn tell<K>(
     read: Result<OverrideSpec, api::Error>,
 ) -> Result<Written, Error>
 where
-    K: Resource<DynamicType = ()> + Serialize,
+    K: Resource<DynamicType = ()> + HasStatus<Status: Serialize>,
 {
     let now = context.clock.millis();
     let (condition, again) = judge(read, names, now);

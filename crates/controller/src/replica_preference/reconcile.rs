@@ -32,7 +32,7 @@ use federation::{
 use kube::ResourceExt;
 use model::{ClusterName, ObjectKey};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use steering::REPORT_LIFE_MILLIS;
 use tokio::sync::broadcast::error::RecvError;
@@ -41,6 +41,9 @@ use tokio_util::sync::CancellationToken;
 
 /// Statuses that are written at once.
 const STATUS_WRITERS: usize = 8;
+/// How long a status waits at most while members are written, and how long until it looks again.
+const STATUS_WAIT_MAX: Duration = Duration::from_secs(3);
+const STATUS_WAIT: Duration = Duration::from_millis(200);
 /// Until something that could not be read, or a status that was not written, is tried again.
 const RETRY: Duration = Duration::from_secs(2);
 
@@ -121,8 +124,8 @@ struct Reconciler {
     keys: Queue<ObjectKey>,
     statuses: Queue<ObjectKey>,
     unschedulable: Unschedulable,
-    /// The newest status of each preference that is to be written.
-    wanted: Mutex<HashMap<ObjectKey, ReplicaSchedulingPreferenceStatus>>,
+    /// The newest status of each preference.
+    wanted: Mutex<HashMap<ObjectKey, Wanted>>,
 }
 
 impl Reconciler {
@@ -422,9 +425,16 @@ impl Reconciler {
     }
 
     fn want(&self, key: &ObjectKey, status: ReplicaSchedulingPreferenceStatus) {
-        let mut wanted = self.wanted.lock().unwrap_or_else(PoisonError::into_inner);
-        wanted.insert(key.clone(), status);
+        let mut wanted = self.wanted();
+        let before = wanted.get(key).and_then(|wanted| wanted.since);
+        let since = Some(before.unwrap_or_else(Instant::now));
+        wanted.insert(key.clone(), Wanted { status, since });
+        drop(wanted);
         self.statuses.add(key.clone());
+    }
+
+    fn wanted(&self) -> MutexGuard<'_, HashMap<ObjectKey, Wanted>> {
+        self.wanted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn write_statuses(&self) {
@@ -440,25 +450,32 @@ impl Reconciler {
 
     /// Writes the newest status of a preference; when to try again.
     async fn write_status(&self, key: &ObjectKey) -> Option<Instant> {
-        let newest = {
-            let wanted = self.wanted.lock().unwrap_or_else(PoisonError::into_inner);
-            wanted.get(key).cloned()
-        };
-        let (status, preference) = (newest?, self.context.host.preference(key));
+        let newest = self.wanted().get(key).cloned();
+        let (wanted, preference) = (newest?, self.context.host.preference(key));
+        // Members first: what is decided is done before it is told.
+        let (now, since) = (Instant::now(), wanted.since?);
+        if self.context.wake.objects.is_busy() && now < since + STATUS_WAIT_MAX {
+            return Some(now + STATUS_WAIT);
+        }
         let Some(preference) = preference else {
-            self.wanted
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .remove(key);
+            self.wanted().remove(key);
             return None;
         };
         match self
             .context
             .statuses
-            .write_typed(preference.as_ref(), &status)
+            .write_typed(preference.as_ref(), &wanted.status)
             .await
         {
-            Ok(Written::Current) => None,
+            Ok(Written::Current) => {
+                // Unless another one is wanted meanwhile.
+                if let Some(now) = self.wanted().get_mut(key)
+                    && now.status == wanted.status
+                {
+                    now.since = None;
+                }
+                None
+            }
             Ok(Written::Later(at)) => Some(at),
             Err(error) => {
                 tracing::debug!(preference = %key, %error, "status not written");
@@ -466,6 +483,14 @@ impl Reconciler {
             }
         }
     }
+}
+
+/// A status as it should be.
+#[derive(Clone)]
+struct Wanted {
+    status: ReplicaSchedulingPreferenceStatus,
+    /// Since when the host may say something else; nothing: it does not.
+    since: Option<Instant>,
 }
 
 /// The federated object, read.
