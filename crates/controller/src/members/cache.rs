@@ -2,7 +2,8 @@
 //!
 //! # Guarantees
 //! An answer of the member to our own write is known at once, and an older event of the watch does
-//! not take it back: versions are compared as numbers (KEP-5504).
+//! not take it back: versions are compared as numbers (KEP-5504). An answer that comes after the
+//! event that tells that the object went does not bring it back either.
 //! # Assumptions
 //! One lane fills it; writers add what they were answered.
 //! # Caveats
@@ -19,6 +20,11 @@ use tokio::time::Instant;
 
 /// How long an object that somebody else made is believed to be there.
 pub(crate) const MET_FOR: Duration = Duration::from_secs(30);
+
+/// How long an object's going is remembered at least: no answer takes that long.
+const GONE_FOR: Duration = Duration::from_secs(30);
+/// So many are kept without looking how old they are.
+const GONE_MAX: usize = 1024;
 
 /// See the module.
 #[derive(Default)]
@@ -39,6 +45,11 @@ struct State {
     met: HashMap<ObjectKey, (Sighting, Instant)>,
     /// Keys of the list that is under way.
     listed: Option<BTreeSet<ObjectKey>>,
+    /// At which version objects went, and when that was told: an answer to our own write may come
+    /// after the event that tells of what became of it since.
+    gone: HashMap<ObjectKey, (u64, Instant)>,
+    /// With so many, old ones are forgotten.
+    gone_max: usize,
 }
 
 /// What an event changed.
@@ -118,6 +129,9 @@ impl Cache {
     /// The watch, or an answer, shows an object with our label.
     pub(crate) fn take(&self, key: &ObjectKey, mut seen: Sighting) -> Change {
         let mut state = self.lock();
+        if state.has_gone(key, seen.version()) {
+            return Change::None;
+        }
         if let Some(listed) = &mut state.listed {
             listed.insert(key.clone());
         }
@@ -152,6 +166,7 @@ impl Cache {
     pub(crate) fn remove(&self, key: &ObjectKey, version: u64) -> Change {
         let mut state = self.lock();
         state.met.remove(key);
+        state.note_gone(key, version);
         match state.objects.get(key) {
             Some(known) if known.version() <= version || version == 0 => {
                 state.objects.remove(key);
@@ -208,6 +223,27 @@ impl Cache {
     }
 }
 
+impl State {
+    /// Whether the object of that name is known to have gone after it had this version.
+    fn has_gone(&self, key: &ObjectKey, version: u64) -> bool {
+        let gone = self.gone.get(key);
+        version != 0 && gone.is_some_and(|(at, _)| version <= *at)
+    }
+
+    fn note_gone(&mut self, key: &ObjectKey, version: u64) {
+        if version == 0 {
+            return;
+        }
+        let now = Instant::now();
+        if self.gone.len() >= self.gone_max.max(GONE_MAX) {
+            self.gone.retain(|_, (_, told)| now - *told < GONE_FOR);
+            self.gone_max = self.gone.len() * 2;
+        }
+        let gone = self.gone.entry(key.clone()).or_insert((version, now));
+        *gone = (version.max(gone.0), now);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -236,6 +272,22 @@ mod tests {
         assert_eq!(cache.take(&key, sighting("u", 10)), Change::Changed);
         assert_eq!(cache.remove(&key, 8), Change::None);
         assert_eq!(cache.remove(&key, 11), Change::Changed);
+    }
+
+    #[test]
+    fn an_answer_that_comes_after_the_object_went_does_not_bring_it_back() {
+        let (cache, key) = (Cache::default(), ObjectKey::new("ns", "n"));
+        cache.begin_list();
+        cache.take(&key, sighting("u", 7));
+        cache.end_list();
+        // The deletion is version 9 and what the watch tells first; its answer has version 8.
+        assert_eq!(cache.remove(&key, 9), Change::Changed);
+        assert_eq!(cache.take(&key, sighting("u", 8)), Change::None);
+        assert_eq!(cache.observe(&key), Observed::Absent);
+        // Another one of that name is news, and an older end of the first takes nothing from it.
+        assert_eq!(cache.take(&key, sighting("v", 10)), Change::Appeared);
+        assert_eq!(cache.remove(&key, 9), Change::None);
+        assert_eq!(version(&cache, &key).as_deref(), Some("10"));
     }
 
     /// An object with our hash, and in our entry a label, unless somebody took that.
