@@ -46,7 +46,7 @@ async fn the_roles_that_are_shipped_are_enough_for_a_host(world: &mut World, nam
     let settings = json!({"deletionGrace": "1s"});
     world.change_settings(settings).await;
     world.break_api("osaka", meridian_tests::world::ApiFault::Down);
-    world.until_condition("osaka", "Ready", "False").await;
+    world.until_condition("osaka", "Offline", "True").await;
     let notes = ObjectRef::new(TYPES, "FederatedConfigMap", namespace, "notes");
     world.host().delete(&notes).await;
     world.host().until_gone(&notes).await;
@@ -82,8 +82,8 @@ async fn divide(world: &World, namespace: &str) {
 /// A name is steered, and its objects say so.
 async fn name(world: &World, namespace: &str) {
     let zone = json!({"apiVersion": GSLB, "kind": "Zone",
-        "metadata": {"namespace": namespace, "name": "entitled"},
-        "spec": {"domain": "entitled.example.org",
+        "metadata": {"namespace": SYSTEM, "name": "entitled"},
+        "spec": {"domain": "entitled.example.org", "allowedNamespaces": [namespace],
             "nameServers": [{"name": "ns1.entitled.example.org", "addresses": ["192.0.2.53"]}]}});
     let zone = ObjectRef::of(&world.host().apply(zone).await);
     let service = json!({"apiVersion": GSLB, "kind": "GlobalService",
@@ -92,12 +92,13 @@ async fn name(world: &World, namespace: &str) {
             {"cluster": "berlin", "addresses": ["192.0.2.1"]}]},
             "policy": {"nearest": {}}}});
     let service = ObjectRef::of(&world.host().apply(service).await);
-    for at in [zone, service] {
+    for at in [&zone, &service] {
         world
             .host()
-            .until(&at, "it is told what became of it", |object| {
+            .until(at, "it is told what became of it", |object| {
                 condition(object, "Served")["status"] == "True"
             })
             .await;
     }
+    world.host().delete(&zone).await;
 }
