@@ -13,18 +13,18 @@
 //! # Caveats
 //! Each replica has to be told; those that were not learn of it from the host.
 
+use crate::own_socket;
 use anyhow::{Context, Result, bail};
 use api::Override;
 use controller::dns_role::write_back;
 use kube::{Client, ResourceExt};
 use std::fs::{self, File};
 use std::io::Write;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use steering::{Event, OverrideSpec};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::net::{UnixListener, UnixStream};
+use tokio::net::UnixStream;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{sleep, timeout};
 
@@ -113,7 +113,7 @@ impl GivenFolder {
     }
 
     async fn listen(&self, asked: mpsc::Sender<Given>) {
-        let listener = match listener(&self.state) {
+        let listener = match own_socket::listen(&self.state, SOCKET) {
             Ok(listener) => listener,
             Err(why) => {
                 tracing::warn!("{why:#}: 'meridian override --at' will not find this process");
@@ -218,21 +218,4 @@ impl GivenFolder {
 fn written(mut object: Override) -> Override {
     object.metadata.creation_timestamp = None;
     object
-}
-
-/// Listens in the folder, in the place of whoever did before.
-fn listener(folder: &Path) -> Result<UnixListener> {
-    let path = folder.join(SOCKET);
-    let aside = folder.join(format!("{SOCKET}.new"));
-    let listening = || -> std::io::Result<UnixListener> {
-        match fs::remove_file(&aside) {
-            Err(why) if why.kind() != std::io::ErrorKind::NotFound => return Err(why),
-            _ => {}
-        }
-        let listener = UnixListener::bind(&aside)?;
-        fs::set_permissions(&aside, fs::Permissions::from_mode(0o600))?;
-        fs::rename(&aside, &path)?;
-        Ok(listener)
-    };
-    listening().with_context(|| format!("cannot listen at {}", path.display()))
 }

@@ -10,6 +10,7 @@ mod given;
 mod kubeconfig;
 mod manifests;
 mod output;
+mod own_socket;
 mod plugin;
 mod replace;
 mod run;

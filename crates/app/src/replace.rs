@@ -18,18 +18,16 @@
 //! # Caveats
 //! Connections that are open end with the predecessor; clients connect anew (RFC 7766 § 6.2.4).
 
+use crate::own_socket;
 use anyhow::{Context, Result, bail};
 use dns_server::Named;
-use std::fs;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::AsFd;
-use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::UnixListener;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
@@ -141,7 +139,7 @@ impl Estate {
 
     /// Waits for a successor until `stop`; `replaced` is cancelled when one answers.
     pub(crate) async fn hand_over(self, stop: CancellationToken, replaced: CancellationToken) {
-        let listener = match listen(&self.folder) {
+        let listener = match own_socket::listen(&self.folder, SOCKET) {
             Ok(listener) => listener,
             Err(why) => {
                 tracing::warn!("{why:#}: --replace will not find this process");
@@ -198,21 +196,4 @@ fn expect(stream: &mut UnixStream, expected: u8) -> Result<()> {
         bail!("it said {said:?}");
     }
     Ok(())
-}
-
-/// Listens in the folder, in the place of whoever did before.
-fn listen(folder: &Path) -> Result<UnixListener> {
-    let path = folder.join(SOCKET);
-    let aside = folder.join(format!("{SOCKET}.new"));
-    let listening = || -> std::io::Result<UnixListener> {
-        match fs::remove_file(&aside) {
-            Err(why) if why.kind() != std::io::ErrorKind::NotFound => return Err(why),
-            _ => {}
-        }
-        let listener = UnixListener::bind(&aside)?;
-        fs::set_permissions(&aside, fs::Permissions::from_mode(0o600))?;
-        fs::rename(&aside, &path)?;
-        Ok(listener)
-    };
-    listening().with_context(|| format!("cannot listen at {}", path.display()))
 }
