@@ -12,14 +12,11 @@ use crate::checkpoint::CheckpointFile;
 use crate::given::Given;
 use console::{Part, Question, Readiness};
 use dns_server::Handle;
-use model::{ObjectKey, ProbeResult};
+use model::ProbeResult;
 use prober::Prober;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-use steering::{
-    Effect, Engine, Event, Force, OverrideScope, OverrideSpec, ProbeReportValue, ServiceStatus,
-};
+use steering::{Effect, Engine, Event, ProbeReportValue};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
@@ -62,8 +59,6 @@ pub(crate) struct SteeringLoop {
     pub(crate) engine: Engine,
     pub(crate) inputs: Inputs,
     pub(crate) outputs: Outputs,
-    /// How services stand, by the last that was said of them.
-    services: BTreeMap<ObjectKey, ServiceStatus>,
     wake: Option<Instant>,
     last_millis: u64,
     /// When the last checkpoint was written, and whether answers changed since.
@@ -89,7 +84,6 @@ impl SteeringLoop {
             engine,
             inputs,
             outputs,
-            services: BTreeMap::new(),
             wake: None,
             last_millis: 0,
             checkpointed: Instant::now(),
@@ -165,7 +159,6 @@ impl SteeringLoop {
                         let why = host.problem.as_ref().map(ToString::to_string);
                         tracing::warn!(service = %status.service, host = host.host, why, "not served");
                     }
-                    self.services.insert(status.service.clone(), status);
                 }
                 Effect::Zone(status) => {
                     if let Some(why) = status.problem {
@@ -180,41 +173,16 @@ impl SteeringLoop {
         }
     }
 
-    /// Takes a person's word, unless it would do harm: the host's rules hold without a host too.
+    /// Takes a person's word; the engine says whether it is in force.
     fn take(&mut self, given: Given) {
-        let answer = self.forced(given.wanted);
-        // Nobody waits for it any more: nothing is lost.
-        let _ = given.reply.send(answer);
-    }
-
-    fn forced(&mut self, wanted: OverrideSpec) -> Result<String, String> {
-        let (OverrideScope::Service { service, .. } | OverrideScope::Branch { service, .. }) =
-            &wanted.scope
-        else {
-            return Err("an Override is about one GlobalService".to_owned());
-        };
-        let (service, key) = (service.clone(), wanted.key.clone());
-        let status = self.services.get(&service);
-        let status = status.ok_or_else(|| format!("no GlobalService {service} is known here"))?;
-        if let OverrideScope::Branch { branch, .. } = &wanted.scope {
-            let found = status.branches.iter().find(|it| it.name == *branch);
-            let found = found.ok_or_else(|| format!("{service} has no branch {branch}"))?;
-            if let Some(unmet) = found.unmet.as_ref().filter(|_| wanted.force == Force::Up) {
-                return Err(format!("{branch} may not take over: {unmet}"));
-            }
-        }
         let now = self.now();
-        let applied = Event::OverrideApplied(Box::new(wanted));
-        let effects = self.engine.handle(applied, now);
-        self.carry_out(effects);
-        let status = self.services.get(&service);
-        if status.is_some_and(|it| it.refused.contains(&key)) {
-            let effects = self.engine.handle(Event::OverrideDeleted(key), now);
-            self.carry_out(effects);
-            return Err(format!("it would leave {service} nothing"));
+        let became = self.engine.give(given.wanted, now);
+        self.carry_out(became.effects);
+        if became.answer.is_ok() {
+            self.write_checkpoint();
         }
-        self.write_checkpoint();
-        Ok(self.services.get(&service).map_or_else(String::new, told))
+        // Nobody waits for it any more: nothing is lost.
+        let _ = given.reply.send(became.answer);
     }
 
     fn explain(&mut self, asked: Question) {
@@ -266,17 +234,6 @@ impl SteeringLoop {
         self.last_millis = self.last_millis.max(now);
         self.last_millis
     }
-}
-
-/// How a service stands, in a line.
-fn told(status: &ServiceStatus) -> String {
-    let branches = status.branches.iter();
-    let mut said: Vec<_> = branches
-        .map(|it| format!("{} is {:?}: {}", it.name, it.state, it.reason))
-        .collect();
-    let endpoints = status.endpoints.iter();
-    said.extend(endpoints.map(|it| format!("{} is {:?}", it.endpoint, it.standing)));
-    said.join("; ")
 }
 
 async fn until(wake: Option<Instant>) {

@@ -535,6 +535,12 @@ impl Engine {
         self.sent.report = Some(report);
     }
 
+    /// How a service stands, if it is known.
+    pub(crate) fn standing(&self, service: &ObjectKey) -> Option<ServiceStatus> {
+        let service = self.services.get(service)?;
+        Some(self.publisher.status(service))
+    }
+
     fn tell_statuses(&mut self, changed: &BTreeSet<ObjectKey>, effects: &mut Vec<Effect>) {
         let concerned: Vec<_> = if self.marks.hosts {
             self.services.values().collect()

@@ -21,6 +21,7 @@ pub mod error;
 pub mod event;
 pub mod explain;
 mod geography;
+mod given;
 mod health;
 mod host;
 mod https;
@@ -53,6 +54,7 @@ pub use error::{Error, Result};
 pub use event::{ClusterState, Effect, Event, HostContact, MemberApi};
 pub use explain::{Explanation, PossibleAnswer, Question};
 pub use geography::view_table;
+pub use given::Given;
 pub use moved::{FamilyMoved, Flow, Moved};
 pub use policy::{
     All, Capacity, Cidr, CidrRule, Failback, FailoverBranch, Geo, GeoRule, Nearest, Policy, Pool,

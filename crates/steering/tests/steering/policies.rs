@@ -404,6 +404,81 @@ fn a_branch_takes_over_only_when_what_it_requires_succeeds_by_hand_or_not() {
     }
 }
 
+/// What a replica answers to who tells it an override itself.
+fn give(replica: &mut Replica, event: Event) -> std::result::Result<String, String> {
+    let Event::OverrideApplied(wanted) = event else {
+        panic!("an override");
+    };
+    let given = replica.engine.give(*wanted, replica.now);
+    replica.take(given.effects);
+    given.answer
+}
+
+#[test]
+fn what_a_replica_is_told_itself_is_in_force_or_refused_with_why() {
+    let mut replica = two_cities(|standby| {
+        standby.takeover.mode = Transition::Manual;
+        standby.takeover.requires = vec![Requirement {
+            name: "replication".into(),
+            target: model::Target::Ip("192.0.2.99".parse().expect("an address")),
+            probe: ProbeKind::Tcp(PortProbe { port: 5432 }),
+        }];
+    });
+    replica.round(&["192.0.2.99"]);
+    replica.rounds(3, &[A, B, "192.0.2.99"]);
+    let branch = |service: &str, name: &str| OverrideScope::Branch {
+        service: key(service),
+        branch: name.into(),
+    };
+    let refused = [
+        (
+            OverrideScope::Cluster("frankfurt".into()),
+            "about one GlobalService",
+        ),
+        (branch("other", "city-b"), "no GlobalService"),
+        (branch("shop", "city-c"), "has no branch city-c"),
+        (branch("shop", "city-b"), "may not take over: replication"),
+    ];
+    for (scope, why) in refused {
+        let answer = give(&mut replica, override_on(scope, Force::Up, 3_600_000));
+        let answer = answer.expect_err(why);
+        assert!(answer.contains(why), "{answer}");
+    }
+    assert_ne!(replica.addresses(BERLIN), [F], "nothing of it is in force");
+
+    replica.rounds(1, &[A, B]);
+    let take = override_on(branch("shop", "city-b"), Force::Up, 3_600_000);
+    let told = give(&mut replica, take).expect("it may");
+    assert!(told.contains("city-b is Active"), "{told}");
+    assert_eq!(replica.addresses(BERLIN), [F]);
+
+    replica.tell([Event::ServiceDeleted(key("shop"))]);
+    let late = override_on(branch("shop", "city-b"), Force::Up, 3_600_000);
+    assert!(
+        give(&mut replica, late).is_err(),
+        "what is gone is not known"
+    );
+}
+
+#[test]
+fn what_would_leave_nothing_is_not_taken_from_a_person_either() {
+    let mut replica = with(Policy::default());
+    let down = |name: &str| {
+        let scope = OverrideScope::Service {
+            service: key("shop"),
+            cluster: Some(name.into()),
+        };
+        override_called(name, scope, Force::Down, 60_000)
+    };
+    for name in ["beijing-a", "beijing-b"] {
+        give(&mut replica, down(name)).expect("others are left");
+    }
+    let why = give(&mut replica, down("frankfurt")).expect_err("nothing would be left");
+    assert_eq!(why, "it would leave shop/shop nothing");
+    assert!(replica.status().refused.is_empty(), "it is not kept");
+    assert_eq!(replica.addresses(BERLIN), [F]);
+}
+
 /// A round in which these do not answer in time.
 fn late(replica: &mut Replica, rounds: usize, failing: &[&str]) {
     for _ in 0..rounds {
