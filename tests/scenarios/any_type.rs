@@ -225,7 +225,7 @@ async fn a_definition_goes_into_members_before_its_objects_and_out_of_them_after
     host.delete(&crd_at).await;
     let waits = |object: &Value| {
         let clusters = object["status"]["clusters"].to_string();
-        clusters.contains("these leave first: 1 federated objects of the kind Gadget")
+        clusters.contains("these leave first: 1 of the kind Gadget")
     };
     host.until(&crd_at, "it waits for the gadget", waits).await;
     host.delete(&gadget_at).await;

@@ -45,7 +45,7 @@ pub(crate) fn defined<'a>(
     let held = clusters.filter_map(|name| {
         let lane = context.members.get(name)?.lane(&named.name)?;
         let held = lane.cache.held();
-        let words = format!("these leave first: {held} federated objects of the kind {kind}");
+        let words = format!("these leave first: {held} of the kind {kind}");
         (held > 0).then(|| (name.clone(), words))
     });
     held.collect()
