@@ -175,14 +175,7 @@ async fn ask(world: &World, team: &str, kubeconfig: &Path) {
 }
 
 async fn divide(world: &World, team: &str) {
-    let labels = json!({"app": "web"});
-    let pod = json!({"metadata": {"labels": labels},
-        "spec": {"containers": [{"name": "web", "image": "web:1"}]}});
-    let spec = json!({"template": {"spec": {"selector": {"matchLabels": labels}, "template": pod}},
-        "placement": {"clusterSelector": {}}});
-    world
-        .federate("FederatedDeployment", team, "web", spec)
-        .await;
+    world.federate_deployment(team, "web").await;
     world
         .host()
         .apply(json!({

@@ -25,7 +25,7 @@ scenarios! {
 }
 
 async fn weights_leasts_and_mosts_divide_a_total_that_may_change(world: &World, namespace: &str) {
-    deploy(world, namespace).await;
+    world.federate_deployment(namespace, "web").await;
     let clusters = json!({
         "berlin": {"weight": 2, "maxReplicas": 4},
         "lisbon": {"weight": 1, "minReplicas": 2},
@@ -40,7 +40,7 @@ async fn weights_leasts_and_mosts_divide_a_total_that_may_change(world: &World, 
 }
 
 async fn a_total_is_scaled_by_whatever_scales(world: &World, namespace: &str) {
-    deploy(world, namespace).await;
+    world.federate_deployment(namespace, "web").await;
     prefer(world, namespace, 3, &json!({"*": {"weight": 1}})).await;
     until_run(world, namespace, [1, 1, 1]).await;
     world
@@ -58,7 +58,7 @@ async fn a_total_is_scaled_by_whatever_scales(world: &World, namespace: &str) {
 }
 
 async fn a_total_follows_an_autoscaler_of_the_host(world: &mut World, namespace: &str) {
-    deploy(world, namespace).await;
+    world.federate_deployment(namespace, "web").await;
     prefer(world, namespace, 3, &json!({"*": {"weight": 1}})).await;
     until_run(world, namespace, [1, 1, 1]).await;
     // Its metrics are nowhere; its least is obeyed all the same.
@@ -76,7 +76,7 @@ async fn a_total_follows_an_autoscaler_of_the_host(world: &mut World, namespace:
 }
 
 async fn a_lost_members_replicas_run_elsewhere_and_return(world: &mut World, namespace: &str) {
-    deploy(world, namespace).await;
+    world.federate_deployment(namespace, "web").await;
     prefer(world, namespace, 6, &json!({"*": {"weight": 1}})).await;
     until_run(world, namespace, [2, 2, 2]).await;
 
@@ -113,7 +113,7 @@ async fn a_member_whose_own_check_answers_keeps_its_replicas_until_that_is_silen
     let run = Run::all_roles("checking", ([127, 0, 0, 1], dns).into());
     let meridian = world.run(&run).await;
     world.until_leads("checking").await;
-    deploy(world, namespace).await;
+    world.federate_deployment(namespace, "web").await;
     prefer(world, namespace, 6, &json!({"*": {"weight": 1}})).await;
     until_run(world, namespace, [2, 2, 2]).await;
 
@@ -177,7 +177,7 @@ async fn a_drained_member_gives_its_replicas_away_and_gets_them_back(
     world: &mut World,
     namespace: &str,
 ) {
-    deploy(world, namespace).await;
+    world.federate_deployment(namespace, "web").await;
     prefer(world, namespace, 6, &json!({"*": {"weight": 1}})).await;
     until_run(world, namespace, [2, 2, 2]).await;
     // Nobody answers DNS here: there is no traffic to wait for.
@@ -198,7 +198,7 @@ async fn a_namespace_that_leaves_a_cluster_waits_for_replicas_that_are_not_ready
     world: &mut World,
     namespace: &str,
 ) {
-    deploy(world, namespace).await;
+    world.federate_deployment(namespace, "web").await;
     prefer(world, namespace, 6, &json!({"*": {"weight": 1}})).await;
     until_run(world, namespace, [2, 2, 2]).await;
     let note = json!({"template": {"data": {"x": "y"}}, "placement": {"clusterSelector": {}}});
@@ -269,23 +269,6 @@ async fn cordon(member: &Cluster, unschedulable: bool) {
         let at = ObjectRef::new("v1", "Node", "", name);
         member.patch(&at, patch).await;
     }
-}
-
-async fn deploy(world: &World, namespace: &str) {
-    let labels = json!({"app": "web"});
-    let spec = json!({
-        "template": {"spec": {
-            "selector": {"matchLabels": labels},
-            "template": {
-                "metadata": {"labels": labels},
-                "spec": {"containers": [{"name": "web", "image": "web:1"}]},
-            },
-        }},
-        "placement": {"clusterSelector": {}},
-    });
-    world
-        .federate("FederatedDeployment", namespace, "web", spec)
-        .await;
 }
 
 async fn prefer(world: &World, namespace: &str, total: u32, clusters: &Value) {

@@ -61,14 +61,7 @@ async fn the_roles_that_are_shipped_are_enough_for_a_host(world: &mut World, nam
 }
 
 async fn divide(world: &World, namespace: &str) {
-    let labels = json!({"app": "web"});
-    let pod = json!({"metadata": {"labels": labels},
-        "spec": {"containers": [{"name": "web", "image": "web:1"}]}});
-    let spec = json!({"template": {"spec": {"selector": {"matchLabels": labels}, "template": pod}},
-        "placement": {"clusterSelector": {}}});
-    world
-        .federate("FederatedDeployment", namespace, "web", spec)
-        .await;
+    world.federate_deployment(namespace, "web").await;
     let preference = json!({
         "apiVersion": SCHEDULING, "kind": "ReplicaSchedulingPreference",
         "metadata": {"namespace": namespace, "name": "web"},

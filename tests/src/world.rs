@@ -324,6 +324,21 @@ impl World {
             .await
     }
 
+    /// Federates a Deployment to every member, with one container and no word on its replicas.
+    ///
+    /// # Panics
+    /// When the host refuses it.
+    pub async fn federate_deployment(&self, namespace: &str, name: &str) -> Value {
+        let labels = json!({"app": name});
+        let pod = json!({"metadata": {"labels": labels},
+            "spec": {"containers": [{"name": name, "image": "web:1"}]}});
+        let spec = json!({"template": {"spec": {
+                "selector": {"matchLabels": labels}, "template": pod}},
+            "placement": {"clusterSelector": {}}});
+        self.federate("FederatedDeployment", namespace, name, spec)
+            .await
+    }
+
     /// Waits until every member of its placement holds a federated object as it is now.
     ///
     /// # Panics
