@@ -14,4 +14,4 @@ count: 3
 EOF
 $ kubectl get events --no-headers -o custom-columns=REASON:.reason,OBJECT:.involvedObject.name,COUNT:.count
 $ kubectl get events.events.k8s.io story -o yaml
-$ kubectl events --for configmap/settings | sed 's/^[^ ]*/LAST/'
+$ kubectl events --for configmap/settings | sed 's/^[^ ]*/LAST/; s/over [^)]*/over AGE/'
