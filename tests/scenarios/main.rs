@@ -21,6 +21,8 @@ mod bad_input;
 #[cfg(test)]
 mod challenges;
 #[cfg(test)]
+mod chaos;
+#[cfg(test)]
 mod commands;
 #[cfg(test)]
 mod cookies;
@@ -56,6 +58,7 @@ mod replicas;
 mod restart;
 #[cfg(test)]
 mod rights;
+#[cfg(test)]
 mod rollout;
 #[cfg(test)]
 mod sources;
