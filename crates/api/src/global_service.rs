@@ -127,7 +127,7 @@ pub struct StaticEndpoint {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), inner(length(min = 2, max = 45)))]
     pub addresses: Vec<String>,
-    /// Its host name, answered as CNAME.
+    /// Its host name, answered as CNAME; at a zone's origin and beside other records, as its addresses.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
     pub hostname: Option<String>,

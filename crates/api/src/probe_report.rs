@@ -49,6 +49,10 @@ pub struct ProbeReportSpec {
     /// The revision of the Secret of ACME challenges that it serves.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub challenges: i64,
+    /// The hostnames that it has to know the addresses of and does not, and why.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("maxProperties" = 4096))]
+    pub unresolved: BTreeMap<String, String>,
 }
 
 /// A verdict on an endpoint.
@@ -120,6 +124,7 @@ impl From<&ProbeReportValue> for ProbeReportSpec {
                 .collect(),
             named: value.named.iter().map(NamedClusterEntry::from).collect(),
             challenges: signed(value.challenges),
+            unresolved: value.unresolved.clone(),
         }
     }
 }
@@ -196,6 +201,7 @@ impl ProbeReport {
             generations,
             named: self.read_named()?,
             challenges: unsigned(spec.challenges, "spec.challenges")?,
+            unresolved: spec.unresolved.clone(),
         })
     }
 

@@ -40,7 +40,7 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Run the controller, the DNS server, or both, against a host cluster
-    Run(Run),
+    Run(Box<Run>),
     /// Show the whole product on this machine: a host, three members, a failing site
     Demo(Demo),
     /// Make a cluster a member: its service account, rights, token and KubeFedCluster

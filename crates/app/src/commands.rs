@@ -32,7 +32,7 @@ use std::process::ExitCode;
 /// What `main` prints after `error:`.
 pub(crate) async fn dispatch(command: Command) -> Result<ExitCode> {
     match command {
-        Command::Run(args) => run::run(args).boxed().await.map(done),
+        Command::Run(args) => run::run(*args).boxed().await.map(done),
         Command::Demo(args) => demo::run(args).boxed().await,
         Command::Join(args) => join::run(args).boxed().await.map(done),
         Command::Unjoin(args) => unjoin::run(args).boxed().await.map(done),

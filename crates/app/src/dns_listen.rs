@@ -49,6 +49,10 @@ pub(crate) struct DnsListen {
     /// 0 is no limit
     #[arg(long = "dns-rate-limit", value_name = "COUNT", default_value_t = 200)]
     pub(crate) rate_limit: u32,
+    /// Resolvers that say the addresses of hostnames where no alias can be, such as 10.0.0.10:53
+    /// [default: those of /etc/resolv.conf]
+    #[arg(long = "dns-resolver", value_name = "ADDRESS")]
+    pub(crate) resolvers: Vec<SocketAddr>,
     /// What NSID and id.server say, to tell replicas of one address apart [default: refused]
     #[arg(long = "dns-name", value_name = "TEXT")]
     pub(crate) name: Option<String>,
@@ -73,9 +77,18 @@ impl DnsListen {
             key: None,
             threads: Some(1),
             rate_limit: 200,
+            resolvers: Vec::new(),
             name: None,
             version: None,
             replace: false,
+        }
+    }
+
+    /// Who says the addresses of hostnames.
+    pub(crate) fn resolvers(&self) -> prober::Servers {
+        match self.resolvers.as_slice() {
+            [] => prober::Servers::File("/etc/resolv.conf".into()),
+            these => prober::Servers::These(these.to_vec()),
         }
     }
 

@@ -32,7 +32,7 @@ use futures::FutureExt;
 use geo::RegionLocations;
 use kube::Client;
 use model::ObserverName;
-use prober::{Prober, RESULTS_MAX};
+use prober::{Prober, RESOLVED_MAX, RESULTS_MAX, Resolver};
 use prometheus_client::registry::Registry;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -299,6 +299,7 @@ async fn start_dns(
     readiness.send_modify(|readiness| readiness.ready(Part::Sockets));
     let (events, received) = mpsc::channel(EVENTS_MAX);
     let (results, probed) = mpsc::channel(RESULTS_MAX);
+    let (words, resolved) = mpsc::channel(RESOLVED_MAX);
     let (report, reports) = watch::channel(None);
     let (challenges, served) = watch::channel(0);
     let store = ChallengeStore::new(options.host.clone(), &options.system_namespace);
@@ -312,6 +313,7 @@ async fn start_dns(
     let inputs = Inputs {
         events: received,
         probed,
+        resolved,
         questions,
         given,
         checkpoints,
@@ -321,6 +323,7 @@ async fn start_dns(
     let outputs = Outputs {
         answers,
         prober,
+        resolver: Resolver::start(options.dns.resolvers(), words),
         report,
         challenges,
         readiness,

@@ -13,10 +13,10 @@ use crate::given::Given;
 use console::{Part, Question, Readiness};
 use dns_server::Handle;
 use model::ProbeResult;
-use prober::Prober;
+use prober::{Prober, Resolver};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-use steering::{Effect, Engine, Event, ProbeReportValue};
+use steering::{Effect, Engine, Event, Found, ProbeReportValue};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
@@ -34,6 +34,7 @@ const CHECKPOINT_PERIOD_IDLE: Duration = Duration::from_secs(60);
 pub(crate) struct Inputs {
     pub(crate) events: mpsc::Receiver<Event>,
     pub(crate) probed: mpsc::Receiver<ProbeResult>,
+    pub(crate) resolved: mpsc::Receiver<prober::Resolved>,
     pub(crate) questions: mpsc::Receiver<Question>,
     /// What people tell this replica itself.
     pub(crate) given: mpsc::Receiver<Given>,
@@ -45,6 +46,7 @@ pub(crate) struct Inputs {
 pub(crate) struct Outputs {
     pub(crate) answers: Arc<Handle>,
     pub(crate) prober: Prober,
+    pub(crate) resolver: Resolver,
     pub(crate) report: watch::Sender<Option<ProbeReportValue>>,
     /// The revision of challenges that every replica serves that is heard.
     pub(crate) challenges: watch::Sender<u64>,
@@ -110,6 +112,7 @@ impl SteeringLoop {
                         batch.push(Event::Probed(result));
                     }
                 }
+                Some(resolved) = self.inputs.resolved.recv() => batch.push(event(resolved)),
                 Some(question) = self.inputs.questions.recv() => self.explain(question),
                 Some(given) = self.inputs.given.recv() => self.take(given),
                 Some(asked) = self.inputs.checkpoints.recv() => {
@@ -148,6 +151,7 @@ impl SteeringLoop {
                     });
                 }
                 Effect::Probe(probes) => self.outputs.prober.set(probes),
+                Effect::Resolve(hostnames) => self.outputs.resolver.ask(hostnames),
                 Effect::Report(report) => {
                     self.outputs.report.send_replace(Some(report));
                 }
@@ -234,6 +238,21 @@ impl SteeringLoop {
         self.last_millis = self.last_millis.max(now);
         self.last_millis
     }
+}
+
+/// A resolver's word, as the engine takes it.
+fn event(resolved: prober::Resolved) -> Event {
+    let found = |said: Result<_, String>| {
+        said.map(|(addresses, ttl_secs)| Found {
+            addresses,
+            ttl_secs,
+        })
+    };
+    Event::Resolved(Box::new(steering::Resolved {
+        hostname: resolved.hostname,
+        v4: found(resolved.v4),
+        v6: found(resolved.v6),
+    }))
 }
 
 async fn until(wake: Option<Instant>) {

@@ -199,6 +199,7 @@ async fn listen(context: Arc<Context>, names: Arc<Names>) {
                 Effect::Publish(_)
                 | Effect::Probe(_)
                 | Effect::Report(_)
+                | Effect::Resolve(_)
                 | Effect::ChallengesServed(_) => {}
             }
         }

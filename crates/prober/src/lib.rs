@@ -12,10 +12,12 @@
 
 mod check;
 mod grpc;
+mod resolve;
 mod schedule;
 mod tls;
 
 pub use check::check;
+pub use resolve::{LOOKUPS_AT_ONCE_MAX, RESOLVED_MAX, Resolved, Resolver, Servers, resolve};
 
 use model::{Probe, ProbeResult};
 use schedule::Schedule;

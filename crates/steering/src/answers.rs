@@ -2,11 +2,13 @@
 //!
 //! A and AAAA are decided together: the same clusters answer both, each with what it has. A cluster
 //! without an address of a family answers NODATA for it in its share, so that shares hold for both
-//! and DNS64 can do its work (RFC 6147 § 5.1.6). An endpoint that is a hostname answers as an alias.
+//! and DNS64 can do its work (RFC 6147 § 5.1.6). An endpoint that is a hostname answers as an alias,
+//! and where none can be, with the addresses that a resolver gave for it.
 
 use crate::{
     choose::{Form, Pick},
     https,
+    resolve::Hostnames,
     spec::{EndpointStatus, HttpsSpec},
 };
 use dns::{Answer, Choice, Content, Name, RecordType, Share};
@@ -32,16 +34,19 @@ pub(crate) fn choice(
     endpoints: &[&EndpointStatus],
     record_type: RecordType,
     https: Option<&HttpsSpec>,
+    hostnames: Hostnames<'_>,
     ttl_secs: u32,
 ) -> Choice {
     let mut shares: Vec<(f64, Content)> = Vec::new();
     for pick in picks {
         if record_type == RecordType::HTTPS {
-            shares.extend(https.map_or_else(Vec::new, |it| https::shares(it, pick, endpoints)));
+            shares.extend(
+                https.map_or_else(Vec::new, |it| https::shares(it, pick, endpoints, hostnames)),
+            );
             continue;
         }
         if let Form::Together(max) = pick.form
-            && let Some(together) = together(pick, endpoints, record_type, max)
+            && let Some(together) = together(pick, endpoints, record_type, hostnames, max)
         {
             shares.extend(together);
             continue;
@@ -49,7 +54,10 @@ pub(crate) fn choice(
         let fitting: Vec<_> = pick
             .entries
             .iter()
-            .filter_map(|&at| Some((endpoints[at], content(&endpoints[at].target, record_type)?)))
+            .filter_map(|&at| {
+                let content = content(&endpoints[at].target, record_type, hostnames)?;
+                Some((endpoints[at], content))
+            })
             .collect();
         if fitting.is_empty() {
             shares.push((pick.share, Content::NoData));
@@ -85,14 +93,14 @@ fn together(
     pick: &Pick,
     endpoints: &[&EndpointStatus],
     record_type: RecordType,
+    hostnames: Hostnames<'_>,
     max: u32,
 ) -> Option<Vec<(f64, Content)>> {
     let targets = pick.entries.iter().map(|&at| &endpoints[at].target);
     let ips: Vec<IpAddr> = targets
-        .filter_map(|target| match target {
-            Target::Ip(ip) if family(ip) == record_type => Some(*ip),
-            _ => None,
-        })
+        .filter_map(|target| hostnames.addresses(target))
+        .flatten()
+        .filter(|ip| family(ip) == record_type)
         .take(SHARES_MAX)
         .collect();
     let size = ips.len().min(usize::try_from(max).unwrap_or(usize::MAX));
@@ -137,11 +145,13 @@ fn family(ip: &IpAddr) -> RecordType {
 }
 
 /// What an endpoint answers for a type, if anything.
-fn content(target: &Target, record_type: RecordType) -> Option<Content> {
-    match target {
-        Target::Ip(ip) => (family(ip) == record_type).then(|| Content::Addresses(vec![*ip])),
-        Target::Hostname(name) => Name::parse(name).ok().map(Content::Alias),
-    }
+fn content(target: &Target, record_type: RecordType, hostnames: Hostnames<'_>) -> Option<Content> {
+    let Some(mut addresses) = hostnames.addresses(target) else {
+        let name = Name::parse(&target.to_string());
+        return name.ok().map(Content::Alias);
+    };
+    addresses.retain(|ip| family(ip) == record_type);
+    (!addresses.is_empty()).then_some(Content::Addresses(addresses))
 }
 
 fn from_shares(shares: Vec<(f64, Content)>, ttl_secs: u32) -> Choice {
@@ -236,7 +246,7 @@ mod tests {
             Content::Alias(name) => name.to_string(),
             other => format!("{other:?}"),
         };
-        let found = match choice(&picks, &endpoints, record_type, None, 5) {
+        let found = match choice(&picks, &endpoints, record_type, None, Hostnames::Aliases, 5) {
             Choice::One(answer) => vec![(1, tell(&answer.content))],
             Choice::Weighted(shares) => shares
                 .iter()

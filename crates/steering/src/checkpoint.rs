@@ -11,6 +11,7 @@ use crate::{
     health::Track,
     host::Host,
     report::{Observer, ProbeReportValue},
+    resolve::Resolutions,
     service::{Member, Service},
     spec::{EndpointStatus, OverrideSpec, PublishedRecords, ServiceSpec, ZoneSpec},
     world::Heard,
@@ -40,6 +41,8 @@ pub struct Checkpoint {
     tables: Vec<StoredTable>,
     #[serde(default)]
     records: Vec<PublishedRecords>,
+    #[serde(default)]
+    resolutions: Resolutions,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -131,6 +134,7 @@ impl Engine {
                 .collect(),
             tables: self.geography.stored(),
             records: self.records.values().cloned().collect(),
+            resolutions: self.resolutions.clone(),
         }
     }
 
@@ -172,6 +176,7 @@ impl Engine {
             .collect();
         let records = checkpoint.records.into_iter();
         engine.records = records.map(|it| (it.key.clone(), it)).collect();
+        engine.resolutions = checkpoint.resolutions.at_start();
         let clusters = checkpoint.clusters.into_iter();
         engine.clusters = clusters.map(|it| (it.place.name.clone(), it)).collect();
         let observers = checkpoint.observers.into_iter();

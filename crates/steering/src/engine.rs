@@ -26,7 +26,8 @@ use crate::{
     host::Host,
     publish::{Publisher, Which},
     quorum::{self, Abstaining, Control, Targets},
-    report::{HEARTBEAT_MILLIS, Observer, ProbeReportValue},
+    report::{Observer, ProbeReportValue},
+    resolve::Resolutions,
     service::{Changed, Service},
     spec::{OverrideSpec, PublishedRecords, ServiceSpec, ZoneSpec},
     status::ServiceStatus,
@@ -94,6 +95,8 @@ pub struct Engine {
     pub(crate) reports: BTreeMap<ObserverName, Heard>,
     pub(crate) control: Control,
     pub(crate) abstaining: Abstaining,
+    /// Addresses of hostnames.
+    pub(crate) resolutions: Resolutions,
     pub(crate) host: Host,
     pub(crate) geography: Geography,
     pub(crate) publisher: Publisher,
@@ -104,29 +107,29 @@ pub struct Engine {
     pub(crate) marks: Marks,
     pub(crate) sent: Sent,
     /// When something changes by itself.
-    deadline: Option<u64>,
+    pub(crate) deadline: Option<u64>,
 }
 
 /// What has to be computed anew.
 #[derive(Debug, Default)]
 pub(crate) struct Marks {
-    services: BTreeSet<ObjectKey>,
+    pub(crate) services: BTreeSet<ObjectKey>,
     /// Those among them whose places or policies changed.
-    places: BTreeSet<ObjectKey>,
+    pub(crate) places: BTreeSet<ObjectKey>,
     pub(crate) hosts: bool,
-    probes: bool,
+    pub(crate) probes: bool,
     /// What the report may have to tell.
-    news: bool,
+    pub(crate) news: bool,
 }
 
 /// What was told last, so that it is told again only when it differs.
 #[derive(Debug, Default)]
 pub(crate) struct Sent {
-    probes: Option<Vec<Probe>>,
-    report: Option<ProbeReportValue>,
-    services: BTreeMap<ObjectKey, ServiceStatus>,
+    pub(crate) probes: Option<Vec<Probe>>,
+    pub(crate) report: Option<ProbeReportValue>,
+    pub(crate) services: BTreeMap<ObjectKey, ServiceStatus>,
     pub(crate) challenges: u64,
-    wake: Option<u64>,
+    pub(crate) wake: Option<u64>,
 }
 
 impl Engine {
@@ -146,6 +149,7 @@ impl Engine {
             reports: BTreeMap::new(),
             control: Control::default(),
             abstaining: Abstaining::No,
+            resolutions: Resolutions::default(),
             host: Host {
                 contact: HostContact::Reached,
                 since_millis: 0,
@@ -209,6 +213,7 @@ impl Engine {
             Event::RecordsApplied(records) => self.apply_records(*records),
             Event::RecordsDeleted(key) => self.delete_records(&key),
             Event::Probed(result) => self.probed(result, now),
+            Event::Resolved(resolved) => self.resolved(*resolved, now),
             Event::ControlTargets { answered, of } => {
                 self.control = Control { answered, of };
                 self.marks.news = true;
@@ -374,8 +379,13 @@ impl Engine {
         if self.marks.any() {
             self.doubt(now);
         }
-        let (changed, wake) = self.evaluate(now);
         let mut effects = Vec::new();
+        if self.marks.hosts {
+            let inputs = (&self.zones, &self.services, &self.records, &self.challenges);
+            self.publisher.settle_hosts(inputs);
+        }
+        self.resolve(now, &mut effects);
+        let (changed, wake) = self.evaluate(now);
         self.publish(&changed, now, &mut effects);
         self.tell_probes(&mut effects);
         self.tell_report(now, &mut effects);
@@ -423,6 +433,7 @@ impl Engine {
             abstaining: self.abstaining,
             others: &self.others,
             reports: &self.reports,
+            resolutions: &self.resolutions,
         };
         let motion = world.motion();
         let held = self.deadline.filter(|at| *at > now);
@@ -453,10 +464,6 @@ impl Engine {
     }
 
     fn publish(&mut self, changed: &BTreeSet<ObjectKey>, now: u64, effects: &mut Vec<Effect>) {
-        if self.marks.hosts {
-            let inputs = (&self.zones, &self.services, &self.records, &self.challenges);
-            self.publisher.settle_hosts(inputs);
-        }
         let which = if self.marks.hosts {
             Some(Which::All)
         } else if !self.marks.places.is_empty() && self.publisher.has_secondaries() {
@@ -497,87 +504,6 @@ impl Engine {
                 .any(|it| it.pending_millis(now).is_some())
         };
         !self.publisher.has_published() && now < patience && waits()
-    }
-
-    fn tell_probes(&mut self, effects: &mut Vec<Effect>) {
-        if self.options.part == Part::Listens {
-            return;
-        }
-        if !self.marks.probes && self.sent.probes.is_some() {
-            return;
-        }
-        let probes = self.services.values().flat_map(Service::probes);
-        let probes: Vec<_> = probes.chain(self.checks.probes()).collect();
-        if self.sent.probes.as_ref() != Some(&probes) {
-            effects.push(Effect::Probe(probes.clone()));
-            self.sent.probes = Some(probes);
-        }
-    }
-
-    fn tell_report(&mut self, now: u64, effects: &mut Vec<Effect>) {
-        if self.options.part == Part::Listens {
-            return;
-        }
-        let sent = self.sent.report.as_ref();
-        let due = sent.is_none_or(|it| now >= it.at_millis.saturating_add(HEARTBEAT_MILLIS));
-        if !due && !self.marks.news {
-            return;
-        }
-        let mut report = self.report(now);
-        if let Some(sent) = sent.filter(|_| !due) {
-            report.at_millis = sent.at_millis;
-            if report == *sent {
-                return;
-            }
-            report.at_millis = now;
-        }
-        effects.push(Effect::Report(report.clone()));
-        self.sent.report = Some(report);
-    }
-
-    /// How a service stands, if it is known.
-    pub(crate) fn standing(&self, service: &ObjectKey) -> Option<ServiceStatus> {
-        let service = self.services.get(service)?;
-        Some(self.publisher.status(service))
-    }
-
-    fn tell_statuses(&mut self, changed: &BTreeSet<ObjectKey>, effects: &mut Vec<Effect>) {
-        let concerned: Vec<_> = if self.marks.hosts {
-            self.services.values().collect()
-        } else {
-            changed
-                .iter()
-                .filter_map(|key| self.services.get(key))
-                .collect()
-        };
-        for service in concerned {
-            let (key, status) = (&service.spec.key, self.publisher.status(service));
-            if self.sent.services.get(key) != Some(&status) {
-                effects.push(Effect::Service(status.clone()));
-                self.sent.services.insert(key.clone(), status);
-            }
-        }
-    }
-
-    fn tell_wake(&mut self, now: u64, effects: &mut Vec<Effect>) {
-        let heartbeat = self
-            .sent
-            .report
-            .as_ref()
-            .map(|it| it.at_millis + HEARTBEAT_MILLIS);
-        let cold = self
-            .synced_millis
-            .map(|at| at.saturating_add(COLD_START_MILLIS_MAX));
-        let cold = cold.filter(|_| !self.publisher.has_published());
-        let expiry = self.host.expiry(self.options.max_stale_millis);
-        let wake = [self.deadline, heartbeat, cold, expiry]
-            .into_iter()
-            .flatten();
-        let wake = wake.filter(|at| *at > now).min();
-        if let Some(at) = wake.filter(|_| wake != self.sent.wake) {
-            effects.push(Effect::WakeAt(at));
-        }
-        self.sent.wake = wake;
     }
 }
 

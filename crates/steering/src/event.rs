@@ -4,6 +4,7 @@ use crate::{
     challenges::Challenges,
     cluster_check::ClusterCheck,
     report::{Observer, ProbeReportValue},
+    resolve::Resolved,
     spec::{EndpointStatus, OverrideSpec, PublishedRecords, ServiceSpec, ZoneSpec},
     status::{ServiceStatus, ZoneStatus},
     tree::Line,
@@ -48,6 +49,8 @@ pub enum Event {
     RecordsDeleted(ObjectKey),
     /// This observer's prober has a result.
     Probed(ProbeResult),
+    /// A resolver has answered.
+    Resolved(Box<Resolved>),
     /// This observer's control targets answered or did not: whether its own uplink works.
     ControlTargets {
         /// How many answered.
@@ -76,6 +79,8 @@ pub enum Effect {
     Publish(Arc<dns::Snapshot>),
     /// Run these probes, and no others.
     Probe(Vec<Probe>),
+    /// Ask a resolver for the addresses of these hostnames, each once.
+    Resolve(Vec<String>),
     /// Publish this observer's view.
     Report(ProbeReportValue),
     /// A service's status is this now.

@@ -5,13 +5,13 @@ use crate::{
     engine::Engine,
     error::{Error, Result},
     moved::{self, Moved},
-    outcome::{Outcome, Rung},
+    outcome::Rung,
     service::Service,
     spec::WhenAllDown,
     status::{BranchStatus, EndpointHealth},
     world::World,
 };
-use dns::{Choice, Content, Name, RecordType};
+use dns::{Choice, Content, Name, RecordType, SteeredRecords};
 use geo::{FoundPlace, embedded_ipv4};
 use ipnet::IpNet;
 use model::{ClusterName, ObjectKey, ObserverName};
@@ -100,7 +100,7 @@ impl Engine {
             moved::moved((service, &world, motion), (other, &world, motion))
         });
         let service = supposed.as_ref().unwrap_or(service);
-        let explanation = self.explain_service(service, question, &world);
+        let explanation = self.explain_service(service, &name, question, &world);
         explanation
             .map(|explanation| Explanation {
                 moved,
@@ -112,6 +112,7 @@ impl Engine {
     fn explain_service(
         &self,
         service: &Service,
+        host: &Name,
         question: &Question,
         world: &World<'_>,
     ) -> Option<Explanation> {
@@ -125,6 +126,13 @@ impl Engine {
         service.choose(rung, view, world, &outcome.table, &mut |step| {
             path.push(step)
         });
+        let flat = outcome
+            .flat
+            .as_ref()
+            .filter(|_| self.publisher.is_flat(host));
+        if flat.is_some() {
+            path.push(world.resolved_in_words(service));
+        }
         let nodes = service
             .tree
             .failovers()
@@ -149,9 +157,9 @@ impl Engine {
                 .map(|database| database.lookup(client)),
             network: found.network,
             scope,
-            ttl_secs: outcome.ttl_secs,
+            ttl_secs: flat.map_or(outcome.ttl_secs, |it| it.ttl_secs),
             rung: rung_in_words(rung, &service.spec.when_all_down),
-            answers: possible(&outcome, found.view),
+            answers: possible(flat.map_or(&outcome.records, |it| &it.records), found.view),
             path,
             branches: nodes.flatten().collect(),
             endpoints: service.endpoint_healths(),
@@ -180,6 +188,7 @@ impl Engine {
             abstaining: self.abstaining,
             others: &self.others,
             reports: &self.reports,
+            resolutions: &self.resolutions,
         }
     }
 }
@@ -210,9 +219,9 @@ fn rung_in_words(rung: Rung, when_all_down: &WhenAllDown) -> String {
     }
 }
 
-fn possible(outcome: &Outcome, view: u16) -> Vec<PossibleAnswer> {
+fn possible(records: &[SteeredRecords], view: u16) -> Vec<PossibleAnswer> {
     let mut answers = Vec::new();
-    for records in &outcome.records {
+    for records in records {
         let choice = &records.choices[usize::from(records.by_view[usize::from(view)])];
         let shares: Vec<(f64, &Content)> = match choice {
             Choice::One(answer) => vec![(1.0, &answer.content)],

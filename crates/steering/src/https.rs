@@ -2,14 +2,15 @@
 //! same client is steered to.
 //!
 //! A hint follows health and place as the address does. Of a cluster, one record has the addresses of
-//! both families; an endpoint that is a hostname answers as an alias, for every type.
+//! both families; an endpoint that is a hostname answers as an alias, for every type, and where none can be,
+//! its addresses are hints as well.
 
 use crate::{
     choose::Pick,
+    resolve::Hostnames,
     spec::{EndpointStatus, HttpsSpec},
 };
 use dns::{Answer, Choice, Content, Name};
-use model::Target;
 use std::net::IpAddr;
 
 /// Addresses of one family in a record: clients try few.
@@ -28,6 +29,7 @@ pub(crate) fn shares(
     https: &HttpsSpec,
     pick: &Pick,
     endpoints: &[&EndpointStatus],
+    hostnames: Hostnames<'_>,
 ) -> Vec<(f64, Content)> {
     let entries = || pick.entries.iter().map(|&at| endpoints[at]);
     let weight = |endpoint: &EndpointStatus| f64::from(endpoint.weight);
@@ -40,13 +42,14 @@ pub(crate) fn shares(
     let mut shares = Vec::new();
     let (mut addresses, mut of_addresses) = (Vec::new(), 0.0);
     for endpoint in entries() {
-        match &endpoint.target {
-            Target::Ip(ip) => {
-                addresses.push(*ip);
+        match hostnames.addresses(&endpoint.target) {
+            Some(ips) => {
+                addresses.extend(ips);
                 of_addresses += part(endpoint);
             }
-            Target::Hostname(name) => {
-                let alias = Name::parse(name).map_or(Content::NoData, Content::Alias);
+            None => {
+                let name = Name::parse(&endpoint.target.to_string());
+                let alias = name.map_or(Content::NoData, Content::Alias);
                 shares.push((part(endpoint), alias));
             }
         }

@@ -4,7 +4,7 @@
 //! Kubernetes; crate `api` converts objects into the types of [`spec`] and [`policy`].
 //!
 //! ```text
-//! Event ── Engine::handle(event, now) ──► Effect::{Publish, Probe, Report, Service, Zone, WakeAt}
+//! Event ── Engine::handle(event, now) ──► Effect::{Publish, Probe, Resolve, Report, Service, Zone, WakeAt}
 //! ```
 //!
 //! Start reading in `engine.rs`.
@@ -34,12 +34,14 @@ mod published;
 mod quorum;
 pub mod report;
 mod requires;
+pub mod resolve;
 mod returning;
 mod secondaries;
 mod service;
 pub mod spec;
 pub mod status;
 mod takeover;
+mod tell;
 pub mod traffic;
 mod tree;
 pub mod validate;
@@ -61,6 +63,7 @@ pub use policy::{
     Requirement, Takeover, Transition, WeightedBranch,
 };
 pub use report::{NamedCluster, Observer, ProbeReportValue, REPORT_LIFE_MILLIS, ReportedVerdict};
+pub use resolve::{Found, Resolved, Unresolved};
 pub use spec::{
     EndpointStatus, Force, HealthCheck, HttpsSpec, NameServer, NamespaceGrant, OnExpiry,
     OverrideScope, OverrideSpec, PublishedRecord, PublishedRecords, RAMP_MILLIS, SecondarySpec,

@@ -4,7 +4,10 @@
 //! Two views are compared by the shares that clusters have in them. What both give to the same cluster stays; the rest
 //! moves. So a hash counts with what rendezvous moves, and equal weights of other numbers with nothing.
 
-use crate::{branches::Motion, engine::Engine, outcome::Rung, service::Service, world::World};
+use crate::{
+    branches::Motion, engine::Engine, outcome::Rung, resolve::Hostnames, service::Service,
+    world::World,
+};
 use geo::Family;
 use model::ObjectKey;
 use serde::Serialize;
@@ -81,7 +84,7 @@ pub(crate) fn moved(before: Standing<'_>, after: Standing<'_>) -> Option<Moved> 
 /// Per view, the part that each answer has.
 fn shares((service, world, motion): Standing<'_>) -> Option<Vec<BTreeMap<String, f64>>> {
     let table = service.table.clone()?;
-    let views = service.by_view(world, motion, &table);
+    let views = service.by_view(world, motion, &table, Hostnames::Aliases);
     let of = |(rung, picks): (Rung, Vec<crate::choose::Pick>)| {
         let mut shares: BTreeMap<String, f64> = BTreeMap::new();
         for pick in &picks {

@@ -6,12 +6,13 @@ use crate::{
     choose::{Active, Pick, Scene},
     geography::Table,
     https,
+    resolve::Hostnames,
     service::{Changed, Member, Service},
     spec::WhenAllDown,
     status::Standing,
     world::World,
 };
-use dns::{RecordType, SteeredRecords};
+use dns::{Freshness, RecordType, Steered, SteeredRecords};
 use model::ClusterName;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -25,9 +26,41 @@ pub(crate) struct Outcome {
     pub(crate) rungs: Vec<Rung>,
     pub(crate) ttl_secs: u32,
     pub(crate) records: Vec<SteeredRecords>,
+    /// The same where no alias can be; nothing where it is the same.
+    pub(crate) flat: Option<Flat>,
     pub(crate) table: Arc<Table>,
     /// The clusters that some view's answer names.
     pub(crate) named: BTreeSet<ClusterName>,
+}
+
+/// The answers of one form.
+struct Answers {
+    rungs: Vec<Rung>,
+    ttl_secs: u32,
+    records: Vec<SteeredRecords>,
+    freshness: Freshness,
+    named: BTreeSet<ClusterName>,
+}
+
+/// What is answered at hosts that cannot be aliases.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Flat {
+    pub(crate) ttl_secs: u32,
+    pub(crate) records: Vec<SteeredRecords>,
+    /// Stale while a hostname's addresses are.
+    pub(crate) freshness: Freshness,
+}
+
+impl Outcome {
+    /// The answers as `dns` takes them, of a host that can be an alias or cannot.
+    pub(crate) fn steered(&self, is_flat: bool) -> Steered {
+        let flat = self.flat.as_ref().filter(|_| is_flat);
+        Steered {
+            views: Arc::clone(&self.table.views),
+            records: flat.map_or(&self.records, |it| &it.records).clone(),
+            freshness: flat.map_or(Freshness::Fresh, |it| it.freshness),
+        }
+    }
 }
 
 /// Which rung of the ladder answers, the best first.
@@ -70,6 +103,7 @@ impl Service {
         let outcome = self.outcome_of(world, motion, table);
         let same = self.outcome.as_ref().is_some_and(|before| {
             before.records == outcome.records
+                && before.flat == outcome.flat
                 && Arc::ptr_eq(&before.table.views, &outcome.table.views)
         });
         self.outcome = Some(outcome);
@@ -86,10 +120,43 @@ impl Service {
     }
 
     fn outcome_of(&self, world: &World<'_>, motion: Motion, table: Arc<Table>) -> Outcome {
-        let views = self.by_view(world, motion, &table);
+        let plain = self.answers(world, motion, &table, Hostnames::Aliases);
+        let flat = self.flattens().then(|| {
+            let hostnames = Hostnames::Flat(world.resolutions);
+            self.answers(world, motion, &table, hostnames)
+        });
+        let mut named = plain.named;
+        let flat = flat.map(|answers| {
+            named.extend(answers.named);
+            Flat {
+                ttl_secs: answers.ttl_secs,
+                records: answers.records,
+                freshness: answers.freshness,
+            }
+        });
+        Outcome {
+            rungs: plain.rungs,
+            ttl_secs: plain.ttl_secs,
+            records: plain.records,
+            flat,
+            table,
+            named,
+        }
+    }
+
+    fn answers(
+        &self,
+        world: &World<'_>,
+        motion: Motion,
+        table: &Table,
+        hostnames: Hostnames<'_>,
+    ) -> Answers {
+        let views = self.by_view(world, motion, table, hostnames);
         let rung = views.iter().map(|(rung, _)| *rung).max();
         let rung = rung.unwrap_or(Rung::Nothing);
-        let ttl_secs = self.ttl_secs(rung, world.now);
+        let targets = self.endpoints.keys().map(|(_, target)| target);
+        let (ttl_secs_max, stale) = hostnames.bounds(targets);
+        let ttl_secs = self.ttl_secs(rung, world.now).min(ttl_secs_max);
         let endpoints: Vec<_> = self.endpoints.values().map(|it| &it.status).collect();
         let spec = self.spec.https.as_ref();
         let types = answers::TYPES.iter().copied();
@@ -104,18 +171,22 @@ impl Service {
                     _ => answers::last_resort(addresses, record_type, ttl_secs),
                 },
                 (Rung::Nothing, _) => answers::nothing(ttl_secs),
-                _ => answers::choice(picks, &endpoints, record_type, spec, ttl_secs),
+                _ => answers::choice(picks, &endpoints, record_type, spec, hostnames, ttl_secs),
             };
             SteeredRecords::per_view(record_type, views.iter().map(choice))
         });
         let records = records.collect();
         let rungs = views.iter().map(|(rung, _)| *rung).collect();
         let picks = views.into_iter().flat_map(|(_, picks)| picks);
-        Outcome {
+        Answers {
             rungs,
             ttl_secs,
             records,
-            table,
+            freshness: if stale {
+                Freshness::Stale
+            } else {
+                Freshness::Fresh
+            },
             named: picks.flat_map(|pick| pick.clusters).collect(),
         }
     }
@@ -126,6 +197,7 @@ impl Service {
         world: &World<'_>,
         motion: Motion,
         table: &Table,
+        hostnames: Hostnames<'_>,
     ) -> Vec<(Rung, Vec<Pick>)> {
         let views = table.stored.table.views();
         let mut found: Vec<Option<(Rung, Vec<Pick>)>> = vec![None; views.len()];
@@ -135,7 +207,9 @@ impl Service {
             }
             let regions = self.regions(world);
             let usable = self.usable(rung, world.now);
-            let entries = self.entries(world, &regions, |member| usable(member));
+            let entries = self.entries(world, &regions, |member| {
+                usable(member) && hostnames.answers(&member.status.target)
+            });
             let active = self.active(world.now);
             for (view, found) in views.iter().zip(&mut found).filter(|(_, it)| it.is_none()) {
                 let scene = Scene {

@@ -13,8 +13,7 @@ use crate::{
     zones::{self, Claim},
 };
 use dns::{
-    Freshness, Name, Record, RecordType, Secondary, Snapshot, SnapshotBuilder, Steered, Transfer,
-    Zone,
+    Freshness, Name, Record, RecordType, Secondary, Snapshot, SnapshotBuilder, Transfer, Zone,
 };
 use model::{ClusterName, ObjectKey};
 use std::{
@@ -30,6 +29,8 @@ pub(crate) struct Publisher {
     pub(crate) wanted: BTreeMap<Name, (ZoneSpec, Zone)>,
     /// By origin, the zones that are served.
     served: BTreeMap<Name, Zone>,
+    /// Hosts that cannot be aliases.
+    flat: BTreeSet<Name>,
     /// What `dns` said against a zone.
     refused: BTreeMap<Name, String>,
     /// By host, its service and the zone.
@@ -87,6 +88,7 @@ impl Default for Publisher {
             snapshot: Arc::new(Snapshot::empty()),
             wanted: BTreeMap::new(),
             served: BTreeMap::new(),
+            flat: BTreeSet::new(),
             refused: BTreeMap::new(),
             owners: BTreeMap::new(),
             hosts: BTreeMap::new(),
@@ -116,6 +118,17 @@ impl Publisher {
     /// The service of a host.
     pub(crate) fn owner(&self, host: &Name) -> Option<&ObjectKey> {
         self.owners.get(host).map(|(key, _)| key)
+    }
+
+    /// Whether a host cannot be an alias: a zone's origin, or with other records beside it.
+    pub(crate) fn is_flat(&self, host: &Name) -> bool {
+        self.flat.contains(host)
+    }
+
+    /// The services of such hosts.
+    pub(crate) fn flat_services(&self) -> BTreeSet<ObjectKey> {
+        let owners = self.flat.iter().filter_map(|host| self.owner(host));
+        owners.cloned().collect()
     }
 
     /// Every host that is steered.
@@ -167,6 +180,7 @@ impl Publisher {
         failed.for_each(|it| it.revision = 0);
         let claims = zones::claims(services.values().map(|service| &service.spec), &specs);
         self.unsettled = true;
+        self.flat = zones::cannot_alias(&claims.owners, &wanted);
         self.owners = claims.owners;
         self.hosts = claims.hosts;
         self.wanted = wanted;
@@ -241,11 +255,12 @@ impl Publisher {
             zone.is_some_and(|(spec, _)| !spec.secondaries.is_empty())
         };
         let owners = self.owners.iter().filter(|(_, (_, zone))| has_some(zone));
-        let held = owners.filter_map(|(host, (key, zone))| {
+        let held = owners.filter_map(|(host, (key, _))| {
             let service = services.get(key).filter(|service| service.valid)?;
             let mut records = secondaries::records(host, service, clusters);
-            // RFC 1912 § 2.4: the origin is no alias.
-            records.retain(|it| host != zone || it.record_type != RecordType::CNAME);
+            // What an alias leads to is not the same everywhere: they hold nothing for it.
+            let is_flat = self.flat.contains(host);
+            records.retain(|it| !is_flat || it.record_type != RecordType::CNAME);
             Some((host.clone(), records))
         });
         held.collect()
@@ -422,11 +437,7 @@ impl Publisher {
                 {
                     continue;
                 }
-                let steered = Steered {
-                    views: Arc::clone(&outcome.table.views),
-                    records: outcome.records.clone(),
-                    freshness: Freshness::Fresh,
-                };
+                let steered = outcome.steered(self.flat.contains(host));
                 let refusal = builder
                     .steer(host, &steered)
                     .err()
@@ -528,6 +539,7 @@ impl Publisher {
             misfits: service.misfits.clone(),
             refused: service.refused.clone(),
             observers_too_few: service.too_few.clone(),
+            unresolved: service.unresolved.clone(),
         }
     }
 

@@ -43,6 +43,9 @@ pub struct ProbeReportValue {
     /// The revision of the challenges that it serves.
     #[serde(default)]
     pub challenges: u64,
+    /// The hostnames that it has to know the addresses of and does not, and why.
+    #[serde(default)]
+    pub unresolved: BTreeMap<String, String>,
 }
 
 /// An observer's verdict on an endpoint.
@@ -112,6 +115,7 @@ impl Engine {
             generations: self.publisher.generations(&self.services),
             named: self.publisher.named(),
             challenges: self.publisher.challenges_served(),
+            unresolved: self.unresolved(),
         }
     }
 }

@@ -10,6 +10,7 @@ use crate::{
     outcome::Outcome,
     quorum::Vote,
     requires::Requirements,
+    resolve::Unresolved,
     returning,
     spec::{EndpointStatus, Force, ServiceSpec, SpecProblem},
     status::{EndpointHealth, Standing},
@@ -46,6 +47,12 @@ pub(crate) struct Service {
     pub(crate) refused: Vec<ObjectKey>,
     /// Why a branch would not take over by itself.
     pub(crate) too_few: Option<String>,
+    /// Whether one of its hosts cannot be an alias.
+    pub(crate) flat: bool,
+    /// Until when the first words on its hostnames are waited for.
+    pub(crate) names_awaited_millis: Option<u64>,
+    /// Its hostnames that some observer cannot resolve.
+    pub(crate) unresolved: Option<Vec<Unresolved>>,
     /// Counts the outcomes that differed.
     pub(crate) revision: u64,
 }
@@ -91,6 +98,9 @@ impl Service {
             misfits: Vec::new(),
             refused: Vec::new(),
             too_few: None,
+            flat: false,
+            names_awaited_millis: None,
+            unresolved: None,
             revision: 0,
         }
     }
@@ -161,6 +171,7 @@ impl Service {
         self.endpoints
             .values()
             .filter_map(|member| self.awaits(member, now))
+            .chain(self.names_awaited_millis)
             .max()
     }
 
@@ -174,7 +185,8 @@ impl Service {
         });
         let ramps = self.nodes.values().map(|node| node.ramp_step(now));
         let ramps = ramps.map(|step| step.map(|(_, next)| next));
-        times.chain(ramps).flatten().min()
+        let names = [self.names_awaited_millis];
+        times.chain(ramps).chain(names).flatten().min()
     }
 
     /// A member's ramp that is under way: the part that is back, and when the next step is due.
@@ -221,6 +233,7 @@ impl Service {
         self.endpoints = members;
         self.refused = refused;
         self.too_few = takeover::too_few(self, world);
+        self.unresolved = world.unresolved(self);
         self.cascade.note(&alive, world.now);
         self.requirements.judge(&self.spec.key, world);
     }
@@ -298,6 +311,9 @@ impl Service {
             misfits: Vec::new(),
             refused: Vec::new(),
             too_few: None,
+            flat: self.flat,
+            names_awaited_millis: None,
+            unresolved: None,
             revision: 0,
         };
         for member in other.endpoints.values_mut() {

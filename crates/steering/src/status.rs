@@ -1,6 +1,6 @@
 //! What the engine says of zones and services: values for their statuses.
 
-use crate::spec::SpecProblem;
+use crate::{resolve::Unresolved, spec::SpecProblem};
 use model::{EndpointId, ObjectKey, ObserverName, Verdict};
 use serde::{Deserialize, Serialize};
 
@@ -25,6 +25,8 @@ pub struct ServiceStatus {
     /// Why a branch would not take over by itself when what it stands in for is lost: those who would have
     /// to agree are lost with it.
     pub observers_too_few: Option<String>,
+    /// Its endpoints' hostnames that some observer cannot resolve; nothing when none has to be resolved.
+    pub unresolved: Option<Vec<Unresolved>>,
 }
 
 /// Whether a host is served.

@@ -6,6 +6,7 @@ use crate::{
     health::Said,
     quorum::{self, Abstaining, Vote},
     report::{Observer, ProbeReportValue, REPORT_LIFE_MILLIS},
+    resolve::Resolutions,
     spec::{EndpointStatus, Force, OnExpiry, OverrideScope, OverrideSpec},
 };
 use model::{ClusterName, EndpointId, ObjectKey, ObserverName, Region, Verdict};
@@ -87,6 +88,8 @@ pub(crate) struct World<'a> {
     /// Everyone registered besides this observer.
     pub(crate) others: &'a BTreeMap<ObserverName, Observer>,
     pub(crate) reports: &'a BTreeMap<ObserverName, Heard>,
+    /// Addresses of hostnames, as this observer knows them.
+    pub(crate) resolutions: &'a Resolutions,
 }
 
 impl<'a> World<'a> {
@@ -136,6 +139,11 @@ impl<'a> World<'a> {
     /// The least revision of challenges that the others who are heard serve.
     pub(crate) fn challenges_heard(&self) -> Option<u64> {
         self.fresh().map(|(_, heard)| heard.report.challenges).min()
+    }
+
+    /// The reports of the others who are heard.
+    pub(crate) fn heard_reports(&self) -> impl Iterator<Item = (&ObserverName, &ProbeReportValue)> {
+        self.fresh().map(|(name, heard)| (name, &heard.report))
     }
 
     /// The words of all that are heard on an endpoint, this observer's first.

@@ -9,7 +9,7 @@ use dns::{Name, Record, Soa, Zone};
 use model::ObjectKey;
 use siphasher::sip::SipHasher13;
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     hash::{Hash, Hasher},
 };
 
@@ -131,6 +131,20 @@ pub(crate) fn zone_of<'a>(
             namespaces: zone.allowed_namespaces.iter().map(tell).collect(),
         })
     }
+}
+
+/// The hosts that cannot be aliases (RFC 1034 § 3.6.2): origins, and those with static records.
+pub(crate) fn cannot_alias(
+    owners: &BTreeMap<Name, (ObjectKey, Name)>,
+    zones: &BTreeMap<Name, (ZoneSpec, Zone)>,
+) -> BTreeSet<Name> {
+    let records = zones.values().flat_map(|(_, zone)| &zone.records);
+    let beside = records.filter(|it| it.record_type != dns::RecordType::CNAME);
+    let beside: BTreeSet<&Name> = beside.map(|it| &it.owner).collect();
+    let flat = owners.iter();
+    flat.filter(|(host, (_, origin))| *host == origin || beside.contains(host))
+        .map(|(host, _)| host.clone())
+        .collect()
 }
 
 fn allows(zone: &ZoneSpec, namespace: &str, host: &Name) -> bool {

@@ -176,6 +176,7 @@ mod tests {
                 _ => vec![],
             },
             observers_too_few: None,
+            unresolved: None,
         };
         let found = in_force(&spec, &[&shop], now);
         let reason = found.reason.as_deref().unwrap_or_default();

@@ -41,7 +41,10 @@ pub(super) fn summarize(
         endpoints,
         health: health.collect(),
         branches: branches.collect(),
-        conditions: vec![served(told), fits(told), too_few(told)],
+        conditions: [served(told), fits(told), too_few(told)]
+            .into_iter()
+            .chain(resolves(told))
+            .collect(),
     }
 }
 
@@ -98,6 +101,15 @@ fn too_few(told: &ServiceStatus) -> Condition {
     }
 }
 
+/// Whether every observer knows the addresses of the hostnames that cannot be answered as aliases.
+fn resolves(told: &ServiceStatus) -> Option<Condition> {
+    let unresolved = told.unresolved.as_ref()?.iter();
+    let problems =
+        unresolved.map(|it| format!("{}: {}, says {}", it.hostname, it.why, it.observer));
+    let reasons = ("AllResolve", "HostnameUnresolved");
+    Some(condition("HostnamesResolve", reasons, problems.collect()))
+}
+
 fn condition(name: &str, (good, bad): (&str, &str), problems: Vec<String>) -> Condition {
     let (status, reason) = if problems.is_empty() {
         ("True", good)
@@ -123,7 +135,7 @@ fn time(millis: u64) -> Time {
 mod tests {
     use super::*;
     use model::{EndpointId, ObjectKey, Target, Verdict};
-    use steering::{BranchStatus, EndpointHealth, SpecProblem};
+    use steering::{BranchStatus, EndpointHealth, SpecProblem, Unresolved};
 
     fn endpoint(cluster: &str, standing: Standing, since_millis: u64) -> EndpointHealth {
         EndpointHealth {
@@ -169,6 +181,11 @@ mod tests {
             }],
             refused: vec![],
             observers_too_few: Some("policy.failover[1]: too few".into()),
+            unresolved: Some(vec![Unresolved {
+                hostname: "lb.example".into(),
+                observer: "dns-1".into(),
+                why: "SERVFAIL from 192.0.2.53:53".into(),
+            }]),
         };
         let service = GlobalService::new("shop", api::GlobalServiceSpec::default());
         let status = summarize(
@@ -187,6 +204,14 @@ mod tests {
         assert_eq!(
             (too_few.r#type.as_str(), too_few.status.as_str()),
             ("ObserversTooFew", "True")
+        );
+        let resolves = &status.conditions[3];
+        assert_eq!(
+            (resolves.r#type.as_str(), resolves.message.as_deref()),
+            (
+                "HostnamesResolve",
+                Some("lb.example: SERVFAIL from 192.0.2.53:53, says dns-1")
+            )
         );
         let fits = &status.conditions[1];
         assert_eq!(

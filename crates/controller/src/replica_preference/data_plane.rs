@@ -217,6 +217,7 @@ pub(crate) mod tests {
         HeardReport {
             report: ProbeReportValue {
                 challenges: 0,
+                unresolved: Default::default(),
                 observer: domain.into(),
                 domain: domain.to_owned(),
                 at_millis: 0,

@@ -3,6 +3,7 @@
 //! The form is that of Stelline and Deckard, as far as an authoritative server needs it;
 //! `tests/dns/README.md` describes it.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -134,6 +135,7 @@ fn blocks<'t>(lines: &[&'t str]) -> Vec<Block<'t>> {
 fn world(blocks: &[Block<'_>]) -> Snapshot {
     let mut builder = SnapshotBuilder::new();
     let mut views = Arc::new(ViewTable::uniform());
+    let mut steered = BTreeMap::new();
     for block in blocks {
         match block.key {
             "zone" => {
@@ -142,7 +144,7 @@ fn world(blocks: &[Block<'_>]) -> Snapshot {
                 builder.zone(&Zone { origin, records }).unwrap();
             }
             "views" => views = Arc::new(view_table(&block.lines)),
-            "steer" => steer(&mut builder, &views, block),
+            "steer" => steer(&mut builder, &views, block, &mut steered),
             "freshness" => builder.freshness(match block.value {
                 "stale" => Freshness::Stale,
                 "expired" => Freshness::Expired,
@@ -216,8 +218,13 @@ fn split(leaves: &mut Vec<Leaf<u128>>, bits: u128, length: u8, view: u16) {
     leaves.push(Leaf { bits, length, view });
 }
 
-/// `steer: NAME TYPE TTL [stale|expired]`, with one line per view.
-fn steer(builder: &mut SnapshotBuilder, views: &Arc<ViewTable>, block: &Block<'_>) {
+/// `steer: NAME TYPE TTL [stale|expired]`, with one line per view; a name may have several types.
+fn steer(
+    builder: &mut SnapshotBuilder,
+    views: &Arc<ViewTable>,
+    block: &Block<'_>,
+    before: &mut BTreeMap<Name, Vec<SteeredRecords>>,
+) {
     let words: Vec<&str> = block.value.split_whitespace().collect();
     let [owner, record_type, ttl_secs, rest @ ..] = words.as_slice() else {
         panic!("NAME TYPE TTL");
@@ -229,18 +236,19 @@ fn steer(builder: &mut SnapshotBuilder, views: &Arc<ViewTable>, block: &Block<'_
         .iter()
         .map(|line| choice(line, ttl_secs))
         .collect();
+    let name = Name::parse(owner).unwrap();
+    let records = before.entry(name.clone()).or_default();
+    records.push(SteeredRecords::per_view(record_type, choices));
     let steered = Steered {
         views: Arc::clone(views),
-        records: vec![SteeredRecords::per_view(record_type, choices)],
+        records: records.clone(),
         freshness: match rest {
             ["stale"] => Freshness::Stale,
             ["expired"] => Freshness::Expired,
             _ => Freshness::Fresh,
         },
     };
-    builder
-        .steer(&Name::parse(owner).unwrap(), &steered)
-        .unwrap();
+    builder.steer(&name, &steered).unwrap();
 }
 
 /// `addresses…`, `alias NAME`, `none`, `nothing-healthy`, or a choice between such, as in

@@ -75,6 +75,8 @@ pub(crate) struct Replica {
     pub(crate) zones: BTreeMap<ObjectKey, ZoneStatus>,
     pub(crate) report: Option<ProbeReportValue>,
     pub(crate) wake: Option<u64>,
+    /// The hostnames that it wants to know the addresses of.
+    pub(crate) asked: Vec<String>,
     /// The revision of challenges that all serve.
     pub(crate) challenges: u64,
 }
@@ -109,6 +111,7 @@ impl Replica {
             zones: BTreeMap::new(),
             report: None,
             wake: None,
+            asked: Vec::new(),
             challenges: 0,
         }
     }
@@ -135,6 +138,7 @@ impl Replica {
                     self.published += 1;
                 }
                 Effect::Probe(probes) => self.probes = probes,
+                Effect::Resolve(hostnames) => self.asked.extend(hostnames),
                 Effect::Report(report) => self.report = Some(report),
                 Effect::Service(status) => {
                     self.services.insert(status.service.clone(), status);

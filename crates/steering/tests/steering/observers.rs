@@ -26,6 +26,7 @@ fn report(name: &str, at_millis: u64, verdicts: [Verdict; 3]) -> Event {
         });
     Event::Reported(Box::new(ProbeReportValue {
         challenges: 0,
+        unresolved: Default::default(),
         observer: name.into(),
         domain: name.into(),
         at_millis,
