@@ -3,9 +3,10 @@
 //!
 //! | what is wrong | reply (§ 5.2) |
 //! |---|---|
-//! | the signature stands elsewhere than last | FORMERR |
+//! | the signature stands elsewhere than last, or its code is too long or too short | FORMERR |
 //! | nobody knows the key, or its algorithm | NOTAUTH, BADKEY, unsigned |
 //! | the code is another | NOTAUTH, BADSIG, unsigned |
+//! | the code is cut | NOTAUTH, BADTRUNC, unsigned |
 //! | the clocks differ by more than the fudge | NOTAUTH, BADTIME, signed, with our time |
 
 use std::fmt;
@@ -39,6 +40,8 @@ pub struct Key {
     name: Name,
     algorithm: Name,
     signer: TSigner,
+    /// How long its codes are.
+    mac_bytes: usize,
 }
 
 impl Key {
@@ -63,10 +66,10 @@ impl Key {
             .split_once(':')
             .ok_or_else(|| refuse("write it as hmac-sha256:SECRET, the secret in base64"))?;
         let lower = algorithm.trim().to_ascii_lowercase();
-        let known = match lower.as_str() {
-            "hmac-sha256" => TsigAlgorithm::HmacSha256,
-            "hmac-sha384" => TsigAlgorithm::HmacSha384,
-            "hmac-sha512" => TsigAlgorithm::HmacSha512,
+        let (known, mac_bytes) = match lower.as_str() {
+            "hmac-sha256" => (TsigAlgorithm::HmacSha256, 32),
+            "hmac-sha384" => (TsigAlgorithm::HmacSha384, 48),
+            "hmac-sha512" => (TsigAlgorithm::HmacSha512, 64),
             _ => {
                 return Err(refuse(
                     "its algorithm is not hmac-sha256, -sha384 or -sha512",
@@ -89,6 +92,7 @@ impl Key {
             name: own,
             algorithm: Name::parse(&lower)?,
             signer,
+            mac_bytes,
         })
     }
 
@@ -155,6 +159,9 @@ pub(crate) struct Unsigned {
 const BADSIG: u16 = 16;
 const BADKEY: u16 = 17;
 const BADTIME: u16 = 18;
+const BADTRUNC: u16 = 22;
+/// No code is cut to less (RFC 8945 § 5.2.2.1).
+const MAC_BYTES_MIN: usize = 10;
 
 /// Looks at the signature that ends a query.
 pub(crate) fn verify(query: &[u8], keys: &Keys, now_secs: u32) -> Result<Verified, Refusal> {
@@ -171,45 +178,104 @@ pub(crate) fn verify(query: &[u8], keys: &Keys, now_secs: u32) -> Result<Verifie
         .get(&signature.key)
         .filter(|key| key.algorithm == signature.algorithm)
         .ok_or_else(|| unsigned(BADKEY))?;
-    // A time before the fudge cannot be, and hickory would subtract.
-    if signature.time < u64::from(u16::MAX) {
-        return Err(unsigned(BADSIG));
+    let whole = key.mac_bytes;
+    match signature.mac.len() {
+        length if length == whole => {}
+        length if length > whole || length < MAC_BYTES_MIN.max(whole / 2) => {
+            return Err(Refusal::Malformed);
+        }
+        _ => return Err(unsigned(BADTRUNC)),
     }
-    let (mac, _, range) = key
-        .signer
-        .verify_message_byte(query, None, true)
-        .map_err(|_| unsigned(BADSIG))?;
+    // What the records say does not matter here: a signature may hold for a message that is malformed.
+    let covered = signature.covered(query);
+    let holds = key.signer.verify(&covered, signature.mac);
+    holds.map_err(|_| unsigned(BADSIG))?;
     let signing = Signing {
         key: key.clone(),
-        before: mac,
+        before: signature.mac.to_vec(),
         first: true,
         id: [query[0], query[1]],
         asked: signature.time,
     };
-    let now = u64::from(now_secs);
-    if now < range.start || now > range.end {
+    let apart = u64::from(now_secs).abs_diff(signature.time);
+    if apart > u64::from(signature.fudge) {
         return Err(Refusal::Late(Box::new(signing)));
     }
-    let mut bare = query[..signature.start].to_vec();
-    let additional = u16::from_be_bytes([query[10], query[11]]) - 1;
-    bare[10..12].copy_from_slice(&additional.to_be_bytes());
     Ok(Verified {
         key: key.name.clone(),
-        query: bare,
+        query: signature.without(query),
         signing,
     })
 }
 
 /// Where a signature stands and whose it is.
-struct Signature {
+struct Signature<'q> {
     start: usize,
     key: Name,
     algorithm: Name,
     time: u64,
+    fudge: u16,
+    mac: &'q [u8],
+    /// The identifier that was signed; forwarders change the message's.
+    id: [u8; 2],
+    error: [u8; 2],
+    other: &'q [u8],
+}
+
+impl<'q> Signature<'q> {
+    /// Its fields, which fill the data (RFC 8945 § 4.2).
+    fn read(start: usize, key: Name, data: &'q [u8]) -> Option<Self> {
+        let (algorithm, rest) = data.split_at_checked(name_length(data)?)?;
+        let (time, rest) = rest.split_first_chunk::<6>()?;
+        let (fudge, rest) = rest.split_first_chunk::<2>()?;
+        let (size, rest) = rest.split_first_chunk::<2>()?;
+        let (mac, rest) = rest.split_at_checked(usize::from(u16::from_be_bytes(*size)))?;
+        let (id, rest) = rest.split_first_chunk::<2>()?;
+        let (error, rest) = rest.split_first_chunk::<2>()?;
+        let (size, other) = rest.split_first_chunk::<2>()?;
+        let whole = other.len() == usize::from(u16::from_be_bytes(*size));
+        whole.then_some(Self {
+            start,
+            key,
+            algorithm: Name::from_wire(algorithm).ok()?,
+            time: time
+                .iter()
+                .fold(0, |time, byte| time << 8 | u64::from(*byte)),
+            fudge: u16::from_be_bytes(*fudge),
+            mac,
+            id: *id,
+            error: *error,
+            other,
+        })
+    }
+
+    /// The message as it was before the signature was added.
+    fn without(&self, message: &[u8]) -> Vec<u8> {
+        let mut bare = message[..self.start].to_vec();
+        let additional = u16::from_be_bytes([message[10], message[11]]) - 1;
+        bare[10..12].copy_from_slice(&additional.to_be_bytes());
+        bare
+    }
+
+    /// What it is the code of (RFC 8945 § 4.3).
+    fn covered(&self, message: &[u8]) -> Vec<u8> {
+        let mut covered = self.without(message);
+        covered[..2].copy_from_slice(&self.id);
+        covered.extend(self.key.wire());
+        covered.extend(CLASS_ANY.to_be_bytes());
+        covered.extend([0; 4]);
+        covered.extend(self.algorithm.wire());
+        covered.extend(&self.time.to_be_bytes()[2..]);
+        covered.extend(self.fudge.to_be_bytes());
+        covered.extend(self.error);
+        covered.extend((self.other.len() as u16).to_be_bytes());
+        covered.extend(self.other);
+        covered
+    }
 }
 
 /// The last record of a message, which is a signature.
-fn find(message: &[u8]) -> Option<Signature> {
+fn find(message: &[u8]) -> Option<Signature<'_>> {
     let count = |at: usize| Some(u16::from_be_bytes(*message.get(at..)?.first_chunk()?));
     let mut at = HEADER_BYTES;
     for _ in 0..count(4)? {
@@ -228,17 +294,9 @@ fn find(message: &[u8]) -> Option<Signature> {
             if u16::from_be_bytes([fixed[0], fixed[1]]) != TYPE_TSIG || at != message.len() {
                 return None;
             }
-            let algorithm = name_length(data)?;
-            let time = data.get(algorithm..)?.first_chunk::<6>()?;
-            return Some(Signature {
-                start,
-                // One that is compressed is no name that we know.
-                key: Name::from_wire(&rest[..owner]).unwrap_or_else(|_| Name::root()),
-                algorithm: Name::from_wire(&data[..algorithm]).ok()?,
-                time: time
-                    .iter()
-                    .fold(0, |time, byte| time << 8 | u64::from(*byte)),
-            });
+            // One that is compressed is no name that we know.
+            let key = Name::from_wire(&rest[..owner]).unwrap_or_else(|_| Name::root());
+            return Signature::read(start, key, data);
         }
     }
     None

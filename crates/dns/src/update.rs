@@ -23,6 +23,7 @@ use crate::record::RecordType;
 use crate::signed;
 use crate::snapshot::Snapshot;
 use crate::tsig::{self, Refusal, Signing};
+use crate::zone;
 
 const OPCODE: u8 = 5;
 const CLASS_IN: u16 = 1;
@@ -421,6 +422,7 @@ fn change(line: &Line) -> Result<Change, UpdateCode> {
     let allowed = is_challenge(&name, line.record_type);
     match line.class {
         CLASS_IN if any => Err(UpdateCode::FormErr),
+        CLASS_IN | CLASS_NONE if !any && !is_whole(line) => Err(UpdateCode::FormErr),
         CLASS_ANY if line.ttl_secs != 0 || !line.data.is_empty() => Err(UpdateCode::FormErr),
         CLASS_NONE if line.ttl_secs != 0 || any => Err(UpdateCode::FormErr),
         CLASS_IN | CLASS_NONE | CLASS_ANY if !allowed => Err(UpdateCode::Refused),
@@ -444,6 +446,21 @@ fn is_challenge(name: &Name, record_type: RecordType) -> bool {
         && name.wire().len() <= TEXT_BYTES_MAX
         && name.labels().all(|label| label.iter().all(plain))
         && matches!(record_type, RecordType::TXT | RecordType::ANY)
+}
+
+/// Whether data has the form of its type, as far as the engine knows it (§ 3.4.1.3).
+fn is_whole(line: &Line) -> bool {
+    if line.record_type == RecordType::TXT {
+        let mut rest = line.data.as_slice();
+        while let Some((length, tail)) = rest.split_first() {
+            let Some(tail) = tail.get(usize::from(*length)..) else {
+                return false;
+            };
+            rest = tail;
+        }
+        return !line.data.is_empty();
+    }
+    zone::check_data(line.record_type, &line.data).is_ok()
 }
 
 /// The one string of a TXT record, of letters that print: what an ACME client computes is base64.

@@ -111,7 +111,7 @@ fn refused(message: &[u8]) -> u16 {
     let mut out = [0; 2048];
     match update(&snapshot(), message, &client, &server(), &mut out) {
         Requested::Answered(reply) => {
-            assert!(reply.len > 12, "there is a reply");
+            assert!(reply.len >= 12, "there is a reply");
             assert_eq!(out[2], 0x80 | OPCODE << 3, "a reply to an UPDATE");
             u16::from(out[3] & 0xf)
         }
@@ -322,5 +322,52 @@ fn no_bytes_make_it_fail() {
             changed[at] = byte;
             ask(&signed_by("acme", changed));
         }
+    }
+}
+
+#[test]
+fn what_is_malformed_and_signed_is_a_matter_of_form_and_not_of_authority() {
+    // Data that its type does not have, which a reader of whole messages would stop at.
+    let malformed: [(&str, u16, u16, u32, &[u8]); 5] = [
+        (NAME, 16, 1, 60, &[5, b'a']),
+        (NAME, 16, 1, 60, &[]),
+        (NAME, 16, 254, 0, &[2, b'a']),
+        ("shop.example.org", 1, 1, 60, &[192, 0, 2]),
+        ("shop.example.org", 15, 1, 60, &[0, 1, 9, b'x']),
+    ];
+    for line in malformed {
+        let message = signed_by("acme", message(ZONE, &[], &[line]));
+        assert_eq!(refused(&message), UpdateCode::FormErr.number(), "{line:?}");
+    }
+    // A record that is announced and missing: no end is found, so that no signature is either.
+    let mut short = message(ZONE, &[], &[(NAME, 16, 1, 60, b"\x01a")]);
+    short[9] = 2;
+    assert_eq!(refused(&short), UpdateCode::FormErr.number());
+    assert_eq!(
+        refused(&signed_by("acme", short)),
+        UpdateCode::FormErr.number()
+    );
+}
+
+#[test]
+fn a_code_that_is_cut_is_not_believed_and_one_that_cannot_be_is_malformed() {
+    let whole = signed_by("acme", message(ZONE, &[], &[(NAME, 16, 1, 60, b"\x01a")]));
+    // The code is 32 bytes long and ends six before the end.
+    let cut = |length: usize| {
+        let end = whole.len() - 6;
+        let mut message = whole[..end - 32 + length].to_vec();
+        message.extend(&whole[end..]);
+        let size = end - 32 - 2;
+        message[size..size + 2].copy_from_slice(&(length as u16).to_be_bytes());
+        let data = size - 8 - b"\x0bhmac-sha256\x00".len() - 2;
+        let long = (message.len() - data - 2) as u16;
+        message[data..data + 2].copy_from_slice(&long.to_be_bytes());
+        message
+    };
+    assert!(matches!(ask(&cut(32)), Requested::Asked(_)));
+    assert_eq!(refused(&cut(31)), UpdateCode::NotAuth.number());
+    assert_eq!(refused(&cut(16)), UpdateCode::NotAuth.number());
+    for length in [0, 10, 15] {
+        assert_eq!(refused(&cut(length)), UpdateCode::FormErr.number());
     }
 }

@@ -218,7 +218,7 @@ pub(crate) fn together_problem<'r>(
 }
 
 /// Checks the form of data that the engine reads itself.
-fn check_data(record_type: RecordType, data: &[u8]) -> Result<(), &'static str> {
+pub(crate) fn check_data(record_type: RecordType, data: &[u8]) -> Result<(), &'static str> {
     let names = |prefix: usize, count: usize, suffix: usize| {
         let mut rest = data.get(prefix..)?;
         for _ in 0..count {
