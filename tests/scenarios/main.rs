@@ -29,6 +29,8 @@ mod cookies;
 #[cfg(test)]
 mod credentials;
 #[cfg(test)]
+mod federation_names;
+#[cfg(test)]
 mod host_away;
 #[cfg(test)]
 mod hung_member;

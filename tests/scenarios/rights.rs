@@ -41,6 +41,7 @@ async fn the_roles_that_are_shipped_are_enough_for_a_host(world: &mut World, nam
         .await;
     divide(world, namespace).await;
     name(world, namespace).await;
+    name_as_kubefed(world, namespace).await;
 
     // A member that is away is owed a deletion, which is made good when it is back.
     let settings = json!({"deletionGrace": "1s"});
@@ -97,4 +98,30 @@ async fn name(world: &World, namespace: &str) {
             .await;
     }
     world.host().delete(&zone).await;
+}
+
+/// KubeFed's names are published, and taken back.
+async fn name_as_kubefed(world: &World, namespace: &str) {
+    const API: &str = "multiclusterdns.kubefed.io/v1alpha1";
+    let domain = json!({"apiVersion": API, "kind": "Domain", "domain": "entitled.example.org",
+        "metadata": {"namespace": SYSTEM, "name": "entitled"}});
+    let of = |kind: &str, spec: Value| json!({"apiVersion": API, "kind": kind, "metadata": {"namespace": namespace, "name": "web"}, "spec": spec});
+    let service = of("ServiceDNSRecord", json!({"domainRef": "entitled"}));
+    let ingress = of(
+        "IngressDNSRecord",
+        json!({"hosts": ["web.entitled.example.org"]}),
+    );
+    world.host().apply(domain).await;
+    for (record, endpoint) in [(service, "service-web"), (ingress, "ingress-web")] {
+        let at = ObjectRef::of(&world.host().apply(record).await);
+        let told = |it: &Value| condition(it, "Published")["reason"] == "NothingOffered";
+        world.host().until(&at, "its status is told", told).await;
+        let endpoint = ObjectRef::new(API, "DNSEndpoint", namespace, endpoint);
+        world
+            .host()
+            .until(&endpoint, "it is published", |_| true)
+            .await;
+        world.host().delete(&at).await;
+        world.host().until_gone(&endpoint).await;
+    }
 }

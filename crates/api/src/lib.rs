@@ -14,6 +14,7 @@ mod federated;
 mod federated_crd;
 mod global_service;
 mod health_check;
+mod kubefed_dns;
 pub mod names;
 mod overrides;
 mod policy;
@@ -54,6 +55,11 @@ pub use global_service::{
 };
 pub use health_check::{
     GrpcCheck, HealthCheckSpec, HttpCheck, HttpExpectation, HttpsCheck, TcpCheck, TlsCheck,
+};
+pub use kubefed_dns::{
+    BalancerIngress, BalancerStatus, ClusterDns, Domain, IngressDNSRecord, IngressDNSRecordSpec,
+    IngressDNSRecordStatus, RECORD_SETS_MAX, ServiceDNSRecord, ServiceDNSRecordSpec,
+    ServiceDNSRecordStatus, record_sets,
 };
 pub use overrides::{
     ClusterOverride, ClusterOverrideSpec, ForceWord, OnExpiryWord, Override, OverrideSpec,

@@ -1,10 +1,10 @@
 //! What is installed on a host: every CRD, and the FederatedTypeConfigs of the shipped types.
 
 use crate::{
-    ClusterOverride, DNSEndpoint, FederatedType, FederatedTypeConfig, FederatedTypeConfigSpec,
-    GlobalService, KubeFedCluster, KubeFedConfig, MemberTombstone, Override, ProbeReport,
-    ReplicaSchedulingPreference, Replicas, Scope, Switch, TypeResource, Zone, federated_crd, names,
-    plural_of,
+    ClusterOverride, DNSEndpoint, Domain, FederatedType, FederatedTypeConfig,
+    FederatedTypeConfigSpec, GlobalService, IngressDNSRecord, KubeFedCluster, KubeFedConfig,
+    MemberTombstone, Override, ProbeReport, ReplicaSchedulingPreference, Replicas, Scope,
+    ServiceDNSRecord, Switch, TypeResource, Zone, federated_crd, names, plural_of,
 };
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt;
@@ -84,6 +84,9 @@ pub fn crds() -> Vec<CustomResourceDefinition> {
         GlobalService::crd(),
         ProbeReport::crd(),
         DNSEndpoint::crd(),
+        Domain::crd(),
+        ServiceDNSRecord::crd(),
+        IngressDNSRecord::crd(),
     ];
     let federated = SHIPPED.iter().map(|shipped| {
         federated_crd(

@@ -1,4 +1,4 @@
-//! GlobalServices and Zones, for the leader: what members offer, and how names are served.
+//! GlobalServices, Zones and KubeFed's names, for the leader: what members offer, and how names are served.
 //!
 //! ```text
 //! members' Services and EndpointSlices ─► offers ┐
@@ -13,11 +13,14 @@
 //! # Assumptions
 //! This process holds the Lease whenever a status is written; `status` asks for it.
 //! # Caveats
-//! Services are watched per member and namespace that has a GlobalService, not one by one.
+//! Services are watched per member and namespace that has a GlobalService or a record, not one by one.
 
 mod endpoints;
+mod federation_names;
 mod offers;
 mod overrides;
+mod record_sets;
+mod resolving;
 mod routes;
 mod source;
 mod story;
@@ -34,6 +37,8 @@ use api::{ClusterEndpoints, GlobalService, GlobalServiceStatus};
 use kube::ResourceExt;
 use model::{ObjectKey, ObserverName};
 use offers::Offers;
+use record_sets::External;
+use resolving::Resolver;
 use source::{Kinds, Source};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -58,6 +63,18 @@ enum Key {
     Zone(ObjectKey),
     Override(ObjectKey),
     ClusterOverride(ObjectKey),
+    ServiceRecord(ObjectKey),
+    IngressRecord(ObjectKey),
+}
+
+impl Key {
+    /// The namespace of a record of KubeFed's.
+    fn namespace(&self) -> Option<&str> {
+        match self {
+            Self::ServiceRecord(key) | Self::IngressRecord(key) => Some(&key.namespace),
+            _ => None,
+        }
+    }
 }
 
 /// What the parts share.
@@ -65,6 +82,8 @@ pub(crate) struct Names {
     queue: Queue<Key>,
     offers: Offers,
     told: Mutex<Told>,
+    resolver: Resolver,
+    external: External,
 }
 
 /// What the listening engine said last.
@@ -80,13 +99,22 @@ pub(crate) async fn run(context: Arc<Context>) {
         queue: Queue::new(),
         offers: Offers::default(),
         told: Mutex::default(),
+        resolver: Resolver::default(),
+        external: External::default(),
     });
     let mut tasks = JoinSet::new();
     tasks.spawn(listen(Arc::clone(&context), Arc::clone(&names)));
     tasks.spawn(write(Arc::clone(&context), Arc::clone(&names)));
     let mut news = context.wake.listen();
+    let mut places = Vec::new();
     loop {
         watch_members(&context, &names);
+        // Names of KubeFed's depend on where members are and whether they answer, and on nothing else of them.
+        let now = places_of(&context);
+        if places != now {
+            places = now;
+            look_at_records(&context, &names);
+        }
         loop {
             match news.recv().await {
                 Ok(News::GlobalService(key)) => {
@@ -96,6 +124,19 @@ pub(crate) async fn run(context: Arc<Context>) {
                 Ok(News::Zone(key)) => names.queue.add(Key::Zone(key)),
                 Ok(News::Override(key)) => names.queue.add(Key::Override(key)),
                 Ok(News::ClusterOverride(key)) => names.queue.add(Key::ClusterOverride(key)),
+                Ok(News::ServiceRecord(key)) => {
+                    names.queue.add(Key::ServiceRecord(key));
+                    break;
+                }
+                Ok(News::IngressRecord(key)) => {
+                    names.queue.add(Key::IngressRecord(key));
+                    break;
+                }
+                Ok(News::DnsEndpoint(key)) => {
+                    let owner = federation_names::owner_of(&key);
+                    owner.into_iter().for_each(|key| names.queue.add(key));
+                }
+                Ok(News::Domain) => look_at_records(&context, &names),
                 Ok(News::Fleet) => break,
                 Ok(_) => {}
                 Err(RecvError::Lagged(_)) => {
@@ -117,6 +158,9 @@ fn watch_members(context: &Arc<Context>, names: &Arc<Names>) {
             namespaces.entry(namespace).or_default().add(source);
         }
     }
+    for (namespace, source) in federation_names::namespaces(context) {
+        namespaces.entry(namespace).or_default().add(source);
+    }
     let wake = {
         let (context, names) = (Arc::downgrade(context), Arc::downgrade(names));
         move |namespace: &str| {
@@ -128,6 +172,9 @@ fn watch_members(context: &Arc<Context>, names: &Arc<Names>) {
                     names.queue.add(Key::Service(key_of(&service.metadata)));
                 }
             }
+            let records = federation_names::all(&context).into_iter();
+            let records = records.filter(|key| key.namespace() == Some(namespace));
+            records.for_each(|key| names.queue.add(key));
         }
     };
     names
@@ -143,6 +190,31 @@ fn look_at_all(context: &Context, names: &Names) {
         names.queue.add(Key::Zone(zones::key(&zone)));
     }
     look_at_overrides(context, names);
+    look_at_records(context, names);
+}
+
+fn look_at_records(context: &Context, names: &Names) {
+    let all = federation_names::all(context);
+    all.into_iter().for_each(|key| names.queue.add(key));
+}
+
+/// Where each member is, and whether it answers.
+fn places_of(context: &Context) -> Vec<(String, bool, Option<String>, Vec<String>)> {
+    let clusters = context.host.clusters.state().into_iter();
+    let mut places: Vec<_> = clusters
+        .map(|cluster| {
+            let place = cluster.place().ok();
+            let region = place.as_ref().and_then(|it| it.region.as_ref());
+            (
+                cluster.name_any(),
+                cluster.is_ready(),
+                region.map(ToString::to_string),
+                place.map_or_else(Vec::new, |it| it.zones),
+            )
+        })
+        .collect();
+    places.sort();
+    places
 }
 
 fn look_at_overrides(context: &Context, names: &Names) {
@@ -226,6 +298,12 @@ async fn write(context: Arc<Context>, names: Arc<Names>) {
                 Key::Override(key) => overrides::write(&context, &names, key).await,
                 Key::ClusterOverride(key) => {
                     overrides::write_of_cluster(&context, &names, key).await
+                }
+                Key::ServiceRecord(key) => {
+                    federation_names::write_service(&context, &names, key).await
+                }
+                Key::IngressRecord(key) => {
+                    federation_names::write_ingress(&context, &names, key).await
                 }
             };
             names.queue.done(&next);

@@ -9,14 +9,15 @@
 //! When the host was lost and is reached again all watches begin anew, as a connection that hangs
 //! would otherwise be believed until the system gives it up.
 
+use crate::Error;
 use crate::dns_role::contact::watch_host;
 use crate::members::key_of;
 use crate::scope::everywhere;
 use crate::wake::{NamedType, News, Wake};
 use api::{
-    ClusterOverride, ConfigScope, FederatedTypeConfig, GlobalService, KubeFedCluster,
-    KubeFedConfig, MemberTombstone, Override, ProbeReport, ReplicaSchedulingPreference, Zone,
-    names,
+    ClusterOverride, ConfigScope, DNSEndpoint, Domain, FederatedTypeConfig, GlobalService,
+    IngressDNSRecord, KubeFedCluster, KubeFedConfig, MemberTombstone, Override, ProbeReport,
+    ReplicaSchedulingPreference, ServiceDNSRecord, Zone, names,
 };
 use futures::{StreamExt, TryStreamExt};
 use k8s_openapi::api::core::v1::Secret;
@@ -58,6 +59,10 @@ pub(crate) struct Host {
     all_overrides: Store<Override>,
     pub(crate) cluster_overrides: Store<ClusterOverride>,
     pub(crate) reports: Store<ProbeReport>,
+    domains: Store<Domain>,
+    pub(crate) service_records: Store<ServiceDNSRecord>,
+    pub(crate) ingress_records: Store<IngressDNSRecord>,
+    pub(crate) dns_endpoints: Store<DNSEndpoint>,
     restart: watch::Receiver<u64>,
     stop: CancellationToken,
 }
@@ -114,6 +119,10 @@ impl Host {
             all_global_services: start.federated(News::GlobalService),
             all_overrides: start.federated(News::Override),
             cluster_overrides: start.system(News::ClusterOverride),
+            domains: start.system(|_| News::Domain),
+            service_records: start.federated(News::ServiceRecord),
+            ingress_records: start.federated(News::IngressRecord),
+            dns_endpoints: start.federated(News::DnsEndpoint),
             restart,
             stop: stop.clone(),
         }
@@ -136,6 +145,10 @@ impl Host {
             zones: still(Vec::new()),
             all_overrides: still(Vec::new()),
             cluster_overrides: still(Vec::new()),
+            domains: still(Vec::new()),
+            service_records: still(Vec::new()),
+            ingress_records: still(Vec::new()),
+            dns_endpoints: still(Vec::new()),
             restart: watch::channel(0).1,
             stop: CancellationToken::new(),
         }
@@ -234,6 +247,28 @@ impl Host {
         found.filter(|_| !self.is_anothers(&key.namespace))
     }
 
+    /// A Domain by its name.
+    pub(crate) fn domain(&self, name: &str) -> Option<Arc<Domain>> {
+        self.domains
+            .get(&ObjectRef::new(name).within(&self.system_namespace))
+    }
+
+    /// A ServiceDNSRecord. That there is none is known from a whole list only.
+    pub(crate) async fn service_record(
+        &self,
+        key: &ObjectKey,
+    ) -> Result<Option<Arc<ServiceDNSRecord>>, Error> {
+        listed(&self.service_records, key).await
+    }
+
+    /// An IngressDNSRecord. That there is none is known from a whole list only.
+    pub(crate) async fn ingress_record(
+        &self,
+        key: &ObjectKey,
+    ) -> Result<Option<Arc<IngressDNSRecord>>, Error> {
+        listed(&self.ingress_records, key).await
+    }
+
     /// A Secret of the system namespace.
     pub(crate) fn secret(&self, name: &str) -> Option<Arc<Secret>> {
         self.secrets
@@ -261,10 +296,7 @@ impl TypeCache {
 
     /// Whether the first list is complete.
     pub(crate) async fn is_ready(&self) -> bool {
-        let ready = self.objects.wait_until_ready();
-        tokio::time::timeout(Duration::ZERO, ready)
-            .await
-            .is_ok_and(|ready| ready.is_ok())
+        is_listed(&self.objects).await
     }
 
     /// One object.
@@ -290,6 +322,28 @@ impl TypeCache {
             .map(|object| key_of(&object.metadata))
             .collect()
     }
+}
+
+/// Whether the first list is complete.
+async fn is_listed<K>(store: &Store<K>) -> bool
+where
+    K: Resource + Cached,
+    K::DynamicType: Clone + Eq + Hash,
+{
+    let ready = store.wait_until_ready();
+    let waited = tokio::time::timeout(Duration::ZERO, ready).await;
+    waited.is_ok_and(|ready| ready.is_ok())
+}
+
+async fn listed<K>(store: &Store<K>, key: &ObjectKey) -> Result<Option<Arc<K>>, Error>
+where
+    K: Resource<DynamicType = ()> + Cached,
+{
+    let found = store.get(&ObjectRef::new(&key.name).within(&key.namespace));
+    if found.is_none() && !is_listed(store).await {
+        return Err(Error::Behind);
+    }
+    Ok(found)
 }
 
 impl Drop for TypeCache {

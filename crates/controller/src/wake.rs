@@ -46,6 +46,14 @@ pub(crate) enum News {
     Override(ObjectKey),
     /// A ClusterOverride changed.
     ClusterOverride(ObjectKey),
+    /// A ServiceDNSRecord changed.
+    ServiceRecord(ObjectKey),
+    /// An IngressDNSRecord changed.
+    IngressRecord(ObjectKey),
+    /// A DNSEndpoint changed.
+    DnsEndpoint(ObjectKey),
+    /// A Domain changed.
+    Domain,
     /// A ProbeReport changed.
     Report,
     /// A MemberTombstone changed.

@@ -20,6 +20,7 @@ pub mod engine;
 pub mod error;
 pub mod event;
 pub mod explain;
+pub mod federation_names;
 mod geography;
 mod given;
 mod health;

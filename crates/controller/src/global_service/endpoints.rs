@@ -33,21 +33,23 @@ pub(crate) fn of_service(
     nodes: &[&Node],
 ) -> Option<ClusterEndpoints> {
     let spec = service.spec.clone().unwrap_or_default();
-    let balancer = service.status.as_ref();
-    let balancer = balancer.and_then(|status| status.load_balancer.as_ref());
-    let ingress = balancer.and_then(|it| it.ingress.as_deref());
-    let found = match spec.type_.as_deref() {
-        Some("NodePort") => {
-            let local = spec.external_traffic_policy.as_deref() == Some("Local");
-            of_nodes(nodes, local.then(|| names_behind(slices)))
-        }
-        _ => {
-            let ingress = ingress.unwrap_or_default().iter();
-            let each = ingress.map(|it| (it.ip.clone(), it.hostname.clone()));
-            Found::of(each)
-        }
-    };
-    found.offered(cluster, slices)
+    if spec.type_.as_deref() != Some("NodePort") {
+        return of_balancer(cluster, service, slices);
+    }
+    let local = spec.external_traffic_policy.as_deref() == Some("Local");
+    of_nodes(nodes, local.then(|| names_behind(slices))).offered(cluster, slices)
+}
+
+/// What the load balancer of a cluster's Service offers.
+pub(crate) fn of_balancer(
+    cluster: &ClusterName,
+    service: &Service,
+    slices: &[&EndpointSlice],
+) -> Option<ClusterEndpoints> {
+    let balancer = service.status.as_ref()?.load_balancer.as_ref()?;
+    let ingress = balancer.ingress.as_deref().unwrap_or_default().iter();
+    let each = ingress.map(|it| (it.ip.clone(), it.hostname.clone()));
+    Found::of(each).offered(cluster, slices)
 }
 
 /// What a cluster's Ingress offers; `slices` are those of its backends.

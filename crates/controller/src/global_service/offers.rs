@@ -145,6 +145,13 @@ impl Held {
                     Offered::Known(endpoints::of_service(cluster, service, &slices, &nodes))
                 }
             },
+            Source::Balancer(name) if whole => {
+                let service = self.services.objects.get(*name);
+                Offered::Known(service.and_then(|service| {
+                    let slices = self.slices_of(&BTreeSet::from([(*name).to_owned()]));
+                    endpoints::of_balancer(cluster, service, &slices)
+                }))
+            }
             Source::Ingress(name) if known(self.ingresses.complete) => {
                 let ingress = self.ingresses.objects.get(*name);
                 Offered::Known(ingress.and_then(|ingress| {
@@ -163,7 +170,9 @@ impl Held {
                     routes::offered(cluster, route, &self.gateways.objects, &slices)
                 }))
             }
-            Source::Ingress(_) | Source::Gateway(_) | Source::Route(_) => Offered::Unknown,
+            Source::Balancer(_) | Source::Ingress(_) | Source::Gateway(_) | Source::Route(_) => {
+                Offered::Unknown
+            }
         }
     }
 

@@ -7,6 +7,8 @@ use api::{EndpointSource, GlobalService};
 pub(super) enum Source<'a> {
     /// A Service.
     Service(&'a str),
+    /// The load balancer of a Service, whatever else leads to it.
+    Balancer(&'a str),
     /// An Ingress.
     Ingress(&'a str),
     /// A Gateway.
@@ -48,6 +50,8 @@ impl Kinds {
     pub(super) fn add(&mut self, source: Source<'_>) {
         match source {
             Source::Service(_) => self.nodes = true,
+            // Services are watched anyway.
+            Source::Balancer(_) => {}
             Source::Ingress(_) => self.ingresses = true,
             Source::Gateway(_) => self.gateways = true,
             Source::Route(_) => (self.gateways, self.routes) = (true, true),

@@ -174,6 +174,10 @@ impl Reconciler {
                     | News::Zone(_)
                     | News::Override(_)
                     | News::ClusterOverride(_)
+                    | News::ServiceRecord(_)
+                    | News::IngressRecord(_)
+                    | News::DnsEndpoint(_)
+                    | News::Domain
                     | News::Tombstone,
                 ) => {}
                 Err(RecvError::Closed) => return,

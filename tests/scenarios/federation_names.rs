@@ -1,0 +1,141 @@
+//! KubeFed's names: a ServiceDNSRecord and an IngressDNSRecord become DNSEndpoints, and are answered.
+
+use crate::bank::{Bank, CLIENT};
+use crate::resolver::until_answered;
+use k8s_openapi::api::core::v1::Service;
+use k8s_openapi::api::networking::v1::Ingress;
+use kube::Api;
+use kube::api::{Patch, PatchParams};
+use meridian_tests::world::{ApiFault, Cluster, ObjectRef, SYSTEM, World, condition};
+use serde_json::{Value, json};
+use std::net::IpAddr;
+
+scenarios! {
+    alone: kubefeds_names_follow_what_members_offer_and_lead_elsewhere_when_one_is_away;
+}
+
+const API: &str = "multiclusterdns.kubefed.io/v1alpha1";
+const BERLIN: &str = "192.0.2.1";
+const OSAKA: &str = "192.0.2.2";
+
+async fn kubefeds_names_follow_what_members_offer_and_lead_elsewhere_when_one_is_away(
+    world: &mut World,
+    namespace: &str,
+) {
+    let bank = Bank::open(world, namespace, |_| json!({"mode": "Auto"}), json!({})).await;
+    let domain = json!({
+        "apiVersion": API, "kind": "Domain", "domain": "example.net",
+        "metadata": {"namespace": SYSTEM, "name": "fed"},
+    });
+    world.host().apply(domain).await;
+    for (member, address) in [("berlin", BERLIN), ("osaka", OSAKA)] {
+        offer(world.member(member), namespace, address).await;
+    }
+    let record = |spec: Value| json!({"apiVersion": API, "kind": "ServiceDNSRecord", "metadata": {"namespace": namespace, "name": "shop"}, "spec": spec});
+    let spec = json!({"domainRef": "fed", "recordTTL": 1, "dnsPrefix": "www"});
+    world.host().apply(record(spec)).await;
+
+    // Nothing is ready behind it yet.
+    let at = ObjectRef::new(API, "ServiceDNSRecord", namespace, "shop");
+    let nothing = |it: &Value| condition(it, "Published")["reason"] == "NothingOffered";
+    world.host().until(&at, "nothing is offered", nothing).await;
+    for (member, pod) in [("berlin", "10.0.0.1"), ("osaka", "10.0.0.2")] {
+        ready(world.member(member), namespace, pod).await;
+    }
+    let p = format!("shop.{namespace}.fed.svc");
+    let ips = |all: &[&str]| -> Vec<IpAddr> {
+        all.iter()
+            .map(|ip| ip.parse().expect("an address"))
+            .collect()
+    };
+    let served = async |name: &str, all: &[&str]| {
+        let (name, wanted) = (format!("{name}.example.net"), ips(all));
+        let what = format!("it is {wanted:?}");
+        until_answered(bank.dns, (&name, CLIENT), &what, |answer| answer == wanted).await;
+    };
+    served(&p, &[BERLIN, OSAKA]).await;
+    served("www", &[BERLIN, OSAKA]).await;
+    served(&format!("{p}.eu-central"), &[BERLIN]).await;
+    // Lisbon has no such Service: its region's name leads to the global one.
+    served(&format!("{p}.eu-west"), &[BERLIN, OSAKA]).await;
+    let told = world.host().get(&at).await;
+    assert_eq!(told["status"]["domain"], "example.net");
+    let clusters: Vec<_> = told["status"]["dns"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .collect();
+    assert_eq!(clusters.len(), 3, "{told}");
+    assert_eq!(clusters[0]["loadBalancer"]["ingress"][0]["ip"], BERLIN);
+    assert_eq!(clusters[0]["region"], "eu-central");
+
+    // A DNSEndpoint that somebody took away comes back.
+    let endpoint = ObjectRef::new(API, "DNSEndpoint", namespace, "service-shop");
+    let before = world.host().get(&endpoint).await["metadata"]["uid"].clone();
+    world.host().delete(&endpoint).await;
+    let again = |it: &Value| it["metadata"]["uid"] != before;
+    world.host().until(&endpoint, "it is back", again).await;
+
+    world.break_api("osaka", ApiFault::Down);
+    served(&format!("{p}.ap-east"), &[BERLIN]).await;
+    served(&p, &[BERLIN]).await;
+    world.mend_api("osaka").await;
+    served(&format!("{p}.ap-east"), &[OSAKA]).await;
+
+    of_an_ingress(world, namespace, &served).await;
+
+    world.host().delete(&at).await;
+    world.host().until_gone(&endpoint).await;
+    served(&p, &[]).await;
+    bank.close(world).await;
+}
+
+async fn of_an_ingress(world: &World, namespace: &str, served: &impl AsyncFn(&str, &[&str])) {
+    let member = world.member("lisbon");
+    let backend = json!({"service": {"name": "shop", "port": {"number": 80}}});
+    let ingress = json!({
+        "apiVersion": "networking.k8s.io/v1", "kind": "Ingress",
+        "metadata": {"namespace": namespace, "name": "front"},
+        "spec": {"defaultBackend": backend},
+    });
+    member.apply(ingress).await;
+    let api = Api::<Ingress>::namespaced(member.client().clone(), namespace);
+    balance(api.patch_status("front", &PatchParams::default(), &balancer("192.0.2.3"))).await;
+    let record = json!({"apiVersion": API, "kind": "IngressDNSRecord",
+        "metadata": {"namespace": namespace, "name": "front"},
+        "spec": {"hosts": ["front.example.net"], "recordTTL": 1}});
+    world.host().apply(record).await;
+    served("front", &["192.0.2.3"]).await;
+}
+
+/// A Service whose load balancer, of a kind that no controller here serves, has this address.
+async fn offer(member: &Cluster, namespace: &str, address: &str) {
+    let service = json!({
+        "apiVersion": "v1", "kind": "Service",
+        "metadata": {"namespace": namespace, "name": "shop"},
+        "spec": {"type": "LoadBalancer", "loadBalancerClass": "example.org/none",
+            "ports": [{"port": 80}]},
+    });
+    member.apply_once_served(service).await;
+    let api = Api::<Service>::namespaced(member.client().clone(), namespace);
+    balance(api.patch_status("shop", &PatchParams::default(), &balancer(address))).await;
+}
+
+fn balancer(address: &str) -> Patch<Value> {
+    Patch::Merge(json!({"status": {"loadBalancer": {"ingress": [{"ip": address}]}}}))
+}
+
+async fn balance<K>(patched: impl Future<Output = kube::Result<K>>) {
+    patched.await.expect("its controller writes its status");
+}
+
+async fn ready(member: &Cluster, namespace: &str, pod: &str) {
+    let slice = json!({
+        "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
+        "metadata": {"namespace": namespace, "name": "shop-1",
+            "labels": {"kubernetes.io/service-name": "shop"}},
+        "endpoints": [{"addresses": [pod], "conditions": {"ready": true}}],
+        "ports": [{"port": 80}],
+    });
+    member.apply(slice).await;
+}
