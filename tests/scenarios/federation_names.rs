@@ -42,6 +42,8 @@ async fn kubefeds_names_follow_what_members_offer_and_lead_elsewhere_when_one_is
     for (member, pod) in [("berlin", "10.0.0.1"), ("osaka", "10.0.0.2")] {
         ready(world.member(member), namespace, pod).await;
     }
+    let published = |it: &Value| condition(it, "Published")["status"] == "True";
+    world.host().until(&at, "it is published", published).await;
     let p = format!("shop.{namespace}.fed.svc");
     let ips = |all: &[&str]| -> Vec<IpAddr> {
         all.iter()

@@ -104,6 +104,10 @@ pub(crate) enum Outcome {
 pub(crate) fn step(service: &Value, outcome: &Outcome) -> Step {
     let mut step = Step::default();
     let held = finalizers(service).any(|finalizer| finalizer == CLEANUP);
+    if service["spec"]["type"] == "LoadBalancer" && !wants_balancer(service) && !held {
+        // Somebody else's, by its class: so is its status (KEP-1959).
+        return step;
+    }
     if wants_balancer(service) && !held {
         let mut object = service.clone();
         let finalizers = &mut object["metadata"]["finalizers"];

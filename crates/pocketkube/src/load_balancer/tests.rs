@@ -39,6 +39,14 @@ fn a_service_is_held_then_gets_its_address_and_gives_both_back() {
 }
 
 #[test]
+fn a_service_of_another_class_is_left_to_whoever_serves_that() {
+    let mut other = service(json!([]));
+    other["spec"]["loadBalancerClass"] = json!("example.org/other");
+    other["status"]["loadBalancer"]["ingress"] = json!([{"ip": "203.0.113.9"}]);
+    assert_eq!(step(&other, &Outcome::Absent), Step::default());
+}
+
+#[test]
 fn a_failure_is_an_event_and_the_service_stays_pending() {
     let held = only_object(&step(&service(json!([])), &Outcome::Absent));
     let told = step(&held, &Outcome::Failed("port taken".to_owned()));
