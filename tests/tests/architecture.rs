@@ -87,6 +87,10 @@ const WRITERS: &[(&str, &str)] = &[
     ("events.rs", "Events"),
     ("federated_object.rs", "the finalizer of a federated object"),
     (
+        "global_service/record_sets.rs",
+        "DNSEndpoints of KubeFed's names",
+    ),
+    (
         "kept_secret.rs",
         "the keys of DNS cookies, and the webhook's certificate",
     ),
