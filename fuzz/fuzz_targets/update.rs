@@ -17,6 +17,15 @@ const NOW: u32 = 1_800_000_000;
 const KEY_NAME: &[u8] = b"\x01k\x00";
 const ALGORITHM: &[u8] = b"\x0bhmac-sha256\x00";
 const NOTAUTH: u8 = 9;
+const ZONE_SECTION_END: usize = 21;
+const RECORDS_MAX: u8 = 20;
+const OWNERS: [&[u8]; 5] = [
+    b"\x0f_acme-challenge\x01a\x03org\x00",
+    b"\x0f_acme-challenge\x03sub\x03org\x00",
+    b"\x01a\xc0\x0c",
+    b"\x03net\x00",
+    b"\x00",
+];
 
 static WORLD: LazyLock<(Snapshot, Server)> = LazyLock::new(|| {
     let origin = Name::parse("org").expect("a name");
@@ -102,15 +111,37 @@ fuzz_target!(|bytes: &[u8]| {
         assert!(is_update(&message));
         code(&message);
     }
-    // The zone section is right, and so is the signature: whatever else is wrong is no matter of
-    // authority.
-    if bytes.len() < 4 || bytes.len() > 60_000 {
-        return;
-    }
-    let mut message = vec![1, 2, 5 << 3, 0, 0, 1, 0, bytes[0] & 7, 0, bytes[1] & 7, 0, 0];
-    message.extend(b"\x03org\x00\x00\x06\x00\x01");
-    message.extend(&bytes[2..]);
+    // Whole records of any content after a zone section that is right, and a signature that is right:
+    // whatever else is wrong is no matter of authority.
+    let message = of_records(bytes);
     assert_ne!(code(&signed(&message)), Some(NOTAUTH), "it is signed by who may");
     // Any data of a signature.
-    code(&with_record(&message[..21], bytes));
+    if bytes.len() < 60_000 {
+        code(&with_record(&message[..ZONE_SECTION_END], bytes));
+    }
 });
+
+/// An UPDATE of the zone whose records the bytes draw: owner, type, class, TTL, length and data.
+fn of_records(mut bytes: &[u8]) -> Vec<u8> {
+    let mut message = vec![1, 2, 5 << 3, 0, 0, 1, 0, 0, 0, 0, 0, 0];
+    message.extend(b"\x03org\x00\x00\x06\x00\x01");
+    let mut counts = [0_u8; 2];
+    while let Some(([section, owner, kind, class, ttl, length], rest)) = bytes.split_first_chunk()
+        && counts[0] + counts[1] < RECORDS_MAX
+    {
+        // Prerequisites come first.
+        let wanted = counts[1] > 0 || section & 1 == 1;
+        counts[usize::from(wanted)] += 1;
+        message.extend(OWNERS[usize::from(*owner) % OWNERS.len()]);
+        message.extend(u16::from(*kind).to_be_bytes());
+        message.extend([0, *class]);
+        message.extend(u32::from(*ttl).to_be_bytes());
+        let (data, rest) = rest.split_at(usize::from(*length).min(rest.len()));
+        message.extend((data.len() as u16).to_be_bytes());
+        message.extend(data);
+        bytes = rest;
+    }
+    message[7] = counts[0];
+    message[9] = counts[1];
+    message
+}

@@ -57,7 +57,7 @@ pub fn check(text: &str, frame: &Zone, default_ttl_secs: u32) -> Vec<Finding> {
             origin: frame.origin.clone(),
             records: checked.records(),
         };
-        let compiled = CompiledZone::compile(&whole, 0);
+        let compiled = CompiledZone::compile(&whole);
         findings.extend(compiled.err().map(|why| checked.place(why)));
         // With records missing, what seems to lead nowhere may be one of them.
         findings.extend(checked.strange());

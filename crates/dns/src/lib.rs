@@ -63,5 +63,5 @@ pub use transfer::{Messages, transfer};
 pub use tsig::{Key, Keys};
 pub use update::{Challenge, Challenges, Requested, Update, UpdateCode, is_update, update};
 pub use view::{Leaf, ViewTable};
-pub use zone::Zone;
+pub use zone::{Checked, Zone};
 pub use zone_text::read_records;

@@ -223,11 +223,63 @@ fn starts_label(wire: &[u8], at: usize) -> bool {
 }
 
 impl Ord for Name {
+    /// Names of one zone end alike, so that what both have at their ends is passed over at once.
     fn cmp(&self, other: &Self) -> Ordering {
+        let (mine, theirs) = (self.wire.as_slice(), other.wire.as_slice());
+        let alike = common_end(mine, theirs);
+        let (my_label, my_rest) = last_beyond(mine, alike);
+        let (their_label, their_rest) = last_beyond(theirs, alike);
+        // Bytes inside a label may look like lengths: only where labels begin alike do they end alike.
+        if my_rest != their_rest {
+            return self.cmp_each(other);
+        }
+        match (my_label, their_label) {
+            (Some(mine), Some(theirs)) => mine.cmp(theirs),
+            (mine, theirs) => mine.is_some().cmp(&theirs.is_some()),
+        }
+    }
+}
+
+impl Name {
+    /// Label by label, from the right.
+    #[cold]
+    fn cmp_each(&self, other: &Self) -> Ordering {
         let mine: SmallVec<[&[u8]; 8]> = self.labels().collect();
         let theirs: SmallVec<[&[u8]; 8]> = other.labels().collect();
         mine.iter().rev().cmp(theirs.iter().rev())
     }
+}
+
+/// The last label that begins before the common end, and how many bytes come after it.
+#[inline]
+fn last_beyond(wire: &[u8], alike: usize) -> (Option<&[u8]>, usize) {
+    let mut at = 0;
+    let mut label = None;
+    while wire.len() - at > alike {
+        let end = at + 1 + usize::from(wire[at]);
+        label = Some(&wire[at + 1..end]);
+        at = end;
+    }
+    (label, wire.len() - at)
+}
+
+/// How many bytes both have alike at their ends.
+#[inline]
+fn common_end(a: &[u8], b: &[u8]) -> usize {
+    let shorter = a.len().min(b.len());
+    let (a, b) = (&a[a.len() - shorter..], &b[b.len() - shorter..]);
+    let mut left = shorter;
+    while let (Some(a), Some(b)) = (a[..left].last_chunk::<8>(), b[..left].last_chunk::<8>()) {
+        let differing = u64::from_le_bytes(*a) ^ u64::from_le_bytes(*b);
+        if differing != 0 {
+            return shorter - left + differing.leading_zeros() as usize / 8;
+        }
+        left -= 8;
+    }
+    while left > 0 && a[left - 1] == b[left - 1] {
+        left -= 1;
+    }
+    shorter - left
 }
 
 impl PartialOrd for Name {
@@ -292,6 +344,37 @@ mod tests {
         ] {
             assert_eq!(name(given).to_string(), expected);
             assert_eq!(name(expected), name(given));
+        }
+    }
+
+    #[test]
+    fn names_are_ordered_by_their_labels_from_the_right_whatever_bytes_these_have() {
+        // Bytes that look like lengths, in names that end alike.
+        let labels = [
+            "a",
+            "b",
+            "ab",
+            r"\001",
+            r"\001a",
+            r"\002\001a",
+            r"a\001",
+            "abcdefgh",
+        ];
+        let mut names = vec![Name::root()];
+        for depth in [1, 2, 3] {
+            let mut below = Vec::new();
+            for (at, above) in names.iter().enumerate().filter(|(at, _)| at % depth == 0) {
+                let label = |index: usize| labels[(at + index) % labels.len()];
+                below.extend((0..labels.len()).map(|index| above.child(label(index)).unwrap()));
+            }
+            names.extend(below);
+        }
+        names.sort_by(Name::cmp_each);
+        for (at, a) in names.iter().enumerate() {
+            for (other, b) in names.iter().enumerate() {
+                assert_eq!(a.cmp(b), a.cmp_each(b), "{a} and {b}");
+                assert!(at >= other || a <= b);
+            }
         }
     }
 

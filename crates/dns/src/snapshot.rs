@@ -8,10 +8,10 @@ use crate::choice::{self, Interned, Steering};
 use crate::edition::{Edition, Transfer};
 use crate::error::Error;
 use crate::name::Name;
-use crate::names::{Names, Node};
+use crate::names::Names;
 use crate::record::RecordType;
 use crate::steered::{Freshness, Steered};
-use crate::zone::{CompiledZone, Zone};
+use crate::zone::{Checked, CompiledZone, Zone};
 
 type Zones = BTreeMap<Name, Arc<CompiledZone>>;
 type Transfers = BTreeMap<Name, Arc<Edition>>;
@@ -152,18 +152,27 @@ impl SnapshotBuilder {
     /// # Errors
     /// `Error::Zone` when its records do not fit together; the zone that was there stays.
     pub fn zone(&mut self, zone: &Zone) -> Result<(), Error> {
-        let number = self.number(&zone.origin);
-        let compiled = Arc::new(CompiledZone::compile(zone, number)?);
+        self.checked_zone(&zone.check()?)
+    }
+
+    /// The same with one that was checked, and is compiled by that.
+    ///
+    /// # Errors
+    /// `Error::Zone` when its aliases lead in a circle; the zone that was there stays.
+    pub fn checked_zone(&mut self, checked: &Checked) -> Result<(), Error> {
+        let origin = checked.0.core.origin.clone();
+        let number = self.number(&origin);
+        let compiled = Arc::new(checked.0.numbered(number));
         let before = Arc::clone(&self.zones);
-        Arc::make_mut(&mut self.zones).insert(zone.origin.clone(), Arc::clone(&compiled));
+        Arc::make_mut(&mut self.zones).insert(origin.clone(), Arc::clone(&compiled));
         // A static alias may now lead to a steered one that leads back.
-        for (name, node) in &compiled.nodes {
+        for (name, node) in compiled.nodes.iter() {
             if node.alias.is_some()
                 && let Some(circle) = self.circle(name, None)
             {
                 self.zones = before;
                 return Err(Error::Zone {
-                    origin: zone.origin.clone(),
+                    origin,
                     problem: circle,
                 });
             }
@@ -318,7 +327,7 @@ impl SnapshotBuilder {
             {
                 names.ensure(origin, &outer.core);
             }
-            for (name, node) in &zone.nodes {
+            for (name, node) in zone.nodes.iter() {
                 if self
                     .zone_of(name)
                     .is_some_and(|longest| longest.core.origin == *origin)
@@ -328,7 +337,7 @@ impl SnapshotBuilder {
             }
         }
         for (name, steering) in steered {
-            let Some(zone) = self.zone_of(&name) else {
+            let (Some(steering), Some(zone)) = (steering, self.zone_of(&name)) else {
                 continue;
             };
             // A zone that came later may leave no room for it.
@@ -339,18 +348,15 @@ impl SnapshotBuilder {
         names
     }
 
-    fn all_steered(&mut self) -> BTreeMap<Name, Arc<Steering>> {
-        let known = |node: &Arc<Node>| {
-            node.steered
-                .as_ref()
-                .map(|steering| (node.name.clone(), Arc::clone(steering)))
-        };
-        let mut steered: BTreeMap<_, _> = self.names.iter().filter_map(known).collect();
-        for (name, change) in std::mem::take(&mut self.changes) {
-            match change {
-                Some(steering) => steered.insert(name, steering),
-                None => steered.remove(&name),
-            };
+    /// Every name that is steered, or is no longer.
+    fn all_steered(&mut self) -> BTreeMap<Name, Option<Arc<Steering>>> {
+        let mut steered = std::mem::take(&mut self.changes);
+        for node in self.names.iter() {
+            if let Some(steering) = &node.steered
+                && !steered.contains_key(&node.name)
+            {
+                steered.insert(node.name.clone(), Some(Arc::clone(steering)));
+            }
         }
         steered
     }

@@ -37,13 +37,17 @@ impl Zone {
     ///
     /// # Errors
     /// `Error::Zone` with the first thing that is wrong.
-    pub fn check(&self) -> Result<(), Error> {
-        CompiledZone::compile(self, 0).map(|_| ())
+    pub fn check(&self) -> Result<Checked, Error> {
+        CompiledZone::compile(self).map(|compiled| Checked(Arc::new(compiled)))
     }
 }
 
+/// A zone whose records fit together, compiled; cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Checked(pub(crate) Arc<CompiledZone>);
+
 /// What all answers of a zone share.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct ZoneCore {
     pub(crate) origin: Name,
     /// Counters tell zones apart by it.
@@ -90,11 +94,13 @@ pub(crate) struct StaticNode {
 pub(crate) struct CompiledZone {
     pub(crate) core: Arc<ZoneCore>,
     /// Names with data and delegations; what a delegation or a DNAME occludes is left out.
-    pub(crate) nodes: BTreeMap<Name, StaticNode>,
+    pub(crate) nodes: Arc<BTreeMap<Name, StaticNode>>,
+    /// Whether some name of it hides what is below.
+    occludes: bool,
 }
 
 impl CompiledZone {
-    pub(crate) fn compile(zone: &Zone, number: u16) -> Result<Self, Error> {
+    pub(crate) fn compile(zone: &Zone) -> Result<Self, Error> {
         let sets = gather(zone)?;
         check_apex(zone, &sets)?;
         let cover = occlusion(&zone.origin, &sets);
@@ -115,16 +121,32 @@ impl CompiledZone {
             nodes.insert(name.clone(), node);
         }
         check_aliases(&zone.origin, &nodes)?;
+        let occludes = |node: &StaticNode| node.referral.is_some() || node.redirection.is_some();
+        Ok(Self {
+            core: Arc::new(compile_core(&zone.origin, &sets, ds)?),
+            occludes: nodes.values().any(occludes),
+            nodes: Arc::new(nodes),
+        })
+    }
+
+    /// The same, with a number by which counters know it.
+    pub(crate) fn numbered(&self, number: u16) -> Self {
         let core = ZoneCore {
             number,
-            ..compile_core(&zone.origin, &sets, ds)?
+            ..ZoneCore::clone(&self.core)
         };
-        let core = Arc::new(core);
-        Ok(Self { core, nodes })
+        Self {
+            core: Arc::new(core),
+            nodes: Arc::clone(&self.nodes),
+            occludes: self.occludes,
+        }
     }
 
     /// The delegation or DNAME that keeps this zone from answering for `name`, if any.
     pub(crate) fn occluder(&self, name: &Name) -> Option<Name> {
+        if !self.occludes {
+            return None;
+        }
         name.ancestry()
             .take_while(|above| above.is_within(&self.core.origin))
             .find(|above| {
@@ -307,9 +329,11 @@ struct Occlusion {
 
 impl Occlusion {
     fn hides(&self, name: &Name) -> bool {
-        name.ancestry()
-            .skip(1)
-            .any(|above| self.tops.binary_search(&above).is_ok())
+        !self.tops.is_empty()
+            && name
+                .ancestry()
+                .skip(1)
+                .any(|above| self.tops.binary_search(&above).is_ok())
     }
 }
 

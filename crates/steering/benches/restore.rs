@@ -45,8 +45,10 @@ fn restore(bytes: &[u8]) -> f64 {
     let options = options();
     let began = Instant::now();
     let checkpoint: Checkpoint = serde_json::from_slice(bytes).expect("it reads");
+    let read = began.elapsed().as_secs_f64();
     let (_engine, effects) = Engine::restore(options, checkpoint, NOW).expect("a version");
     let secs = began.elapsed().as_secs_f64();
+    eprintln!("  read after {read:.2} s, served after {secs:.2} s");
     let names = effects.iter().find_map(|effect| match effect {
         Effect::Publish(snapshot) => Some(snapshot.name_count()),
         _ => None,

@@ -4,16 +4,17 @@ use crate::{
     branches,
     challenges::{self, Challenges},
     event::ClusterState,
-    published,
-    report::NamedCluster,
-    secondaries,
+    named::Named,
+    parallel::in_parallel,
+    published, secondaries,
     service::Service,
     spec::{PublishedRecords, SecondarySpec, ZoneSpec},
     status::{HostProblem, HostStatus, ServiceStatus, ZoneStatus},
     zones::{self, Claim},
 };
 use dns::{
-    Freshness, Name, Record, RecordType, Secondary, Snapshot, SnapshotBuilder, Transfer, Zone,
+    Checked, Freshness, Name, Record, RecordType, Secondary, Snapshot, SnapshotBuilder, Steered,
+    Transfer, Zone,
 };
 use model::{ClusterName, ObjectKey};
 use std::{
@@ -27,6 +28,8 @@ pub(crate) struct Publisher {
     snapshot: Arc<Snapshot>,
     /// By origin, the zones to serve.
     pub(crate) wanted: BTreeMap<Name, (ZoneSpec, Zone)>,
+    /// By origin, these as they were checked.
+    checked: BTreeMap<Name, Checked>,
     /// By origin, the zones that are served.
     served: BTreeMap<Name, Zone>,
     /// Hosts that cannot be aliases.
@@ -46,7 +49,7 @@ pub(crate) struct Publisher {
     held: BTreeMap<Name, Vec<Record>>,
     /// By origin, the zones that secondaries may have, and as what.
     transferred: BTreeMap<Name, (u64, ZoneSpec)>,
-    named: BTreeMap<ClusterName, Named>,
+    pub(crate) named: BTreeMap<ClusterName, Named>,
     /// The revision of the challenges that zones are compiled with, and that of the snapshot.
     challenges_wanted: u64,
     pub(crate) challenges_served: u64,
@@ -74,19 +77,12 @@ pub(crate) type Inputs<'a> = (
     &'a Challenges,
 );
 
-/// Which answers name a cluster, and until when they did.
-#[derive(Clone, Debug, Default)]
-struct Named {
-    services: BTreeSet<ObjectKey>,
-    until_millis: Option<u64>,
-    ttl_secs_max: u32,
-}
-
 impl Default for Publisher {
     fn default() -> Self {
         Self {
             snapshot: Arc::new(Snapshot::empty()),
             wanted: BTreeMap::new(),
+            checked: BTreeMap::new(),
             served: BTreeMap::new(),
             flat: BTreeSet::new(),
             refused: BTreeMap::new(),
@@ -139,31 +135,47 @@ impl Publisher {
     /// Compiles zones, with what objects ask for in them, and settles who has which host.
     pub(crate) fn settle_hosts(&mut self, (zones, services, records, challenges): Inputs<'_>) {
         let hosts = services.values().flat_map(|service| &service.spec.hosts);
-        let steered = hosts.filter_map(|host| Name::parse(host).ok()).collect();
-        let zones = &published::placed(zones, records, &steered);
+        let placed = (!records.is_empty()).then(|| {
+            let steered = hosts.filter_map(|host| Name::parse(host).ok()).collect();
+            published::placed(zones, records, &steered)
+        });
+        let zones = placed.as_ref().unwrap_or(zones);
         let origins = zones.values().filter_map(|it| Name::parse(&it.domain).ok());
         let origins: BTreeSet<Name> = origins.collect();
         let challenged = challenges.read();
         self.challenges_wanted = challenges.revision;
         let mut problems: BTreeMap<ObjectKey, String> = BTreeMap::new();
         let mut wanted: BTreeMap<Name, (ZoneSpec, Zone)> = BTreeMap::new();
-        for spec in zones.values() {
-            match zones::compile(spec).and_then(|mut zone| {
-                challenges::add(&mut zone, &challenged, &origins);
-                zone.check().map_err(|error| error.to_string())?;
-                Ok(zone)
-            }) {
-                Ok(zone) if wanted.contains_key(&zone.origin) => {
+        let mut checked: BTreeMap<Name, Checked> = BTreeMap::new();
+        let compile = |spec: &ZoneSpec| {
+            let mut zone = zones::compile(spec)?;
+            challenges::add(&mut zone, &challenged, &origins);
+            let known = self.wanted.get(&zone.origin);
+            let same = known.is_some_and(|(_, before)| *before == zone);
+            let compiled = match self.checked.get(&zone.origin).filter(|_| same) {
+                Some(before) => before.clone(),
+                None => zone.check().map_err(|error| error.to_string())?,
+            };
+            Ok((zone, compiled))
+        };
+        for (spec, compiled) in zones.values().zip(in_parallel(zones.values(), compile)) {
+            match compiled {
+                Ok((zone, _)) if wanted.contains_key(&zone.origin) => {
                     let other = &wanted[&zone.origin].0.key;
                     problems.insert(spec.key.clone(), format!("Zone {other} has this domain"));
                 }
-                Ok(zone) => {
+                Ok((zone, compiled)) => {
+                    checked.insert(zone.origin.clone(), compiled);
                     wanted.insert(zone.origin.clone(), (spec.clone(), zone));
                 }
                 Err(problem) => {
                     // What was right before stays.
                     let before = self.wanted.iter().find(|(_, (old, _))| old.key == spec.key);
                     if let Some((origin, kept)) = before {
+                        if let Some(known) = self.checked.get(origin) {
+                            let place = checked.entry(origin.clone());
+                            place.or_insert_with(|| known.clone());
+                        }
                         wanted.entry(origin.clone()).or_insert_with(|| kept.clone());
                     }
                     problems.insert(spec.key.clone(), problem);
@@ -184,6 +196,7 @@ impl Publisher {
         self.owners = claims.owners;
         self.hosts = claims.hosts;
         self.wanted = wanted;
+        self.checked = checked;
         self.problems = problems;
     }
 
@@ -317,7 +330,11 @@ impl Publisher {
         }
         let mut any = !gone.is_empty();
         for zone in new {
-            match builder.zone(&zone) {
+            let added = match self.checked.get(&zone.origin) {
+                Some(checked) => builder.checked_zone(checked),
+                None => builder.zone(&zone),
+            };
+            match added {
                 Ok(()) => {
                     any = true;
                     // It may leave no room for a name, or make some.
@@ -426,6 +443,8 @@ impl Publisher {
                 continue;
             };
             let revision = service.revision;
+            // One for all hosts that can be aliases, and one for those that cannot.
+            let mut forms: [Option<Steered>; 2] = [None, None];
             for (host, _) in claims
                 .iter()
                 .filter_map(|claim| claim.settled.as_ref().ok())
@@ -437,9 +456,10 @@ impl Publisher {
                 {
                     continue;
                 }
-                let steered = outcome.steered(self.flat.contains(host));
+                let form = &mut forms[usize::from(self.flat.contains(host))];
+                let steered = form.get_or_insert_with(|| outcome.steered(self.flat.contains(host)));
                 let refusal = builder
-                    .steer(host, &steered)
+                    .steer(host, steered)
                     .err()
                     .map(|error| error.to_string());
                 any |= refusal.is_none();
@@ -452,41 +472,6 @@ impl Publisher {
             }
         }
         any
-    }
-
-    /// Notes whom a service's new answers name.
-    pub(crate) fn note(&mut self, service: &Service, now: u64) {
-        let Some(outcome) = &service.outcome else {
-            return;
-        };
-        for cluster in &outcome.named {
-            self.named.entry(cluster.clone()).or_default();
-        }
-        for (cluster, named) in &mut self.named {
-            let before = named.services.len();
-            if outcome.named.contains(cluster) {
-                if before == 0 {
-                    named.ttl_secs_max = 0;
-                }
-                named.services.insert(service.spec.key.clone());
-                named.until_millis = None;
-                named.ttl_secs_max = named.ttl_secs_max.max(outcome.ttl_secs);
-            } else {
-                named.services.remove(&service.spec.key);
-                named.close(before, now);
-            }
-        }
-    }
-
-    /// For the report: which clusters may still be in caches because of this replica.
-    pub(crate) fn named(&self) -> Vec<NamedCluster> {
-        let of = |(cluster, named): (&ClusterName, &Named)| NamedCluster {
-            cluster: cluster.clone(),
-            services: named.services.iter().cloned().collect(),
-            until_millis: named.until_millis,
-            ttl_secs_max: named.ttl_secs_max,
-        };
-        self.named.iter().map(of).collect()
     }
 
     /// The generation that is served of each service.
@@ -581,13 +566,4 @@ fn secondary(spec: &SecondarySpec) -> Option<Secondary> {
         key: key.transpose().ok()?,
         notify: spec.notify.clone(),
     })
-}
-
-impl Named {
-    /// Notes the time when the last service stopped naming the cluster.
-    fn close(&mut self, before: usize, now: u64) {
-        if before > 0 && self.services.is_empty() {
-            self.until_millis = Some(now);
-        }
-    }
 }
