@@ -31,6 +31,7 @@ mod reply;
 mod server;
 mod snapshots;
 mod sockets;
+mod split_mix;
 mod stream;
 mod udp;
 mod update;

@@ -88,7 +88,7 @@ fn signed_by(of: &str, mut message: Vec<u8>) -> Vec<u8> {
     message
 }
 
-fn ask(message: &[u8]) -> Requested {
+fn ask(message: &[u8], out: &mut [u8]) -> Requested {
     let client = Client {
         source: [192, 0, 2, 9].into(),
         transport: Transport::Tcp,
@@ -96,20 +96,14 @@ fn ask(message: &[u8]) -> Requested {
         entropy: 0,
     };
     assert!(is_update(message));
-    update(&snapshot(), message, &client, &server(), &mut [0; 2048])
+    update(&snapshot(), message, &client, &server(), out)
 }
 
 /// The code of what is answered at once.
 #[track_caller]
 fn refused(message: &[u8]) -> u16 {
-    let client = Client {
-        source: [192, 0, 2, 9].into(),
-        transport: Transport::Tcp,
-        now_secs: NOW,
-        entropy: 0,
-    };
     let mut out = [0; 2048];
-    match update(&snapshot(), message, &client, &server(), &mut out) {
+    match ask(message, &mut out) {
         Requested::Answered(reply) => {
             assert!(reply.len >= 12, "there is a reply");
             assert_eq!(out[2], 0x80 | OPCODE << 3, "a reply to an UPDATE");
@@ -125,7 +119,10 @@ fn apply(
     asked: Section<'_>,
     wanted: Section<'_>,
 ) -> Result<Challenges, UpdateCode> {
-    match ask(&signed_by("acme", message(ZONE, asked, wanted))) {
+    match ask(
+        &signed_by("acme", message(ZONE, asked, wanted)),
+        &mut [0; 2048],
+    ) {
         Requested::Asked(update) => update.apply(now),
         Requested::Answered(reply) => panic!("{reply:?}"),
     }
@@ -294,7 +291,10 @@ fn challenges_are_bounded_and_what_is_full_can_be_emptied() {
 
 #[test]
 fn the_reply_has_the_question_the_code_and_a_signature() {
-    let Requested::Asked(update) = ask(&signed_by("acme", message(ZONE, &[], &[ADD_A]))) else {
+    let Requested::Asked(update) = ask(
+        &signed_by("acme", message(ZONE, &[], &[ADD_A])),
+        &mut [0; 2048],
+    ) else {
         panic!("it is allowed");
     };
     assert_eq!(*update.zone(), name(ZONE));
@@ -312,7 +312,7 @@ fn the_reply_has_the_question_the_code_and_a_signature() {
 fn no_bytes_make_it_fail() {
     let whole = signed_by("acme", message(ZONE, &[CLEAR], &[CLEAR, ADD_A]));
     for len in 12..whole.len() {
-        ask(&whole[..len]);
+        ask(&whole[..len], &mut [0; 2048]);
     }
     // Unsigned sections are not read; these are, with a key that holds.
     let plain = message(ZONE, &[CLEAR], &[CLEAR, ADD_A]);
@@ -320,7 +320,7 @@ fn no_bytes_make_it_fail() {
         for byte in [0, 0x3f, 0xc0, 0xff] {
             let mut changed = plain.clone();
             changed[at] = byte;
-            ask(&signed_by("acme", changed));
+            ask(&signed_by("acme", changed), &mut [0; 2048]);
         }
     }
 }
@@ -364,7 +364,7 @@ fn a_code_that_is_cut_is_not_believed_and_one_that_cannot_be_is_malformed() {
         message[data..data + 2].copy_from_slice(&long.to_be_bytes());
         message
     };
-    assert!(matches!(ask(&cut(32)), Requested::Asked(_)));
+    assert!(matches!(ask(&cut(32), &mut [0; 2048]), Requested::Asked(_)));
     assert_eq!(refused(&cut(31)), UpdateCode::NotAuth.number());
     assert_eq!(refused(&cut(16)), UpdateCode::NotAuth.number());
     for length in [0, 10, 15] {

@@ -1,10 +1,14 @@
 //! How long it takes from a probe's result to the next snapshot, with a thousand services of three
 //! endpoints each, and what a result costs that changes nothing.
 
+#[path = "bench/mod.rs"]
+mod bench;
+
+use bench::{SITES, options};
 use criterion::Criterion;
 use meridian_steering::{
-    Effect, EndpointStatus, Engine, EngineOptions, Event, HealthCheck, NameServer, Observer, Part,
-    Policy, ServiceSpec, SoaTimers, TtlRange, WhenAllDown, ZoneSpec,
+    Effect, EndpointStatus, Engine, Event, HealthCheck, NameServer, Policy, ServiceSpec, SoaTimers,
+    TtlRange, WhenAllDown, ZoneSpec,
 };
 use model::{
     EndpointId, HttpProbe, ObjectKey, ProbeFailure, ProbeKind, ProbeResult, Region, Target,
@@ -13,7 +17,6 @@ use std::{net::Ipv4Addr, sync::Arc};
 
 const SERVICES: u32 = 1_000;
 const NOW: u64 = 1_800_000_000_000;
-const SITES: [&str; 3] = ["cn-beijing", "eu-central-1", "us-east-1"];
 
 fn key(number: u32) -> ObjectKey {
     ObjectKey::new("bench", &format!("service-{number}"))
@@ -124,19 +127,6 @@ fn result(number: u32, site: usize, fails: bool) -> Event {
         failure,
         took_millis: 1,
     })
-}
-
-fn options() -> EngineOptions {
-    let regions = include_str!("../../../geo/regions.csv");
-    EngineOptions {
-        part: Part::Observes,
-        observer: Observer {
-            name: "bench".into(),
-            domain: "bench".into(),
-        },
-        regions: geo::RegionLocations::read("regions.csv", regions).expect("a right table"),
-        max_stale_millis: EngineOptions::MAX_STALE_MILLIS,
-    }
 }
 
 fn main() {

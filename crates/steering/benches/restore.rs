@@ -4,9 +4,13 @@
 //!
 //! The last line is JSON.
 
+#[path = "bench/mod.rs"]
+mod bench;
+
+use bench::{SITES, options};
 use meridian_steering::{
-    Checkpoint, Effect, EndpointStatus, Engine, EngineOptions, Event, HealthCheck, NameServer,
-    Observer, Part, Policy, ServiceSpec, SoaTimers, TtlRange, WhenAllDown, ZoneSpec,
+    Checkpoint, Effect, EndpointStatus, Engine, Event, HealthCheck, NameServer, Policy,
+    ServiceSpec, SoaTimers, TtlRange, WhenAllDown, ZoneSpec,
 };
 use model::{ObjectKey, Region, Target};
 use std::fmt::Write as _;
@@ -19,7 +23,6 @@ const ZONES: u32 = 10;
 const HOSTS: u32 = 10;
 const ROUNDS: usize = 5;
 const NOW: u64 = 1_800_000_000_000;
-const SITES: [&str; 3] = ["cn-beijing", "eu-central-1", "us-east-1"];
 
 fn main() {
     let mut line = Vec::new();
@@ -134,17 +137,4 @@ fn database() -> Event {
     }];
     let database = geo::Database::read(&files, &countries).expect("a whole file");
     Event::Database(Arc::new(database))
-}
-
-fn options() -> EngineOptions {
-    let regions = include_str!("../../../geo/regions.csv");
-    EngineOptions {
-        part: Part::Observes,
-        observer: Observer {
-            name: "bench".into(),
-            domain: "bench".into(),
-        },
-        regions: geo::RegionLocations::read("regions.csv", regions).expect("a right table"),
-        max_stale_millis: EngineOptions::MAX_STALE_MILLIS,
-    }
 }

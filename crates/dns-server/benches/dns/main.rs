@@ -23,6 +23,8 @@ mod load;
 mod peers;
 mod process;
 mod report;
+#[path = "../../src/split_mix.rs"]
+mod split_mix;
 mod world;
 
 use std::error::Error;

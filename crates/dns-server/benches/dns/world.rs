@@ -217,18 +217,9 @@ impl World {
     }
 }
 
-/// SplitMix64: the same sequence in every run.
-pub(crate) struct Chance(pub(crate) u64);
+pub(crate) use crate::split_mix::SplitMix as Chance;
 
 impl Chance {
-    pub(crate) fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut bits = self.0;
-        bits = (bits ^ bits >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        bits = (bits ^ bits >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        bits ^ bits >> 31
-    }
-
     /// A network of 24 bits, of those that hosts may have.
     pub(crate) fn network(&mut self) -> [u8; 3] {
         let bits = self.next();

@@ -11,6 +11,8 @@ mod load;
 mod ours;
 mod resolver;
 mod servers;
+#[path = "../../src/split_mix.rs"]
+mod split_mix;
 mod zones;
 
 use std::error::Error;
