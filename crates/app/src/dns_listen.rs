@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 use clap::Args;
-use dns_server::{CertificateFiles, Encrypted};
+use dns_server::{CertificateFiles, Encrypted, TapOptions};
 
 /// Flags of the role dns.
 #[derive(Clone, Debug, Args)]
@@ -59,6 +59,17 @@ pub(crate) struct DnsListen {
     /// What version.bind says [default: refused]
     #[arg(long = "dns-version", value_name = "TEXT")]
     pub(crate) version: Option<String>,
+    /// Unix socket of a dnstap receiver, which is told of a sample of queries with their replies
+    #[arg(long = "dns-tap", value_name = "SOCKET")]
+    pub(crate) tap: Option<PathBuf>,
+    /// One query of so many is in the sample
+    #[arg(
+        long = "dns-tap-one-in",
+        value_name = "COUNT",
+        default_value = "100",
+        requires = "tap"
+    )]
+    pub(crate) tap_one_in: NonZeroU32,
     /// Take over from the process with the same --state-dir, its sockets included, and end it; no
     /// query is lost. With the role dns alone
     #[arg(long)]
@@ -80,6 +91,8 @@ impl DnsListen {
             resolvers: Vec::new(),
             name: None,
             version: None,
+            tap: None,
+            tap_one_in: NonZeroU32::MIN,
             replace: false,
         }
     }
@@ -101,6 +114,11 @@ impl DnsListen {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         options.udp_threads = self.threads.unwrap_or(cores);
         options.identity = dns::Identity::new(self.name.as_deref(), self.version.as_deref())?;
+        options.tap = self.tap.clone().map(|socket| TapOptions {
+            socket,
+            one_in: self.tap_one_in,
+            identity: self.name.clone(),
+        });
         options.rates = dns::Rates {
             errors: NonZeroU32::new(self.rate_limit),
             nxdomain: NonZeroU32::new(self.rate_limit),

@@ -50,7 +50,13 @@ pub(crate) struct Back {
 
 impl Back {
     /// Who sent it.
+    #[inline]
     pub(crate) fn source(&self) -> IpAddr {
+        source(&self.source).ip()
+    }
+
+    /// The same, with the port.
+    pub(crate) fn peer(&self) -> SocketAddr {
         source(&self.source)
     }
 
@@ -237,17 +243,20 @@ impl Batch {
 }
 
 /// Where a datagram came from. Sockets here are IPv4 or IPv6, so nothing else comes.
-fn source(storage: &libc::sockaddr_storage) -> IpAddr {
+#[inline]
+fn source(storage: &libc::sockaddr_storage) -> SocketAddr {
     let storage = ptr::from_ref(storage);
     // SAFETY: the storage is larger than, and aligned for, each of the structures it may hold;
     // any bytes are a valid value of them.
     unsafe {
         if (*storage).ss_family == libc::AF_INET as libc::sa_family_t {
             let inner = &*storage.cast::<libc::sockaddr_in>();
-            IpAddr::V4(Ipv4Addr::from(u32::from_be(inner.sin_addr.s_addr)))
+            let ip = Ipv4Addr::from(u32::from_be(inner.sin_addr.s_addr));
+            SocketAddr::from((ip, u16::from_be(inner.sin_port)))
         } else {
             let inner = &*storage.cast::<libc::sockaddr_in6>();
-            IpAddr::V6(Ipv6Addr::from(inner.sin6_addr.s6_addr))
+            let ip = Ipv6Addr::from(inner.sin6_addr.s6_addr);
+            SocketAddr::from((ip, u16::from_be(inner.sin6_port)))
         }
     }
 }

@@ -33,6 +33,7 @@ mod snapshots;
 mod sockets;
 mod split_mix;
 mod stream;
+mod tap;
 mod udp;
 mod update;
 
@@ -41,4 +42,5 @@ pub use error::Error;
 pub use handover::{Named, give, take};
 pub use metrics::DnsMetrics;
 pub use server::{DnsServer, Encrypted, Handle, Options};
+pub use tap::TapOptions;
 pub use update::{UPDATES_MAX, UpdateRequest};

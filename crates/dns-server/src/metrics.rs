@@ -19,6 +19,7 @@ use prometheus_client::registry::Registry;
 pub struct DnsMetrics {
     threads: Arc<Threads>,
     zones: Arc<ArcSwap<BTreeMap<Name, u16>>>,
+    tap_lost: Arc<AtomicU64>,
 }
 
 impl DnsMetrics {
@@ -30,6 +31,7 @@ impl DnsMetrics {
     /// | `dns_responses_total` | `transport`, `rcode` |
     /// | `dns_zone_responses_total` | `zone`, `transport`, `rcode`; only what was counted |
     /// | `dns_replies_unsent_total` | – (the socket had no room) |
+    /// | `dns_tap_lost_total` | – (exchanges for which dnstap had no room) |
     /// | `dns_connections` | `transport` (open now) |
     /// | `dns_connections_refused_total` | `transport` (over a limit) |
     pub fn new(registry: &mut Registry) -> Self {
@@ -37,6 +39,7 @@ impl DnsMetrics {
         let this = Self {
             threads,
             zones: Arc::default(),
+            tap_lost: Arc::default(),
         };
         registry.register_collector(Box::new(Scrape(this.clone())));
         this
@@ -51,6 +54,11 @@ impl DnsMetrics {
                 0
             }
         })
+    }
+
+    /// Where exchanges are counted that dnstap had no room for.
+    pub(crate) fn tap_lost(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.tap_lost)
     }
 
     /// Says what the zones are called that replies have the numbers of.
@@ -197,6 +205,9 @@ impl Collector for Scrape {
         let metric =
             encoder.encode_descriptor("dns_replies_unsent", help, None, MetricType::Counter)?;
         ConstCounter::new(unsent).encode(metric)?;
+        let help = "Exchanges for which dnstap had no room";
+        let metric = encoder.encode_descriptor("dns_tap_lost", help, None, MetricType::Counter)?;
+        ConstCounter::new(self.0.tap_lost.load(relaxed)).encode(metric)?;
         let help = "Connections over a limit";
         let name = "dns_connections_refused";
         let mut refused = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;

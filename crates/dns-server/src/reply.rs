@@ -96,6 +96,9 @@ impl Replier {
             reply = dns::answer(&snapshot, query, &client, &server, &mut self.out);
         }
         self.counters.count(&reply);
+        if let Some(tap) = &self.shared.tap {
+            tap.tell(&client, || self.peer, query, &self.out[..reply.len]);
+        }
         (reply.len > 0).then(|| self.out[..reply.len].to_vec())
     }
 }

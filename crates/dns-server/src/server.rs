@@ -21,6 +21,7 @@ use crate::handover::{self, Named};
 use crate::metrics::{Counters, DnsMetrics};
 use crate::snapshots::Snapshots;
 use crate::sockets::{self, Listening};
+use crate::tap::{Tap, TapOptions};
 use crate::update::UpdateRequest;
 use crate::{https, notify, quic, stream, udp};
 
@@ -46,6 +47,8 @@ pub struct Options {
     pub rates: Rates,
     /// Who keeps what an UPDATE changes (RFC 2136); without anybody it is not implemented.
     pub updates: Option<mpsc::Sender<UpdateRequest>>,
+    /// Who is told of a sample of queries, if anybody.
+    pub tap: Option<TapOptions>,
 }
 
 impl Options {
@@ -62,6 +65,7 @@ impl Options {
             identity: Identity::default(),
             rates: Rates::default(),
             updates: None,
+            tap: None,
         }
     }
 }
@@ -115,6 +119,12 @@ impl DnsServer {
             .map(|address| sockets::listen(*address, options.udp_threads, &mut inherited))
             .collect::<Result<Vec<_>, _>>()?;
         metrics.name_zones(snapshot.zone_numbers());
+        let (stop, stopped) = watch::channel(());
+        let tap = options.tap.clone().map(|tap| {
+            let (tap, emptying) = Tap::new(tap, metrics.tap_lost(), stopped.clone());
+            (tap, task::spawn(emptying))
+        });
+        let (tap, emptying) = tap.unzip();
         let shared = Arc::new(Shared {
             snapshots: Snapshots::new(snapshot),
             server: ArcSwap::from_pointee(Server {
@@ -125,14 +135,14 @@ impl DnsServer {
             }),
             changed: watch::Sender::new(()),
             updates: options.updates.clone(),
+            tap,
             stopping: AtomicBool::new(false),
         });
-        let (stop, stopped) = watch::channel(());
         let mut handle = Handle {
             addresses: Vec::new(),
             shared,
             threads: Vec::new(),
-            listeners: Vec::new(),
+            listeners: emptying.into_iter().collect(),
             kept: Vec::new(),
             stop,
             metrics: metrics.clone(),
@@ -389,6 +399,8 @@ pub(crate) struct Shared {
     pub(crate) stopping: AtomicBool,
     /// Who keeps what an UPDATE changes.
     pub(crate) updates: Option<mpsc::Sender<UpdateRequest>>,
+    /// Who is told of queries.
+    pub(crate) tap: Option<Tap>,
     /// Says that there is another snapshot, or other keys.
     pub(crate) changed: watch::Sender<()>,
 }

@@ -98,6 +98,11 @@ fn answer(
                 ..reply
             },
         };
+        if let Some(tap) = &shared.tap
+            && reply.class != ReplyClass::Update
+        {
+            tap.tell(&client, || from.peer(), query, &out[..reply.len]);
+        }
         batch.reply(index, reply.len);
         counters.count(&reply);
     }
