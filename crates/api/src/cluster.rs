@@ -2,6 +2,7 @@
 
 use crate::health_check::HealthCheckSpec;
 use crate::{Condition, Error, schema};
+use ipnet::IpNet;
 use k8s_openapi::ByteString;
 use kube::CustomResource;
 use model::{ClusterPlace, Location, Resources, Target, quantity_millis};
@@ -68,6 +69,11 @@ pub struct KubeFedClusterSpec {
     /// Its coordinates; absent, those of its region where they are known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub location: Option<Coordinates>,
+    /// Networks of its nodes and Pods. Clients whose addresses are private (RFC 1918, RFC 6598, RFC 4193) and within are
+    /// where this member is; one that several members name says nothing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64), inner(length(min = 4, max = 43)))]
+    pub networks: Vec<String>,
     /// What shows that its data plane works, for workloads that no GlobalService leads to: while it
     /// answers, an API that does not moves no replica.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -249,6 +255,12 @@ impl KubeFedCluster {
                 "latitude is within -90 and 90, longitude within -180 and 180",
             ));
         }
+        let networks = self.spec.networks.iter().enumerate().map(|(i, text)| {
+            let network = text.parse::<IpNet>().map(|network| network.trunc());
+            let message = format!("{text:?} is not a network such as 10.1.0.0/16");
+            network.map_err(|_| Error::invalid(format!("spec.networks[{i}]"), message))
+        });
+        let networks = networks.collect::<Result<_, _>>()?;
         let zones = match self.spec.zones.is_empty() {
             true => status.zones,
             false => self.spec.zones.clone(),
@@ -260,6 +272,7 @@ impl KubeFedCluster {
             city: self.spec.city.clone(),
             zones,
             location,
+            networks,
         })
     }
 }

@@ -7,7 +7,10 @@ use model::{ObjectKey, Target};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
-use steering::{EndpointStatus, HttpsSpec, RAMP_MILLIS, ServiceSpec, TtlRange, WhenAllDown};
+use steering::{
+    EndpointStatus, HttpsSpec, RAMP_MILLIS, ServiceSpec, TtlRange, WITHDRAW_GRACE_MILLIS,
+    WhenAllDown,
+};
 
 /// One steered name, or several with the same answers.
 #[derive(CustomResource, JsonSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -51,6 +54,11 @@ pub struct GlobalServiceSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::duration")]
     pub ramp: Option<Duration>,
+    /// How long names that were asked within the hour go on being answered after this object is deleted; 10m when
+    /// absent, 0s is not at all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::duration")]
+    pub withdraw_grace: Option<Duration>,
     /// What to answer when nothing is healthy: `LastKnownGood` (when absent), `All`, `NoData`, or
     /// `Address` with `lastResort`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -290,6 +298,11 @@ impl GlobalService {
             when_all_down: self.read_when_all_down()?,
             https: spec.https.as_ref().map(HttpsRecord::read).transpose()?,
             ramp_millis: duration_millis(spec.ramp.as_ref(), "spec.ramp")?.unwrap_or(RAMP_MILLIS),
+            withdraw_grace_millis: duration_millis(
+                spec.withdraw_grace.as_ref(),
+                "spec.withdrawGrace",
+            )?
+            .unwrap_or(WITHDRAW_GRACE_MILLIS),
         })
     }
 

@@ -53,6 +53,10 @@ pub(crate) struct DnsListen {
     /// [default: those of /etc/resolv.conf]
     #[arg(long = "dns-resolver", value_name = "ADDRESS")]
     pub(crate) resolvers: Vec<SocketAddr>,
+    /// Addresses that always answer, such as 192.0.2.1:443: a replica that reaches none of them knows that its own
+    /// uplink is broken, and has no say about endpoints
+    #[arg(long = "control-target", value_name = "ADDRESS")]
+    pub(crate) control_targets: Vec<SocketAddr>,
     /// What NSID and id.server say, to tell replicas of one address apart [default: refused]
     #[arg(long = "dns-name", value_name = "TEXT")]
     pub(crate) name: Option<String>,
@@ -89,6 +93,7 @@ impl DnsListen {
             threads: Some(1),
             rate_limit: 200,
             resolvers: Vec::new(),
+            control_targets: Vec::new(),
             name: None,
             version: None,
             tap: None,

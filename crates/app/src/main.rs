@@ -3,6 +3,7 @@
 mod checkpoint;
 mod cli;
 mod commands;
+mod control_targets;
 mod demo;
 mod dns_listen;
 mod geography;

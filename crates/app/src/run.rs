@@ -9,6 +9,7 @@
 
 use crate::checkpoint::CheckpointFile;
 use crate::cli::{self, Role};
+use crate::control_targets;
 use crate::dns_listen::DnsListen;
 use crate::geography::{self, GeoFiles};
 use crate::given::GivenFolder;
@@ -340,6 +341,8 @@ async fn start_dns(
     tasks.spawn(stop.clone().run_until_cancelled_owned(following));
     let taking = folder_of_given.run(give, options.host.clone());
     tasks.spawn(stop.clone().run_until_cancelled_owned(taking));
+    let controls = control_targets::follow(options.dns.control_targets.clone(), events.clone());
+    tasks.spawn(stop.clone().run_until_cancelled_owned(controls));
     let owner = SteeringLoop::new(engine, inputs, outputs, first);
     let runtime = tokio::runtime::Handle::current();
     // Its own thread: compiling a table must not hold up the runtime.

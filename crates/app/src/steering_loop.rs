@@ -128,6 +128,7 @@ impl SteeringLoop {
             }
             if !batch.is_empty() {
                 let now = self.now();
+                let batch = self.with_asked(batch);
                 let effects = self.engine.handle_all(batch, now);
                 self.carry_out(effects);
             }
@@ -135,6 +136,20 @@ impl SteeringLoop {
         if !self.outputs.replaced.is_cancelled() {
             self.write_checkpoint();
         }
+    }
+
+    /// Before a service's going, when its names were asked for last.
+    fn with_asked(&self, batch: Vec<Event>) -> Vec<Event> {
+        let before = |event: &Event| match event {
+            Event::ServiceDeleted(service) => Some(Event::Asked {
+                at_millis: self.engine.asked_millis(service)?,
+                service: service.clone(),
+            }),
+            _ => None,
+        };
+        let told = batch.into_iter();
+        told.flat_map(|event| before(&event).into_iter().chain([event]))
+            .collect()
     }
 
     fn carry_out(&mut self, effects: Vec<Effect>) {

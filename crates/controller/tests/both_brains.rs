@@ -83,6 +83,7 @@ fn place(name: &ClusterName) -> ClusterPlace {
         city: None,
         zones: vec![],
         location: None,
+        networks: vec![],
     }
 }
 
@@ -101,6 +102,7 @@ fn service() -> ServiceSpec {
         when_all_down: WhenAllDown::LastKnownGood,
         https: None,
         ramp_millis: 0,
+        withdraw_grace_millis: 0,
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use smallvec::SmallVec;
 
@@ -24,6 +25,22 @@ pub(crate) struct Steering {
     pub(crate) freshness: Freshness,
     /// Whether some answer is an alias, which then answers for all types.
     pub(crate) may_alias: bool,
+    /// When it was asked for last, in seconds and about a minute late; 0 is never. Beside what every query reads
+    /// anyway, and written once a minute.
+    pub(crate) asked_secs: AtomicU32,
+}
+
+/// How exactly it is known when a name was asked for.
+const ASKED_GRAIN_SECS: u32 = 60;
+
+impl Steering {
+    /// Notes that it is asked for.
+    #[inline]
+    pub(crate) fn note_asked(&self, now_secs: u32) {
+        if now_secs.wrapping_sub(self.asked_secs.load(Ordering::Relaxed)) >= ASKED_GRAIN_SECS {
+            self.asked_secs.store(now_secs, Ordering::Relaxed);
+        }
+    }
 }
 
 /// One record type of it.
@@ -177,6 +194,7 @@ pub(crate) fn compile(
         sets: sets.into_iter().collect(),
         freshness: steered.freshness,
         may_alias,
+        asked_secs: AtomicU32::new(0),
     })
 }
 

@@ -186,6 +186,7 @@ impl<'s> Road<'s, '_, '_> {
     /// The client's answer at a steered name.
     #[inline]
     fn steer(&mut self, node: &'s Node, steering: &'s Steering) -> Step<'s> {
+        steering.note_asked(self.client.now_secs);
         let asked = steering
             .sets
             .iter()

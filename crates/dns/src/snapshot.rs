@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use crate::choice::{self, Interned, Steering};
 use crate::edition::{Edition, Transfer};
@@ -66,6 +67,13 @@ impl Snapshot {
     /// those after the first [`ZONES_NUMBERED_MAX`] have none.
     pub fn zone_numbers(&self) -> &Arc<BTreeMap<Name, u16>> {
         &self.numbers
+    }
+
+    /// When a steered name was asked for last, in seconds since 1970 and about a minute late, by whoever answers from
+    /// this snapshot or one before it; none when it never was. Names that are steered alike may count as one.
+    pub fn asked_secs(&self, name: &Name) -> Option<u32> {
+        let steering = self.names.get(name.wire())?.steered.as_ref()?;
+        Some(steering.asked_secs.load(Ordering::Relaxed)).filter(|at| *at != 0)
     }
 
     /// How many names exist, empty non-terminals included.
@@ -253,6 +261,10 @@ impl SnapshotBuilder {
             && let Some(circle) = self.circle(name, Some(&steering))
         {
             return Err(refuse(circle));
+        }
+        if let Some(before) = self.steering_of(name) {
+            let asked_secs = before.asked_secs.load(Ordering::Relaxed);
+            steering.asked_secs.fetch_max(asked_secs, Ordering::Relaxed);
         }
         self.changes.insert(name.clone(), Some(steering));
         Ok(())

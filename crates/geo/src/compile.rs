@@ -71,11 +71,12 @@ impl PrefixTable {
             Some(database) => database.locations().collect(),
             None => vec![None],
         };
-        let plain = overlays.is_empty() && !divisions.iter().any(Division::cuts);
+        let overlays = placed(overlays, &mut locations);
+        let plain = !divisions.iter().any(Division::cuts);
         if let Some(database) = database.filter(|_| plain) {
-            return by_place(database, &locations, rankings, divisions);
+            return by_place(database, &overlays, &locations, rankings, divisions);
         }
-        let (v4, v6) = spaces(database, overlays, &mut locations);
+        let (v4, v6) = spaces(database, &overlays);
         let mut cells = Cells::new(v4, v6, locations.len());
         for division in divisions.iter().filter(|division| division.cuts()) {
             cells.cut(division.spaces(database));
@@ -96,6 +97,7 @@ impl PrefixTable {
 /// those of a city database are large.
 fn by_place(
     database: &Database,
+    overlays: &[(IpNet, u32)],
     locations: &[Option<Location>],
     rankings: &[Ranking],
     divisions: &[Division],
@@ -106,10 +108,13 @@ fn by_place(
     let (views, by_cell) = bounded(&of, locations, rankings, divisions, place);
     let view = |cell: u32| by_cell[cell as usize];
     let nowhere = view(NO_PLACE);
+    let v4 = database.v4().mapped(view).overlaid(&placeless_v4(nowhere));
+    let v6 = database.v6().mapped(view).overlaid(&placeless_v6(nowhere));
+    let (v4, v6) = laid_over((v4, v6), overlays, view);
     PrefixTable {
         database: Some(database.hash()),
-        v4: database.v4().mapped(view).overlaid(&placeless_v4(nowhere)),
-        v6: database.v6().mapped(view).overlaid(&placeless_v6(nowhere)),
+        v4,
+        v6,
         views,
     }
 }
@@ -209,31 +214,44 @@ fn views<'a>(
 }
 
 /// Both spaces by place, with placeless space and overlays laid over the database's.
-fn spaces(
-    database: Option<&Database>,
-    overlays: &[Overlay],
-    locations: &mut Vec<Option<Location>>,
-) -> (Partition, Partition) {
-    let (mut v4, mut v6) = match database {
+fn spaces(database: Option<&Database>, overlays: &[(IpNet, u32)]) -> (Partition, Partition) {
+    let (v4, v6) = match database {
         Some(database) => (database.v4().clone(), database.v6().clone()),
         None => (
             Partition::uniform(32, NO_PLACE),
             Partition::uniform(128, NO_PLACE),
         ),
     };
-    v4 = v4.overlaid(&placeless_v4(NO_PLACE));
-    v6 = v6.overlaid(&placeless_v6(NO_PLACE));
-    // Shorter prefixes first, so that longer ones lie over them.
+    let v4 = v4.overlaid(&placeless_v4(NO_PLACE));
+    let v6 = v6.overlaid(&placeless_v6(NO_PLACE));
+    laid_over((v4, v6), overlays, |place| place)
+}
+
+/// Overlays with their places, which come after the database's; shorter prefixes first, so that longer ones lie over
+/// them.
+fn placed(overlays: &[Overlay], locations: &mut Vec<Option<Location>>) -> Vec<(IpNet, u32)> {
     let mut overlays: Vec<_> = overlays.iter().collect();
     overlays.sort_by_key(|overlay| (overlay.network.prefix_len(), overlay.network));
-    for overlay in overlays {
+    let placed = overlays.into_iter().map(|overlay| {
         locations.push(overlay.location);
+        let place = u32::try_from(locations.len() - 1).expect("places are counted in 32 bits");
+        (overlay.network, place)
+    });
+    placed.collect()
+}
+
+fn laid_over(
+    (mut v4, mut v6): (Partition, Partition),
+    overlays: &[(IpNet, u32)],
+    value: impl Fn(u32) -> u32,
+) -> (Partition, Partition) {
+    for (network, place) in overlays {
         let block = Block {
-            first: number(overlay.network.network()),
-            length: overlay.network.prefix_len(),
-            value: u32::try_from(locations.len() - 1).expect("places are counted in 32 bits"),
+            first: number(network.network()),
+            length: network.prefix_len(),
+            value: value(*place),
         };
-        match overlay.network {
+        match network {
             IpNet::V4(_) => v4 = v4.overlaid(&[block]),
             IpNet::V6(_) => v6 = v6.overlaid(&[block]),
         }

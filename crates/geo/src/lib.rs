@@ -30,5 +30,5 @@ pub use division::{Division, Precedence, RuleMatch};
 pub use error::{Error, Result};
 pub use partition::Block;
 pub use region::RegionLocations;
-pub use space::embedded_ipv4;
+pub use space::{embedded_ipv4, is_private};
 pub use table::{Compared, Family, FoundView, Group, PrefixTable, View};

@@ -1,6 +1,7 @@
 //! Address space that has no place, and IPv4 inside IPv6.
 
 use crate::partition::Block;
+use ipnet::IpNet;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 /// Private, shared and local IPv4 space: RFC 1122 "this network" and loopback, RFC 1918, RFC 6598
@@ -13,6 +14,15 @@ const PLACELESS_V4: [([u8; 4], u8); 7] = [
     ([169, 254, 0, 0], 16),
     ([172, 16, 0, 0], 12),
     ([192, 168, 0, 0], 16),
+];
+
+/// Of these, and of IPv6, what networks may use as they like.
+const PRIVATE: [&str; 5] = [
+    "10.0.0.0/8",
+    "100.64.0.0/10",
+    "172.16.0.0/12",
+    "192.168.0.0/16",
+    "fc00::/7",
 ];
 
 /// Unique local (RFC 4193) and link-local (RFC 4291) IPv6 space, with its first 16 bits.
@@ -33,6 +43,16 @@ pub fn embedded_ipv4(address: Ipv6Addr) -> Option<Ipv4Addr> {
         [0x2001, 0, ..] => Some(pair(!segments[6], !segments[7])),
         _ => None,
     }
+}
+
+/// Whether a network is within private or shared space: RFC 1918, RFC 6598 and RFC 4193, which belong to whoever uses
+/// them, and to no place.
+pub fn is_private(network: &IpNet) -> bool {
+    let within = |text: &str| {
+        let space: IpNet = text.parse().expect("a network");
+        space.contains(network)
+    };
+    PRIVATE.into_iter().any(within)
 }
 
 /// The blocks of IPv4 space that belong to no place, all with one value.
@@ -80,6 +100,29 @@ pub(crate) fn not_public_v6(value: u32) -> Vec<Block> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn private_networks_are_those_within_private_space() {
+        let private = |text: &str| is_private(&text.parse().unwrap());
+        assert!(
+            ["10.0.0.0/8", "100.127.0.0/16", "fd00::/48"]
+                .map(private)
+                .iter()
+                .all(|it| *it)
+        );
+        assert!(
+            ![
+                "0.0.0.0/0",
+                "10.0.0.0/7",
+                "192.0.2.0/24",
+                "2001:db8::/32",
+                "127.0.0.0/8"
+            ]
+            .map(private)
+            .iter()
+            .any(|it| *it)
+        );
+    }
 
     #[test]
     fn all_six_forms_give_their_ipv4_address() {

@@ -1,6 +1,7 @@
 //! Where things are.
 
 use crate::{ClusterName, Region};
+use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 /// A point on the earth, in degrees.
@@ -34,6 +35,9 @@ pub struct ClusterPlace {
     pub zones: Vec<String>,
     /// Its coordinates; absent, those of its region where they are known.
     pub location: Option<Location>,
+    /// Networks of its nodes and Pods: clients with these addresses are where it is.
+    #[serde(default)]
+    pub networks: Vec<IpNet>,
 }
 
 impl ClusterPlace {
@@ -60,6 +64,7 @@ mod tests {
             city: Some("beijing".into()),
             zones: vec![],
             location: None,
+            networks: vec![],
         };
         assert_eq!(place.failure_domain(), "city/beijing");
         place.city = None;

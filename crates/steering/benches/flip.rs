@@ -50,6 +50,7 @@ fn service(number: u32) -> ServiceSpec {
         when_all_down: WhenAllDown::default(),
         https: None,
         ramp_millis: 0,
+        withdraw_grace_millis: 0,
     }
 }
 

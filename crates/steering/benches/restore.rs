@@ -110,6 +110,7 @@ fn steered_names() -> Vec<Event> {
             when_all_down: WhenAllDown::default(),
             https: None,
             ramp_millis: 0,
+            withdraw_grace_millis: 0,
         })));
         let endpoint = |(site, region): (usize, &&str)| EndpointStatus {
             cluster: (*region).into(),

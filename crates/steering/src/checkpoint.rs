@@ -51,6 +51,8 @@ struct StoredService {
     spec: ServiceSpec,
     endpoints: Vec<StoredEndpoint>,
     nodes: BTreeMap<String, NodeState>,
+    #[serde(default)]
+    leaves_millis: Option<u64>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -179,6 +181,7 @@ impl Engine {
         engine.resolutions = checkpoint.resolutions.at_start();
         let clusters = checkpoint.clusters.into_iter();
         engine.clusters = clusters.map(|it| (it.place.name.clone(), it)).collect();
+        engine.geography.set_networks(&engine.clusters);
         let observers = checkpoint.observers.into_iter();
         engine.others = observers.map(|it| (it.name.clone(), it)).collect();
         for report in checkpoint.reports {
@@ -210,12 +213,14 @@ fn stored(service: &Service) -> StoredService {
         spec: service.spec.clone(),
         endpoints: service.endpoints.values().map(endpoint).collect(),
         nodes: service.nodes.clone(),
+        leaves_millis: service.leaves_millis,
     }
 }
 
 fn restored(stored: StoredService, now: u64) -> Service {
     let mut service = Service::new(stored.spec);
     service.nodes = stored.nodes;
+    service.leaves_millis = stored.leaves_millis;
     for endpoint in stored.endpoints {
         let member = Member {
             track: endpoint.track,

@@ -188,7 +188,8 @@ impl Engine {
             }
             Event::Challenges(challenges) => self.keep(challenges),
             Event::ServiceApplied(spec) => self.apply_service(*spec),
-            Event::ServiceDeleted(key) => self.delete_service(&key),
+            Event::ServiceDeleted(key) => self.withdraw(&key, now),
+            Event::Asked { service, at_millis } => self.note_asked(&service, at_millis),
             Event::Endpoints { service, endpoints } => {
                 if let Some(known) = self.services.get_mut(&service) {
                     known.set_endpoints(endpoints, now);
@@ -198,6 +199,7 @@ impl Engine {
             Event::ClusterApplied(state) => self.apply_cluster(*state),
             Event::ClusterDeleted(name) => {
                 if self.clusters.remove(&name).is_some() {
+                    self.place_networks();
                     self.marks.probes |= self.checks.forget(&name);
                     self.mark_users(&name);
                 }
@@ -253,11 +255,16 @@ impl Engine {
             .filter(|key| gone(key))
             .cloned()
             .collect();
-        services.iter().for_each(|key| self.delete_service(key));
+        for key in &services {
+            // Whether it was asked nobody knows any more.
+            self.note_asked(key, now);
+            self.withdraw(key, now);
+        }
         self.zones.retain(|key, _| seen.zones.contains(key));
         self.overrides.retain(|key, _| seen.overrides.contains(key));
         self.records.retain(|key, _| seen.records.contains(key));
         self.clusters.retain(|name, _| seen.clusters.contains(name));
+        self.place_networks();
         self.checks.keep(|name| seen.clusters.contains(name));
         self.marks.hosts = true;
         self.place_all();
@@ -274,6 +281,7 @@ impl Engine {
     /// status says why.
     fn apply_service(&mut self, spec: ServiceSpec) {
         let (key, problems) = (spec.key.clone(), spec.problems());
+        self.keep_service(&key);
         let problem = problems
             .first()
             .map(|it| format!("{}: {}", it.field, it.message));
@@ -292,7 +300,7 @@ impl Engine {
         self.marks.place(key);
     }
 
-    fn delete_service(&mut self, key: &ObjectKey) {
+    pub(crate) fn delete_service(&mut self, key: &ObjectKey) {
         if self.services.remove(key).is_some() {
             self.marks.hosts = true;
             self.marks.probes = true;
@@ -306,6 +314,10 @@ impl Engine {
         let name = state.place.name.clone();
         self.marks.probes |= self.checks.set(&state);
         let before = self.clusters.insert(name.clone(), state);
+        let place = |state: &ClusterState| state.place.clone();
+        if before.as_ref().map(place) != self.clusters.get(&name).map(place) {
+            self.place_networks();
+        }
         match before {
             // A policy may have named it before it was there.
             None => self.place_all(),
@@ -352,6 +364,13 @@ impl Engine {
         self.mark_all();
     }
 
+    /// Clients in a member's networks are where it is.
+    fn place_networks(&mut self) {
+        if self.geography.set_networks(&self.clusters) {
+            self.place_all();
+        }
+    }
+
     fn place_all(&mut self) {
         let keys: Vec<_> = self.services.keys().cloned().collect();
         keys.into_iter().for_each(|key| self.marks.place(key));
@@ -373,6 +392,7 @@ impl Engine {
 
     /// Brings everything in line with the inputs.
     pub(crate) fn settle(&mut self, now: u64) -> Vec<Effect> {
+        self.end_withdrawals(now);
         if self.deadline.is_some_and(|at| at <= now) {
             self.mark_all();
         }

@@ -26,8 +26,15 @@ pub enum Event {
     Challenges(Challenges),
     /// A global service is there, or is another than before.
     ServiceApplied(Box<ServiceSpec>),
-    /// A global service is gone.
+    /// A global service is gone; when its names were asked is told before.
     ServiceDeleted(ObjectKey),
+    /// When a global service's names were asked for last.
+    Asked {
+        /// The GlobalService.
+        service: ObjectKey,
+        /// In milliseconds since 1970.
+        at_millis: u64,
+    },
     /// The endpoints of a global service, all of them; for one that was not applied they are lost.
     Endpoints {
         /// The GlobalService.

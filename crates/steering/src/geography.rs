@@ -2,12 +2,14 @@
 
 use crate::{
     choose::Entry,
+    event::ClusterState,
     policy::Pool,
     tree::{Line, Tree},
 };
 use dns::{Leaf, ViewTable};
-use geo::{Candidate, Database, Division, PrefixTable, Ranking, RegionLocations};
-use model::{ClusterName, ClusterPlace, Region};
+use geo::{Candidate, Database, Division, Overlay, PrefixTable, Ranking, RegionLocations};
+use ipnet::IpNet;
+use model::{ClusterName, ClusterPlace, Location, Region};
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -17,6 +19,8 @@ pub(crate) struct StoredTable {
     pub(crate) rankings: Vec<Ranking>,
     #[serde(default)]
     pub(crate) divisions: Vec<Division>,
+    #[serde(default)]
+    pub(crate) overlays: Vec<Overlay>,
     pub(crate) table: PrefixTable,
 }
 
@@ -33,6 +37,8 @@ pub(crate) struct Geography {
     regions: RegionLocations,
     database: Option<Arc<Database>>,
     lines: BTreeMap<String, Line>,
+    /// Where private networks are.
+    overlays: Vec<Overlay>,
     tables: Vec<Arc<Table>>,
 }
 
@@ -42,6 +48,7 @@ impl Geography {
             regions,
             database: None,
             lines: BTreeMap::new(),
+            overlays: Vec::new(),
             tables: Vec::new(),
         }
     }
@@ -61,6 +68,29 @@ impl Geography {
     /// Takes the lines that rules may name; tables follow when services are placed again.
     pub(crate) fn set_lines(&mut self, lines: BTreeMap<String, Line>) {
         self.lines = lines;
+    }
+
+    /// Takes where members' private networks are; tells whether that is news. One that several members at different
+    /// places name is nobody's.
+    pub(crate) fn set_networks(&mut self, clusters: &BTreeMap<ClusterName, ClusterState>) -> bool {
+        let mut found: BTreeMap<IpNet, Option<Location>> = BTreeMap::new();
+        for place in clusters.values().map(|state| &state.place) {
+            let of_region = || self.regions.location(place.region.as_ref()?);
+            let location = place.location.filter(Location::is_valid).or_else(of_region);
+            for network in place.networks.iter().filter(|it| geo::is_private(it)) {
+                found
+                    .entry(network.trunc())
+                    .and_modify(|known| *known = known.filter(|it| Some(*it) == location))
+                    .or_insert(location);
+            }
+        }
+        let overlays = found.into_iter();
+        let overlays: Vec<_> = overlays
+            .map(|(network, location)| Overlay { network, location })
+            .collect();
+        let news = overlays != self.overlays;
+        self.overlays = overlays;
+        news
     }
 
     /// The rules of a tree's `geo` and `cidr` nodes.
@@ -92,14 +122,22 @@ impl Geography {
     /// The table of these rankings and rules, compiled if it is not there. Without a database, a table that a
     /// checkpoint brought is as good as any.
     pub(crate) fn table(&mut self, rankings: Vec<Ranking>, divisions: Vec<Division>) -> Arc<Table> {
+        // Without distances it does not matter where a network is.
+        let overlays = match rankings.is_empty() {
+            true => Vec::new(),
+            false => self.overlays.clone(),
+        };
         let same = |table: &&Arc<Table>| {
-            table.stored.rankings == rankings && table.stored.divisions == divisions
+            let stored = &table.stored;
+            stored.rankings == rankings
+                && stored.divisions == divisions
+                && stored.overlays == overlays
         };
         if let Some(known) = self.tables.iter().find(same) {
             return Arc::clone(known);
         }
         let database = self.database.as_deref();
-        let prefixes = PrefixTable::compile(database, &rankings, &divisions, &[]);
+        let prefixes = PrefixTable::compile(database, &rankings, &divisions, &overlays);
         let views = if rankings.is_empty() && divisions.is_empty() {
             Arc::new(ViewTable::uniform())
         } else {
@@ -108,6 +146,7 @@ impl Geography {
         let stored = StoredTable {
             rankings,
             divisions,
+            overlays,
             table: prefixes,
         };
         let table = Arc::new(Table { stored, views });

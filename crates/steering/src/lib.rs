@@ -26,6 +26,7 @@ mod given;
 mod health;
 mod host;
 mod https;
+mod leaving;
 mod misfits;
 mod moved;
 mod named;
@@ -70,7 +71,7 @@ pub use resolve::{Found, Resolved, Unresolved};
 pub use spec::{
     EndpointStatus, Force, HealthCheck, HttpsSpec, NameServer, NamespaceGrant, OnExpiry,
     OverrideScope, OverrideSpec, PublishedRecord, PublishedRecords, RAMP_MILLIS, SecondarySpec,
-    ServiceSpec, SoaTimers, SpecProblem, TtlRange, WhenAllDown, ZoneSpec,
+    ServiceSpec, SoaTimers, SpecProblem, TtlRange, WITHDRAW_GRACE_MILLIS, WhenAllDown, ZoneSpec,
 };
 pub use status::{
     BranchState, BranchStatus, EndpointHealth, HostProblem, HostStatus, ServiceStatus, Standing,

@@ -4,17 +4,18 @@ use crate::{
     branches,
     challenges::{self, Challenges},
     event::ClusterState,
+    leaving::stays,
     named::Named,
     parallel::in_parallel,
     published, secondaries,
     service::Service,
-    spec::{PublishedRecords, SecondarySpec, ZoneSpec},
+    spec::{PublishedRecords, ZoneSpec},
     status::{HostProblem, HostStatus, ServiceStatus, ZoneStatus},
     zones::{self, Claim},
 };
 use dns::{
-    Checked, Freshness, Name, Record, RecordType, Secondary, Snapshot, SnapshotBuilder, Steered,
-    Transfer, Zone,
+    Checked, Freshness, Name, Record, RecordType, Snapshot, SnapshotBuilder, Steered, Transfer,
+    Zone,
 };
 use model::{ClusterName, ObjectKey};
 use std::{
@@ -134,7 +135,8 @@ impl Publisher {
 
     /// Compiles zones, with what objects ask for in them, and settles who has which host.
     pub(crate) fn settle_hosts(&mut self, (zones, services, records, challenges): Inputs<'_>) {
-        let hosts = services.values().flat_map(|service| &service.spec.hosts);
+        let staying = services.values().filter(|it| it.leaves_millis.is_none());
+        let hosts = staying.flat_map(|service| &service.spec.hosts);
         let placed = (!records.is_empty()).then(|| {
             let steered = hosts.filter_map(|host| Name::parse(host).ok()).collect();
             published::placed(zones, records, &steered)
@@ -190,7 +192,11 @@ impl Publisher {
         self.refused.clear();
         let failed = self.steered.values_mut().filter(|it| it.refusal.is_some());
         failed.for_each(|it| it.revision = 0);
-        let claims = zones::claims(services.values().map(|service| &service.spec), &specs);
+        let claimants = services.values().map(|service| {
+            let leaves = service.leaves_millis.is_some();
+            (leaves, &service.spec)
+        });
+        let claims = zones::claims(claimants, &specs);
         self.unsettled = true;
         self.flat = zones::cannot_alias(&claims.owners, &wanted);
         self.owners = claims.owners;
@@ -231,7 +237,7 @@ impl Publisher {
             let inside = self
                 .owners
                 .iter()
-                .filter(|(_, (_, zone))| Some(zone) == origin);
+                .filter(|(_, (key, zone))| Some(zone) == origin && stays(services, key));
             // With what objects ask for in it: secondaries get that too.
             let whole = self.wanted.values().find(|(it, _)| it.key == spec.key);
             let spec = match whole {
@@ -269,7 +275,9 @@ impl Publisher {
         };
         let owners = self.owners.iter().filter(|(_, (_, zone))| has_some(zone));
         let held = owners.filter_map(|(host, (key, _))| {
-            let service = services.get(key).filter(|service| service.valid)?;
+            let service = services
+                .get(key)
+                .filter(|service| service.valid && stays(services, key))?;
             let mut records = secondaries::records(host, service, clusters);
             // What an alias leads to is not the same everywhere: they hold nothing for it.
             let is_flat = self.flat.contains(host);
@@ -378,7 +386,11 @@ impl Publisher {
             let held = held.filter(|(host, _)| owner(host) == Some(origin) && served(host));
             let held = held.flat_map(|(_, records)| records.iter().cloned());
             let transfer = Transfer {
-                secondaries: spec.secondaries.iter().filter_map(secondary).collect(),
+                secondaries: spec
+                    .secondaries
+                    .iter()
+                    .filter_map(secondaries::secondary)
+                    .collect(),
                 records: zone.records.iter().cloned().chain(held).collect(),
             };
             any |= builder.transfer(origin, &transfer).is_ok();
@@ -556,14 +568,4 @@ pub(crate) enum Which {
     All,
     /// Those with secondaries, whose serial stands for endpoints too.
     Transferred,
-}
-
-/// A secondary as the DNS engine takes it. One whose key has no name is nobody.
-fn secondary(spec: &SecondarySpec) -> Option<Secondary> {
-    let key = spec.key.as_deref().map(Name::parse);
-    Some(Secondary {
-        networks: spec.networks.clone(),
-        key: key.transpose().ok()?,
-        notify: spec.notify.clone(),
-    })
 }

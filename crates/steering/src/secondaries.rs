@@ -11,10 +11,22 @@
 //! | `geo`, `cidr` | those of the default; without any, those of every rule |
 //! | `failover` | those of its first branch that has some |
 
-use crate::{choose::Entry, event::ClusterState, service::Service, tree::Node};
-use dns::{Name, Record, RecordType};
+use crate::{
+    choose::Entry, event::ClusterState, service::Service, spec::SecondarySpec, tree::Node,
+};
+use dns::{Name, Record, RecordType, Secondary};
 use model::{ClusterName, Target};
 use std::collections::BTreeMap;
+
+/// A secondary as the DNS engine takes it. One whose key has no name is nobody.
+pub(crate) fn secondary(spec: &SecondarySpec) -> Option<Secondary> {
+    let key = spec.key.as_deref().map(Name::parse);
+    Some(Secondary {
+        networks: spec.networks.clone(),
+        key: key.transpose().ok()?,
+        notify: spec.notify.clone(),
+    })
+}
 
 /// The records of a steered name.
 pub(crate) fn records(

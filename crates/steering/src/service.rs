@@ -55,6 +55,10 @@ pub(crate) struct Service {
     pub(crate) unresolved: Option<Vec<Unresolved>>,
     /// Counts the outcomes that differed.
     pub(crate) revision: u64,
+    /// When its names were asked for last, as far as it was told.
+    pub(crate) asked_millis: Option<u64>,
+    /// When it goes, its object being gone already.
+    pub(crate) leaves_millis: Option<u64>,
 }
 
 /// An endpoint and its health.
@@ -102,6 +106,8 @@ impl Service {
             names_awaited_millis: None,
             unresolved: None,
             revision: 0,
+            asked_millis: None,
+            leaves_millis: None,
         }
     }
 
@@ -315,6 +321,8 @@ impl Service {
             names_awaited_millis: None,
             unresolved: None,
             revision: 0,
+            asked_millis: self.asked_millis,
+            leaves_millis: self.leaves_millis,
         };
         for member in other.endpoints.values_mut() {
             if down.contains(&member.status.cluster) && member.standing != Standing::Excluded {

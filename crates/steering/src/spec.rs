@@ -169,6 +169,10 @@ pub struct ServiceSpec {
     /// down, where shares follow capacity. 0 is at once.
     #[serde(default = "usual_ramp_millis")]
     pub ramp_millis: u64,
+    /// Milliseconds for which its names go on being answered after its object went, when they were asked within the
+    /// hour. 0 is not at all.
+    #[serde(default = "usual_withdraw_grace_millis")]
+    pub withdraw_grace_millis: u64,
 }
 
 /// What HTTPS records of a service say (RFC 9460), besides hints of its addresses.
@@ -184,6 +188,13 @@ pub struct HttpsSpec {
 
 /// Half a minute: ten steps, none of which is a burst.
 pub const RAMP_MILLIS: u64 = 30_000;
+
+/// Ten minutes: time to see what was deleted, and to put it back.
+pub const WITHDRAW_GRACE_MILLIS: u64 = 600_000;
+
+const fn usual_withdraw_grace_millis() -> u64 {
+    WITHDRAW_GRACE_MILLIS
+}
 
 const fn usual_ramp_millis() -> u64 {
     RAMP_MILLIS

@@ -87,7 +87,8 @@ impl Engine {
         let cold = cold.filter(|_| !self.publisher.has_published());
         let expiry = self.host.expiry(self.options.max_stale_millis);
         let names = self.resolutions.next_millis();
-        let wake = [self.deadline, heartbeat, cold, expiry, names]
+        let leaving = self.next_withdrawal();
+        let wake = [self.deadline, heartbeat, cold, expiry, names, leaving]
             .into_iter()
             .flatten();
         let wake = wake.filter(|at| *at > now).min();

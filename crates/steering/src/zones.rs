@@ -195,9 +195,9 @@ pub(crate) struct Claim {
     pub(crate) settled: Result<(Name, Name), HostProblem>,
 }
 
-/// Settles the claims of all services.
+/// Settles the claims of all services; those that leave come last.
 pub(crate) fn claims<'a>(
-    services: impl Iterator<Item = &'a ServiceSpec>,
+    services: impl Iterator<Item = (bool, &'a ServiceSpec)>,
     zones: &BTreeMap<Name, ZoneSpec>,
 ) -> Claims {
     let mut claims = Claims {
@@ -205,8 +205,8 @@ pub(crate) fn claims<'a>(
         hosts: BTreeMap::new(),
     };
     let mut services: Vec<_> = services.collect();
-    services.sort_by_key(|service| (service.created_millis, &service.key));
-    for service in services {
+    services.sort_by_key(|(leaves, service)| (*leaves, service.created_millis, &service.key));
+    for (_, service) in services {
         let mut hosts = Vec::new();
         for host in &service.hosts {
             let settled = settle(host, service, zones, &claims.owners);

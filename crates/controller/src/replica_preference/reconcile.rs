@@ -579,6 +579,7 @@ fn failure_domain(name: &ClusterName, facts: &federation::ClusterFacts) -> Strin
         city: facts.city.clone(),
         zones: Vec::new(),
         location: None,
+        networks: vec![],
     };
     place.failure_domain()
 }

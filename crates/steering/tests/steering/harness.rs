@@ -285,7 +285,7 @@ fn reply(
     let client = Client {
         source: client.parse::<IpAddr>().expect("an address"),
         transport: Transport::Udp,
-        now_secs: 0,
+        now_secs: u32::try_from(START / 1_000).expect("before 2106"),
         entropy,
     };
     let secrets = Secrets {
@@ -383,6 +383,7 @@ pub(crate) fn service() -> ServiceSpec {
         when_all_down: WhenAllDown::LastKnownGood,
         https: None,
         ramp_millis: RAMP_MILLIS,
+        withdraw_grace_millis: 0,
     }
 }
 
@@ -423,6 +424,7 @@ pub(crate) fn cluster_that(name: &str, region: &str, api: MemberApi, draining: b
             city: None,
             zones: vec![],
             location: None,
+            networks: vec![],
         },
         api,
         draining,
