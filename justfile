@@ -82,6 +82,10 @@ bench-propagate *ARGS:
 bench-federation *ARGS:
     ulimit -n $(ulimit -H -n) && cargo bench -p meridian-app --bench federation -- {{ARGS}}
 
+# CPU, spread and connections of 10,000 endpoints that are probed every 5 s
+bench-probes:
+    ulimit -n $(ulimit -H -n) && cargo bench -p meridian-prober --bench fleet
+
 # From a fault to the last client: 50 failures at the defaults and at the fastest settings, then a rolling restart
 bench-failover *ARGS:
     cargo bench -p meridian-app --bench failover -- {{ARGS}}

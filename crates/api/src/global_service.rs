@@ -103,7 +103,7 @@ pub struct EndpointSource {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gateway: Option<NamedSource>,
     /// An HTTPRoute (gateway.networking.k8s.io) of the same namespace: the addresses of those of its
-    /// Gateways there that accept it, and the ready replicas behind its backends.
+    /// Gateways, of any namespace, that accept it, and the ready replicas behind its backends.
     #[serde(default, rename = "httpRoute", skip_serializing_if = "Option::is_none")]
     pub http_route: Option<NamedSource>,
     /// A fixed list.

@@ -206,3 +206,24 @@ fn tidy_schema(schema: &mut Value) {
         tidy_schema(schema);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What the annotations of an object may have in all (`TotalAnnotationSizeLimitB` of Kubernetes): `kubectl apply`
+    /// without `--server-side` keeps the whole object in one.
+    const ANNOTATIONS_BYTES_MAX: usize = 256 << 10;
+
+    #[test]
+    fn every_definition_fits_the_annotation_in_which_kubectl_apply_keeps_it() {
+        for crd in crds() {
+            let bytes = serde_json::to_vec(&crd).expect("a CRD is JSON").len();
+            let name = crd.metadata.name.unwrap_or_default();
+            assert!(
+                bytes < ANNOTATIONS_BYTES_MAX * 9 / 10,
+                "{name}: {bytes} bytes"
+            );
+        }
+    }
+}

@@ -89,6 +89,7 @@ pub(crate) struct Running {
 /// # Errors
 /// A port that is taken, a database that does not read, a host that is not named.
 pub(crate) async fn run(args: cli::Run) -> Result<()> {
+    open_files_max();
     let config = kubeconfig::host(&args.host).await?;
     let options = Options {
         host: Client::try_from(config)?,
@@ -359,6 +360,17 @@ async fn start_dns(
     tasks.spawn(share_cookies(options, Arc::clone(&server), stop.clone()));
     tasks.spawn(take_keys(options, Arc::clone(&server), stop.clone()));
     Ok(server)
+}
+
+/// Takes as many open files as this process may have: each probe and each connection is one. Where it may not, it goes on
+/// with what it has.
+fn open_files_max() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    if let Err(why) = setrlimit(Resource::Nofile, limit) {
+        tracing::warn!(%why, "the limit of open files stays as it is");
+    }
 }
 
 /// Who observes here, and what the engine is told once.

@@ -7,7 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// The first probe of an endpoint comes within this share of its interval: soon, but not in a burst.
+/// The first probe of an endpoint comes within this share of its interval: soon, but not in a burst. Those after it
+/// are spread over the whole interval.
 const FIRST_WITHIN: u32 = 4;
 
 /// The probes that are wanted, and when each is due.
@@ -20,6 +21,8 @@ pub(crate) struct Schedule {
 struct Scheduled {
     probe: Probe,
     next: Instant,
+    /// Between the first probe and the second, when the first is still to come.
+    second_after: Option<Duration>,
     running: Running,
 }
 
@@ -47,14 +50,18 @@ impl Schedule {
                 Some(old) if old.probe.schedule == probe.schedule => Scheduled { probe, ..old },
                 old => {
                     let interval = interval(&probe);
-                    let first = now
-                        + self
-                            .chance
-                            .random_range(Duration::ZERO..=interval / FIRST_WITHIN);
+                    // Of one draw: the phase within the interval, and the first probe sooner.
+                    let phase = self.chance.random_range(Duration::ZERO..=interval);
+                    let first = phase / FIRST_WITHIN;
+                    let mut second_after = phase - first;
+                    if second_after < interval / 2 {
+                        second_after += interval;
+                    }
                     let running = old.map_or(Running::No, |old| old.running);
                     Scheduled {
                         probe,
-                        next: first,
+                        next: now + first,
+                        second_after: Some(second_after),
                         running,
                     }
                 }
@@ -73,7 +80,7 @@ impl Schedule {
             let (_, endpoint) = self.due.pop_first()?;
             let scheduled = self.probes.get_mut(&endpoint)?;
             let interval = interval(&scheduled.probe);
-            scheduled.next += interval;
+            scheduled.next += scheduled.second_after.take().unwrap_or(interval);
             if scheduled.next <= now {
                 // The machine slept: no burst to catch up.
                 scheduled.next = now + interval;
@@ -157,6 +164,33 @@ mod tests {
             schedule.set(vec![probe("a", 1_000)], now);
             assert!(schedule.next().expect("due") <= now + Duration::from_millis(250));
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn after_the_first_round_probes_are_spread_over_the_interval() {
+        let now = Instant::now();
+        let mut schedule = Schedule::new(7);
+        let names: Vec<_> = (0..1_000).map(|number| format!("c{number}")).collect();
+        schedule.set(names.iter().map(|name| probe(name, 1_000)).collect(), now);
+        let mut tenths = [0_usize; 10];
+        for millis in 0..5_000_u64 {
+            while let Some(probe) = schedule.due(now + Duration::from_millis(millis)) {
+                schedule.done(&probe.endpoint);
+                // The third interval: nobody's first or second any more.
+                if (3_000..4_000).contains(&millis) {
+                    tenths[(millis / 100 % 10) as usize] += 1;
+                }
+            }
+        }
+        assert_eq!(
+            tenths.iter().sum::<usize>(),
+            1_000,
+            "each once per interval"
+        );
+        assert!(
+            tenths.iter().all(|count| (60..140).contains(count)),
+            "{tenths:?}"
+        );
     }
 
     #[tokio::test(start_paused = true)]

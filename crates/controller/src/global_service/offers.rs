@@ -66,6 +66,8 @@ struct Held {
     slices: Listed<EndpointSlice>,
     ingresses: Listed<Ingress>,
     gateways: Listed<DynamicObject>,
+    /// Gateways of all namespaces, by `namespace/name`; a member may not let them be read.
+    gateways_elsewhere: Listed<DynamicObject>,
     routes: Listed<DynamicObject>,
     nodes: Listed<Node>,
 }
@@ -165,9 +167,20 @@ impl Held {
             }
             Source::Route(name) if known(self.gateways.complete && self.routes.complete) => {
                 let route = self.routes.objects.get(*name);
+                if route.is_some_and(routes::leads_elsewhere) && !self.gateways_elsewhere.complete {
+                    return Offered::Unknown;
+                }
                 Offered::Known(route.and_then(|route| {
                     let slices = self.slices_of(&routes::backends(route));
-                    routes::offered(cluster, route, &self.gateways.objects, &slices)
+                    let own = route.namespace().unwrap_or_default();
+                    let gateway = |namespace: &str, name: &str| match namespace == own {
+                        true => self.gateways.objects.get(name),
+                        false => {
+                            let elsewhere = &self.gateways_elsewhere.objects;
+                            elsewhere.get(&format!("{namespace}/{name}"))
+                        }
+                    };
+                    routes::offered(cluster, route, gateway, &slices)
                 }))
             }
             Source::Balancer(_) | Source::Ingress(_) | Source::Gateway(_) | Source::Route(_) => {
@@ -242,6 +255,7 @@ enum Seen {
     Slice(Box<Event<EndpointSlice>>),
     Ingress(Box<Event<Ingress>>),
     Gateway(Box<Event<DynamicObject>>),
+    GatewayElsewhere(Box<Event<DynamicObject>>),
     Route(Box<Event<DynamicObject>>),
     Node(Box<Event<Node>>),
 }
@@ -264,15 +278,19 @@ fn watches(client: &Client, (namespace, kinds): &(String, Kinds)) -> Vec<SeenStr
         ));
     }
     if kinds.gateways {
-        let gateways = of_gateway_api(client, namespace, "Gateway");
+        let gateways = of_gateway_api(client, Some(namespace), "Gateway");
         watches.push(Box::pin(
             gateways.map(|it| it.map(|it| Seen::Gateway(Box::new(it)))),
         ));
     }
     if kinds.routes {
-        let routes = of_gateway_api(client, namespace, "HTTPRoute");
+        let routes = of_gateway_api(client, Some(namespace), "HTTPRoute");
         watches.push(Box::pin(
             routes.map(|it| it.map(|it| Seen::Route(Box::new(it)))),
+        ));
+        let elsewhere = of_gateway_api(client, None, "Gateway");
+        watches.push(Box::pin(
+            elsewhere.map(|it| it.map(|it| Seen::GatewayElsewhere(Box::new(it)))),
         ));
     }
     if kinds.nodes {
@@ -287,12 +305,16 @@ fn watches(client: &Client, (namespace, kinds): &(String, Kinds)) -> Vec<SeenStr
 /// Objects of Gateway API, which a member may not serve.
 fn of_gateway_api(
     client: &Client,
-    namespace: &str,
+    namespace: Option<&str>,
     kind: &str,
 ) -> impl Stream<Item = Result<Event<DynamicObject>, WatchError>> + Send + use<> {
     let kind = GroupVersionKind::gvk("gateway.networking.k8s.io", "v1", kind);
     let resource = ApiResource::from_gvk(&kind);
-    let api = Api::<DynamicObject>::namespaced_with(client.clone(), namespace, &resource);
+    let client = client.clone();
+    let api = match namespace {
+        Some(namespace) => Api::<DynamicObject>::namespaced_with(client, namespace, &resource),
+        None => Api::<DynamicObject>::all_with(client, &resource),
+    };
     optional(objects(api))
 }
 
@@ -315,6 +337,7 @@ async fn watch_once(client: Client, what: &(String, Kinds), held: &Mutex<Held>, 
                 Seen::Slice(event) => held.slices.take(*event),
                 Seen::Ingress(event) => held.ingresses.take(*event),
                 Seen::Gateway(event) => held.gateways.take(*event),
+                Seen::GatewayElsewhere(event) => held.gateways_elsewhere.take_by(*event, full_name),
                 Seen::Route(event) => held.routes.take(*event),
                 Seen::Node(event) => held.nodes.take(*event),
             }
@@ -352,6 +375,12 @@ where
     watcher(api, Config::default()).modify(|object| object.managed_fields_mut().clear())
 }
 
+/// `namespace/name`.
+fn full_name<K: ResourceExt>(object: &K) -> String {
+    let namespace = object.namespace().unwrap_or_default();
+    format!("{namespace}/{}", object.name_any())
+}
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Changed {
     No,
@@ -360,13 +389,17 @@ enum Changed {
 
 impl<K: ResourceExt> Listed<K> {
     fn take(&mut self, event: Event<K>) -> Changed {
+        self.take_by(event, ResourceExt::name_any)
+    }
+
+    fn take_by(&mut self, event: Event<K>, name: fn(&K) -> String) -> Changed {
         match event {
             Event::Init => {
                 self.listing.clear();
                 Changed::No
             }
             Event::InitApply(object) => {
-                self.listing.insert(object.name_any(), object);
+                self.listing.insert(name(&object), object);
                 Changed::No
             }
             Event::InitDone => {
@@ -375,11 +408,11 @@ impl<K: ResourceExt> Listed<K> {
                 Changed::Yes
             }
             Event::Apply(object) => {
-                self.objects.insert(object.name_any(), object);
+                self.objects.insert(name(&object), object);
                 Changed::Yes
             }
             Event::Delete(object) => {
-                self.objects.remove(&object.name_any());
+                self.objects.remove(&name(&object));
                 Changed::Yes
             }
         }

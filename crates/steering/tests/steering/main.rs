@@ -15,6 +15,7 @@ mod policies;
 mod properties;
 mod published;
 mod restart;
+mod shares;
 mod signals;
 mod traffic;
 mod transfers;
