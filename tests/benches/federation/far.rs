@@ -1,7 +1,7 @@
 //! Members that are far away.
 
 use crate::bound::Distance;
-use crate::report::Report;
+use crate::report::{Report, percentile};
 use crate::site;
 use crate::update::Updates;
 use meridian_tests::sighted::Result;
@@ -10,6 +10,10 @@ use std::time::Duration;
 
 /// Between a request and its answer, besides what the answer takes.
 const DELAYS_MS: [u64; 2] = [50, 150];
+/// How long another client reads while nothing is written.
+const QUIET: Duration = Duration::from_secs(10);
+/// No run has this edition or a later one.
+const EDITIONS_OF_RUNS: usize = 100;
 
 /// See the benchmark's head.
 pub(crate) async fn measure(report: &mut Report) -> Result<()> {
@@ -31,6 +35,19 @@ pub(crate) async fn measure(report: &mut Report) -> Result<()> {
             &format!("far_{delay}_ms_ratio"),
             run.seconds / run.bound_seconds,
         );
+
+        let reader = updates.reader();
+        tokio::time::sleep(QUIET).await;
+        let quiet = percentile(&reader.end().await?, 0.99);
+        let reader = updates.reader();
+        updates.change(EDITIONS_OF_RUNS + number).await?;
+        let busy = percentile(&reader.end().await?, 0.99);
+        report.add(
+            &format!("far_{delay}_ms_reads_quiet_p99_ms"),
+            quiet * 1000.0,
+        );
+        report.add(&format!("far_{delay}_ms_reads_p99_ms"), busy * 1000.0);
+        report.add(&format!("far_{delay}_ms_reads_ratio"), busy / quiet);
     }
     Ok(())
 }

@@ -5,6 +5,7 @@ use crate::objects::{
     WRITER_IN_FLIGHT, all, apply, config_map, config_maps, create, edition_patch, federated,
     federated_config_map, patch,
 };
+use crate::reader::Reader;
 use crate::report::{Report, percentile};
 use kube::Api;
 use kube::api::DynamicObject;
@@ -103,20 +104,32 @@ impl Updates {
         let object = |name: &str, round: usize| config_map(name, edition(round) + 5);
         let bound_with_host_seconds =
             bound::best(&self.all, &self.plain_names, distance, object).await?;
+        let (seconds, host_seconds) = self.change(run).await?;
+        Ok(Updated {
+            seconds,
+            host_seconds,
+            bound_seconds,
+            bound_with_host_seconds,
+        })
+    }
+
+    /// Changes everything that is federated, and nothing beside it: seconds until all copies were
+    /// seen to have changed, and those until the host had taken the last change.
+    pub(crate) async fn change(&self, edition: usize) -> Result<(f64, f64)> {
         let sighted = Sighted::written(self.members.clone(), OBJECTS).await?;
         let began = Instant::now();
         let change = |name: &String| {
-            let change = edition_patch(name, run);
+            let change = edition_patch(name, edition);
             patch(self.host.clone(), name.clone(), change)
         };
         all(self.names.iter().map(change), WRITER_IN_FLIGHT).await?;
         let host_seconds = began.elapsed().as_secs_f64();
         let seen = sighted.all().await?;
-        Ok(Updated {
-            seconds: (seen.last - began).as_secs_f64(),
-            host_seconds,
-            bound_seconds,
-            bound_with_host_seconds,
-        })
+        Ok(((seen.last - began).as_secs_f64(), host_seconds))
+    }
+
+    /// Reads one of the copies again and again.
+    pub(crate) fn reader(&self) -> Reader {
+        Reader::begin(&self.members[0], &self.plain_names[0])
     }
 }

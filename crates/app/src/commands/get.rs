@@ -24,7 +24,7 @@ use std::collections::BTreeSet;
 pub(crate) async fn run(args: cli::Get) -> Result<()> {
     let host = kubeconfig::client(kubeconfig::host(&args.host).await?)?;
     let namespace = &args.host.system_namespace;
-    let (heads, rows, items) = match args.what {
+    let Listed { table, items } = match args.what {
         What::Clusters => clusters(&host, namespace).await?,
         What::Types => types(&host, namespace).await?,
         What::Preferences => preferences(&host, namespace).await?,
@@ -34,22 +34,26 @@ pub(crate) async fn run(args: cli::Get) -> Result<()> {
     if args.output != Output::Table {
         return output::structured(args.output, &items);
     }
-    if rows.is_empty() {
-        eprintln!("there are none");
-        return Ok(());
+    match items.is_empty() {
+        true => eprintln!("there are none"),
+        false => output::print(&table),
     }
-    let mut table = Table::new(&heads);
-    rows.into_iter().for_each(|row| table.row(row));
-    output::print(&table.text());
     Ok(())
 }
 
-/// Heads, rows for people, and the same for programs.
-type Listed = ([&'static str; 5], Vec<[String; 5]>, Vec<Value>);
+/// A table for people, and the same for programs.
+struct Listed {
+    table: String,
+    items: Vec<Value>,
+}
 
-/// Rows as objects under these names.
-fn listed(heads: [&'static str; 5], names: [&str; 5], rows: Vec<[String; 5]>) -> Listed {
-    let item = |row: &[String; 5]| {
+/// Rows under these heads, and as objects under these names.
+fn listed<const COLUMNS: usize>(
+    heads: [&str; COLUMNS],
+    names: [&str; COLUMNS],
+    rows: Vec<[String; COLUMNS]>,
+) -> Listed {
+    let item = |row: &[String; COLUMNS]| {
         let fields = names
             .iter()
             .zip(row)
@@ -57,7 +61,10 @@ fn listed(heads: [&'static str; 5], names: [&str; 5], rows: Vec<[String; 5]>) ->
         Value::Object(fields.collect())
     };
     let items = rows.iter().map(item).collect();
-    (heads, rows, items)
+    let mut table = Table::new(&heads);
+    rows.into_iter().for_each(|row| table.row(row));
+    let table = table.text();
+    Listed { table, items }
 }
 
 async fn clusters(host: &Client, namespace: &str) -> Result<Listed> {
@@ -75,6 +82,10 @@ async fn clusters(host: &Client, namespace: &str) -> Result<Listed> {
             .and_then(|condition| condition.message.clone());
         let place = cluster.place().ok();
         let region = place.as_ref().and_then(|place| place.region.clone());
+        let capacity = status.capacity.as_ref();
+        let nodes = capacity.map(|capacity| capacity.nodes.to_string());
+        let free = capacity.and_then(|capacity| capacity.free.clone());
+        let free = free.unwrap_or_default();
         [
             cluster.name_any(),
             ready
@@ -82,12 +93,33 @@ async fn clusters(host: &Client, namespace: &str) -> Result<Listed> {
                 .to_owned(),
             region.map(|region| region.to_string()).unwrap_or_default(),
             status.kubernetes_version.clone().unwrap_or_default(),
+            nodes.unwrap_or_default(),
+            free.cpu,
+            free.memory,
             why.unwrap_or_default(),
         ]
     };
     Ok(listed(
-        ["NAME", "READY", "REGION", "VERSION", "WHY"],
-        ["name", "ready", "region", "version", "why"],
+        [
+            "NAME",
+            "READY",
+            "REGION",
+            "VERSION",
+            "NODES",
+            "FREE CPU",
+            "FREE MEMORY",
+            "WHY",
+        ],
+        [
+            "name",
+            "ready",
+            "region",
+            "version",
+            "nodes",
+            "freeCpu",
+            "freeMemory",
+            "why",
+        ],
         all.iter().map(row).collect(),
     ))
 }
