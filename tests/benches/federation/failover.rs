@@ -6,7 +6,7 @@ use crate::report::Report;
 use crate::site;
 use meridian_tests::control_plane::free_ports;
 use meridian_tests::sighted::Result;
-use meridian_tests::world::{ApiFault, CORE, GSLB, Kind, ObjectRef, Run, SYSTEM, World};
+use meridian_tests::world::{ApiFault, CORE, GSLB, Kind, ObjectRef, Run, SYSTEM, World, condition};
 use serde_json::{Value, json};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -86,10 +86,7 @@ async fn serve(world: &World) -> Result<JoinHandle<()>> {
 
 async fn until_not_ready(world: &World) {
     let member = ObjectRef::new(CORE, "KubeFedCluster", SYSTEM, LOST);
-    let unwell = |cluster: &Value| {
-        let conditions = cluster["status"]["conditions"].as_array();
-        let mut conditions = conditions.into_iter().flatten();
-        conditions.any(|condition| condition["type"] == "Ready" && condition["status"] != "True")
-    };
+    // A member that does not answer has a condition Offline, and none that is called Ready.
+    let unwell = |cluster: &Value| condition(cluster, "Ready")["status"] != "True";
     world.host().until(&member, "it is not Ready", unwell).await;
 }
