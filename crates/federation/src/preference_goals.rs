@@ -28,8 +28,10 @@ pub(crate) struct Goals {
     pub(crate) goals: BTreeMap<ClusterName, Goal>,
     /// Replicas that have to be ready. Those that are asked for, less what weights and maxima give
     /// to nobody, or it would be waited for what cannot come; what only has no place now is missed.
-    /// Where they give none to anybody, what runs stays: that is a wrong name sooner than a wish.
     pub(crate) wanted: i64,
+    /// Whether weights and maxima give none to anybody. What runs stays then: that is a wrong name
+    /// sooner than a wish.
+    pub(crate) for_nobody: bool,
     /// Where that is less even than was asked for.
     pub(crate) unspread: Vec<String>,
 }
@@ -75,9 +77,12 @@ impl Planner<'_> {
         }
         let divided = divide(&preference, &free, &self.text);
         let (free, divided) = self.where_there_is_room(&preference, free, divided);
-        let wanted = match pinned + self.with_room(&preference, &free, &divided) {
-            0 => self.preference.total_replicas,
-            possible => possible.min(self.preference.total_replicas),
+        let total = self.preference.total_replicas;
+        let possible = pinned + self.with_room(&preference, &free, &divided);
+        let for_nobody = possible == 0 && total > 0;
+        let wanted = match for_nobody {
+            true => total,
+            false => possible.min(total),
         };
         let (divided, unspread) = self.spread(&preference, free, divided, &goals);
         goals.extend(divided.into_iter().map(|(name, replicas)| {
@@ -86,6 +91,7 @@ impl Planner<'_> {
             let (member, _) = serving[&name];
             let runs = member.running.replicas().unwrap_or_default();
             let kept = match replicas {
+                0 if for_nobody => runs,
                 0 if pinned > 0 => runs.min(full[&name]),
                 replicas => replicas,
             };
@@ -95,6 +101,7 @@ impl Planner<'_> {
         Goals {
             goals,
             wanted,
+            for_nobody,
             unspread,
         }
     }

@@ -22,6 +22,9 @@ use crate::{
 use model::ClusterName;
 use std::collections::{BTreeMap, BTreeSet};
 
+/// Why replicas stay that no weight gives to their cluster.
+const FOR_NOBODY: &str = "weights and maxima give replicas to nobody: what runs stays";
+
 /// Plans one preference. `now_millis` is of the clock that the signals' times are of.
 pub fn plan_preference(
     input: &PreferenceInput,
@@ -293,6 +296,7 @@ impl<'a> Planner<'a> {
         let Goals {
             goals,
             wanted,
+            for_nobody,
             unspread,
         } = goals;
         let movers: Vec<Mover<'_>> = goals
@@ -319,10 +323,11 @@ impl<'a> Planner<'a> {
         let clusters = goals
             .iter()
             .map(|(name, goal)| {
-                (
-                    name.clone(),
-                    self.share(name, *goal, now.get(name).copied()),
-                )
+                let mut share = self.share(name, *goal, now.get(name).copied());
+                if *for_nobody && matches!(goal, Goal::Free(1..)) {
+                    FOR_NOBODY.clone_into(&mut share.reason);
+                }
+                (name.clone(), share)
             })
             .collect();
         PreferencePlan {

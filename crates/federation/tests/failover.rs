@@ -562,6 +562,25 @@ fn a_maximum_is_obeyed_although_nobody_takes_what_is_above_it() {
 }
 
 #[test]
+fn a_preference_that_gives_replicas_to_nobody_takes_none_away_and_says_so() {
+    let mut world = World::demo(9);
+    world.run_until(10);
+    let before = world.shown();
+    let nobody = ClusterPreference {
+        min_replicas: 0,
+        max_replicas: Some(0),
+        weight: 1,
+    };
+    world.input.preference.clusters = BTreeMap::from([("frankfurt".to_owned(), nobody)]);
+    world.run_until(30);
+    assert_eq!(world.shown(), before);
+    for (name, share) in &world.plan.clusters {
+        assert_eq!(share.goal, share.replicas, "{name}: {share:?}");
+        assert!(share.reason.contains("to nobody"), "{name}: {share:?}");
+    }
+}
+
+#[test]
 fn what_a_cluster_without_a_weight_does_not_get_is_not_waited_for() {
     let mut world = World::demo(9);
     let bounds = |weight, max_replicas| ClusterPreference {
