@@ -301,7 +301,8 @@ async fn set_finalizers(
     }
 }
 
-fn host_api(context: &Context, key: &FederatedKey) -> Option<Api<DynamicObject>> {
+/// Where the federated objects beside this one are; `None` when their type is no longer federated.
+pub(crate) fn host_api(context: &Context, key: &FederatedKey) -> Option<Api<DynamicObject>> {
     let cache = context.type_cache(&key.type_name)?;
     let federated = &cache.named.federated;
     let client = context.host.client.clone();

@@ -3,7 +3,8 @@
 //! # Guarantees
 //! [`Owing::owe`] returns after the host holds the entries, so that a finalizer may go. An entry is
 //! made good only against an object whose origin still names the deleted federated object, under
-//! its uid and resourceVersion.
+//! its uid and resourceVersion; and not while a federated object that was made anew under that name
+//! wants what is there, by the host's own word.
 //! # Assumptions
 //! One leader.
 //! # Caveats
@@ -11,14 +12,16 @@
 
 use crate::Error;
 use crate::context::Context;
+use crate::federated_object::host_api;
 use crate::lease::Leadership;
 use crate::members::Cache;
 use crate::members::apply::{Target, apply, look};
-use crate::wake::News;
+use crate::read::{Reading, plan_input};
+use crate::wake::{FederatedKey, News, federated_key};
 use api::{
     FederatedType, MemberTombstone, MemberTombstoneSpec, TOMBSTONE_ENTRIES_MAX, TombstoneItem,
 };
-use federation::{ClusterOutcome, Host, Replay, TombstoneEntry, replay};
+use federation::{ClusterOutcome, Host, Replay, TombstoneEntry, has_heir, replay};
 use futures::{FutureExt, StreamExt, stream};
 use kube::api::{DeleteParams, ObjectMeta, PostParams, Preconditions};
 use kube::core::ApiResource;
@@ -245,6 +248,7 @@ async fn settle_entry(
     match replay(&entry, &host, &seen) {
         Replay::Settled => true,
         Replay::Wait => false,
+        Replay::Step(_) if !is_without_heir(context, &entry).await => false,
         Replay::Step(step) => {
             let outcome = apply(target, &step.action, &context.leadership).await;
             if outcome != ClusterOutcome::Done {
@@ -254,6 +258,45 @@ async fn settle_entry(
             replay(&entry, &host, &look(target).await) == Replay::Settled
         }
     }
+}
+
+/// Whether it is known that nobody wants what is there in the deleted object's stead.
+async fn is_without_heir(context: &Context, entry: &TombstoneEntry) -> bool {
+    let types = context.all_types();
+    let named = types.iter().find(|(_, cache)| {
+        let target = &cache.named.federated.target;
+        (&target.group, &target.kind) == (&entry.group, &entry.kind)
+    });
+    let Some((type_name, cache)) = named else {
+        return true;
+    };
+    let key = FederatedKey {
+        type_name: type_name.as_str().into(),
+        object: federated_key(&cache.named.federated, &entry.key),
+    };
+    // Who has a control plane of its own takes over nothing of this one's.
+    let is_namespace = cache.named.federated.is_namespace();
+    if !is_namespace && context.host.is_anothers(&key.object.namespace) {
+        return true;
+    }
+    let Some(api) = host_api(context, &key) else {
+        return true;
+    };
+    // A cache may be far behind.
+    let now = match timeout(DEADLINE, api.get_opt(&key.object.name)).await {
+        Ok(Ok(Some(now))) => now.metadata,
+        Ok(Ok(None)) => return true,
+        Ok(Err(_)) | Err(_) => return false,
+    };
+    if now.uid.as_ref() == Some(&entry.origin_object) {
+        return true;
+    }
+    let Reading::Input(read) = plan_input(context, &key).await else {
+        return false;
+    };
+    let known = &read.object.metadata;
+    let is_current = (&known.uid, known.generation) == (&now.uid, now.generation);
+    is_current && !has_heir(entry, &read.input)
 }
 
 /// The target of an entry, whether or not its type is still federated.

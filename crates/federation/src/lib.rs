@@ -107,4 +107,4 @@ pub use step::{
     Step, TombstoneEntry, Write,
 };
 pub use summarize::{refused, summarize};
-pub use tombstone::{Replay, replay};
+pub use tombstone::{Replay, has_heir, replay};

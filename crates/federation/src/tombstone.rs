@@ -2,8 +2,9 @@
 
 use crate::{
     absent::release_patch,
-    input::Host,
+    input::{Host, PlanInput},
     live::{ManagedLabel, Observed},
+    place::place,
     status::PropagationStatus,
     step::{Action, Delete, Owed, Release, Step, TombstoneEntry},
 };
@@ -64,10 +65,23 @@ pub fn replay(entry: &TombstoneEntry, host: &Host, observed: &Observed) -> Repla
     Replay::Step(step)
 }
 
+/// Whether a federated object that has the deleted one's name by now wants what is there: it takes
+/// that over as it stands, so that nobody misses it in between.
+#[must_use]
+pub fn has_heir(entry: &TombstoneEntry, now: &PlanInput) -> bool {
+    let object = &now.object;
+    object.uid != entry.origin_object
+        && object.deleted_for_secs.is_none()
+        && place(now)
+            .clusters
+            .get(&entry.cluster)
+            .is_some_and(|choice| choice.is_chosen())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{input::Readiness, live::Origin, test_world::World};
+    use crate::{input::Readiness, intent::Placement, live::Origin, test_world::World};
 
     /// What is owed to `a`, which was away when the object was deleted, and its world.
     fn owed() -> (TombstoneEntry, World) {
@@ -114,5 +128,20 @@ mod tests {
         let (entry, mut world) = owed();
         world.live_mut("a").adopted = true;
         assert_eq!(verb(&entry, &world), "release");
+    }
+
+    #[test]
+    fn an_object_made_anew_inherits_what_it_wants() {
+        let (entry, mut world) = owed();
+        assert!(!has_heir(&entry, &world.input), "the deleted object itself");
+        world.input.object.uid = "second-uid".to_owned();
+        assert!(!has_heir(&entry, &world.input), "it is deleted, too");
+        world.input.object.deleted_for_secs = None;
+        assert!(has_heir(&entry, &world.input));
+        world.input.intent.placement = Placement {
+            clusters: Some(Vec::new()),
+            ..Placement::default()
+        };
+        assert!(!has_heir(&entry, &world.input), "it goes elsewhere");
     }
 }
