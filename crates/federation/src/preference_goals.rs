@@ -79,10 +79,10 @@ impl Planner<'_> {
         let (free, divided) = self.where_there_is_room(&preference, free, divided);
         let total = self.preference.total_replicas;
         let possible = pinned + self.with_room(&preference, &free, &divided);
-        let for_nobody = possible == 0 && total > 0;
-        let wanted = match for_nobody {
-            true => total,
-            false => possible.min(total),
+        let for_nobody = possible == 0 && total > 0 && !serving.is_empty();
+        let wanted = match possible {
+            0 => total,
+            possible => possible.min(total),
         };
         let (divided, unspread) = self.spread(&preference, free, divided, &goals);
         goals.extend(divided.into_iter().map(|(name, replicas)| {
@@ -97,7 +97,7 @@ impl Planner<'_> {
             };
             (name, Goal::Free(kept))
         }));
-        goals.extend(self.leaving(&serving));
+        goals.extend(self.leaving(&serving, for_nobody));
         Goals {
             goals,
             wanted,
@@ -221,19 +221,23 @@ impl Planner<'_> {
     fn leaving(
         &self,
         serving: &BTreeMap<&ClusterName, (&MemberSignals, Phase)>,
+        for_nobody: bool,
     ) -> Vec<(ClusterName, Goal)> {
         self.input
             .members
             .iter()
             .filter(|(name, _)| !serving.contains_key(name))
             .filter_map(|(name, member)| {
-                let nothing = member.running.replicas().unwrap_or_default() == 0;
-                if member.role == Role::Bystander && nothing {
+                let runs = member.running.replicas().unwrap_or_default();
+                if member.role == Role::Bystander && runs == 0 {
                     return None;
                 }
                 let reachable = matches!(member.api, ApiSignal::Up { .. });
                 let goal = match self.phase(name) {
                     Phase::Evacuated => Goal::Gone,
+                    _ if reachable && for_nobody && member.role == Role::Bystander => {
+                        Goal::Free(runs)
+                    }
                     _ if reachable => Goal::Free(0),
                     _ => Goal::Gone,
                 };

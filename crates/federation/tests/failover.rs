@@ -572,6 +572,8 @@ fn a_preference_that_gives_replicas_to_nobody_takes_none_away_and_says_so() {
         weight: 1,
     };
     world.input.preference.clusters = BTreeMap::from([("frankfurt".to_owned(), nobody)]);
+    world.run_until(20);
+    world.member("beijing-a").role = Role::Bystander;
     world.run_until(30);
     assert_eq!(world.shown(), before);
     for (name, share) in &world.plan.clusters {
