@@ -72,8 +72,8 @@ mod tests {
         let accepts = listener.local_addr().expect("an address");
         let gone = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await;
         let refuses = gone.expect("a port").local_addr().expect("an address");
-        // No route leads to class E (RFC 1112 § 4).
-        let nowhere = SocketAddr::from(([240, 0, 0, 1], 9));
+        // A link-local address without its link leads nowhere (RFC 4007 § 6).
+        let nowhere = SocketAddr::from(([0xfe80, 0, 0, 0, 0, 0, 0, 1], 9));
         let (send, mut events) = mpsc::channel(4);
         let following = tokio::spawn(follow(vec![accepts, refuses, nowhere], send));
         let told = events.recv().await.expect("it tells");

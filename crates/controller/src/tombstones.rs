@@ -214,7 +214,8 @@ async fn settle(
         .collect();
     let settled = stream::iter(replays)
         .buffer_unordered(REPLAYS_MAX)
-        .all(|settled| async move { settled })
+        // To the last: one that waits keeps no other from being made good.
+        .fold(true, async |all, settled| all & settled)
         .await;
     if settled {
         bury(context, tombstone).await;

@@ -19,7 +19,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use dns::{Client, Transport};
@@ -34,8 +34,10 @@ const QUEUE_MAX: usize = 4_096;
 const WRITE_BYTES: usize = 64 << 10;
 /// How long the receiver may take for a word, or to take what is written.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// How long it may take to say that it has all, while the server stops.
-const FINISH_TIME: Duration = Duration::from_secs(1);
+/// How long it may take what is left and say that it has all, while the server stops.
+const FINISH_TIME: Duration = Duration::from_secs(2);
+/// Bytes of the exchanges that wait.
+const WAITING_BYTES_MAX: usize = 8 << 20;
 /// Between two attempts to reach it.
 const RETRY_MIN: Duration = Duration::from_secs(1);
 const RETRY_MAX: Duration = Duration::from_secs(30);
@@ -67,6 +69,7 @@ pub struct TapOptions {
 pub(crate) struct Tap {
     one_in: NonZeroU32,
     queue: mpsc::Sender<Exchange>,
+    waiting_bytes: Arc<AtomicUsize>,
     lost: Arc<AtomicU64>,
 }
 
@@ -77,6 +80,29 @@ struct Exchange {
     at: Duration,
     query: Vec<u8>,
     reply: Vec<u8>,
+    _weight: Weight,
+}
+
+/// What an exchange weighs among those that wait, for as long as it is one of them.
+struct Weight {
+    bytes: usize,
+    of: Arc<AtomicUsize>,
+}
+
+impl Weight {
+    /// `None` where there is no room for so much.
+    fn added(bytes: usize, of: &Arc<AtomicUsize>) -> Option<Self> {
+        let before = of.fetch_add(bytes, Ordering::Relaxed);
+        let of = Arc::clone(of);
+        let weight = Self { bytes, of };
+        (before.saturating_add(bytes) <= WAITING_BYTES_MAX).then_some(weight)
+    }
+}
+
+impl Drop for Weight {
+    fn drop(&mut self) {
+        self.of.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
 }
 
 impl Tap {
@@ -90,6 +116,7 @@ impl Tap {
         let tap = Self {
             one_in: options.one_in,
             queue,
+            waiting_bytes: Arc::default(),
             lost,
         };
         (tap, run(options, exchanges, stop))
@@ -113,7 +140,8 @@ impl Tap {
     #[cold]
     fn put(&self, transport: Transport, peer: SocketAddr, query: &[u8], reply: &[u8]) {
         let at = SystemTime::now().duration_since(UNIX_EPOCH);
-        let Ok(place) = self.queue.try_reserve() else {
+        let weight = Weight::added(query.len() + reply.len(), &self.waiting_bytes);
+        let (Some(weight), Ok(place)) = (weight, self.queue.try_reserve()) else {
             self.lost.fetch_add(1, Ordering::Relaxed);
             return;
         };
@@ -123,6 +151,7 @@ impl Tap {
             at: at.unwrap_or_default(),
             query: query.to_vec(),
             reply: reply.to_vec(),
+            _weight: weight,
         });
     }
 }
@@ -180,26 +209,56 @@ where
 {
     let mut frames = Vec::new();
     loop {
-        let stopped = tokio::select! {
+        let next = tokio::select! {
             biased;
-            next = exchanges.recv() => {
-                next.iter().for_each(|it| frame(it, options, &mut frames));
-                next.is_none()
-            }
-            _ = stop.changed() => true,
+            _ = stop.changed() => None,
+            next = exchanges.recv() => next,
         };
-        while frames.len() < WRITE_BYTES
-            && let Ok(next) = exchanges.try_recv()
-        {
-            frame(&next, options, &mut frames);
-        }
+        let Some(next) = next else {
+            break;
+        };
+        frame(&next, options, &mut frames);
+        take(exchanges, options, &mut frames);
         write(stream, &frames).await?;
         frames.clear();
-        if stopped && exchanges.is_empty() {
-            write(stream, &control(STOP)).await?;
-            return timeout(FINISH_TIME, expect(stream, FINISH)).await?;
-        }
     }
+    // The server waits for this: it ends, whatever the receiver does.
+    if let Ok(Err(why)) | Err(why) = timeout(FINISH_TIME, finish(stream, options, exchanges))
+        .await
+        .map_err(io::Error::from)
+    {
+        tracing::warn!(%why, "dnstap was not taken to its end");
+    }
+    Ok(())
+}
+
+/// What waits, as far as it is written at once.
+fn take(exchanges: &mut mpsc::Receiver<Exchange>, options: &TapOptions, frames: &mut Vec<u8>) {
+    while frames.len() < WRITE_BYTES
+        && let Ok(next) = exchanges.try_recv()
+    {
+        frame(&next, options, frames);
+    }
+}
+
+/// Writes what is left, and the end, and waits until the receiver has it.
+async fn finish<S>(
+    stream: &mut S,
+    options: &TapOptions,
+    exchanges: &mut mpsc::Receiver<Exchange>,
+) -> io::Result<()>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let mut frames = Vec::new();
+    take(exchanges, options, &mut frames);
+    while !frames.is_empty() {
+        stream.write_all(&frames).await?;
+        frames.clear();
+        take(exchanges, options, &mut frames);
+    }
+    stream.write_all(&control(STOP)).await?;
+    expect(stream, FINISH).await
 }
 
 async fn write<S: AsyncWrite + Unpin>(stream: &mut S, bytes: &[u8]) -> io::Result<()> {

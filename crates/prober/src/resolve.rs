@@ -13,10 +13,11 @@
 
 use hickory_proto::op::{Edns, Message, MessageType, Query, ResponseCode};
 use hickory_proto::rr::{Name, RData, RecordType};
+use std::collections::HashSet;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UdpSocket};
@@ -30,6 +31,8 @@ const WAITING_MAX: usize = 4_096;
 pub const RESOLVED_MAX: usize = 256;
 /// How long one server has for its answer.
 const ANSWER_TIME: Duration = Duration::from_secs(2);
+/// How long a lookup may take, aliases and all.
+const LOOKUP_TIME: Duration = Duration::from_secs(10);
 /// How often all servers are asked before it is a failure.
 const ROUNDS: usize = 2;
 /// Servers that are asked, as the system's resolver does (resolv.conf(5)).
@@ -64,21 +67,41 @@ pub struct Resolved {
 /// A running resolver. It stops when this is dropped.
 pub struct Resolver {
     asked: mpsc::Sender<String>,
+    under_way: UnderWay,
+}
+
+/// Hostnames that wait or are looked up: none is twice.
+type UnderWay = Arc<Mutex<HashSet<String>>>;
+
+fn lock(under_way: &UnderWay) -> MutexGuard<'_, HashSet<String>> {
+    under_way.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Resolver {
     /// Starts without anything to do.
     pub fn start(servers: Servers, results: mpsc::Sender<Resolved>) -> Self {
         let (asked, received) = mpsc::channel(WAITING_MAX);
-        tokio::spawn(run(Arc::new(servers), received, results));
-        Self { asked }
+        let under_way = UnderWay::default();
+        tokio::spawn(run(
+            Arc::new(servers),
+            received,
+            results,
+            Arc::clone(&under_way),
+        ));
+        Self { asked, under_way }
     }
 
     /// Looks these up, each once.
     pub fn ask(&self, hostnames: Vec<String>) {
         for hostname in hostnames {
+            let mut under_way = lock(&self.under_way);
+            if under_way.contains(&hostname) {
+                continue;
+            }
             // What has no room is asked for again by whoever needs it.
-            let _ = self.asked.try_send(hostname);
+            if self.asked.try_send(hostname.clone()).is_ok() {
+                under_way.insert(hostname);
+            }
         }
     }
 }
@@ -87,6 +110,7 @@ async fn run(
     servers: Arc<Servers>,
     mut asked: mpsc::Receiver<String>,
     results: mpsc::Sender<Resolved>,
+    under_way: UnderWay,
 ) {
     let places = Arc::new(Semaphore::new(LOOKUPS_AT_ONCE_MAX));
     while let Some(hostname) = asked.recv().await {
@@ -94,8 +118,10 @@ async fn run(
             return;
         };
         let (servers, results) = (Arc::clone(&servers), results.clone());
+        let under_way = Arc::clone(&under_way);
         tokio::spawn(async move {
             let resolved = resolve(&servers, hostname).await;
+            lock(&under_way).remove(&resolved.hostname);
             drop(place);
             // Nobody takes it any more: nothing is lost.
             let _ = results.send(resolved).await;
@@ -106,10 +132,15 @@ async fn run(
 /// Looks a hostname up once.
 pub async fn resolve(servers: &Servers, hostname: String) -> Resolved {
     let addresses = servers.read().await;
+    let bounded = async |servers, family| {
+        let found = tokio::time::timeout(LOOKUP_TIME, lookup(servers, &hostname, family)).await;
+        let late = |_| Err(format!("no answer within {} s", LOOKUP_TIME.as_secs()));
+        found.unwrap_or_else(late)
+    };
     let (v4, v6) = match &addresses {
         Ok(servers) => tokio::join!(
-            lookup(servers, &hostname, RecordType::A),
-            lookup(servers, &hostname, RecordType::AAAA)
+            bounded(servers, RecordType::A),
+            bounded(servers, RecordType::AAAA)
         ),
         Err(why) => (Err(why.clone()), Err(why.clone())),
     };

@@ -238,7 +238,8 @@ impl Engine {
                 self.geography.set_lines(lines);
                 self.place_all();
             }
-            Event::Tick => {}
+            // A clock that was set back comes too early: whoever wakes us is told again.
+            Event::Tick => self.sent.wake = None,
         }
     }
 

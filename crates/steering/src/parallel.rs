@@ -36,7 +36,9 @@ where
     };
     let mut outcomes: Vec<(usize, O)> = Vec::with_capacity(count);
     thread::scope(|scope| {
-        let others: Vec<_> = (1..threads).map(|_| scope.spawn(run)).collect();
+        // Where there are no more threads to be had, there is this one.
+        let others = (1..threads).map(|_| thread::Builder::new().spawn_scoped(scope, run));
+        let others: Vec<_> = others.filter_map(Result::ok).collect();
         outcomes.extend(run());
         for other in others {
             match other.join() {

@@ -141,13 +141,24 @@ impl Resolutions {
         } else {
             0
         };
+        let good = [&resolved.v4, &resolved.v6].map(Result::is_ok);
         known.v4.take(resolved.v4, now);
         known.v6.take(resolved.v6, now);
+        let ttls = [known.v4.ttl_secs, known.v6.ttl_secs];
+        let good_ttls = ttls
+            .iter()
+            .zip(good)
+            .filter_map(|(ttl, good)| good.then_some(*ttl));
+        let good_for_millis = good_ttls
+            .min()
+            .map_or(u64::MAX, |ttl| u64::from(ttl) * 1_000);
+        let ttl_secs = known.v4.ttl_secs.min(known.v6.ttl_secs);
         let wait = if failed {
             let doubled = RETRY_MILLIS_MIN << (known.failures - 1).min(8);
-            doubled.min(RETRY_MILLIS_MAX)
+            // What one family answers holds for as long as it said, whatever the other does.
+            doubled.min(RETRY_MILLIS_MAX).min(good_for_millis)
         } else {
-            u64::from(known.v4.ttl_secs.min(known.v6.ttl_secs)) * 1_000
+            u64::from(ttl_secs) * 1_000
         };
         known.ask_millis = now.saturating_add(wait);
         before != (known.v4.told(), known.v6.told())
@@ -328,13 +339,16 @@ impl Engine {
         if !due.is_empty() {
             effects.push(Effect::Resolve(due));
         }
-        for service in self.services.values_mut().filter(|it| it.flat) {
-            let awaited = service
-                .hostnames()
-                .any(|it| self.resolutions.is_awaited(it));
-            let born = service.endpoints.values().map(|it| it.born_millis).max();
-            let until = born.map(|at| at.saturating_add(FIRST_MILLIS_MAX));
-            service.names_awaited_millis = until.filter(|at| awaited && now < *at);
+        for service in self.services.values_mut() {
+            let awaited = service.flat
+                && service
+                    .hostnames()
+                    .any(|it| self.resolutions.is_awaited(it));
+            let born = service.endpoints.values().map(|it| it.born_millis);
+            let until = born.max().filter(|_| awaited);
+            let until = until.map(|at| at.saturating_add(FIRST_MILLIS_MAX));
+            // Who no longer waits for names is held back by none.
+            service.names_awaited_millis = until.filter(|at| now < *at);
         }
     }
 

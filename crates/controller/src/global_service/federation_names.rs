@@ -29,6 +29,9 @@ use steering::federation_names::{
     ClusterBalancer, ClusterSight, NamedRecords, Sight, ingress_records, service_records, standing,
 };
 
+/// Names in a message; there may be hundreds.
+const NAMED_MAX: usize = 10;
+
 /// Clusters that count for a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Counted {
@@ -56,7 +59,7 @@ pub(super) async fn write_service(
     }
     let owner = |uid| Owner::service(key, uid);
     let Some(record) = context.host.service_record(key).await? else {
-        record_sets::delete(context, &owner("")).await?;
+        record_sets::delete(context, names, &owner("")).await?;
         return Ok(Written::Current);
     };
     let before = record.status.clone().unwrap_or_default();
@@ -109,7 +112,7 @@ pub(super) async fn write_ingress(
     }
     let owner = |uid| Owner::ingress(key, uid);
     let Some(record) = context.host.ingress_record(key).await? else {
-        record_sets::delete(context, &owner("")).await?;
+        record_sets::delete(context, names, &owner("")).await?;
         return Ok(Written::Current);
     };
     let before = record.status.clone().unwrap_or_default();
@@ -235,7 +238,7 @@ fn judge(
             condition: condition("Unknown", "Resolving", message),
         };
     }
-    let unresolved = look.failed.join(", ");
+    let unresolved = first_of(&look.failed, ", ");
     let named = found.records.iter().any(|it| it.record_type != "CNAME");
     let offered = clusters.iter().any(|it| !it.targets.is_empty());
     if offered && !named && !look.failed.is_empty() {
@@ -243,7 +246,7 @@ fn judge(
     }
     let too_many = found.records.len() > RECORD_SETS_MAX;
     let condition = if !found.refused.is_empty() {
-        condition("False", "NameRefused", found.refused.join("; "))
+        condition("False", "NameRefused", first_of(&found.refused, "; "))
     } else if too_many {
         let message = format!("{RECORD_SETS_MAX} of {} record sets", found.records.len());
         condition("False", "TooManyRecords", message)
@@ -259,6 +262,16 @@ fn judge(
         sets: Some(sets),
         condition,
     }
+}
+
+/// The first ten, and how many more there are: a message is bounded.
+fn first_of(all: &[String], between: &str) -> String {
+    let named = all.len().min(NAMED_MAX);
+    let mut words = all[..named].join(between);
+    if named < all.len() {
+        words.push_str(&format!("{between}and {} more", all.len() - named));
+    }
+    words
 }
 
 fn keep(reason: &str, message: String) -> Outcome {

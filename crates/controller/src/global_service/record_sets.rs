@@ -42,7 +42,7 @@ pub(super) struct Owner<'a> {
 #[derive(Default)]
 pub(super) struct External {
     served: Mutex<Option<(Instant, bool)>>,
-    written: Mutex<BTreeMap<ObjectKey, Value>>,
+    written: Mutex<BTreeMap<ObjectKey, (Instant, Value)>>,
 }
 
 impl<'a> Owner<'a> {
@@ -88,6 +88,17 @@ impl<'a> Owner<'a> {
         })
     }
 
+    /// Whether an object has another owner. KubeFed's own had none, and are taken over.
+    fn is_kept_from<K: Resource>(&self, object: &K) -> bool {
+        let mut owners = object.meta().owner_references.iter().flatten();
+        owners.any(|it| it.controller == Some(true)) && !self.has_of_any_uid(object)
+    }
+
+    fn has_of_any_uid<K: Resource>(&self, object: &K) -> bool {
+        let mut references = object.meta().owner_references.iter().flatten();
+        references.any(|it| it.kind == self.kind && *it.name == *self.record.name)
+    }
+
     /// Whether an object is this record's: by its name alone another's would be.
     fn has<K: Resource>(&self, object: &K) -> bool {
         let references = object.meta().owner_references.iter().flatten();
@@ -106,22 +117,53 @@ pub(super) async fn publish(
     let key = ObjectKey::new(&owner.record.namespace, &owner.name());
     let reference = ObjectRef::new(&key.name).within(&key.namespace);
     let held = context.host.dns_endpoints.get(&reference);
+    if held
+        .as_ref()
+        .is_some_and(|held| owner.is_kept_from(&**held))
+    {
+        return is_taken::<DNSEndpoint>(&key);
+    }
     if !held.is_some_and(|held| held.spec.endpoints == sets && owner.has(&*held)) {
         apply::<DNSEndpoint>(context, owner, sets).await?;
     }
-    if !names.external.is_served(&context.host.client).await {
+    if !names.external.is_served(&context.host.client).await? {
         return Ok(());
     }
     let manifest = owner.manifest::<ExternalDNSEndpoint>(sets);
-    if names.external.wrote(&key).as_ref() != Some(&manifest) {
-        apply::<ExternalDNSEndpoint>(context, owner, sets).await?;
-        names.external.lock().insert(key, manifest);
+    if names.external.wrote_lately(&key, &manifest) {
+        return Ok(());
     }
+    // KubeFed wrote none of these: what is not the record's own is somebody's.
+    let held = held_of::<ExternalDNSEndpoint>(context, owner).await?;
+    if held
+        .as_ref()
+        .is_some_and(|held| !owner.has_of_any_uid(held))
+    {
+        return is_taken::<ExternalDNSEndpoint>(&key);
+    }
+    apply::<ExternalDNSEndpoint>(context, owner, sets).await?;
+    names
+        .external
+        .lock()
+        .insert(key, (Instant::now(), manifest));
+    Ok(())
+}
+
+/// Somebody else's object is left as it is.
+fn is_taken<K: Resource<DynamicType = ()>>(key: &ObjectKey) -> Result<(), Error> {
+    let (kind, group) = (K::kind(&()), K::group(&()));
+    tracing::warn!(%key, %kind, %group, "not written: an object of that name is somebody else's");
     Ok(())
 }
 
 /// Takes away the DNSEndpoints of a record that is gone.
-pub(super) async fn delete(context: &Context, owner: &Owner<'_>) -> Result<(), Error> {
+pub(super) async fn delete(
+    context: &Context,
+    names: &Names,
+    owner: &Owner<'_>,
+) -> Result<(), Error> {
+    let key = ObjectKey::new(&owner.record.namespace, &owner.name());
+    names.external.lock().remove(&key);
     delete_one::<DNSEndpoint>(context, owner).await?;
     delete_one::<ExternalDNSEndpoint>(context, owner).await
 }
@@ -145,7 +187,8 @@ where
     Ok(())
 }
 
-async fn delete_one<K>(context: &Context, owner: &Owner<'_>) -> Result<(), Error>
+/// What the host holds under the record's name.
+async fn held_of<K>(context: &Context, owner: &Owner<'_>) -> Result<Option<K>, Error>
 where
     K: Resource<DynamicType = (), Scope = kube::core::NamespaceResourceScope>
         + Clone
@@ -153,11 +196,22 @@ where
         + DeserializeOwned,
 {
     let api = Api::<K>::namespaced(context.host.client.clone(), &owner.record.namespace);
-    let name = owner.name();
-    let found = timeout(DEADLINE, api.get_opt(&name)).await;
-    let Some(found) = found.map_err(|_| Error::HostTimedOut)?? else {
+    let found = timeout(DEADLINE, api.get_opt(&owner.name())).await;
+    Ok(found.map_err(|_| Error::HostTimedOut)??)
+}
+
+async fn delete_one<K>(context: &Context, owner: &Owner<'_>) -> Result<(), Error>
+where
+    K: Resource<DynamicType = (), Scope = kube::core::NamespaceResourceScope>
+        + Clone
+        + Debug
+        + DeserializeOwned,
+{
+    let Some(found) = held_of::<K>(context, owner).await? else {
         return Ok(());
     };
+    let api = Api::<K>::namespaced(context.host.client.clone(), &owner.record.namespace);
+    let name = owner.name();
     if !owner.has(&found) {
         return Ok(());
     }
@@ -181,28 +235,34 @@ where
 }
 
 impl External {
-    async fn is_served(&self, client: &Client) -> bool {
+    async fn is_served(&self, client: &Client) -> Result<bool, Error> {
         let known = *self.served.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((at, served)) = known
             && at.elapsed() < ASKED_AGAIN
         {
-            return served;
+            return Ok(served);
         }
         let group = ExternalDNSEndpoint::api_version(&()).into_owned();
         let asked = timeout(DEADLINE, client.list_api_group_resources(&group)).await;
         let kind = ExternalDNSEndpoint::kind(&());
-        let served =
-            matches!(asked, Ok(Ok(listed)) if listed.resources.iter().any(|it| it.kind == kind));
+        let served = match asked.map_err(|_| Error::HostTimedOut)? {
+            Ok(listed) => listed.resources.iter().any(|it| it.kind == kind),
+            Err(kube::Error::Api(status)) if status.code == ABSENT => false,
+            Err(why) => return Err(why.into()),
+        };
         let mut held = self.served.lock().unwrap_or_else(PoisonError::into_inner);
         *held = Some((Instant::now(), served));
-        served
+        Ok(served)
     }
 
-    fn wrote(&self, key: &ObjectKey) -> Option<Value> {
-        self.lock().get(key).cloned()
+    /// Whether this was written, so lately that nobody has to look.
+    fn wrote_lately(&self, key: &ObjectKey, manifest: &Value) -> bool {
+        self.lock()
+            .get(key)
+            .is_some_and(|(at, wrote)| at.elapsed() < ASKED_AGAIN && wrote == manifest)
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<ObjectKey, Value>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<ObjectKey, (Instant, Value)>> {
         self.written.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -92,8 +92,10 @@ impl Resolver {
                 _ if it.addresses.is_empty() => look.failed.push(name.clone()),
                 _ => drop(look.resolved.insert(name.clone(), it.addresses.clone())),
             }
-            let wait = if it.asking { AWAITED } else { RENEWAL };
-            let next = it.asked_at.max(now - wait) + wait;
+            let next = match it.asking {
+                true => now + AWAITED,
+                false => it.asked_at + RENEWAL,
+            };
             look.next = Some(look.next.map_or(next, |before| before.min(next)));
         }
         while known.len() > NAMES_MAX {
