@@ -94,7 +94,9 @@ impl<'a> Story<'a> {
         let preference = json!({
             "apiVersion": SCHEDULING, "kind": "ReplicaSchedulingPreference",
             "metadata": {"namespace": namespace, "name": web["metadata"]["name"]},
-            "spec": {"targetKind": "FederatedDeployment", "totalReplicas": REPLICAS}});
+            "spec": {"targetKind": "FederatedDeployment", "totalReplicas": REPLICAS,
+                // What was given out while somebody was away is shared out again.
+                "rebalance": true}});
         story.world.host().apply(preference).await;
         story
     }

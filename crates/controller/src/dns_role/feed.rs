@@ -38,6 +38,8 @@ pub(crate) const DOMAIN_LABEL: &str = "gslb.meridian.dev/observer-domain";
 const RETRY_FIRST: Duration = Duration::from_millis(200);
 /// No longer than this, so that a host that returns is noticed.
 const RETRY_LAST: Duration = Duration::from_secs(5);
+/// Until a kind that the host does not know, or lets nobody read, is asked for again.
+const ABSENT_AGAIN: Duration = Duration::from_secs(5);
 /// Watches that the feed runs, one per kind.
 const WATCHES: usize = 10;
 
@@ -468,7 +470,26 @@ where
         .modify(|object| object.managed_fields_mut().clear())
         .backoff(Retry::default())
         .inspect_err(|why| tracing::debug!(kind = %K::kind(&()), %why, "watch of the host"))
-        .flat_map(|event| stream::iter(heard(event)))
+        .flat_map(|event| {
+            let absent = is_absent(&event);
+            let wait = stream::once(async move {
+                if absent {
+                    tokio::time::sleep(ABSENT_AGAIN).await;
+                }
+            });
+            let wait = wait.filter_map(|()| futures::future::ready(None));
+            stream::iter(heard(event)).chain(wait)
+        })
+}
+
+/// Whether the host does not know the kind: each attempt begins with good news, so that the waits
+/// between them do not grow by themselves.
+fn is_absent<K>(event: &Result<watcher::Event<K>, watcher::Error>) -> bool {
+    matches!(
+        event,
+        Err(watcher::Error::InitialListFailed(kube::Error::Api(status)))
+            if matches!(status.code, 403 | 404)
+    )
 }
 
 /// What a watch said. A kind that the host does not know yet has no objects: a host whose CRDs are
