@@ -226,3 +226,29 @@ async fn a_sample_is_about_one_of_so_many() {
     // Outside of this once in 10^12 runs (seven deviations of 13).
     assert!((105..=295).contains(&told), "{told} of 2,000");
 }
+
+#[tokio::test]
+async fn a_receiver_that_went_away_keeps_no_server_from_stopping() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let socket = folder.path().join("tap.sock");
+    let listener = UnixListener::bind(&socket).expect("it listens");
+    let (handle, _) = serve(&socket, 1, &mut Registry::default());
+    let stream = accept(&listener).await;
+    drop((stream, listener));
+    let bound = std::time::Duration::from_secs(20);
+    let stopped = tokio::time::timeout(bound, handle.stop()).await;
+    assert!(stopped.is_ok(), "it waits for a receiver that is gone");
+}
+
+#[tokio::test]
+async fn a_receiver_that_says_nothing_more_keeps_no_server_from_stopping() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let socket = folder.path().join("tap.sock");
+    let listener = UnixListener::bind(&socket).expect("it listens");
+    let (handle, _) = serve(&socket, 1, &mut Registry::default());
+    let stream = accept(&listener).await;
+    let bound = std::time::Duration::from_secs(20);
+    let stopped = tokio::time::timeout(bound, handle.stop()).await;
+    assert!(stopped.is_ok(), "it waits for a receiver that is silent");
+    drop((stream, listener));
+}
