@@ -7,6 +7,7 @@ mod feed;
 mod given;
 mod observer;
 mod tsig_keys;
+mod watched;
 
 pub use challenges::{CHALLENGES_SECRET_NAME, ChallengeStore, Kept, Outcome};
 pub use cookies::follow_cookie_keys;

@@ -21,7 +21,8 @@ use kube::{Api, Client, ResourceExt};
 use steering::{ChallengeSpec, Challenges, Event};
 use tokio::time::timeout;
 
-use super::feed::{Said, SaidStream, objects};
+use super::feed::{Said, SaidStream};
+use super::watched::objects;
 use crate::Error;
 
 /// The Secret's name, in the system namespace.
