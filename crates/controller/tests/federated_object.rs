@@ -261,6 +261,7 @@ async fn an_owed_deletion_spares_what_somebody_made_meanwhile() {
     let world = World::start(TWO, json!({"deletionGrace": "5s"})).await;
     world.federate_config_map("sale", json!({"x": "y"})).await;
     everywhere(&world, "sale", json!({"x": "y"})).await;
+    let before = uid(&world, "sale").await;
     world.members["b"].faults().set_api(ApiState::Down);
     world.pass(20).await;
     world.delete("host", federated("sale")).await;
@@ -275,6 +276,58 @@ async fn an_owed_deletion_spares_what_somebody_made_meanwhile() {
     everywhere(&world, "sale", json!({"x": "new"})).await;
     world.pass(30).await;
     assert_eq!(world.data("b", "sale").await, json!({"x": "new"}));
+    assert_eq!(uid(&world, "sale").await, before, "it was taken over");
+}
+
+/// Who the copy in `b` is.
+async fn uid(world: &World, name: &str) -> Value {
+    let copy = world.config_map("b", name).await;
+    copy.expect("it is there")["metadata"]["uid"].clone()
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_an_heir_cannot_take_over_yet_stays_and_holds_up_no_other_deletion() {
+    let world = World::start(TWO, json!({"deletionGrace": "5s"})).await;
+    let others: Vec<String> = (0..8).map(|number| format!("sale-{number}")).collect();
+    let all = || others.iter().map(String::as_str).chain(["heir"]);
+    for name in all() {
+        world.federate_config_map(name, json!({"x": "y"})).await;
+    }
+    for name in all() {
+        everywhere(&world, name, json!({"x": "y"})).await;
+    }
+    let before = uid(&world, "heir").await;
+    world.members["b"].faults().set_api(ApiState::Down);
+    world.pass(20).await;
+    for name in all() {
+        world.delete("host", federated(name)).await;
+    }
+    for name in all() {
+        let gone = async |world: &World| {
+            let found = world.find("host", TYPES, "FederatedConfigMap", "shop", name);
+            found.await.is_none()
+        };
+        world.until("the deletion ends", gone).await;
+    }
+    let wrong = json!({"op": "remove", "path": "/data/none"});
+    let spec = json!({"template": {"data": {"x": "new"}}, "placement": {"clusterSelector": {}},
+        "overrides": [{"clusterName": "b", "clusterOverrides": [wrong]}]});
+    world.federate("FederatedConfigMap", "heir", spec).await;
+    world.members["b"].faults().set_api(ApiState::Up);
+    for name in &others {
+        let gone = async |world: &World| world.config_map("b", name).await.is_none();
+        world.until("it is made good", gone).await;
+    }
+    world.pass(60).await;
+    assert_eq!(uid(&world, "heir").await, before);
+    assert!(tombstones(&world) > 0, "it is owed until somebody has it");
+    let right = json!({"template": {"data": {"x": "new"}}, "placement": {"clusterSelector": {}}});
+    world.federate("FederatedConfigMap", "heir", right).await;
+    everywhere(&world, "heir", json!({"x": "new"})).await;
+    world
+        .until("nothing is owed", async |world| tombstones(world) == 0)
+        .await;
+    assert_eq!(uid(&world, "heir").await, before, "it was taken over");
 }
 
 #[tokio::test(start_paused = true)]
