@@ -1,9 +1,11 @@
 //! GlobalService: steered names, their endpoints, their health check and who gets which answer.
 
-use crate::{Condition, Error, HealthCheckSpec, PolicyNode, config::duration_millis, schema};
+use crate::{
+    Condition, Error, HealthCheckSpec, PolicyNode, config::duration_millis, key_of, schema,
+};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::{CustomResource, core::Duration};
-use model::{ObjectKey, Target};
+use model::Target;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
@@ -285,7 +287,7 @@ impl GlobalService {
         let health_check = spec.health_check.as_ref();
         let health_check = health_check.map(|check| check.read("spec.healthCheck"));
         Ok(ServiceSpec {
-            key: self.key(),
+            key: key_of(&self.metadata),
             created_millis: u64::try_from(created).unwrap_or(0),
             generation: u64::try_from(self.metadata.generation.unwrap_or(0)).unwrap_or(0),
             hosts: spec.hosts.clone(),
@@ -346,13 +348,6 @@ impl GlobalService {
             }
         }
         Ok(endpoints)
-    }
-
-    fn key(&self) -> ObjectKey {
-        ObjectKey::new(
-            self.metadata.namespace.as_deref().unwrap_or_default(),
-            self.metadata.name.as_deref().unwrap_or_default(),
-        )
     }
 
     fn read_when_all_down(&self) -> Result<WhenAllDown, Error> {

@@ -1,10 +1,10 @@
 //! KubeFed's names: Domain, ServiceDNSRecord and IngressDNSRecord, as KubeFed v0.6 had them.
 
-use crate::{Condition, DnsRecordSet, schema};
+use crate::{Condition, DnsRecordSet, key_of, schema};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::core::{NamespaceResourceScope, ObjectMeta};
 use kube::{CustomResource, Resource};
-use model::{ObjectKey, Target};
+use model::Target;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -247,7 +247,7 @@ impl ServiceDNSRecord {
         let spec = &self.spec;
         let given = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
         ServiceNames {
-            key: key(&self.metadata),
+            key: key_of(&self.metadata),
             domain_ref: spec.domain_ref.clone(),
             domain: domain.to_owned(),
             external_name: given(&spec.external_name),
@@ -336,13 +336,6 @@ pub fn record_sets(found: &NamedRecords) -> Vec<DnsRecordSet> {
 fn ttl_secs(given: Option<i64>) -> u32 {
     let given = given.and_then(|ttl| u32::try_from(ttl).ok());
     given.filter(|ttl| *ttl != 0).unwrap_or(USUAL_TTL_SECS)
-}
-
-fn key(metadata: &ObjectMeta) -> ObjectKey {
-    ObjectKey::new(
-        metadata.namespace.as_deref().unwrap_or_default(),
-        metadata.name.as_deref().unwrap_or_default(),
-    )
 }
 
 #[cfg(test)]

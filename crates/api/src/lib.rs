@@ -14,6 +14,7 @@ mod federated;
 mod federated_crd;
 mod global_service;
 mod health_check;
+mod key;
 mod kubefed_dns;
 pub mod names;
 mod overrides;
@@ -56,6 +57,7 @@ pub use global_service::{
 pub use health_check::{
     GrpcCheck, HealthCheckSpec, HttpCheck, HttpExpectation, HttpsCheck, TcpCheck, TlsCheck,
 };
+pub use key::key_of;
 pub use kubefed_dns::{
     BalancerIngress, BalancerStatus, ClusterDns, Domain, IngressDNSRecord, IngressDNSRecordSpec,
     IngressDNSRecordStatus, RECORD_SETS_MAX, ServiceDNSRecord, ServiceDNSRecordSpec,

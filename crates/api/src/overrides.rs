@@ -1,6 +1,6 @@
 //! Override and ClusterOverride: an operator's word over the health of endpoints, with an end.
 
-use crate::{Condition, Error, schema};
+use crate::{Condition, Error, key_of, schema};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::{CustomResource, core::ObjectMeta};
 use model::ObjectKey;
@@ -145,7 +145,7 @@ impl Override {
     /// # Errors
     /// [`Error`] with the path of the field that does not read.
     pub fn read(&self) -> Result<SteeringOverride, Error> {
-        let key = key(&self.metadata);
+        let key = key_of(&self.metadata);
         let service = ObjectKey::new(&key.namespace, &self.spec.service);
         let scope = match (&self.spec.cluster, &self.spec.branch) {
             (Some(_), Some(_)) => {
@@ -218,13 +218,6 @@ impl OverrideTerms {
             created_millis: u64::try_from(created).unwrap_or(0),
         })
     }
-}
-
-fn key(metadata: &ObjectMeta) -> ObjectKey {
-    ObjectKey::new(
-        metadata.namespace.as_deref().unwrap_or_default(),
-        metadata.name.as_deref().unwrap_or_default(),
-    )
 }
 
 #[cfg(test)]

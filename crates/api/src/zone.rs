@@ -1,9 +1,8 @@
 //! Zone: what the embedded DNS server is authoritative for.
 
-use crate::{Condition, Error, config::duration_millis, schema};
+use crate::{Condition, Error, config::duration_millis, key_of, schema};
 use ipnet::IpNet;
 use kube::{CustomResource, core::Duration};
-use model::ObjectKey;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::net::{IpAddr, SocketAddr};
@@ -212,10 +211,7 @@ impl Zone {
             .enumerate()
             .map(|(i, secondary)| secondary.read(&format!("spec.transfer.secondaries[{i}]")));
         Ok(SteeringZone {
-            key: ObjectKey::new(
-                self.metadata.namespace.as_deref().unwrap_or_default(),
-                self.metadata.name.as_deref().unwrap_or_default(),
-            ),
+            key: key_of(&self.metadata),
             domain: spec.domain.clone(),
             name_servers,
             soa: spec

@@ -2,7 +2,7 @@
 //! scheduling preference divides, and the objects of that type.
 
 use crate::context::Context;
-use crate::members::key_of;
+use api::key_of;
 use federation::Tenant;
 use model::ClusterName;
 use std::collections::BTreeMap;

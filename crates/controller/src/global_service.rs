@@ -29,10 +29,10 @@ mod zones;
 
 use crate::context::Context;
 use crate::dns_role::{Feed, FeedOptions, run_feed};
-use crate::members::key_of;
 use crate::queue::Queue;
 use crate::status::Written;
 use crate::wake::News;
+use api::key_of;
 use api::{ClusterEndpoints, GlobalService, GlobalServiceStatus};
 use kube::ResourceExt;
 use model::{ObjectKey, ObserverName};
@@ -187,7 +187,7 @@ fn look_at_all(context: &Context, names: &Names) {
         names.queue.add(Key::Service(key_of(&service.metadata)));
     }
     for zone in context.host.zones.state() {
-        names.queue.add(Key::Zone(zones::key(&zone)));
+        names.queue.add(Key::Zone(key_of(&zone.metadata)));
     }
     look_at_overrides(context, names);
     look_at_records(context, names);

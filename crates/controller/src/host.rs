@@ -11,9 +11,9 @@
 
 use crate::Error;
 use crate::dns_role::contact::watch_host;
-use crate::members::key_of;
 use crate::scope::everywhere;
 use crate::wake::{NamedType, News, Wake};
+use api::key_of;
 use api::{
     ClusterOverride, ConfigScope, DNSEndpoint, Domain, FederatedTypeConfig, GlobalService,
     IngressDNSRecord, KubeFedCluster, KubeFedConfig, MemberTombstone, Override, ProbeReport,

@@ -25,7 +25,7 @@ mod turns;
 pub(crate) use access::check_access;
 pub(crate) use cache::{Cache, Change, MET_FOR};
 pub(crate) use cause::cause;
-pub(crate) use lane::{Depth, Lane, key_of};
+pub(crate) use lane::{Depth, Lane};
 pub use program::ExecPlugins;
 pub(crate) use silence::Silence;
 pub use takeover::handed_over;

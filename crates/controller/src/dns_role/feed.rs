@@ -15,7 +15,7 @@ use super::watched::{RETRY_LAST, objects};
 use crate::scope::scope;
 use api::{
     ClusterOverride, ConfigScope, DNSEndpoint, ExternalDNSEndpoint, GlobalService, KubeFedCluster,
-    Override, ProbeReport, Zone,
+    Override, ProbeReport, Zone, key_of,
 };
 use futures::{FutureExt, Stream, StreamExt, stream};
 use k8s_openapi::api::coordination::v1::Lease;
@@ -366,8 +366,8 @@ where
         match event {
             watcher::Event::Init => listing.clear(),
             watcher::Event::InitApply(object) => {
-                listing.insert(key_of(&object));
-                known.insert(key_of(&object));
+                listing.insert(key_of(object.meta()));
+                known.insert(key_of(object.meta()));
                 said.extend(read(&object).into_iter().map(Said::Event));
             }
             watcher::Event::InitDone => {
@@ -377,12 +377,12 @@ where
                 said.extend(first.take());
             }
             watcher::Event::Apply(object) => {
-                known.insert(key_of(&object));
+                known.insert(key_of(object.meta()));
                 said.extend(read(&object).into_iter().map(Said::Event));
             }
             watcher::Event::Delete(object) => {
-                known.remove(&key_of(&object));
-                said.push(Said::Event(deleted(key_of(&object))));
+                known.remove(&key_of(object.meta()));
+                said.push(Said::Event(deleted(key_of(object.meta()))));
             }
         }
         stream::iter(said)
@@ -515,15 +515,7 @@ fn check(cluster: &KubeFedCluster) -> Option<ClusterCheck> {
 
 /// An object that admission let through but that does not read: the last good one stays in force.
 fn unreadable<K: Resource<DynamicType = ()>>(object: &K, why: &api::Error) {
-    tracing::warn!(kind = %K::kind(&()), object = %key_of(object), %why, "object does not read");
-}
-
-fn key_of<K: Resource>(object: &K) -> ObjectKey {
-    let metadata = object.meta();
-    ObjectKey::new(
-        metadata.namespace.as_deref().unwrap_or_default(),
-        metadata.name.as_deref().unwrap_or_default(),
-    )
+    tracing::warn!(kind = %K::kind(&()), object = %key_of(object.meta()), %why, "object does not read");
 }
 
 #[cfg(test)]
@@ -544,7 +536,7 @@ mod tests {
             check: None,
         };
         state.take(Said::Event(Event::ClusterApplied(Box::new(state_of))));
-        let listed = BTreeSet::from([key_of(&cluster)]);
+        let listed = BTreeSet::from([key_of(&cluster.metadata)]);
         assert_eq!(
             state.cluster_keys("system"),
             listed,

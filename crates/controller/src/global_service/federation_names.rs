@@ -21,7 +21,7 @@ use crate::context::Context;
 use crate::status::Written;
 use api::{
     ClusterDns, ClusterEndpoints, Condition, DnsRecordSet, IngressDNSRecord,
-    IngressDNSRecordStatus, RECORD_SETS_MAX, ServiceDNSRecord, ServiceDNSRecordStatus,
+    IngressDNSRecordStatus, RECORD_SETS_MAX, ServiceDNSRecord, ServiceDNSRecordStatus, key_of,
 };
 use model::{ObjectKey, Target};
 use std::collections::BTreeSet;
@@ -88,14 +88,12 @@ pub(super) async fn write_service(
             format!("no Domain is called {}", record.spec.domain_ref),
         ),
     };
-    if let Some(sets) = &outcome.sets {
-        let uid = record.metadata.uid.as_deref().unwrap_or_default();
-        record_sets::publish(context, names, &owner(uid), sets).await?;
-    }
+    let uid = record.metadata.uid.as_deref().unwrap_or_default();
+    let published = publish(context, names, &owner(uid), outcome).await?;
     let status = ServiceDNSRecordStatus {
         domain: domain.map(|it| it.domain.clone()).or(before.domain),
         dns: clusters.iter().map(ClusterDns::of).collect(),
-        conditions: vec![outcome.condition],
+        conditions: vec![published],
     };
     let written = context.statuses.write_typed(&*record, &status).await?;
     Ok(look.again(written))
@@ -126,10 +124,8 @@ pub(super) async fn write_ingress(
         &look.resolved,
     );
     let outcome = judge(&clusters, &look, &found, api::record_sets(&found));
-    if let Some(sets) = &outcome.sets {
-        let uid = record.metadata.uid.as_deref().unwrap_or_default();
-        record_sets::publish(context, names, &owner(uid), sets).await?;
-    }
+    let uid = record.metadata.uid.as_deref().unwrap_or_default();
+    let published = publish(context, names, &owner(uid), outcome).await?;
     let of = |cluster: &ClusterBalancer| ClusterDns {
         zones: Vec::new(),
         region: None,
@@ -137,10 +133,26 @@ pub(super) async fn write_ingress(
     };
     let status = IngressDNSRecordStatus {
         dns: clusters.iter().map(of).collect(),
-        conditions: vec![outcome.condition],
+        conditions: vec![published],
     };
     let written = context.statuses.write_typed(&*record, &status).await?;
     Ok(look.again(written))
+}
+
+/// Publishes what is to be; the condition `Published`.
+async fn publish(
+    context: &Context,
+    names: &Names,
+    owner: &Owner<'_>,
+    outcome: Outcome,
+) -> Result<Condition, Error> {
+    let Some(sets) = &outcome.sets else {
+        return Ok(outcome.condition);
+    };
+    let taken = record_sets::publish(context, names, owner, sets).await?;
+    Ok(taken.map_or(outcome.condition, |why| {
+        condition("False", "NameTaken", why)
+    }))
 }
 
 /// Every record of the host, and every DNSEndpoint that one owned: it may have gone meanwhile.
@@ -149,15 +161,17 @@ pub(super) fn all(context: &Context) -> Vec<super::Key> {
     let services = host.service_records.state();
     let services = services
         .iter()
-        .map(|it| key(&**it))
+        .map(|it| key_of(&it.metadata))
         .map(super::Key::ServiceRecord);
     let ingresses = host.ingress_records.state();
     let ingresses = ingresses
         .iter()
-        .map(|it| key(&**it))
+        .map(|it| key_of(&it.metadata))
         .map(super::Key::IngressRecord);
     let published = host.dns_endpoints.state();
-    let published = published.iter().filter_map(|it| owner_of(&key(&**it)));
+    let published = published
+        .iter()
+        .filter_map(|it| owner_of(&key_of(&it.metadata)));
     services.chain(ingresses).chain(published).collect()
 }
 
@@ -169,10 +183,6 @@ pub(super) fn owner_of(endpoint: &ObjectKey) -> Option<super::Key> {
     let ingress = name.strip_prefix(record_sets::INGRESS_PREFIX);
     let service = service.map(|name| super::Key::ServiceRecord(of(name)));
     service.or_else(|| ingress.map(|name| super::Key::IngressRecord(of(name))))
-}
-
-fn key<K: kube::Resource>(object: &K) -> ObjectKey {
-    crate::members::key_of(object.meta())
 }
 
 /// What every cluster offers, by name.

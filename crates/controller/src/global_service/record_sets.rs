@@ -88,12 +88,13 @@ impl<'a> Owner<'a> {
         })
     }
 
-    /// Whether an object has another owner. KubeFed's own had none, and are taken over.
+    /// Whether another controller has an object. KubeFed's own had no owner, and are taken over.
     fn is_kept_from<K: Resource>(&self, object: &K) -> bool {
         let mut owners = object.meta().owner_references.iter().flatten();
         owners.any(|it| it.controller == Some(true)) && !self.has_of_any_uid(object)
     }
 
+    /// Whether an object is this record's, or was that of one of its name before.
     fn has_of_any_uid<K: Resource>(&self, object: &K) -> bool {
         let mut references = object.meta().owner_references.iter().flatten();
         references.any(|it| it.kind == self.kind && *it.name == *self.record.name)
@@ -107,13 +108,14 @@ impl<'a> Owner<'a> {
     }
 }
 
-/// Makes the record's DNSEndpoints say this.
+/// Makes the record's DNSEndpoints say this; what stands in the way, in words, when an object of
+/// that name is somebody else's.
 pub(super) async fn publish(
     context: &Context,
     names: &Names,
     owner: &Owner<'_>,
     sets: &[DnsRecordSet],
-) -> Result<(), Error> {
+) -> Result<Option<String>, Error> {
     let key = ObjectKey::new(&owner.record.namespace, &owner.name());
     let reference = ObjectRef::new(&key.name).within(&key.namespace);
     let held = context.host.dns_endpoints.get(&reference);
@@ -121,17 +123,17 @@ pub(super) async fn publish(
         .as_ref()
         .is_some_and(|held| owner.is_kept_from(&**held))
     {
-        return is_taken::<DNSEndpoint>(&key);
+        return Ok(Some(taken::<DNSEndpoint>(&key)));
     }
     if !held.is_some_and(|held| held.spec.endpoints == sets && owner.has(&*held)) {
         apply::<DNSEndpoint>(context, owner, sets).await?;
     }
     if !names.external.is_served(&context.host.client).await? {
-        return Ok(());
+        return Ok(None);
     }
     let manifest = owner.manifest::<ExternalDNSEndpoint>(sets);
     if names.external.wrote_lately(&key, &manifest) {
-        return Ok(());
+        return Ok(None);
     }
     // KubeFed wrote none of these: what is not the record's own is somebody's.
     let held = held_of::<ExternalDNSEndpoint>(context, owner).await?;
@@ -139,21 +141,24 @@ pub(super) async fn publish(
         .as_ref()
         .is_some_and(|held| !owner.has_of_any_uid(held))
     {
-        return is_taken::<ExternalDNSEndpoint>(&key);
+        return Ok(Some(taken::<ExternalDNSEndpoint>(&key)));
     }
     apply::<ExternalDNSEndpoint>(context, owner, sets).await?;
     names
         .external
         .lock()
         .insert(key, (Instant::now(), manifest));
-    Ok(())
+    Ok(None)
 }
 
 /// Somebody else's object is left as it is.
-fn is_taken<K: Resource<DynamicType = ()>>(key: &ObjectKey) -> Result<(), Error> {
+fn taken<K: Resource<DynamicType = ()>>(key: &ObjectKey) -> String {
     let (kind, group) = (K::kind(&()), K::group(&()));
-    tracing::warn!(%key, %kind, %group, "not written: an object of that name is somebody else's");
-    Ok(())
+    format!(
+        "the {kind} {} of {group} is somebody else's: rename or delete that, or call the record \
+         otherwise",
+        key.name
+    )
 }
 
 /// Takes away the DNSEndpoints of a record that is gone.

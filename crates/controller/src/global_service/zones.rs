@@ -21,13 +21,6 @@ pub(super) async fn write(
     context.statuses.write_typed(&*zone, &status).await
 }
 
-pub(super) fn key(zone: &Zone) -> ObjectKey {
-    ObjectKey::new(
-        zone.metadata.namespace.as_deref().unwrap_or_default(),
-        zone.metadata.name.as_deref().unwrap_or_default(),
-    )
-}
-
 fn summarize(zone: &Zone, told: &steering::ZoneStatus, now_secs: u64) -> ZoneStatus {
     let before = zone.status.clone().unwrap_or_default();
     let digest = told.told_digest();

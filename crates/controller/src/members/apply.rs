@@ -17,11 +17,11 @@
 use super::Member;
 use super::cache::Cache;
 use super::cause;
-use super::lane::key_of;
 use super::sighting::{Sighting, our_entry};
 use super::takeover::{handed_over, takeover_patch};
 use crate::lease::Leadership;
 use api::FederatedType;
+use api::key_of;
 use federation::{
     Action, ClusterOutcome, Delete, FIELD_MANAGER, Failure, LABEL_MANAGED, ManagedLabel,
     MemberError, Observed, Release, Scale, Write,

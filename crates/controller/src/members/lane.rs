@@ -13,6 +13,7 @@ use super::apply::what_to_do;
 use super::cache::{Cache, Change};
 use super::sighting::Sighting;
 use crate::wake::{NamedType, News, Wake};
+use api::key_of;
 use federation::LABEL_MANAGED;
 use futures::{Stream, StreamExt};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -197,14 +198,6 @@ impl Seen {
             sighting: Sighting::of(metadata, rest),
         }
     }
-}
-
-/// Namespace and name.
-pub(crate) fn key_of(metadata: &ObjectMeta) -> ObjectKey {
-    ObjectKey::new(
-        metadata.namespace.as_deref().unwrap_or_default(),
-        metadata.name.as_deref().unwrap_or_default(),
-    )
 }
 
 type Events = Pin<Box<dyn Stream<Item = Result<Event<Seen>, WatchError>> + Send>>;

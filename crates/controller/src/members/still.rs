@@ -5,10 +5,10 @@
 //! them with its first write, and plan again.
 
 use super::apply::DEADLINE;
-use super::lane::key_of;
 use super::sighting::Sighting;
 use super::{Cache, Depth, Member, depth};
 use crate::wake::NamedType;
+use api::key_of;
 use federation::LABEL_MANAGED;
 use futures::{StreamExt, stream};
 use kube::api::{Api, DynamicObject, ListParams};

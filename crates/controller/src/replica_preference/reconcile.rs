@@ -187,7 +187,7 @@ impl Reconciler {
 
     fn look_at_all(&self) {
         for preference in self.context.host.preferences() {
-            self.keys.add(crate::members::key_of(&preference.metadata));
+            self.keys.add(api::key_of(&preference.metadata));
         }
     }
 
@@ -389,7 +389,7 @@ impl Reconciler {
         };
         let services = self.context.host.global_services();
         let steered = services.iter().filter_map(|service| {
-            let key = crate::members::key_of(&service.metadata);
+            let key = api::key_of(&service.metadata);
             let source = service.spec.endpoints.service.as_ref()?;
             let federated = cache.get(&ObjectKey::new(&key.namespace, &source.name))?;
             let selector = federated.data.pointer("/spec/template/spec/selector")?;

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::pod_requests::asks;
 use crate::settings::{Settings, failback_of, failover_of};
-use api::{ReplicaSchedulingPreference, names};
+use api::{ReplicaSchedulingPreference, key_of, names};
 use federation::{
     ANNOTATION_DIVISION, ApiSignal, ClusterFacts, ClusterPreference, Drain, FailbackRequest,
     Intent, MemberSignals, NamespacePlacement, Placement, Preference, PreferenceInput, Role,
@@ -85,11 +85,7 @@ pub struct ClusterView {
 impl PreferenceFacts<'_> {
     /// Namespace and name of the preference, and of its target.
     pub fn key(&self) -> ObjectKey {
-        let metadata = &self.preference.metadata;
-        ObjectKey::new(
-            metadata.namespace.as_deref().unwrap_or_default(),
-            metadata.name.as_deref().unwrap_or_default(),
-        )
+        key_of(&self.preference.metadata)
     }
 }
 
