@@ -1,13 +1,16 @@
 //! Any bytes as a query, over any transport: no panic, and no reply that is longer than it may be.
 #![no_main]
 
+mod server;
+
 use std::sync::LazyLock;
 
 use libfuzzer_sys::fuzz_target;
 use meridian_dns::{
-    Client, Key, Keys, Secondary, Secrets, Server, Snapshot, SnapshotBuilder, Transfer, Transport,
+    Client, Secondary, Server, Snapshot, SnapshotBuilder, Transfer, Transport,
     UDP_BYTES_MAX, Zone, answer, answer_limited, transfer,
 };
+use server::server;
 
 const ZONE: &str = "@ SOA ns host 1 2 3 4 5\n@ NS ns\nns A 192.0.2.1\n*.w TXT x\na CNAME b.w\n\
                     sub NS ns.sub\nns.sub AAAA ::1\nd DNAME example.net.\nx.y.z MX 1 ns\n";
@@ -31,16 +34,7 @@ static WORLD: LazyLock<(Snapshot, Server)> = LazyLock::new(|| {
         records,
     };
     builder.transfer(&origin, &given).expect("it is there");
-    let key = Key::parse("k", "hmac-sha256:AAAAAAAAAAAAAAAAAAAAAA==").expect("a key");
-    let secrets = Secrets {
-        current: [7; 16],
-        other: None,
-    };
-    let server = Server {
-        keys: Keys::new(vec![key]),
-        ..Server::from(secrets)
-    };
-    (builder.build(1), server)
+    (builder.build(1), server())
 });
 
 fuzz_target!(|bytes: &[u8]| {

@@ -2,15 +2,18 @@
 //! any bytes in the place of a signature's data.
 #![no_main]
 
+mod server;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 
 use libfuzzer_sys::fuzz_target;
 use meridian_dns::{
-    Challenges, Client, Key, Keys, Name, Requested, Secrets, Server, Snapshot, SnapshotBuilder,
+    Challenges, Client, Name, Requested, Server, Snapshot, SnapshotBuilder,
     Transport, UpdateCode, Zone, answer, is_update, read_records, update,
 };
 use ring::hmac;
+use server::server;
 
 const ZONE: &str = "@ SOA ns host 1 2 3 4 5\n@ NS ns\nns A 192.0.2.1\nsub NS ns.sub\n";
 const NOW: u32 = 1_800_000_000;
@@ -38,16 +41,7 @@ static WORLD: LazyLock<(Snapshot, Server)> = LazyLock::new(|| {
     builder.zone(&zone).expect("it is right");
     let named = BTreeSet::from([Name::parse("k").expect("a name")]);
     builder.updaters(BTreeMap::from([(origin, named)]));
-    let key = Key::parse("k", "hmac-sha256:AAAAAAAAAAAAAAAAAAAAAA==").expect("a key");
-    let secrets = Secrets {
-        current: [7; 16],
-        other: None,
-    };
-    let server = Server {
-        keys: Keys::new(vec![key]),
-        ..Server::from(secrets)
-    };
-    (builder.build(1), server)
+    (builder.build(1), server())
 });
 
 /// Appends a signature whose data is given, and counts it.

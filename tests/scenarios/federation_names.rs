@@ -1,9 +1,9 @@
 //! KubeFed's names: a ServiceDNSRecord and an IngressDNSRecord become DNSEndpoints, and are answered.
 
 use crate::bank::{Bank, CLIENT};
+use crate::front::{FRONT, offer_front};
 use crate::resolver::until_answered;
 use k8s_openapi::api::core::v1::Service;
-use k8s_openapi::api::networking::v1::Ingress;
 use kube::Api;
 use kube::api::{Patch, PatchParams};
 use meridian_tests::world::{ApiFault, Cluster, ObjectRef, SYSTEM, World, condition};
@@ -85,6 +85,7 @@ async fn kubefeds_names_follow_what_members_offer_and_lead_elsewhere_when_one_is
     served(&format!("{p}.ap-east"), &[OSAKA]).await;
 
     of_an_ingress(world, namespace, &served).await;
+    what_is_somebody_elses_stays(world, namespace).await;
 
     world.host().delete(&at).await;
     world.host().until_gone(&endpoint).await;
@@ -93,21 +94,45 @@ async fn kubefeds_names_follow_what_members_offer_and_lead_elsewhere_when_one_is
 }
 
 async fn of_an_ingress(world: &World, namespace: &str, served: &impl AsyncFn(&str, &[&str])) {
-    let member = world.member("lisbon");
-    let backend = json!({"service": {"name": "shop", "port": {"number": 80}}});
-    let ingress = json!({
-        "apiVersion": "networking.k8s.io/v1", "kind": "Ingress",
-        "metadata": {"namespace": namespace, "name": "front"},
-        "spec": {"defaultBackend": backend},
-    });
-    member.apply(ingress).await;
-    let api = Api::<Ingress>::namespaced(member.client().clone(), namespace);
-    balance(api.patch_status("front", &PatchParams::default(), &balancer("192.0.2.3"))).await;
+    offer_front(
+        world.member("lisbon"),
+        namespace,
+        json!([{"ip": "192.0.2.3"}]),
+    )
+    .await;
     let record = json!({"apiVersion": API, "kind": "IngressDNSRecord",
-        "metadata": {"namespace": namespace, "name": "front"},
+        "metadata": {"namespace": namespace, "name": FRONT},
         "spec": {"hosts": ["front.example.net"], "recordTTL": 1}});
     world.host().apply(record).await;
     served("front", &["192.0.2.3"]).await;
+}
+
+/// A DNSEndpoint that another controller has is left to it, and the record says so.
+async fn what_is_somebody_elses_stays(world: &World, namespace: &str) {
+    let metadata = |name: &str| json!({"namespace": namespace, "name": name});
+    let owner = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata("owner")});
+    let owner = world.host().apply(owner).await;
+    let mut theirs = json!({"apiVersion": API, "kind": "DNSEndpoint",
+        "metadata": metadata("ingress-mine"), "spec": {"endpoints": []}});
+    theirs["metadata"]["ownerReferences"] = json!([{"apiVersion": "v1", "kind": "ConfigMap",
+        "name": "owner", "uid": owner["metadata"]["uid"], "controller": true}]);
+    let before = world.host().apply(theirs).await;
+    let record = json!({"apiVersion": API, "kind": "IngressDNSRecord",
+        "metadata": metadata("mine"), "spec": {"hosts": ["mine.example.net"]}});
+    let record = ObjectRef::of(&world.host().apply(record).await);
+    let taken = |it: &Value| condition(it, "Published")["reason"] == "NameTaken";
+    world
+        .host()
+        .until(&record, "it says whose it is", taken)
+        .await;
+    world.host().delete(&record).await;
+    world.host().until_gone(&record).await;
+    let after = world.host().get(&ObjectRef::of(&before)).await;
+    assert_eq!(after["metadata"]["uid"], before["metadata"]["uid"]);
+    assert_eq!(
+        after["metadata"]["ownerReferences"],
+        before["metadata"]["ownerReferences"]
+    );
 }
 
 /// A Service whose load balancer, of a kind that no controller here serves, has this address.
@@ -120,15 +145,11 @@ async fn offer(member: &Cluster, namespace: &str, address: &str) {
     });
     member.apply_once_served(service).await;
     let api = Api::<Service>::namespaced(member.client().clone(), namespace);
-    balance(api.patch_status("shop", &PatchParams::default(), &balancer(address))).await;
-}
-
-fn balancer(address: &str) -> Patch<Value> {
-    Patch::Merge(json!({"status": {"loadBalancer": {"ingress": [{"ip": address}]}}}))
-}
-
-async fn balance<K>(patched: impl Future<Output = kube::Result<K>>) {
-    patched.await.expect("its controller writes its status");
+    let balancer = json!({"status": {"loadBalancer": {"ingress": [{"ip": address}]}}});
+    let patched = api
+        .patch_status("shop", &PatchParams::default(), &Patch::Merge(balancer))
+        .await;
+    patched.expect("its controller writes its status");
 }
 
 async fn ready(member: &Cluster, namespace: &str, pod: &str) {

@@ -12,6 +12,8 @@ mod run;
 #[cfg(test)]
 mod bank;
 #[cfg(test)]
+mod front;
+#[cfg(test)]
 mod resolver;
 
 #[cfg(test)]

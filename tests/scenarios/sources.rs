@@ -1,8 +1,8 @@
 //! Where endpoints come from besides Services of type LoadBalancer: an Ingress in a member, and a
 //! Service of type NodePort at its nodes.
 
+use crate::front::{FRONT, offer_front};
 use k8s_openapi::api::core::v1::Node;
-use k8s_openapi::api::networking::v1::Ingress;
 use kube::Api;
 use kube::api::{Patch, PatchParams};
 use meridian_tests::world::{GSLB, ObjectRef, World};
@@ -19,29 +19,15 @@ async fn an_ingress_in_a_member_is_an_endpoint_with_its_load_balancers_address(
     namespace: &str,
 ) {
     world.federate_namespace(namespace).await;
-    global(world, namespace, json!({"ingress": {"name": "front"}})).await;
+    global(world, namespace, json!({"ingress": {"name": FRONT}})).await;
     // One that no member has, and whose kind no member serves, is no fault.
-    let service = json!({"gateway": {"name": "front"}});
+    let service = json!({"gateway": {"name": FRONT}});
     world
         .host()
         .apply(manifest(namespace, "gateway", service))
         .await;
-    let member = world.member("osaka");
-    let backend = json!({"service": {"name": "shop", "port": {"number": 80}}});
-    let ingress = json!({
-        "apiVersion": "networking.k8s.io/v1", "kind": "Ingress",
-        "metadata": {"namespace": namespace, "name": "front"},
-        "spec": {"defaultBackend": backend},
-    });
-    member.apply(ingress).await;
-    let api = Api::<Ingress>::namespaced(member.client().clone(), namespace);
-    let balancer = json!({"status": {"loadBalancer": {"ingress": [
-        {"ip": "192.0.2.80"}, {"hostname": "lb.osaka.example"}]}}});
-    let parameters = PatchParams::default();
-    let patched = api
-        .patch_status("front", &parameters, &Patch::Merge(balancer))
-        .await;
-    patched.expect("its controller writes its status");
+    let reached_at = json!([{"ip": "192.0.2.80"}, {"hostname": "lb.osaka.example"}]);
+    offer_front(world.member("osaka"), namespace, reached_at).await;
     until_offered(world, namespace, |osaka| {
         osaka["addresses"] == json!(["192.0.2.80"])
             && osaka["hostnames"] == json!(["lb.osaka.example"])

@@ -101,3 +101,40 @@ impl Backoff for Retry {
         *self = Self::default();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use api::ExternalDNSEndpoint;
+    use http::{Request, Response};
+    use kube::Client;
+    use kube::client::Body;
+    use std::convert::Infallible;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use tokio::time::timeout;
+    use tower::service_fn;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_kind_that_is_not_there_is_empty_and_seldom_asked_for() {
+        let asked = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&asked);
+        let host = service_fn(move |_: Request<Body>| {
+            counted.fetch_add(1, Ordering::Relaxed);
+            let absent = Response::builder().status(404).body(Body::empty());
+            futures::future::ready(Ok::<_, Infallible>(absent.expect("it is a response")))
+        });
+        let api = Api::<ExternalDNSEndpoint>::all(Client::new(host, "default"));
+        let mut said = Box::pin(objects(api, Config::default()));
+        let mut lists = 0;
+        let follow = async {
+            while let Some(event) = said.next().await {
+                lists += usize::from(matches!(event, watcher::Event::InitDone));
+            }
+        };
+        assert!(timeout(Duration::from_secs(60), follow).await.is_err());
+        let asked = asked.load(Ordering::Relaxed);
+        assert!((11..=13).contains(&asked), "{asked} times in a minute");
+        assert_eq!(lists, asked, "each is an empty list");
+    }
+}

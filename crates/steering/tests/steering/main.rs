@@ -2,6 +2,7 @@
 
 mod branches;
 mod challenges;
+mod clock;
 mod flat;
 mod harness;
 mod hosts;
