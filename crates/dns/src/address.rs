@@ -1,7 +1,49 @@
 //! IPv4 addresses inside IPv6 ones: a client behind a translator or a tunnel is looked up as the
 //! IPv4 client that it is.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr};
+
+/// An address as its bits: it stays in registers on the way to its view.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Address {
+    /// Left-aligned.
+    pub(crate) bits: u128,
+    pub(crate) is_v4: bool,
+}
+
+impl Address {
+    #[inline]
+    pub(crate) fn v4(bits: u32) -> Self {
+        Self {
+            bits: u128::from(bits) << 96,
+            is_v4: true,
+        }
+    }
+
+    #[inline]
+    pub(crate) fn v6(bits: u128) -> Self {
+        Self { bits, is_v4: false }
+    }
+
+    /// The address inside, where it carries one, and the bit at which that begins; else itself.
+    #[inline]
+    pub(crate) fn inner(self) -> (Self, u8) {
+        if self.is_v4 {
+            return (self, 0);
+        }
+        embedded(self.bits).map_or((self, 0), |(v4, start)| (Self::v4(v4), start))
+    }
+}
+
+impl From<IpAddr> for Address {
+    #[inline]
+    fn from(address: IpAddr) -> Self {
+        match address {
+            IpAddr::V4(v4) => Self::v4(v4.to_bits()),
+            IpAddr::V6(v6) => Self::v6(v6.to_bits()),
+        }
+    }
+}
 
 /// A prefix whose addresses carry an IPv4 address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,10 +104,9 @@ pub(crate) const EMBEDDINGS: [Embedding; 6] = [
     },
 ];
 
-/// The IPv4 address inside `address`, and the bit at which it begins.
+/// The IPv4 address inside an IPv6 one, and the bit at which it begins.
 #[inline]
-pub(crate) fn embedded(address: Ipv6Addr) -> Option<(Ipv4Addr, u8)> {
-    let bits = address.to_bits();
+fn embedded(bits: u128) -> Option<(u32, u8)> {
     // Few addresses begin like one of the six: look no further for all others.
     if !matches!(bits >> 112, 0 | 0x0064 | 0x2001 | 0x2002) {
         return None;
@@ -74,14 +115,16 @@ pub(crate) fn embedded(address: Ipv6Addr) -> Option<(Ipv4Addr, u8)> {
         .iter()
         .find(|form| (bits ^ form.prefix) >> (128 - form.length) == 0)?;
     let inner = (bits >> (96 - form.start)) as u32 ^ form.mask;
-    Some((Ipv4Addr::from_bits(inner), form.start))
+    Some((inner, form.start))
 }
 
 /// `address` as the IPv4 address that it carries, if it does.
 pub fn normalized(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V4(_) => address,
-        IpAddr::V6(v6) => embedded(v6).map_or(address, |(v4, _)| IpAddr::V4(v4)),
+        IpAddr::V6(v6) => {
+            embedded(v6.to_bits()).map_or(address, |(v4, _)| IpAddr::V4(Ipv4Addr::from_bits(v4)))
+        }
     }
 }
 

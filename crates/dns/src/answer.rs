@@ -19,7 +19,7 @@
 use crate::client::{Client, Origin, Reply, ReplyClass, Server, Transport};
 use crate::cookie;
 use crate::edns::{
-    Edns, ExtendedError, ReplyOptions, UDP_BYTES_MAX, UDP_BYTES_PLAIN, write_options,
+    Edns, ExtendedError, ReplyOptions, UDP_BYTES_MAX, UDP_BYTES_PLAIN, write_bare, write_options,
 };
 use crate::identity::{self, CLASS_CHAOS};
 use crate::lookup::Sought;
@@ -64,9 +64,9 @@ pub fn answer(
         }
         Parsed::Malformed(header) => bare(header, FORMERR, ReplyClass::FormErr, out),
         Parsed::CookieOnly(header, edns) => {
-            let message = Message::new(out, &[], 0, UDP_BYTES_PLAIN);
+            let mut message = Message::new(out, &[], 0, UDP_BYTES_PLAIN);
             let outcome = Outcome::error(NOERROR, ReplyClass::CookieOnly, None);
-            finish(message, header, Some(&edns), &outcome, client, server)
+            finish(&mut message, header, Some(&edns), &outcome, client, server)
         }
         Parsed::Question(question) if question.signed => {
             signed::answer(snapshot, query, &question, client, server, out)
@@ -121,7 +121,14 @@ pub(crate) fn answer_question(
         ask(snapshot, question, client, server, &mut message)
     };
     let edns = question.edns.as_ref();
-    finish(message, question.header, edns, &outcome, client, server)
+    finish(
+        &mut message,
+        question.header,
+        edns,
+        &outcome,
+        client,
+        server,
+    )
 }
 
 /// A transfer in one message; over a stream only what is refused comes here.
@@ -175,7 +182,14 @@ pub fn answer_limited(query: &[u8], client: &Client, server: &Server, out: &mut 
     };
     Reply {
         class: outcome.class,
-        ..finish(message, question.header, edns, &outcome, client, server)
+        ..finish(
+            &mut message,
+            question.header,
+            edns,
+            &outcome,
+            client,
+            server,
+        )
     }
 }
 
@@ -189,7 +203,7 @@ pub(crate) const DROPPED: Reply = Reply {
 
 /// A header alone.
 pub(crate) fn bare(header: Header, rcode: u16, class: ReplyClass, out: &mut [u8]) -> Reply {
-    let message = Message::new(out, &[], 0, UDP_BYTES_PLAIN);
+    let mut message = Message::new(out, &[], 0, UDP_BYTES_PLAIN);
     Reply {
         len: message.finish(header, rcode, Authority::Others),
         class,
@@ -214,31 +228,22 @@ pub(crate) fn room(question: &Question<'_>, transport: Transport, buffer: usize)
 /// Appends OPT if the query had one, and writes the header.
 #[inline]
 fn finish(
-    mut message: Message<'_>,
+    message: &mut Message<'_>,
     header: Header,
     edns: Option<&Edns<'_>>,
     outcome: &Outcome,
     client: &Client,
     server: &Server,
 ) -> Reply {
-    let mut origin = Origin::Claimed;
-    if let Some(edns) = edns {
-        let cookie = edns
-            .cookie
-            .and_then(|cookie| cookie::reply(cookie, client, &server.secrets));
-        origin = cookie.as_ref().map_or(origin, |cookie| cookie.origin);
-        let options = ReplyOptions {
-            dnssec_ok: edns.dnssec_ok,
-            subnet: edns.subnet.map(|subnet| (subnet, outcome.scope)),
-            cookie: cookie.map(|cookie| (cookie.mine, cookie.server)),
-            extended_errors: outcome.errors,
-            name: edns.name(server),
-            keepalive: edns.keepalive(server, client.transport),
-            padded_after: edns.pads(client.transport).then(|| message.len()),
-        };
-        let len = write_options(&options, outcome.rcode, message.rest());
-        message.opt_written(len);
-    }
+    let origin = match edns {
+        None => Origin::Claimed,
+        Some(edns) if edns.asks_nothing() && outcome.errors == [None; 2] => {
+            let len = write_bare(edns.dnssec_ok, outcome.rcode, message.rest());
+            message.opt_written(len);
+            Origin::Claimed
+        }
+        Some(edns) => append_options(message, edns, outcome, client, server),
+    };
     let class = if message.truncated {
         ReplyClass::Truncated
     } else {
@@ -251,6 +256,35 @@ fn finish(
         rcode: outcome.rcode,
         zone: outcome.zone,
     }
+}
+
+/// Appends OPT with options, and says what the query's cookie proved.
+#[inline]
+fn append_options(
+    message: &mut Message<'_>,
+    edns: &Edns<'_>,
+    outcome: &Outcome,
+    client: &Client,
+    server: &Server,
+) -> Origin {
+    let cookie = edns
+        .cookie
+        .and_then(|cookie| cookie::reply(cookie, client, &server.secrets));
+    let origin = cookie
+        .as_ref()
+        .map_or(Origin::Claimed, |cookie| cookie.origin);
+    let options = ReplyOptions {
+        dnssec_ok: edns.dnssec_ok,
+        subnet: edns.subnet.map(|subnet| (subnet, outcome.scope)),
+        cookie: cookie.map(|cookie| (cookie.mine, cookie.server)),
+        extended_errors: outcome.errors,
+        name: edns.name(server),
+        keepalive: edns.keepalive(server, client.transport),
+        padded_after: edns.pads(client.transport).then(|| message.len()),
+    };
+    let len = write_options(&options, outcome.rcode, message.rest());
+    message.opt_written(len);
+    origin
 }
 
 /// What comes before looking for the name.
@@ -279,7 +313,8 @@ fn ask(
             .and_then(|_| identity::answer(question, &server.identity, message))
             .unwrap_or_else(|| refused(ExtendedError::NotSupported));
     }
-    let mut sought = Sought::new(&question.bytes[..question.name_len], question.labels);
+    let mut sought = Sought::NOTHING;
+    sought.read(&question.bytes[..question.name_len], question.labels);
     let found = sought.find(&snapshot.names);
     let Some(zone) = found.zone() else {
         return refused(ExtendedError::NotAuthoritative);
@@ -297,7 +332,10 @@ fn ask(
         zone,
         record_type: question.record_type,
         client,
-        subnet: question.edns.as_ref().and_then(|edns| edns.subnet?.address),
+        subnet: question
+            .edns
+            .as_ref()
+            .and_then(|edns| edns.subnet?.address()),
         owner: OwnerPointer::QUESTION,
         outcome: Outcome {
             rcode: NOERROR,

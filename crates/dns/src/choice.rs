@@ -1,12 +1,13 @@
 //! Steered names, compiled: from a view to the one answer of this query.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use smallvec::SmallVec;
 
+use crate::address::Address;
 use crate::encoded::{Encoded, Encoder, Owner, Section, TooLong};
 use crate::name::Name;
 use crate::record::RecordType;
@@ -85,7 +86,7 @@ pub(crate) enum Pick {
 impl Set {
     /// The answer for a client of `view`, and the least prefix length it is good for.
     #[inline]
-    pub(crate) fn pick(&self, view: u16, address: IpAddr, entropy: u64) -> (&Pick, u8) {
+    pub(crate) fn pick(&self, view: u16, address: Address, entropy: u64) -> (&Pick, u8) {
         match &self.choices[usize::from(self.by_view[usize::from(view)])] {
             Compiled::One(pick) => (pick, 0),
             Compiled::Weighted { total, picks } => {
@@ -98,11 +99,8 @@ impl Set {
                 bits_v6,
                 candidates,
             } => {
-                let (prefix, bits) = match address {
-                    IpAddr::V4(v4) => (u128::from(v4.to_bits()) << 96, *bits_v4),
-                    IpAddr::V6(v6) => (v6.to_bits(), *bits_v6),
-                };
-                (rendezvous(candidates, prefix, bits), bits)
+                let bits = if address.is_v4 { *bits_v4 } else { *bits_v6 };
+                (rendezvous(candidates, address.bits, bits), bits)
             }
         }
     }
@@ -167,8 +165,14 @@ fn minus_log2(bits: u64) -> f64 {
     f64::from(53 - exponent) - log
 }
 
-/// Encoded answers by their bytes, so that equal ones are kept once.
-pub(crate) type Interned = HashMap<SmallVec<[u8; 48]>, Arc<Encoded>>;
+/// What many names have alike is kept once: in the cache for all of them, when one is asked for.
+#[derive(Default)]
+pub(crate) struct Interned {
+    /// Encoded answers by their bytes.
+    answers: HashMap<SmallVec<[u8; 48]>, Arc<Encoded>>,
+    /// Which view has which choice.
+    by_view: HashSet<Arc<[u16]>>,
+}
 
 /// Compiles a steered name in the zone at `origin`; says what is wrong with it otherwise.
 pub(crate) fn compile(
@@ -229,10 +233,12 @@ fn compile_set(
         .iter()
         .map(|choice| compile_choice(choice, record_type, origin, interned))
         .collect::<Result<_, _>>()?;
-    Ok(Set {
-        by_view: Arc::clone(&records.by_view),
-        choices,
-    })
+    if !interned.by_view.contains(&records.by_view) {
+        interned.by_view.insert(Arc::clone(&records.by_view));
+    }
+    let by_view = interned.by_view.get(&records.by_view);
+    let by_view = Arc::clone(by_view.unwrap_or(&records.by_view));
+    Ok(Set { by_view, choices })
 }
 
 fn compile_choice(
@@ -363,6 +369,7 @@ fn compile_answer(
         return Ok(Pick::Records(Arc::new(encoded)));
     }
     let known = interned
+        .answers
         .entry(encoded.bytes.clone())
         .or_insert_with(|| Arc::new(encoded));
     Ok(Pick::Records(Arc::clone(known)))

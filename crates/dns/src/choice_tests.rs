@@ -5,7 +5,7 @@ use super::*;
 fn set(choice: Choice) -> Set {
     let records = SteeredRecords::per_view(RecordType::A, [choice]);
     let origin = Name::parse("example.org").unwrap();
-    compile_set(&records, 1, &origin, &mut Interned::new()).unwrap()
+    compile_set(&records, 1, &origin, &mut Interned::default()).unwrap()
 }
 
 fn shares(weights: &[(u8, u32)]) -> Vec<Share> {
@@ -24,7 +24,7 @@ fn shares(weights: &[(u8, u32)]) -> Vec<Share> {
 
 /// The last byte of the address that was picked.
 fn picked(set: &Set, client: u32, entropy: u64) -> u8 {
-    match set.pick(0, IpAddr::V4(client.into()), entropy).0 {
+    match set.pick(0, Address::v4(client), entropy).0 {
         Pick::Records(encoded) => *encoded.bytes.last().unwrap(),
         other => panic!("{other:?}"),
     }
@@ -143,7 +143,7 @@ fn malformed_choices_are_refused_and_say_why() {
             records,
             freshness: Freshness::Fresh,
         };
-        let error = compile(&steered, &origin, &mut Interned::new()).unwrap_err();
+        let error = compile(&steered, &origin, &mut Interned::default()).unwrap_err();
         assert_eq!(error, problem);
     }
 }

@@ -3,8 +3,7 @@
 //! What a client must ask for to get: NSID (RFC 5001), the stream's idle time (RFC 7828) and
 //! padding (RFC 7830).
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-
+use crate::address::Address;
 use crate::client::{IDENTITY_BYTES_MAX, Server, Transport};
 
 /// The most bytes of a reply over UDP, and what we say we can take (RFC 9715 § 3.1).
@@ -49,13 +48,29 @@ pub(crate) struct Edns<'q> {
     pub(crate) asks_padding: bool,
 }
 
-/// A client subnet option.
+/// A client subnet option, which is sound: its data, which a reply repeats but for the scope.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Subnet<'q> {
-    /// The option's data, which a reply repeats but for the scope.
-    pub(crate) bytes: &'q [u8],
+pub(crate) struct Subnet<'q>(&'q [u8]);
+
+impl Subnet<'_> {
     /// The client's address; none when the prefix length is 0, which asks not to tailor by it.
-    pub(crate) address: Option<IpAddr>,
+    #[inline]
+    pub(crate) fn address(self) -> Option<Address> {
+        match *self.0 {
+            [_, _, 0, ..] => None,
+            // As nearly all resolvers send it.
+            [_, 1, _, _, a, b, c] => Some(Address::v4(u32::from_be_bytes([a, b, c, 0]))),
+            [_, family, _, _, ref octets @ ..] => {
+                let octets = octets.iter().zip((0..).step_by(8));
+                let bits = octets.fold(0, |bits, (octet, at)| {
+                    bits | u128::from(*octet) << (120 - at)
+                });
+                let is_v4 = family == 1;
+                Some(Address { bits, is_v4 })
+            }
+            _ => None,
+        }
+    }
 }
 
 /// What the reply's OPT says.
@@ -87,11 +102,18 @@ pub(crate) enum ExtendedError {
 }
 
 impl Edns<'_> {
+    /// Whether the reply's OPT has nothing to say but that there is one.
+    #[inline]
+    pub(crate) fn asks_nothing(&self) -> bool {
+        let asks = self.asks_name | self.asks_keepalive | self.asks_padding;
+        self.subnet.is_none() && self.cookie.is_none() && !asks
+    }
+
     /// The most bytes that this OPT's reply takes.
     pub(crate) fn reply_bytes(&self) -> usize {
         OPT_BYTES
             + self.cookie.map_or(0, |_| COOKIE_BYTES)
-            + self.subnet.map_or(0, |subnet| 4 + subnet.bytes.len())
+            + self.subnet.map_or(0, |subnet| 4 + subnet.0.len())
             + EXTENDED_ERROR_BYTES * EXTENDED_ERRORS_MAX
             + usize::from(self.asks_name) * (4 + IDENTITY_BYTES_MAX)
             + usize::from(self.asks_keepalive) * KEEPALIVE_BYTES
@@ -119,6 +141,7 @@ impl Edns<'_> {
 
 /// Reads an OPT record: `fixed` is what stands between its owner and its data.
 /// `None` when an option that we know is malformed; unknown ones are skipped (RFC 6891 § 6.1.2).
+#[inline(always)]
 pub(crate) fn read_options<'q>(fixed: &[u8; 10], mut data: &'q [u8]) -> Option<Edns<'q>> {
     let mut edns = Edns {
         udp_bytes: u16::from_be_bytes([fixed[2], fixed[3]]),
@@ -176,38 +199,32 @@ fn read_subnet(bytes: &[u8]) -> Option<Subnet<'_>> {
     if !source.is_multiple_of(8) && octets.last()? & (0xff >> (source % 8)) != 0 {
         return None;
     }
-    let mut whole = [0; 16];
-    whole[..octets.len()].copy_from_slice(octets);
-    let address = match (source, width) {
-        (0, _) => None,
-        (_, 32) => Some(IpAddr::V4(Ipv4Addr::new(
-            whole[0], whole[1], whole[2], whole[3],
-        ))),
-        _ => Some(IpAddr::V6(Ipv6Addr::from(whole))),
-    };
-    Some(Subnet { bytes, address })
+    Some(Subnet(bytes))
 }
 
 /// Writes an OPT record at the start of `out`, and gives its length.
 ///
 /// # Panics
 /// When `out` is shorter than [`Edns::reply_bytes`] said.
+#[inline]
 pub(crate) fn write_options(options: &ReplyOptions<'_>, rcode: u16, out: &mut [u8]) -> usize {
-    let mut writer = Writer { out, len: 0 };
-    writer.put(&[0, 0, 41]);
-    writer.put(&(UDP_BYTES_MAX as u16).to_be_bytes());
-    let flags = if options.dnssec_ok { 0x80 } else { 0 };
-    writer.put(&[(rcode >> 4) as u8, 0, flags, 0, 0, 0]);
+    let len = write_bare(options.dnssec_ok, rcode, out);
+    let mut writer = Writer { out, len };
     if let Some((client, server)) = &options.cookie {
         writer.head(OPTION_COOKIE, client.len() + server.len());
         writer.put(client);
         writer.put(server);
     }
     if let Some((subnet, scope)) = &options.subnet {
-        writer.head(OPTION_SUBNET, subnet.bytes.len());
-        let scope_at = writer.len + 3;
-        writer.put(subnet.bytes);
-        writer.out[scope_at] = *scope;
+        writer.head(OPTION_SUBNET, subnet.0.len());
+        match *subnet.0 {
+            [a, b, c, _, d, e, f] => writer.put(&[a, b, c, *scope, d, e, f]),
+            ref bytes => {
+                let scope_at = writer.len + 3;
+                writer.put(bytes);
+                writer.out[scope_at] = *scope;
+            }
+        }
     }
     if let Some(name) = options.name {
         writer.head(OPTION_NAME_SERVER_ID, name.len());
@@ -230,6 +247,16 @@ pub(crate) fn write_options(options: &ReplyOptions<'_>, rcode: u16, out: &mut [u
     let length = (writer.len - OPT_BYTES) as u16;
     writer.out[9..11].copy_from_slice(&length.to_be_bytes());
     writer.len
+}
+
+/// Writes one without options.
+#[inline]
+pub(crate) fn write_bare(dnssec_ok: bool, rcode: u16, out: &mut [u8]) -> usize {
+    let [high, low] = (UDP_BYTES_MAX as u16).to_be_bytes();
+    let flags = if dnssec_ok { 0x80 } else { 0 };
+    let record = [0, 0, 41, high, low, (rcode >> 4) as u8, 0, flags, 0, 0, 0];
+    out[..OPT_BYTES].copy_from_slice(&record);
+    OPT_BYTES
 }
 
 struct Writer<'o> {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::hash;
 use crate::name::NAME_BYTES_MAX;
 use crate::names::{Names, Node};
 use crate::words;
@@ -12,6 +13,8 @@ pub(crate) struct Sought {
     pub(crate) wire: [u8; NAME_BYTES_MAX + 1],
     pub(crate) len: usize,
     pub(crate) labels: usize,
+    /// The hash of the whole name, by which the table finds it.
+    hash: u64,
 }
 
 /// What there is.
@@ -36,28 +39,38 @@ impl<'s> Found<'s> {
 }
 
 impl Sought {
+    /// No name yet.
+    pub(crate) const NOTHING: Self = Self {
+        wire: [0; NAME_BYTES_MAX + 1],
+        len: 0,
+        labels: 0,
+        hash: 0,
+    };
+
+    /// Looks for `wire`, and hashes it while its words are at hand. Written in place: one that is handed over is
+    /// copied, and read back before it is written.
     #[inline(always)]
-    pub(crate) fn new(wire: &[u8], labels: usize) -> Self {
-        let mut sought = Self {
-            wire: [0; NAME_BYTES_MAX + 1],
-            len: wire.len(),
-            labels,
-        };
+    pub(crate) fn read(&mut self, wire: &[u8], labels: usize) {
+        (self.len, self.labels) = (wire.len(), labels);
+        let mut state = hash::start(wire.len());
         // A length byte is at most 63 and so never an upper-case letter.
         let (from, _) = wire.as_chunks::<8>();
-        let (to, _) = sought.wire.as_chunks_mut::<8>();
+        let (to, _) = self.wire.as_chunks_mut::<8>();
         for (from, to) in from.iter().zip(&mut *to) {
-            *to = words::lower(u64::from_le_bytes(*from)).to_le_bytes();
+            let word = words::lower(u64::from_le_bytes(*from));
+            state = hash::word(state, word);
+            *to = word.to_le_bytes();
         }
-        to[from.len()] = words::lower(words::tail(wire)).to_le_bytes();
-        sought
+        let tail = words::lower(words::tail(wire));
+        to[from.len()] = tail.to_le_bytes();
+        self.hash = hash::end(state, tail);
     }
 
     /// The name, else the wildcard at its closest encloser, else the closest encloser.
     #[inline]
     pub(crate) fn find<'s>(&mut self, names: &'s Names) -> Found<'s> {
         if self.labels <= names.labels_max
-            && let Some(node) = names.get(&self.wire[..self.len])
+            && let Some(node) = names.get_hashed(self.hash, &self.wire[..self.len])
         {
             return Found::Exact(node);
         }
@@ -88,13 +101,18 @@ impl Sought {
 
     /// Looks for `target` from now on.
     pub(crate) fn replace(&mut self, target: &[u8]) {
-        self.wire[..target.len()].copy_from_slice(target);
-        self.len = target.len();
-        self.labels = 0;
+        let mut labels = 0;
         let mut at = 0;
         while target[at] != 0 {
             at += 1 + usize::from(target[at]);
-            self.labels += 1;
+            labels += 1;
         }
+        self.read(target, labels);
+    }
+
+    /// Looks for what was written into `wire` from now on.
+    pub(crate) fn rewritten(&mut self, len: usize, labels: usize) {
+        (self.len, self.labels) = (len, labels);
+        self.hash = hash::of(&self.wire[..len]);
     }
 }

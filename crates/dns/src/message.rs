@@ -192,7 +192,7 @@ impl<'o> Message<'o> {
 
     /// Writes the header and gives the length.
     #[inline]
-    pub(crate) fn finish(self, header: Header, rcode: u16, authoritative: Authority) -> usize {
+    pub(crate) fn finish(&mut self, header: Header, rcode: u16, authoritative: Authority) -> usize {
         let question = u8::from(self.name_len > 0);
         let mut flags = 0x80 | header.opcode << 3 | u8::from(header.recursion_desired);
         if authoritative == Authority::Ours {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use crate::choice::Steering;
 use crate::encoded::Encoded;
+use crate::hash;
 use crate::name::Name;
 use crate::record::RecordType;
 use crate::words;
@@ -125,14 +126,19 @@ impl Names {
     /// Finds a name by its lower-cased wire form.
     #[inline]
     pub(crate) fn get(&self, wire: &[u8]) -> Option<&Arc<Node>> {
-        let hash = hash(wire);
+        self.get_hashed(hash::of(wire), wire)
+    }
+
+    /// The same, by who has its hash already.
+    #[inline]
+    pub(crate) fn get_hashed(&self, hash: u64, wire: &[u8]) -> Option<&Arc<Node>> {
         let slots: &Shard = &self.shards[self.shard(hash)];
         let mask = slots.len() - 1;
         let mut at = place(hash) & mask;
         loop {
             let slot = &slots[at];
             let node = slot.node.as_ref()?;
-            if slot.hash == hash && node.name.wire() == wire {
+            if slot.hash == hash && words::equal(node.name.wire(), wire) {
                 return Some(node);
             }
             at = (at + 1) & mask;
@@ -208,7 +214,7 @@ impl Names {
     }
 
     fn get_mut(&mut self, wire: &[u8]) -> Option<&mut Node> {
-        let hash = hash(wire);
+        let hash = hash::of(wire);
         let shard = self.shard(hash);
         self.get(wire)?;
         let shard = Arc::make_mut(&mut self.shards[shard]);
@@ -221,7 +227,7 @@ impl Names {
 
     fn insert(&mut self, node: Node) {
         self.labels_max = self.labels_max.max(node.name.label_count());
-        let hash = hash(node.name.wire());
+        let hash = hash::of(node.name.wire());
         let shard = self.shard(hash);
         let shard = &mut self.shards[shard];
         let used = shard.iter().filter(|slot| slot.node.is_some()).count();
@@ -239,7 +245,7 @@ impl Names {
     }
 
     fn remove(&mut self, name: &Name) {
-        let hash = hash(name.wire());
+        let hash = hash::of(name.wire());
         let shard = self.shard(hash);
         let shard = &mut self.shards[shard];
         let other = |slot: &&Slot| slot.node.as_ref().is_some_and(|node| node.name != *name);
@@ -273,23 +279,6 @@ fn fill(shard: &mut Shard, slot: Slot) {
 
 fn place(hash: u64) -> usize {
     hash as usize
-}
-
-/// A fast hash of a name: eight bytes at a time, folded multiplication. Which names are in the
-/// table is the operator's choice, so no client can make it slow.
-#[inline]
-fn hash(wire: &[u8]) -> u64 {
-    const MULTIPLIER: u64 = 0x9e37_79b9_7f4a_7c15;
-    let fold = |a: u64, b: u64| {
-        let product = u128::from(a) * u128::from(b);
-        (product >> 64) as u64 ^ product as u64
-    };
-    let mut state = 0x243f_6a88_85a3_08d3 ^ wire.len() as u64;
-    let (chunks, _) = wire.as_chunks::<8>();
-    for chunk in chunks {
-        state = fold(state ^ u64::from_le_bytes(*chunk), MULTIPLIER);
-    }
-    fold(state ^ words::tail(wire), 0xd6e8_feb8_6659_fd93)
 }
 
 #[cfg(test)]

@@ -87,10 +87,12 @@ fn read_body(header: Header, counts: [u16; 4], body: &[u8]) -> Option<Parsed<'_>
     if header.opcode == 0 && has_records {
         return None;
     }
-    let (edns, signed) = if rest.is_empty() && additionals == 0 && !has_records {
-        (None, false)
-    } else {
-        read_records(rest, answers, authorities, additionals)?
+    let (edns, signed) = match lone_options(rest) {
+        Some((fixed, data)) if additionals == 1 && answers | authorities == 0 => {
+            (Some(read_options(fixed, data)?), false)
+        }
+        _ if rest.is_empty() && additionals == 0 && !has_records => (None, false),
+        _ => read_records(rest, answers, authorities, additionals)?,
     };
     Some(Parsed::Question(Question {
         header,
@@ -123,9 +125,20 @@ fn question_name(body: &[u8]) -> Option<(usize, usize)> {
     }
 }
 
+/// What an OPT record that fills `rest` has after its owner, and its data: nearly all that queries have.
+#[inline]
+fn lone_options(rest: &[u8]) -> Option<(&[u8; 10], &[u8])> {
+    let (owner, rest) = rest.split_first()?;
+    let (fixed, data) = rest.split_first_chunk::<10>()?;
+    let is_options = *owner == 0 && fixed[..2] == RecordType::OPT.0.to_be_bytes();
+    let length = usize::from(u16::from_be_bytes([fixed[8], fixed[9]]));
+    (is_options && length == data.len()).then_some((fixed, data))
+}
+
 /// Walks over all records, which must fill `rest`, and reads the OPT among the additional ones;
 /// also whether a signature stands among these. `None` is a malformed message.
-#[inline]
+#[cold]
+#[inline(never)]
 fn read_records(
     mut rest: &[u8],
     answers: u16,

@@ -1,9 +1,8 @@
 //! The way of one query from a name to its records, along aliases.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::address;
+use crate::address::Address;
 use crate::choice::{Pick, Steering};
 use crate::client::{Client, ReplyClass};
 use crate::edns::ExtendedError;
@@ -54,7 +53,7 @@ pub(crate) struct Road<'s, 'm, 'o> {
     pub(crate) zone: &'s Arc<ZoneCore>,
     pub(crate) record_type: RecordType,
     pub(crate) client: &'m Client,
-    pub(crate) subnet: Option<IpAddr>,
+    pub(crate) subnet: Option<Address>,
     pub(crate) owner: OwnerPointer,
     pub(crate) outcome: Outcome,
     pub(crate) message: &'m mut Message<'o>,
@@ -116,7 +115,9 @@ impl<'s> Road<'s, '_, '_> {
         if node.name != node.zone.origin {
             return Found::Exact(node);
         }
-        Sought::new(node.name.wire(), node.name.label_count()).find_encloser(self.names)
+        let mut sought = Sought::NOTHING;
+        sought.read(node.name.wire(), node.name.label_count());
+        sought.find_encloser(self.names)
     }
 
     /// The name exists.
@@ -208,14 +209,9 @@ impl<'s> Road<'s, '_, '_> {
         }
         // RFC 7871 § 7.2.1: the subnet, else the address that asks. A prefix of length 0 asks
         // not to be tailored by more than that.
-        let address = self.subnet.unwrap_or(self.client.source);
-        let (address, start) = match address {
-            IpAddr::V6(v6) => {
-                address::embedded(v6).map_or((address, 0), |(v4, start)| (IpAddr::V4(v4), start))
-            }
-            IpAddr::V4(_) => (address, 0),
-        };
-        let (view, depth) = steering.views.lookup(address);
+        let address = self.subnet.unwrap_or_else(|| self.client.source.into());
+        let (address, start) = address.inner();
+        let (view, depth) = steering.views.find(address);
         // An alias answers for every type, whichever type's table it stands in.
         let mut sets = asked
             .map_or(&steering.sets[..], std::slice::from_ref)
@@ -301,8 +297,8 @@ impl<'s> Road<'s, '_, '_> {
             return Step::Done;
         }
         sought.wire[kept..kept + target.len()].copy_from_slice(target);
-        sought.len = kept + target.len();
-        sought.labels = sought.labels - node.name.label_count() + redirection.target.label_count();
+        let labels = sought.labels - node.name.label_count() + redirection.target.label_count();
+        sought.rewritten(kept + target.len(), labels);
         let made = &sought.wire[..sought.len];
         self.owner = self
             .message

@@ -76,7 +76,7 @@ pub(crate) fn refuse(
     if out.len() < 12 + question.bytes.len() + needed {
         return bare(question.header, NOTAUTH, ReplyClass::NotAuth, out);
     }
-    let message = Message::new(out, question.bytes, question.name_len, usize::MAX);
+    let mut message = Message::new(out, question.bytes, question.name_len, usize::MAX);
     let len = message.finish(question.header, NOTAUTH, Authority::Others);
     let len = match refusal {
         Refusal::Malformed => len,

@@ -128,7 +128,7 @@ impl SnapshotBuilder {
             names: Names::with_capacity(0),
             zones_changed: false,
             changes: BTreeMap::new(),
-            interned: Interned::new(),
+            interned: Interned::default(),
             last: None,
             transfers: Arc::default(),
             updaters: Arc::default(),

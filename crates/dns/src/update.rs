@@ -263,7 +263,7 @@ impl Update {
         let mut signing = self.signing.clone();
         let len = HEADER_BYTES + self.question.len();
         let mut out = vec![0; len + signing.bytes_max()];
-        let message = Message::new(&mut out, &self.question, self.name_len, len);
+        let mut message = Message::new(&mut out, &self.question, self.name_len, len);
         let len = message.finish(self.header, code.number(), Authority::Others);
         let len = signing.sign(&mut out, len, now_secs);
         out.truncate(len);
@@ -289,7 +289,7 @@ impl Prerequisite {
 
 /// The question, and a code.
 fn unsigned(question: &Question<'_>, code: UpdateCode, out: &mut [u8]) -> Reply {
-    let message = Message::new(out, question.bytes, question.name_len, usize::MAX);
+    let mut message = Message::new(out, question.bytes, question.name_len, usize::MAX);
     Reply {
         len: message.finish(question.header, code.number(), Authority::Others),
         class: code.class(),

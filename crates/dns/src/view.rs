@@ -5,9 +5,9 @@
 //! For country and city tables that is the root (which stays in the cache), a node and an entry.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 
-use crate::address::{EMBEDDINGS, Embedding, embedded};
+use crate::address::{Address, EMBEDDINGS, Embedding};
 use crate::error::Error;
 
 /// One prefix and the view of all its addresses.
@@ -97,18 +97,16 @@ impl ViewTable {
     /// The view of `address` and the depth of its leaf, in bits of `address`'s own family.
     #[inline]
     pub fn lookup(&self, address: IpAddr) -> (u16, u8) {
-        match address {
-            IpAddr::V4(v4) => self.v4.lookup(&v4.octets()),
-            IpAddr::V6(v6) => self.lookup_v6(v6),
-        }
+        let (address, start) = Address::from(address).inner();
+        let (view, depth) = self.find(address);
+        (view, start + depth)
     }
 
-    fn lookup_v6(&self, address: Ipv6Addr) -> (u16, u8) {
-        if let Some((inner, start)) = embedded(address) {
-            let (view, depth) = self.v4.lookup(&inner.octets());
-            return (view, start + depth);
-        }
-        self.v6.lookup(&address.octets())
+    /// The same for one that carries no other.
+    #[inline]
+    pub(crate) fn find(&self, address: Address) -> (u16, u8) {
+        let trie = if address.is_v4 { &self.v4 } else { &self.v6 };
+        trie.lookup(address.bits)
     }
 
     /// How many views there are: one more than the greatest.
@@ -194,12 +192,13 @@ struct Node {
 
 impl Trie {
     #[inline]
-    fn lookup(&self, octets: &[u8]) -> (u16, u8) {
-        let first = u32::from(octets[0]) << 8 | u32::from(octets[1]);
+    fn lookup(&self, bits: u128) -> (u16, u8) {
+        let first = (bits >> 112) as u32;
         let mut entry = self.root[(first >> self.root_shift) as usize];
-        let mut rest = octets[2..].iter();
+        let mut rest = bits << ROOT_BITS;
         while entry & CHILD != 0 {
-            let Some(&slot) = rest.next() else { break };
+            let slot = (rest >> 120) as u8;
+            rest <<= NODE_BITS;
             entry = self.entries[self.nodes[(entry & !CHILD) as usize].entry(slot)];
         }
         ((entry & 0xffff) as u16, (entry >> 16) as u8)
@@ -538,11 +537,9 @@ mod tests {
                 let sibling = (v4.to_bits() & mask | (other >> 96) as u32 & !mask).into();
                 prop_assert_eq!(table.lookup(IpAddr::V4(sibling)), (view, depth));
 
-                let v6 = Ipv6Addr::from_bits(probe);
-                let expected = match embedded(v6) {
-                    Some((inner, _)) => naive(&leaves4, u128::from(inner.to_bits()) << 96),
-                    None => naive(&leaves6, probe),
-                };
+                let v6 = std::net::Ipv6Addr::from_bits(probe);
+                let (inner, _) = Address::v6(probe).inner();
+                let expected = naive(if inner.is_v4 { &leaves4 } else { &leaves6 }, inner.bits);
                 let (view, depth) = table.lookup(IpAddr::V6(v6));
                 prop_assert_eq!(view, expected);
                 let sibling = probe & high_bits(depth) | other & !high_bits(depth);

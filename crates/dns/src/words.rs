@@ -14,6 +14,22 @@ pub(crate) fn tail(bytes: &[u8]) -> u64 {
     }
 }
 
+/// Whether both are the same: names are short, and a call for so few bytes costs more than they do.
+#[inline]
+pub(crate) fn equal(a: &[u8], b: &[u8]) -> bool {
+    if a.len() != b.len() {
+        return false;
+    }
+    let (words, others) = (a.as_chunks::<8>().0, b.as_chunks::<8>().0);
+    let differing = words
+        .iter()
+        .zip(others)
+        .fold(0, |differing, (word, other)| {
+            differing | (u64::from_le_bytes(*word) ^ u64::from_le_bytes(*other))
+        });
+    differing | (tail(a) ^ tail(b)) == 0
+}
+
 /// All eight bytes in lower case, as far as they are letters of ASCII.
 #[inline]
 pub(crate) fn lower(word: u64) -> u64 {
@@ -49,6 +65,24 @@ mod tests {
             let whole = length / 8 * 8;
             expected[..length - whole].copy_from_slice(&bytes[whole..length]);
             assert_eq!(tail(&bytes[..length]), u64::from_le_bytes(expected));
+        }
+    }
+
+    #[test]
+    fn equal_are_those_that_differ_in_no_byte() {
+        let bytes: Vec<u8> = (1..40).collect();
+        for length in 0..bytes.len() {
+            let whole = &bytes[..length];
+            assert!(equal(whole, &bytes.clone()[..length]));
+            assert!(!equal(whole, &bytes[..length + 1]), "{length}");
+            for at in 0..length {
+                let mut other = whole.to_vec();
+                other[at] ^= 0x80;
+                assert!(
+                    !equal(whole, &other),
+                    "{length} bytes, of which the one at {at} differs"
+                );
+            }
         }
     }
 }

@@ -82,7 +82,7 @@ pub(crate) struct Redirection {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct StaticNode {
     /// Few, and in the node itself: one load less on the way to an answer.
-    pub(crate) types: SmallVec<[(RecordType, Arc<Encoded>); 4]>,
+    pub(crate) types: SmallVec<[(RecordType, Arc<Encoded>); 2]>,
     pub(crate) alias: Option<Arc<Alias>>,
     pub(crate) redirection: Option<Arc<Redirection>>,
     /// NS records with glue, at a delegation.
