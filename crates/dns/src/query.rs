@@ -136,7 +136,7 @@ fn lone_options(rest: &[u8]) -> Option<(&[u8; 10], &[u8])> {
 }
 
 /// Walks over all records, which must fill `rest`, and reads the OPT among the additional ones;
-/// also whether a signature stands among these. `None` is a malformed message.
+/// also whether a signature stands anywhere. `None` is a malformed message.
 #[cold]
 #[inline(never)]
 fn read_records(
@@ -161,7 +161,7 @@ fn read_records(
             }
             edns = Some(read_options(fixed, data)?);
         }
-        signed |= index >= before && record_type == TYPE_TSIG;
+        signed |= record_type == TYPE_TSIG;
         rest = tail;
     }
     rest.is_empty().then_some((edns, signed))

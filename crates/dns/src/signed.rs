@@ -71,7 +71,7 @@ pub(crate) fn refuse(
     let needed = match &refusal {
         Refusal::Malformed => 0,
         Refusal::Unsigned(unsigned) => unsigned.bytes_max(),
-        Refusal::Late(signing) => signing.bytes_max(),
+        Refusal::Late(signing) | Refusal::Cut(signing) => signing.bytes_max(),
     };
     if out.len() < 12 + question.bytes.len() + needed {
         return bare(question.header, NOTAUTH, ReplyClass::NotAuth, out);
@@ -82,6 +82,7 @@ pub(crate) fn refuse(
         Refusal::Malformed => len,
         Refusal::Unsigned(unsigned) => unsigned.append(out, len, client.now_secs),
         Refusal::Late(mut signing) => signing.sign_late(out, len, client.now_secs),
+        Refusal::Cut(mut signing) => signing.sign_cut(out, len, client.now_secs),
     };
     Reply {
         len,

@@ -79,11 +79,15 @@ fn message(zone: &str, asked: Section<'_>, wanted: Section<'_>) -> Vec<u8> {
     message
 }
 
-fn signed_by(of: &str, mut message: Vec<u8>) -> Vec<u8> {
+fn signed_by(of: &str, message: Vec<u8>) -> Vec<u8> {
+    signed_at(NOW, of, message)
+}
+
+fn signed_at(secs: u32, of: &str, mut message: Vec<u8>) -> Vec<u8> {
     let len = message.len();
     let mut signing = Signing::query(&key(of), [7, 7]);
     message.resize(len + signing.bytes_max(), 0);
-    let len = signing.sign(&mut message, len, NOW);
+    let len = signing.sign(&mut message, len, secs);
     message.truncate(len);
     message
 }
@@ -349,25 +353,97 @@ fn what_is_malformed_and_signed_is_a_matter_of_form_and_not_of_authority() {
     );
 }
 
+/// A signed message with the first `length` bytes of its code of 32, which ends six bytes before the end.
+fn cut(whole: &[u8], length: usize) -> Vec<u8> {
+    let end = whole.len() - 6;
+    let mut message = whole[..end - 32 + length].to_vec();
+    message.extend(&whole[end..]);
+    let size = end - 32 - 2;
+    message[size..size + 2].copy_from_slice(&(length as u16).to_be_bytes());
+    let data = size - 8 - b"\x0bhmac-sha256\x00".len() - 2;
+    let long = (message.len() - data - 2) as u16;
+    message[data..data + 2].copy_from_slice(&long.to_be_bytes());
+    message
+}
+
+/// The code of what is answered at once; of its signature, how long the code is and which error it tells.
+#[track_caller]
+fn refused_how(message: &[u8]) -> (u16, u16, u16) {
+    let mut out = [0; 2048];
+    let Requested::Answered(reply) = ask(message, &mut out) else {
+        panic!("it is not answered at once");
+    };
+    let two = |at: usize| u16::from_be_bytes([out[at], out[at + 1]]);
+    // Header, zone, the key's name, type to length, the algorithm, time and fudge.
+    let size = 12 + 17 + 6 + 10 + 13 + 8;
+    let mac_bytes = two(size);
+    let error = size + 2 + usize::from(mac_bytes) + 2;
+    assert_eq!(
+        error + 4 + usize::from(two(error + 2)),
+        reply.len,
+        "the reply ends there"
+    );
+    (reply.rcode, mac_bytes, two(error))
+}
+
 #[test]
 fn a_code_that_is_cut_is_not_believed_and_one_that_cannot_be_is_malformed() {
     let whole = signed_by("acme", message(ZONE, &[], &[(NAME, 16, 1, 60, b"\x01a")]));
-    // The code is 32 bytes long and ends six before the end.
-    let cut = |length: usize| {
-        let end = whole.len() - 6;
-        let mut message = whole[..end - 32 + length].to_vec();
-        message.extend(&whole[end..]);
-        let size = end - 32 - 2;
-        message[size..size + 2].copy_from_slice(&(length as u16).to_be_bytes());
-        let data = size - 8 - b"\x0bhmac-sha256\x00".len() - 2;
-        let long = (message.len() - data - 2) as u16;
-        message[data..data + 2].copy_from_slice(&long.to_be_bytes());
-        message
-    };
-    assert!(matches!(ask(&cut(32), &mut [0; 2048]), Requested::Asked(_)));
-    assert_eq!(refused(&cut(31)), UpdateCode::NotAuth.number());
-    assert_eq!(refused(&cut(16)), UpdateCode::NotAuth.number());
-    for length in [0, 10, 15] {
-        assert_eq!(refused(&cut(length)), UpdateCode::FormErr.number());
+    let not_auth = UpdateCode::NotAuth.number();
+    assert!(matches!(
+        ask(&cut(&whole, 32), &mut [0; 2048]),
+        Requested::Asked(_)
+    ));
+    for length in [31, 16] {
+        assert_eq!(refused_how(&cut(&whole, length)), (not_auth, 32, 22));
     }
+    for length in [0, 10, 15] {
+        assert_eq!(refused(&cut(&whole, length)), UpdateCode::FormErr.number());
+    }
+}
+
+#[test]
+fn the_code_is_looked_at_before_the_time_and_the_time_before_how_long_the_code_is() {
+    let not_auth = UpdateCode::NotAuth.number();
+    let mut whole = signed_by("acme", message(ZONE, &[], &[(NAME, 16, 1, 60, b"\x01a")]));
+    let first = whole.len() - 6 - 32;
+    whole[first] ^= 1;
+    for length in [32, 31, 16] {
+        // BADSIG, unsigned: he does not have the key.
+        assert_eq!(
+            refused_how(&cut(&whole, length)),
+            (not_auth, 0, 16),
+            "{length}"
+        );
+    }
+    let late = signed_at(
+        NOW - 301,
+        "acme",
+        message(ZONE, &[], &[(NAME, 16, 1, 60, b"\x01a")]),
+    );
+    for length in [32, 31, 16] {
+        // BADTIME, signed.
+        assert_eq!(
+            refused_how(&cut(&late, length)),
+            (not_auth, 32, 18),
+            "{length}"
+        );
+    }
+}
+
+#[test]
+fn a_message_has_one_signature_and_that_last() {
+    let form = UpdateCode::FormErr.number();
+    let once = signed_by("acme", message(ZONE, &[], &[(NAME, 16, 1, 60, b"\x01a")]));
+    assert_eq!(refused(&signed_by("acme", once.clone())), form);
+    assert_eq!(refused(&signed_by("other", once.clone())), form);
+    // Among what is to be changed, with no other, and with one where it belongs.
+    let elsewhere = message(ZONE, &[], &[(NAME, 250, 255, 0, b"\x01a")]);
+    assert_eq!(refused(&elsewhere), form);
+    assert_eq!(refused(&signed_by("acme", elsewhere)), form);
+    // Something follows.
+    let mut followed = once;
+    followed[11] = 2;
+    followed.extend([0, 0, 16, 0, 1, 0, 0, 0, 0, 0, 0]);
+    assert_eq!(refused(&followed), form);
 }
