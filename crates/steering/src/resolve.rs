@@ -8,7 +8,7 @@
 //! |---|---|
 //! | addresses | they are, and asked for again when their TTL is over |
 //! | that there are none | none |
-//! | nothing, or that it failed | what was good last, for three days, as stale (RFC 8767 § 5) |
+//! | nothing for half a minute, or that it failed | what was good last, for three days, as stale (RFC 8767 § 5) |
 
 use crate::{
     engine::{Engine, Part},
@@ -83,6 +83,9 @@ struct Resolution {
     v6: Family,
     /// When it is asked for next.
     ask_millis: u64,
+    /// It was asked for, and no word came yet.
+    #[serde(default)]
+    is_open: bool,
     /// Failures since the last success.
     failures: u32,
 }
@@ -110,8 +113,26 @@ impl Resolutions {
 
     /// As a checkpoint had them: what was known is, and is asked for at once.
     pub(crate) fn at_start(mut self) -> Self {
-        self.names.values_mut().for_each(|it| it.ask_millis = 0);
+        for it in self.names.values_mut() {
+            (it.ask_millis, it.is_open) = (0, false);
+        }
         self
+    }
+
+    /// Counts it as a failure where no word came at all, and gives the names of which that changes something.
+    fn give_up(&mut self, now: u64) -> Vec<String> {
+        let mut changed = Vec::new();
+        let open = self.names.iter_mut().filter(|(_, it)| it.is_open);
+        for (name, it) in open.filter(|(_, it)| it.ask_millis <= now) {
+            let before = it.told();
+            let why = || Err(format!("no word within {} s", PATIENCE_MILLIS / 1_000));
+            it.v4.take(why(), now);
+            it.v6.take(why(), now);
+            if before != it.told() {
+                changed.push(name.clone());
+            }
+        }
+        changed
     }
 
     /// Those that are to be asked for now.
@@ -119,6 +140,7 @@ impl Resolutions {
         let due = self.names.iter_mut().filter(|(_, it)| it.ask_millis <= now);
         let due = due.map(|(name, it)| {
             it.ask_millis = now.saturating_add(PATIENCE_MILLIS);
+            it.is_open = true;
             name.clone()
         });
         due.collect()
@@ -134,7 +156,8 @@ impl Resolutions {
         let Some(known) = self.names.get_mut(&resolved.hostname) else {
             return false;
         };
-        let before = (known.v4.told(), known.v6.told());
+        known.is_open = false;
+        let before = known.told();
         let failed = resolved.v4.is_err() || resolved.v6.is_err();
         known.failures = if failed {
             known.failures.saturating_add(1)
@@ -161,7 +184,7 @@ impl Resolutions {
             u64::from(ttl_secs) * 1_000
         };
         known.ask_millis = now.saturating_add(wait);
-        before != (known.v4.told(), known.v6.told())
+        before != known.told()
     }
 
     /// Whether nobody has said a word yet.
@@ -198,6 +221,15 @@ impl Resolutions {
     }
 }
 
+/// What answers and reports are made of, of one family.
+type Told = (Vec<IpAddr>, u32, bool, Option<String>);
+
+impl Resolution {
+    fn told(&self) -> [Told; 2] {
+        [self.v4.told(), self.v6.told()]
+    }
+}
+
 impl Family {
     fn take(&mut self, said: Result<Found, String>, now: u64) {
         match said {
@@ -228,8 +260,7 @@ impl Family {
         self.failure.is_some() && !self.addresses.is_empty()
     }
 
-    /// What answers and reports are made of.
-    fn told(&self) -> (Vec<IpAddr>, u32, bool, Option<String>) {
+    fn told(&self) -> Told {
         let failure = self.failure.clone();
         (
             self.addresses.clone(),
@@ -307,12 +338,17 @@ impl Engine {
     pub(crate) fn resolved(&mut self, resolved: Resolved, now: u64) {
         let hostname = resolved.hostname.clone();
         if self.resolutions.take(resolved, now) {
-            let uses = |service: &Service| service.hostnames().any(|name| name == hostname);
-            let users = self.services.iter().filter(|(_, it)| it.flat && uses(it));
-            let keys: Vec<ObjectKey> = users.map(|(key, _)| key.clone()).collect();
-            self.marks.services.extend(keys);
-            self.marks.news = true;
+            self.mark_resolving(&BTreeSet::from([hostname]));
         }
+    }
+
+    /// Has services looked at again that answer with the addresses of one of these.
+    fn mark_resolving(&mut self, hostnames: &BTreeSet<String>) {
+        let uses = |service: &Service| service.hostnames().any(|name| hostnames.contains(name));
+        let users = self.services.iter().filter(|(_, it)| it.flat && uses(it));
+        let keys: Vec<ObjectKey> = users.map(|(key, _)| key.clone()).collect();
+        self.marks.services.extend(keys);
+        self.marks.news = true;
     }
 
     /// Settles which hostnames have to be known, and asks for those that are due.
@@ -334,6 +370,10 @@ impl Engine {
             let flat = self.services.values().filter(|it| it.flat);
             let names = flat.flat_map(|it| it.hostnames().map(str::to_owned));
             self.resolutions.want(&names.collect());
+        }
+        let given_up = self.resolutions.give_up(now);
+        if !given_up.is_empty() {
+            self.mark_resolving(&given_up.into_iter().collect());
         }
         let due = self.resolutions.due(now);
         if !due.is_empty() {
@@ -507,6 +547,37 @@ mod tests {
             assert_eq!(resolutions.next_millis(), Some(now + wait * 1_000));
             now += wait * 1_000;
         }
+    }
+
+    #[test]
+    fn what_no_word_came_on_is_given_as_stale_until_one_comes() {
+        let mut resolutions = asked();
+        resolutions.take(said(Ok((&["192.0.2.1"], 60))), 0);
+        assert_eq!(
+            resolutions.give_up(60_000),
+            [""; 0],
+            "it was not asked for yet"
+        );
+        assert_eq!(resolutions.due(60_000), [NAME]);
+        assert_eq!(resolutions.give_up(60_000 + PATIENCE_MILLIS - 1), [""; 0]);
+        assert_eq!(
+            told(&resolutions),
+            (vec!["192.0.2.1".to_owned()], 60, false)
+        );
+        let late = 60_000 + PATIENCE_MILLIS;
+        assert_eq!(resolutions.give_up(late), [NAME]);
+        assert_eq!(told(&resolutions), (vec!["192.0.2.1".to_owned()], 30, true));
+        assert_eq!(resolutions.due(late), [NAME], "it is asked for again");
+        assert_eq!(
+            resolutions.give_up(late + PATIENCE_MILLIS),
+            [""; 0],
+            "nothing new"
+        );
+        assert!(resolutions.take(said(Ok((&["192.0.2.1"], 60))), late + PATIENCE_MILLIS));
+        assert_eq!(
+            told(&resolutions),
+            (vec!["192.0.2.1".to_owned()], 60, false)
+        );
     }
 
     #[test]

@@ -174,6 +174,25 @@ fn addresses_go_on_as_stale_when_the_resolver_fails_and_over_a_restart() {
 }
 
 #[test]
+fn addresses_are_stale_when_no_word_comes_at_all() {
+    let mut replica = at_origin(vec![endpoint("frankfurt", LB, 3)]);
+    replica.tell([said(LB, found(&[F], 60), found(&[], 60))]);
+    let ask = |replica: &Replica| replica.ask_for("example.org", RecordType::A, BERLIN);
+    // It is asked for when the TTL is over, and given up half a minute later.
+    replica.pass(89_000);
+    assert_eq!(ask(&replica).extended, [0; 0]);
+    replica.pass(1_000);
+    let got = ask(&replica);
+    assert_eq!(got.data.iter().collect::<Vec<_>>(), [F]);
+    assert_eq!((got.ttl, got.extended), (Some(30), vec![3]));
+    replica.tell([said(LB, found(&[F], 60), found(&[], 60))]);
+    assert_eq!(
+        (ask(&replica).ttl, ask(&replica).extended),
+        (Some(60), vec![])
+    );
+}
+
+#[test]
 fn weights_hold_among_addresses_and_hostnames_and_all_answers_have_all_addresses() {
     let spec = ServiceSpec {
         hosts: vec!["example.org".into()],
