@@ -11,6 +11,7 @@ use crate::members::Members;
 use crate::metrics::ControllerMetrics;
 use crate::settings::{Settings, read_settings};
 use crate::status::Statuses;
+use crate::still_wanted::Answers;
 use crate::tombstones::Owing;
 use crate::wake::Wake;
 use std::collections::BTreeMap;
@@ -31,6 +32,7 @@ pub(crate) struct Context {
     pub(crate) owing: Owing,
     pub(crate) flights: Arc<Flights>,
     pub(crate) fights: Fights,
+    pub(crate) answers: Answers,
     /// When this process began.
     pub(crate) started: Instant,
     /// What the KubeFedConfig said then: some of it stays in force until the next start.
@@ -66,6 +68,7 @@ impl Context {
             owing: Owing::start(client, &parts.host.system_namespace, leadership.clone()),
             flights: Arc::default(),
             fights: Fights::default(),
+            answers: Answers::default(),
             started: Instant::now(),
             began_with: parts.began_with,
             host_uid: OnceLock::new(),

@@ -12,6 +12,7 @@ use crate::members::MET_FOR;
 use crate::members::apply::{Target, look};
 use crate::read::{Read, Reading, observed, plan_input, status};
 use crate::status::{Subject, Written};
+use crate::still_wanted::is_still_wanted;
 use crate::wake::{FederatedKey, News};
 use federation::{
     Action, ClusterOutcome, FINALIZER, Failure, FinalizerStep, Observed, Outcome, Plan,
@@ -129,8 +130,8 @@ async fn carry_out(
         if plan.finalizer == FinalizerStep::Add {
             set_finalizers(context, key, &read.object, Finalizer::Add).await?;
         }
-        if takes_away(&plan) && read.input.object.deleted_for_secs.is_none() {
-            is_still_so(context, key, &read.object).await?;
+        if read.input.object.deleted_for_secs.is_none() {
+            is_still_wanted(context, key, &read.object, &plan).await?;
         }
         let outcome = fly(context, key, &read.input, &plan).await;
         if round == ROUNDS_MAX || !is_stale(&plan, &outcome) {
@@ -142,37 +143,6 @@ async fn carry_out(
         if plan.finalizer == FinalizerStep::Add {
             input.object.finalizer = federation::FinalizerState::Present;
         }
-    }
-}
-
-fn takes_away(plan: &Plan) -> bool {
-    let mut steps = plan.steps.values();
-    steps.any(|step| matches!(step.action, Action::Delete(_) | Action::Release(_)))
-}
-
-/// Asks the host itself before anything is taken away: a cache may be far behind, and what it has
-/// not heard of is perhaps wanted again. Labels of members and placements of namespaces are not asked
-/// for again.
-async fn is_still_so(
-    context: &Context,
-    key: &FederatedKey,
-    known: &DynamicObject,
-) -> Result<(), Error> {
-    let Some(api) = host_api(context, key) else {
-        return Ok(());
-    };
-    let asked = timeout(DEADLINE, api.get_opt(&key.object.name)).await;
-    let now = asked.map_err(|_| Error::HostTimedOut)??;
-    let same = now.is_some_and(|now| {
-        let (now, known) = (now.metadata, &known.metadata);
-        now.uid == known.uid
-            && now.generation == known.generation
-            && now.annotations == known.annotations
-            && now.deletion_timestamp == known.deletion_timestamp
-    });
-    match same {
-        true => Ok(()),
-        false => Err(Error::Behind),
     }
 }
 

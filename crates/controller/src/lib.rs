@@ -53,6 +53,7 @@ mod scope;
 pub mod settings;
 mod settings_status;
 mod status;
+mod still_wanted;
 mod tombstones;
 mod type_configs;
 mod wake;

@@ -6,6 +6,7 @@ mod lanes;
 mod planned;
 mod world;
 
+use federation::ANNOTATION_CONFIRMED;
 use pocketkube::{ApiState, Effect, FaultRule};
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -618,4 +619,64 @@ async fn a_host_whose_watches_are_far_behind_has_nothing_deleted_that_is_wanted_
                 && count.kind.resource.contains("federatedconfigmaps")),
         "the host was not asked, so the cache was never behind"
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn nor_where_a_label_or_the_namespaces_placement_chose_it() {
+    let world = World::start(TWO, json!({})).await;
+    let chosen = json!({"template": {"data": {"k": "v"}},
+        "placement": {"clusterSelector": {"matchLabels": {"name": "a"}}}});
+    world.federate("FederatedConfigMap", "late", chosen).await;
+    world
+        .until("it is there", async |world| {
+            world.config_map("a", "late").await.is_some()
+        })
+        .await;
+    let late = |resource: &str| FaultRule {
+        verbs: Vec::new(),
+        resources: vec![resource.to_owned()],
+        probability: 1.0,
+        effect: Effect::StaleEvents {
+            delay_millis: 10_000,
+        },
+    };
+    let member = ("core.kubefed.io/v1beta1", "KubeFedCluster", SYSTEM, "a");
+    let namespace = (TYPES, "FederatedNamespace", "shop", "shop");
+    let before = world
+        .find("host", TYPES, "FederatedNamespace", "shop", "shop")
+        .await;
+    let generation = before.and_then(|it| it["metadata"]["generation"].as_i64());
+    let left = generation.expect("it has one") + 1;
+    let confirmed = json!({"annotations": {ANNOTATION_CONFIRMED: format!("{left}:*")}});
+    let elsewhere = json!({"matchLabels": {"name": "b"}});
+    for (resource, at, away, back) in [
+        (
+            "kubefedclusters.core.kubefed.io",
+            member,
+            json!({"metadata": {"labels": {"name": "z"}}}),
+            json!({"metadata": {"labels": {"name": "a"}}}),
+        ),
+        (
+            "federatednamespaces.types.kubefed.io",
+            namespace,
+            json!({"metadata": confirmed, "spec": {"placement": {"clusterSelector": elsewhere}}}),
+            json!({"spec": {"placement": {"clusterSelector": {"matchLabels": null}}}}),
+        ),
+    ] {
+        world.host.faults().set_rules(vec![late(resource)], 1);
+        world.forget_requests();
+        world.patch("host", at, away).await;
+        world.patch("host", at, back).await;
+        world.pass(60).await;
+        let writes = world.writes("a");
+        assert!(writes.is_empty(), "{resource}: {writes:?}");
+        let asked = world.host.requests().counts();
+        let verb = if at == member { "list" } else { "get" };
+        let mut kinds = asked.iter().map(|count| &count.kind);
+        assert!(
+            kinds.any(|kind| kind.verb == verb && resource.starts_with(&kind.resource)),
+            "the host was not asked for {resource}: {asked:?}"
+        );
+        world.host.faults().set_rules(Vec::new(), 1);
+    }
 }
