@@ -62,7 +62,12 @@ impl Context {
         let client = parts.host.client.clone();
         Self {
             divisions: Divisions::default(),
-            statuses: Statuses::new(client.clone(), leadership.clone(), clock),
+            statuses: Statuses::new(
+                client.clone(),
+                leadership.clone(),
+                clock,
+                Arc::clone(&parts.wake),
+            ),
             events: Events::start(client.clone(), leadership.clone(), clock, parts.identity),
             metrics: ControllerMetrics::default(),
             owing: Owing::start(client, &parts.host.system_namespace, leadership.clone()),

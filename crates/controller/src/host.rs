@@ -115,7 +115,7 @@ impl Host {
             tombstones: start.system(|_| News::Tombstone),
             reports: start.system(|_| News::Report),
             zones: start.system(News::Zone),
-            all_preferences: start.federated(News::Preference),
+            all_preferences: start.preferences(),
             all_global_services: start.federated(News::GlobalService),
             all_overrides: start.federated(News::Override),
             cluster_overrides: start.system(News::ClusterOverride),
@@ -174,9 +174,21 @@ impl Host {
         let objects = writer.as_reader();
         let stop = self.stop.child_token();
         let api = self.federated(&resource);
-        let (wake, told) = (Arc::clone(wake), named.clone());
-        let tell = move |key| wake.federated_object(&told, key);
-        tokio::spawn(fill(api, writer, tell, self.restart.clone(), stop.clone()));
+        let (told, known) = (named.clone(), objects.clone());
+        let (wake, heard) = (Arc::clone(wake), Arc::clone(wake));
+        let hands = Hands {
+            tell: move |key| wake.federated_object(&told, key),
+            is_echo: move |object: &DynamicObject| {
+                let reference = ObjectRef::from_obj_with(object, resource.clone());
+                known.get(&reference).is_some_and(|known| {
+                    let status = &object.data["status"];
+                    heard
+                        .echoes
+                        .is_echo(&known.metadata, &object.metadata, status)
+                })
+            },
+        };
+        tokio::spawn(fill(api, writer, hands, self.restart.clone(), stop.clone()));
         TypeCache {
             named,
             objects,
@@ -406,6 +418,27 @@ impl Start<'_> {
         )
     }
 
+    /// The preferences: what this process writes into their statuses is no news.
+    fn preferences(&self) -> Store<ReplicaSchedulingPreference> {
+        let api = match self.scope {
+            ConfigScope::Cluster => Api::all(self.client.clone()),
+            ConfigScope::Namespaced => Api::namespaced(self.client.clone(), self.system_namespace),
+        };
+        let writer = Writer::default();
+        let (objects, known) = (writer.as_reader(), writer.as_reader());
+        let wake = Arc::clone(self.wake);
+        let is_echo = move |object: &ReplicaSchedulingPreference| {
+            let known = known.get(&ObjectRef::from_obj(object));
+            known.is_some_and(|known| {
+                let status = serde_json::to_value(&object.status).unwrap_or_default();
+                wake.echoes
+                    .is_echo(&known.metadata, &object.metadata, &status)
+            })
+        };
+        self.fill(api, writer, News::Preference, is_echo);
+        objects
+    }
+
     /// Of all namespaces that are federated.
     fn federated<K>(&self, news: fn(ObjectKey) -> News) -> Store<K>
     where
@@ -423,16 +456,24 @@ impl Start<'_> {
     {
         let writer = Writer::default();
         let objects = writer.as_reader();
+        self.fill(api, writer, news, |_| false);
+        objects
+    }
+
+    fn fill<K>(
+        &self,
+        api: Api<K>,
+        writer: Writer<K>,
+        news: fn(ObjectKey) -> News,
+        is_echo: impl Fn(&K) -> bool + Send + Sync + 'static,
+    ) where
+        K: Resource<DynamicType = ()> + Cached,
+    {
         let wake = Arc::clone(self.wake);
         let tell = move |key| wake.tell(news(key));
-        tokio::spawn(fill(
-            api,
-            writer,
-            tell,
-            self.restart.clone(),
-            self.stop.clone(),
-        ));
-        objects
+        let hands = Hands { tell, is_echo };
+        let (restart, stop) = (self.restart.clone(), self.stop.clone());
+        tokio::spawn(fill(api, writer, hands, restart, stop));
     }
 }
 
@@ -441,11 +482,18 @@ trait Cached: Clone + Debug + DeserializeOwned + Send + Sync + 'static {}
 
 impl<K: Clone + Debug + DeserializeOwned + Send + Sync + 'static> Cached for K {}
 
+/// What is done about an object that changed.
+struct Hands<Tell, IsEcho> {
+    tell: Tell,
+    /// Asked before the cache knows of it: whether it is no news.
+    is_echo: IsEcho,
+}
+
 /// Keeps a cache until `stop`, telling of every object that changed.
 async fn fill<K>(
     api: Api<K>,
     mut writer: Writer<K>,
-    tell: impl Fn(ObjectKey),
+    hands: Hands<impl Fn(ObjectKey), impl Fn(&K) -> bool>,
     mut restart: watch::Receiver<u64>,
     stop: CancellationToken,
 ) where
@@ -468,7 +516,7 @@ async fn fill<K>(
             match event {
                 Ok(Some(event)) => {
                     wait = RETRY_FIRST;
-                    take(&mut writer, &event, &tell);
+                    take(&mut writer, &event, &hands);
                 }
                 Ok(None) => break,
                 Err(error) => {
@@ -485,8 +533,11 @@ async fn fill<K>(
     }
 }
 
-fn take<K>(writer: &mut Writer<K>, event: &Event<K>, tell: &impl Fn(ObjectKey))
-where
+fn take<K>(
+    writer: &mut Writer<K>,
+    event: &Event<K>,
+    hands: &Hands<impl Fn(ObjectKey), impl Fn(&K) -> bool>,
+) where
     K: Resource + Cached,
     K::DynamicType: Clone + Eq + Hash,
 {
@@ -494,8 +545,14 @@ where
         Event::InitDone => writer.as_reader().state(),
         _ => Vec::new(),
     };
+    let is_echo = match event {
+        Event::Apply(object) => (hands.is_echo)(object),
+        _ => false,
+    };
     writer.apply_watcher_event(event);
+    let tell = &hands.tell;
     match event {
+        Event::Apply(_) if is_echo => {}
         Event::Apply(object) | Event::Delete(object) => tell(key_of(object.meta())),
         Event::InitDone => {
             // What vanished while nothing was watched is told as well.

@@ -17,6 +17,8 @@ use tokio::time::{Instant, sleep_until};
 
 /// Spare keys that are worked on while others are: one, so that these have the host's time.
 const SPARE_BESIDE_MAX: usize = 1;
+/// Spare keys that are worked on when nothing else is: whoever comes next finds the host at leisure.
+const SPARE_MAX: usize = 16;
 /// With more keys than that under way, what is not urgent waits.
 const QUIET_MAX: usize = 4;
 /// One turn in so many is a spare key's, so that none waits for ever.
@@ -206,8 +208,12 @@ impl<K: Clone + Eq + Hash + Ord> State<K> {
     /// A spare key, when it is its turn.
     fn take_spare(&mut self) -> Option<K> {
         let beside = self.running.len() - self.urgent;
-        let is_quiet = self.urgent <= QUIET_MAX && beside < SPARE_BESIDE_MAX;
-        let has_time = self.ready.is_empty() && (self.urgent == 0 || is_quiet);
+        let room = match self.urgent {
+            0 => SPARE_MAX,
+            1..=QUIET_MAX => SPARE_BESIDE_MAX,
+            _ => 0,
+        };
+        let has_time = self.ready.is_empty() && beside < room;
         if !has_time && !self.taken.is_multiple_of(SPARE_EVERY) {
             return None;
         }
@@ -298,6 +304,19 @@ mod tests {
         assert!(next.await.is_err(), "an urgent one is being worked on");
         queue.done(&100);
         assert_eq!(queue.next().await, SPARE_BESIDE_MAX);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn many_spare_keys_are_worked_on_alone_and_not_all() {
+        let queue = Queue::new();
+        (0..=SPARE_MAX).for_each(|key| queue.add_spare(key));
+        for key in 0..SPARE_MAX {
+            assert_eq!(queue.next().await, key);
+        }
+        let next = tokio::time::timeout(Duration::from_secs(60), queue.next());
+        assert!(next.await.is_err(), "enough are being worked on");
+        queue.done(&0);
+        assert_eq!(queue.next().await, SPARE_MAX);
     }
 
     #[tokio::test(start_paused = true)]

@@ -8,20 +8,19 @@
 //! # Caveats
 //! What another process wrote in between is overwritten: there is one leader.
 
-mod said;
-
 use crate::Error;
 use crate::clock::WallClock;
 use crate::lease::Leadership;
+use crate::said::Said;
+use crate::wake::Wake;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::api::{Api, DynamicObject, Patch, PatchParams};
 use kube::core::{ApiResource, object::HasStatus};
 use kube::{Client, Resource};
-use said::Said;
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::time::{Instant, timeout};
 
@@ -48,6 +47,7 @@ pub(crate) struct Statuses {
     client: Client,
     leadership: Leadership,
     clock: WallClock,
+    wake: Arc<Wake>,
     last: Mutex<HashMap<String, Last>>,
 }
 
@@ -81,11 +81,17 @@ enum Repeat {
 }
 
 impl Statuses {
-    pub(crate) fn new(client: Client, leadership: Leadership, clock: WallClock) -> Self {
+    pub(crate) fn new(
+        client: Client,
+        leadership: Leadership,
+        clock: WallClock,
+        wake: Arc<Wake>,
+    ) -> Self {
         Self {
             client,
             leadership,
             clock,
+            wake,
             last: Mutex::default(),
         }
     }
@@ -177,6 +183,7 @@ impl Statuses {
             ..PatchParams::default()
         };
         let patch = Patch::Merge(&patch);
+        self.wake.echoes.expect(subject.uid, says);
         let write = api.patch_status(subject.name, &parameters, &patch);
         let object = timeout(DEADLINE, write)
             .await

@@ -1,5 +1,6 @@
 //! Who has to look again when something changed: the queues, and what feeds them.
 
+use crate::echoes::Echoes;
 use crate::members::Change;
 use crate::queue::Queue;
 use api::FederatedType;
@@ -66,6 +67,8 @@ pub(crate) struct Wake {
     pub(crate) objects: Queue<FederatedKey>,
     /// The set of members, clients or lanes may have to change.
     pub(crate) fleet: Notify,
+    /// What is no news, since this process wrote it.
+    pub(crate) echoes: Echoes,
     news: broadcast::Sender<News>,
 }
 
@@ -74,6 +77,7 @@ impl Wake {
         Self {
             objects: Queue::new(),
             fleet: Notify::new(),
+            echoes: Echoes::default(),
             news: broadcast::channel(NEWS_MAX).0,
         }
     }

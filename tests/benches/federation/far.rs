@@ -42,11 +42,15 @@ pub(crate) async fn measure(report: &mut Report) -> Result<()> {
         let reader = updates.reader();
         updates.change(EDITIONS_OF_RUNS + number).await?;
         let busy = percentile(&reader.end().await?, 0.99);
-        report.add(
-            &format!("far_{delay}_ms_reads_quiet_p99_ms"),
-            quiet * 1000.0,
-        );
-        report.add(&format!("far_{delay}_ms_reads_p99_ms"), busy * 1000.0);
+        let reader = updates.reader();
+        updates.change_plain(EDITIONS_OF_RUNS + number).await?;
+        let plain = percentile(&reader.end().await?, 0.99);
+        for (name, seconds) in [("quiet", quiet), ("meanwhile", busy), ("plain", plain)] {
+            report.add(
+                &format!("far_{delay}_ms_reads_{name}_p99_ms"),
+                seconds * 1000.0,
+            );
+        }
         report.add(&format!("far_{delay}_ms_reads_ratio"), busy / quiet);
     }
     Ok(())

@@ -42,6 +42,8 @@ impl Reader {
 
 async fn read(api: Api<DynamicObject>, name: String, stop: CancellationToken) -> Result<Vec<f64>> {
     let mut seconds = Vec::new();
+    // The first of them connects.
+    api.get(&name).await?;
     while !stop.is_cancelled() {
         let began = Instant::now();
         api.get(&name).await?;

@@ -128,6 +128,13 @@ impl Updates {
         Ok(((seen.last - began).as_secs_f64(), host_seconds))
     }
 
+    /// Has a plain client change what is beside it, in members far away.
+    pub(crate) async fn change_plain(&self, edition: usize) -> Result<()> {
+        let object = |name: &str, round: usize| config_map(name, edition * 10 + round);
+        bound::best(&self.members, &self.plain_names, Distance::Far, object).await?;
+        Ok(())
+    }
+
     /// Reads one of the copies again and again.
     pub(crate) fn reader(&self) -> Reader {
         Reader::begin(&self.members[0], &self.plain_names[0])

@@ -11,7 +11,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 /// See the module.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Said(Option<u64>);
+pub(crate) struct Said(Option<u64>);
 
 const TIMES: [&str; 4] = [
     "lastTransitionTime",
@@ -22,7 +22,7 @@ const TIMES: [&str; 4] = [
 
 impl Said {
     /// By a status, or a part of it.
-    pub(super) fn by(status: &Value) -> Self {
+    pub(crate) fn by(status: &Value) -> Self {
         Self(match status {
             Value::Null => None,
             Value::Bool(value) => Some(hash(1, value)),
