@@ -262,11 +262,20 @@ impl SnapshotBuilder {
         {
             return Err(refuse(circle));
         }
-        if let Some(before) = self.steering_of(name) {
+        let note = |before: &Steering| {
             let asked_secs = before.asked_secs.load(Ordering::Relaxed);
             steering.asked_secs.fetch_max(asked_secs, Ordering::Relaxed);
-        }
-        self.changes.insert(name.clone(), Some(steering));
+        };
+        match self
+            .changes
+            .insert(name.clone(), Some(Arc::clone(&steering)))
+        {
+            Some(before) => before.as_deref().map(note),
+            None => {
+                let before = self.names.get(name.wire());
+                before.and_then(|node| node.steered.as_deref()).map(note)
+            }
+        };
         Ok(())
     }
 

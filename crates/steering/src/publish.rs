@@ -43,6 +43,8 @@ pub(crate) struct Publisher {
     hosts: BTreeMap<ObjectKey, Vec<Claim>>,
     /// By host, what is steered.
     steered: BTreeMap<Name, SteeredName>,
+    /// By host, what `dns` said against it: few.
+    refused_hosts: BTreeMap<Name, String>,
     zone_statuses: BTreeMap<ObjectKey, ZoneStatus>,
     /// What is wrong with zones.
     problems: BTreeMap<ObjectKey, String>,
@@ -66,8 +68,6 @@ struct SteeredName {
     service: ObjectKey,
     /// The service's revision; 0 when it is to be given again.
     revision: u64,
-    /// What `dns` said against it.
-    refusal: Option<String>,
 }
 
 /// What zones and hosts are settled from.
@@ -90,6 +90,7 @@ impl Default for Publisher {
             owners: BTreeMap::new(),
             hosts: BTreeMap::new(),
             steered: BTreeMap::new(),
+            refused_hosts: BTreeMap::new(),
             zone_statuses: BTreeMap::new(),
             problems: BTreeMap::new(),
             held: BTreeMap::new(),
@@ -190,8 +191,11 @@ impl Publisher {
             .collect();
         // What stood in the way may be gone.
         self.refused.clear();
-        let failed = self.steered.values_mut().filter(|it| it.refusal.is_some());
-        failed.for_each(|it| it.revision = 0);
+        for host in self.refused_hosts.keys() {
+            if let Some(failed) = self.steered.get_mut(host) {
+                failed.revision = 0;
+            }
+        }
         let claimants = services.values().map(|service| {
             let leaves = service.leaves_millis.is_some();
             (leaves, &service.spec)
@@ -377,10 +381,7 @@ impl Publisher {
             if before.is_some_and(|(known, of)| *known == digest && of == spec) {
                 continue;
             }
-            let served = |host: &Name| {
-                let steered = self.steered.get(host);
-                steered.is_none_or(|it| it.refusal.is_none())
-            };
+            let served = |host: &Name| !self.refused_hosts.contains_key(host);
             let owner = |host: &Name| self.owners.get(host).map(|(_, zone)| zone);
             let held = self.held.iter();
             let held = held.filter(|(host, _)| owner(host) == Some(origin) && served(host));
@@ -427,6 +428,7 @@ impl Publisher {
         for host in &stale {
             builder.release(host);
             self.steered.remove(host);
+            self.refused_hosts.remove(host);
         }
         for named in self.named.values_mut() {
             let before = named.services.len();
@@ -461,26 +463,29 @@ impl Publisher {
                 .iter()
                 .filter_map(|claim| claim.settled.as_ref().ok())
             {
-                if self
-                    .steered
-                    .get(host)
-                    .is_some_and(|known| known.revision == revision)
-                {
+                let known = self.steered.entry(host.clone());
+                let known = known.or_insert_with(|| SteeredName {
+                    service: key.clone(),
+                    revision: 0,
+                });
+                if known.revision == revision {
                     continue;
                 }
+                if known.service != *key {
+                    known.service = key.clone();
+                }
+                known.revision = revision;
                 let form = &mut forms[usize::from(self.flat.contains(host))];
                 let steered = form.get_or_insert_with(|| outcome.steered(self.flat.contains(host)));
-                let refusal = builder
-                    .steer(host, steered)
-                    .err()
-                    .map(|error| error.to_string());
-                any |= refusal.is_none();
-                let steered = SteeredName {
-                    service: key.clone(),
-                    revision,
-                    refusal,
-                };
-                self.steered.insert(host.clone(), steered);
+                match builder.steer(host, steered) {
+                    Ok(()) => {
+                        any = true;
+                        self.refused_hosts.remove(host);
+                    }
+                    Err(error) => {
+                        self.refused_hosts.insert(host.clone(), error.to_string());
+                    }
+                }
             }
         }
         any
@@ -491,13 +496,19 @@ impl Publisher {
         &self,
         services: &BTreeMap<ObjectKey, Service>,
     ) -> BTreeMap<String, u64> {
-        let served = self.steered.values().filter(|it| it.refusal.is_none());
-        let generation = |it: &SteeredName| {
-            Some((
-                it.service.to_string(),
-                services.get(&it.service)?.spec.generation,
-            ))
+        let served = |(key, claims): &(&ObjectKey, &Vec<Claim>)| {
+            let mut hosts = claims
+                .iter()
+                .filter_map(|claim| claim.settled.as_ref().ok());
+            hosts.any(|(host, _)| {
+                let steered = self.steered.get(host);
+                steered.is_some_and(|it| it.service == **key)
+                    && !self.refused_hosts.contains_key(host)
+            })
         };
+        let generation =
+            |(key, _): (&ObjectKey, _)| Some((key.to_string(), services.get(key)?.spec.generation));
+        let served = self.hosts.iter().filter(served);
         served.filter_map(generation).collect()
     }
 
@@ -548,13 +559,8 @@ impl Publisher {
     }
 
     fn refusal(&self, host: &Name, zone: &Name) -> Option<HostProblem> {
-        let reason = match self.steered.get(host) {
-            Some(SteeredName {
-                refusal: Some(reason),
-                ..
-            }) => reason,
-            _ => self.refused.get(zone)?,
-        };
+        let reason = self.refused_hosts.get(host);
+        let reason = reason.or_else(|| self.refused.get(zone))?;
         Some(HostProblem::Refused {
             zone: self.domain(zone),
             reason: reason.clone(),

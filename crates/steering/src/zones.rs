@@ -9,7 +9,7 @@ use dns::{Name, Record, Soa, Zone};
 use model::ObjectKey;
 use siphasher::sip::SipHasher13;
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, btree_map::Entry},
     hash::{Hash, Hasher},
 };
 
@@ -209,12 +209,7 @@ pub(crate) fn claims<'a>(
     for (_, service) in services {
         let mut hosts = Vec::new();
         for host in &service.hosts {
-            let settled = settle(host, service, zones, &claims.owners);
-            if let Ok((name, zone)) = &settled {
-                claims
-                    .owners
-                    .insert(name.clone(), (service.key.clone(), zone.clone()));
-            }
+            let settled = settle(host, service, zones, &mut claims.owners);
             hosts.push(Claim {
                 host: host.clone(),
                 settled,
@@ -225,18 +220,24 @@ pub(crate) fn claims<'a>(
     claims
 }
 
+/// Gives a host to a service, unless another has it.
 fn settle(
     host: &str,
     service: &ServiceSpec,
     zones: &BTreeMap<Name, ZoneSpec>,
-    owners: &BTreeMap<Name, (ObjectKey, Name)>,
+    owners: &mut BTreeMap<Name, (ObjectKey, Name)>,
 ) -> Result<(Name, Name), HostProblem> {
     let name = Name::parse(host).map_err(|error| HostProblem::InvalidName(error.to_string()))?;
     let zone = zone_of(&name, &service.key.namespace, zones)?;
-    match owners.get(&name) {
-        Some((owner, _)) if *owner != service.key => {
-            Err(HostProblem::Claimed { by: owner.clone() })
+    // One way down the tree, and not two: a restart settles a hundred thousand.
+    match owners.entry(name.clone()) {
+        Entry::Occupied(owner) if owner.get().0 != service.key => Err(HostProblem::Claimed {
+            by: owner.get().0.clone(),
+        }),
+        Entry::Occupied(_) => Ok((name, zone.clone())),
+        Entry::Vacant(place) => {
+            place.insert((service.key.clone(), zone.clone()));
+            Ok((name, zone.clone()))
         }
-        _ => Ok((name, zone.clone())),
     }
 }
