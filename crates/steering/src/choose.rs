@@ -69,7 +69,8 @@ pub(crate) struct Active {
     pub(crate) ramp: Option<(String, f64)>,
 }
 
-type Say<'a> = &'a mut dyn FnMut(String);
+/// Who wants to know makes the words: answers are worked out far more often than explained.
+pub(crate) type Say<'a> = &'a mut dyn FnMut(&dyn Fn() -> String);
 
 impl Node {
     /// The shares of the usable endpoints for one view, which come to 1; nothing when none is usable.
@@ -116,7 +117,7 @@ fn in_pool(what: &str, pool: &Pool, form: Form, scene: Scene<'_>, say: Say<'_>) 
     let members = members(scene.entries, |entry| pool.holds(entry));
     let mut picks = leaf(scene.entries, &members, Sharing::Weights);
     picks.iter_mut().for_each(|pick| pick.form = form);
-    say(format!("{what}: {}", tell(&picks)));
+    say(&|| format!("{what}: {}", tell(&picks)));
     picks
 }
 
@@ -136,7 +137,7 @@ fn all(pool: &Pool, max: u32, scene: Scene<'_>, say: Say<'_>) -> Vec<Pick> {
         .filter(|pick| !pick.entries.is_empty())
         .into_iter()
         .collect();
-    say(format!("all: {}", tell(&picks)));
+    say(&|| format!("all: {}", tell(&picks)));
     picks
 }
 
@@ -166,16 +167,18 @@ fn by_distance(
             };
             let members = members(scene.entries, inside);
             let found = leaf(scene.entries, &members, Sharing::ReadyReplicas);
-            let names: Vec<_> = names.iter().map(|name| name.as_str()).collect();
-            let names = names.join(", ");
-            let place = format!("{what}: group {} of {} ({names})", at + 1, list.len());
+            let place = || {
+                let names: Vec<_> = names.iter().map(|name| name.as_str()).collect();
+                let (names, groups) = (names.join(", "), list.len());
+                format!("{what}: group {} of {groups} ({names})", at + 1)
+            };
             if found.is_empty() {
-                say(format!("{place} has no usable endpoint"));
+                say(&|| format!("{} has no usable endpoint", place()));
                 continue;
             }
             let room = needs.map_or(1.0, |needs| room(scene.entries, &members, needs));
             let found = scaled(found, room * left);
-            say(format!("{place} answers: {}", tell(&found)));
+            say(&|| format!("{} answers: {}", place(), tell(&found)));
             left -= fill(&found);
             picks.extend(found);
             if left < NOTHING {
@@ -215,18 +218,18 @@ fn by_rule(divided: &Divided, scene: Scene<'_>, say: Say<'_>) -> Vec<Pick> {
     let rule = rule.map_or(usize::MAX, usize::from);
     let what = divided.what;
     if let Some(node) = divided.branches.get(rule) {
-        say(format!("{what}: rules[{rule}] is met"));
+        say(&|| format!("{what}: rules[{rule}] is met"));
         let picks = node.choose(scene, say);
         if !picks.is_empty() {
             return picks;
         }
-        say(format!("{what}: rules[{rule}] has no usable endpoint"));
+        say(&|| format!("{what}: rules[{rule}] has no usable endpoint"));
     } else {
-        say(format!("{what}: no rule is met"));
+        say(&|| format!("{what}: no rule is met"));
     }
     let default = divided.default.as_ref();
     default.map_or_else(Vec::new, |node| {
-        say(format!("{what}: the default answers"));
+        say(&|| format!("{what}: the default answers"));
         node.choose(scene, say)
     })
 }
@@ -235,7 +238,7 @@ fn weighted(branches: &[(u32, Node)], scene: Scene<'_>, say: Say<'_>) -> Vec<Pic
     let mut able = Vec::new();
     let numbered = branches.iter().enumerate();
     for (at, (weight, node)) in numbered.filter(|(_, (weight, _))| *weight > 0) {
-        say(format!("weighted: branch {} with weight {weight}", at + 1));
+        say(&|| format!("weighted: branch {} with weight {weight}", at + 1));
         let picks = node.choose(scene, say);
         if !picks.is_empty() {
             able.push((f64::from(*weight), picks));
@@ -270,12 +273,9 @@ fn failover(id: &str, branches: &[Branch], scene: Scene<'_>, say: Say<'_>) -> Ve
     for branch in first.chain(others.map(|(_, branch)| branch)) {
         let picks = branch.node.choose(scene, say);
         if picks.is_empty() {
-            say(format!(
-                "failover: branch {} has no usable endpoint",
-                branch.name
-            ));
+            say(&|| format!("failover: branch {} has no usable endpoint", branch.name));
         } else {
-            say(format!("failover: branch {} answers", branch.name));
+            say(&|| format!("failover: branch {} answers", branch.name));
             let ramp = active.and_then(|active| active.ramp.as_ref());
             return match ramp.filter(|_| branch.name == name) {
                 Some((from, part)) => mixed(picks, *part, (from, branches), scene, say),
@@ -300,9 +300,7 @@ fn mixed(
         return picks;
     }
     let percent = part * 100.0;
-    say(format!(
-        "failover: {percent:.0} % is back, the rest still goes to {from}"
-    ));
+    say(&|| format!("failover: {percent:.0} % is back, the rest still goes to {from}"));
     let mut both = scaled(filled(picks), part);
     both.extend(scaled(filled(rest), 1.0 - part));
     both

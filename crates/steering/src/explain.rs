@@ -124,7 +124,7 @@ impl Engine {
         let mut path = Vec::new();
         let rung = outcome.rungs[usize::from(found.view)];
         service.choose(rung, view, world, &outcome.table, &mut |step| {
-            path.push(step)
+            path.push(step())
         });
         let flat = outcome
             .flat

@@ -3,7 +3,7 @@
 use crate::{
     answers,
     branches::Motion,
-    choose::{Active, Pick, Scene},
+    choose::{Active, Pick, Say, Scene},
     geography::Table,
     https,
     resolve::Hostnames,
@@ -240,7 +240,7 @@ impl Service {
         view: &geo::View,
         world: &World<'_>,
         table: &Table,
-        say: &mut dyn FnMut(String),
+        say: Say<'_>,
     ) -> Vec<Pick> {
         let regions = self.regions(world);
         let usable = self.usable(rung, world.now);
