@@ -3,7 +3,8 @@
 //! # Guarantees
 //! A probe that stays in the set keeps its phase when the set changes. At most
 //! [`PROBES_AT_ONCE_MAX`] run at a time. A result is sent for every probe that was begun and whose
-//! endpoint is still in the set. A probe never outlives its timeout.
+//! endpoint is still in the set. A probe never outlives its timeout. One that panics is told in the log and comes
+//! again at its next turn; so does all of it, should the schedule itself panic.
 //! # Assumptions
 //! The receiver takes results; the channel is bounded, and a full one delays the next probes.
 //! # Caveats
@@ -21,7 +22,9 @@ pub use resolve::{LOOKUPS_AT_ONCE_MAX, RESOLVED_MAX, Resolved, Resolver, Servers
 
 use model::{Probe, ProbeResult};
 use schedule::Schedule;
+use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -33,6 +36,9 @@ pub const PROBES_AT_ONCE_MAX: usize = 4_096;
 /// Results that wait for the engine; it takes them in microseconds.
 pub const RESULTS_MAX: usize = 4_096;
 
+/// Before what panicked begins again.
+const AGAIN: Duration = Duration::from_secs(1);
+
 /// A running prober. It stops when this is dropped.
 pub struct Prober {
     probes: watch::Sender<Vec<Probe>>,
@@ -43,13 +49,29 @@ impl Prober {
     /// endpoints that appear together are not probed in one burst.
     pub fn start(seed: u64, results: mpsc::Sender<ProbeResult>) -> Self {
         let (probes, wanted) = watch::channel(Vec::new());
-        tokio::spawn(run(Schedule::new(seed), wanted, results));
+        tokio::spawn(supervise(move || {
+            let (mut wanted, results) = (wanted.clone(), results.clone());
+            // What is wanted is wanted after a panic, too.
+            wanted.mark_changed();
+            run(Schedule::new(seed), wanted, results)
+        }));
         Self { probes }
     }
 
     /// Runs these probes from now on, and no others.
     pub fn set(&self, probes: Vec<Probe>) {
         self.probes.send_replace(probes);
+    }
+}
+
+/// Runs it to its end, however often it panics: a checker that died would leave every verdict as it was.
+async fn supervise<F: Future<Output = ()> + Send + 'static>(start: impl Fn() -> F) {
+    while let Err(why) = tokio::spawn(start()).await {
+        if !why.is_panic() {
+            return;
+        }
+        tracing::error!(%why, "probes begin anew");
+        tokio::time::sleep(AGAIN).await;
     }
 }
 
@@ -60,12 +82,14 @@ async fn run(
 ) {
     let places = Arc::new(Semaphore::new(PROBES_AT_ONCE_MAX));
     let mut running = JoinSet::new();
+    let mut whose = HashMap::new();
     loop {
         while let Some(probe) = schedule.due(Instant::now()) {
             let Ok(place) = Arc::clone(&places).acquire_owned().await else {
                 return;
             };
-            running.spawn(async move {
+            let endpoint = probe.endpoint.clone();
+            let begun = running.spawn(async move {
                 let began = Instant::now();
                 let failure = check(&probe).await.err();
                 drop(place);
@@ -76,6 +100,7 @@ async fn run(
                     took_millis,
                 }
             });
+            whose.insert(begun.id(), endpoint);
         }
         let next = schedule.next();
         tokio::select! {
@@ -85,9 +110,21 @@ async fn run(
                 }
                 schedule.set(wanted.borrow_and_update().clone(), Instant::now());
             }
-            Some(result) = running.join_next() => {
-                let Ok(result) = result else { continue };
-                schedule.done(&result.endpoint);
+            Some(ended) = running.join_next_with_id() => {
+                let id = match &ended {
+                    Ok((id, _)) => *id,
+                    Err(why) => why.id(),
+                };
+                if let Some(endpoint) = whose.remove(&id) {
+                    schedule.done(&endpoint);
+                }
+                let result = match ended {
+                    Ok((_, result)) => result,
+                    Err(why) => {
+                        tracing::error!(%why, "a probe gave no result");
+                        continue;
+                    }
+                };
                 if schedule.holds(&result.endpoint) && results.send(result).await.is_err() {
                     return;
                 }
@@ -142,6 +179,18 @@ mod tests {
         prober.set(Vec::new());
         drop(prober);
         while results.recv().await.is_some() {}
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_panics_begins_again_and_what_ends_does_not() {
+        let begun = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+        let count = Arc::clone(&begun);
+        supervise(move || {
+            let at = count.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            async move { assert!(at == 2, "the first two die") }
+        })
+        .await;
+        assert_eq!(begun.load(std::sync::atomic::Ordering::Relaxed), 3);
     }
 
     #[tokio::test]
