@@ -69,7 +69,7 @@ pub struct KubeFedClusterSpec {
     /// Its coordinates; absent, those of its region where they are known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub location: Option<Coordinates>,
-    /// Networks of its nodes and Pods. Clients whose addresses are private (RFC 1918, RFC 6598, RFC 4193) and within are
+    /// Networks of its nodes and Pods; absent, the private ones that its nodes tell of. Clients whose addresses are private (RFC 1918, RFC 6598, RFC 4193) and within are
     /// where this member is; one that several members name says nothing.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64), inner(length(min = 4, max = 43)))]
@@ -152,6 +152,10 @@ pub struct KubeFedClusterStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
     pub zones: Vec<String>,
+    /// The private networks of its nodes and Pods, as its nodes tell; they count where the spec names none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64), inner(length(max = 43)))]
+    pub networks: Vec<String>,
     /// The region of its nodes, or the spec's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub region: Option<String>,
@@ -260,7 +264,12 @@ impl KubeFedCluster {
             let message = format!("{text:?} is not a network such as 10.1.0.0/16");
             network.map_err(|_| Error::invalid(format!("spec.networks[{i}]"), message))
         });
-        let networks = networks.collect::<Result<_, _>>()?;
+        let mut networks = networks.collect::<Result<Vec<_>, _>>()?;
+        if networks.is_empty() {
+            // Written by meridian: what does not read was written by somebody else.
+            let told = status.networks.iter();
+            networks.extend(told.filter_map(|text| text.parse::<IpNet>().ok()));
+        }
         let zones = match self.spec.zones.is_empty() {
             true => status.zones,
             false => self.spec.zones.clone(),

@@ -3,6 +3,7 @@
 mod capacity;
 mod conditions;
 mod health;
+mod networks;
 mod nodes;
 mod probing;
 mod thresholds;

@@ -10,10 +10,12 @@
 //! not let Pods be listed, only what its nodes have is known. Of one with more nodes than [`NODES_MAX`], or
 //! that does not let them be listed, nothing is.
 
+use super::networks;
 use crate::context::Context;
 use crate::members::Member;
 use crate::pod_requests::{PodSpec, requests};
 use api::{ClusterCapacity, ConfigScope};
+use ipnet::IpNet;
 use k8s_openapi::api::core::v1::{Node, Pod};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use kube::api::{ApiResource, ListParams, NotUsed, Object};
@@ -21,7 +23,7 @@ use kube::runtime::reflector::ObjectRef;
 use kube::{Api, Client};
 use model::{ClusterName, Resources, quantity_millis};
 use serde::de::DeserializeOwned;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt::Debug;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -55,8 +57,19 @@ pub(crate) struct Capacity {
     pub(crate) allocatable: Resources,
     /// What is free on each of them; `None` when Pods could not be read.
     pub(crate) free: Option<Arc<[Resources]>>,
+    /// The private networks that nodes tell of.
+    pub(crate) networks: Arc<[IpNet]>,
     /// Which read it is from; each has a number of its own.
     pub(crate) look: u64,
+}
+
+/// What a status says of its networks.
+pub(super) fn networks_told(known: &Known, before: Vec<String>, heartbeat: bool) -> Vec<String> {
+    match known {
+        Known::NotYet => before,
+        Known::Withheld => Vec::new(),
+        Known::Read(capacity) => networks::told(&capacity.networks, before, heartbeat),
+    }
 }
 
 /// What is known of a member's capacity.
@@ -156,7 +169,9 @@ pub(crate) async fn look(member: &Member, client: &Client) {
 async fn read(client: &Client) -> kube::Result<Known> {
     let nodes = Api::<Node>::all(client.clone());
     let mut free = HashMap::new();
+    let mut told = BTreeSet::new();
     let mut take = |node: Node| {
+        told.extend(networks::of_node(&node));
         if let Some((name, allocatable)) = schedulable(&node) {
             free.insert(name, allocatable);
         }
@@ -173,6 +188,7 @@ async fn read(client: &Client) -> kube::Result<Known> {
         nodes: free.len(),
         allocatable: has.fold(Resources::default(), Resources::plus),
         free: None,
+        networks: networks::together(told.into_iter().collect()).into(),
         look: LOOKS.fetch_add(1, Ordering::Relaxed),
     };
     let pods = ApiResource::erase::<Pod>(&());
@@ -280,6 +296,7 @@ mod tests {
                     memory_bytes: 4 << 30,
                     pods: 100,
                 }])),
+                networks: Arc::new([]),
                 look: 1,
             }))
         };

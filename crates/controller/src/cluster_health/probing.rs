@@ -8,7 +8,7 @@
 //! # Caveats
 //! A member that answers `/readyz` may still refuse single requests; that is for who sends them.
 
-use super::capacity::{self, told};
+use super::capacity::{self, networks_told, told};
 use super::conditions::{conditions, malformed};
 use super::health::Health;
 use super::nodes::{Nodes, Whereabouts, whereabouts};
@@ -261,6 +261,11 @@ impl Probe {
             capacity: told(
                 &member.capacity.borrow(),
                 before.capacity,
+                self.beats(cluster),
+            ),
+            networks: networks_told(
+                &member.capacity.borrow(),
+                before.networks,
                 self.beats(cluster),
             ),
             region: cluster
