@@ -226,11 +226,19 @@ impl Bank {
 
     /// Another replica, in a place of its own.
     pub(crate) async fn outpost(&self, world: &World, name: &str, domain: &str) -> Outpost {
-        let [port] = free_ports();
+        let [port, observers] = free_ports();
         let dns = SocketAddr::from(([127, 0, 0, 1], port));
         let state = tempfile::tempdir().expect("a folder");
         let listen = dns.to_string();
-        let more = ["--dns-listen", &listen, "--failure-domain", domain];
+        let observers = format!("127.0.0.1:{observers}");
+        let more = [
+            "--dns-listen",
+            &listen,
+            "--failure-domain",
+            domain,
+            "--observers-listen",
+            &observers,
+        ];
         let run = Run::with_roles(name, "dns", &more).kept_in(state.path());
         let meridian = world.run(&run).await;
         Outpost {
@@ -238,6 +246,12 @@ impl Bank {
             state,
             meridian,
         }
+    }
+
+    /// An observer that answers nobody, in a place of its own.
+    pub(crate) async fn witness(&self, world: &World, name: &str, domain: &str) -> Meridian {
+        let run = Run::with_roles(name, "observer", &["--failure-domain", domain]);
+        world.run(&run).await
     }
 
     /// The process with the controller is gone, without a word.

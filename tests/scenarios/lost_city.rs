@@ -2,7 +2,7 @@
 //!
 //! Three centres in two cities as in `two_cities.rs`, and replicas in several places. With the host gone, a
 //! person speaks to the replicas that are left; with a witness in a third city the branch moves by
-//! itself; a replica that sees nothing any more doubts itself, and nothing moves.
+//! itself, over the host or, when that is gone, over a line between the two that are left; a replica that sees nothing any more doubts itself, and nothing moves.
 
 use crate::bank::{Bank, CENTRES, CLIENT, NAME, addresses, shared_at};
 use crate::resolver::ask;
@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 scenarios! {
     alone:
         a_lost_city_with_the_host_in_it_is_taken_over_by_hand_at_the_replica_that_is_left,
+        a_lost_city_with_the_host_in_it_is_stood_in_for_when_a_witness_is_still_heard,
         a_witness_in_a_third_city_lets_the_other_take_over_by_itself_and_give_back_only_when_asked,
         a_replica_that_loses_its_uplink_doubts_itself_and_nothing_changes;
 }
@@ -84,6 +85,43 @@ async fn a_lost_city_with_the_host_in_it_is_taken_over_by_hand_at_the_replica_th
     world.host().delete(&ObjectRef::of(&written)).await;
     bank.close(world).await;
     left.meridian.stop();
+}
+
+async fn a_lost_city_with_the_host_in_it_is_stood_in_for_when_a_witness_is_still_heard(
+    world: &mut World,
+    namespace: &str,
+) {
+    let failback = json!({"mode": "Manual"});
+    let mut bank = Bank::open(world, namespace, |_| json!({"mode": "Auto"}), failback).await;
+    let left = bank.outpost(world, "city-b", "city-b").await;
+    let witness = bank.witness(world, "city-c", "city-c").await;
+    bank.until_reported(world, &["bank", "city-b", "city-c"])
+        .await;
+    let (a, b) = (addresses(&["berlin", "lisbon"]), addresses(&["osaka"]));
+    shared_at(left.dns, &a, "both centres of city A share").await;
+
+    // Reports travel directly now: two of the three that are registered are left.
+    bank.lose("berlin");
+    bank.lose("lisbon");
+    bank.lose_replica();
+    world.break_api(HOST, ApiFault::Down);
+    shared_at(left.dns, &b, "city B answers by itself").await;
+    let came = left
+        .meridian
+        .metric("meridian_observer_reports_total", &[])
+        .await;
+    assert!(came > 0.0, "the witness was heard over a line");
+
+    world.mend_api(HOST).await;
+    world.give_controller(world.lead("controller").await);
+    for name in ["berlin", "lisbon"] {
+        bank.open_centre(name).await;
+    }
+    bank.until_healthy(world, "3/3").await;
+    shared_at(left.dns, &b, "city B still answers").await;
+    bank.close(world).await;
+    left.meridian.stop();
+    witness.stop();
 }
 
 async fn a_witness_in_a_third_city_lets_the_other_take_over_by_itself_and_give_back_only_when_asked(

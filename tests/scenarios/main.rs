@@ -21,6 +21,8 @@ mod any_type;
 #[cfg(test)]
 mod bad_input;
 #[cfg(test)]
+mod bad_policies;
+#[cfg(test)]
 mod challenges;
 #[cfg(test)]
 mod chaos;

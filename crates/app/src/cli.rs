@@ -9,6 +9,7 @@ pub(crate) use objects::*;
 pub(crate) use overrides::*;
 
 use crate::dns_listen::DnsListen;
+use crate::peers::PeersListen;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use controller::ExecPlugins;
 use std::net::SocketAddr;
@@ -179,6 +180,8 @@ pub(crate) struct Run {
     pub(crate) state_dir: PathBuf,
     #[command(flatten)]
     pub(crate) dns: DnsListen,
+    #[command(flatten)]
+    pub(crate) peers: PeersListen,
 }
 
 /// A role of a process. Roles exchange objects of the host only.
@@ -188,6 +191,8 @@ pub(crate) enum Role {
     Controller,
     /// Probe endpoints and answer DNS
     Dns,
+    /// Probe endpoints and answer nobody: a witness, so that a majority is left when a city is lost
+    Observer,
     /// Tell the host's API server which objects cannot be used (deploy/webhook)
     Webhook,
 }

@@ -12,6 +12,7 @@ mod world;
 use crate::cli::{self, Role};
 use crate::dns_listen::DnsListen;
 use crate::geography::GeoFiles;
+use crate::peers::PeersListen;
 use crate::run::{self, Running};
 use anyhow::{Context, Result};
 use controller::ExecPlugins;
@@ -183,6 +184,7 @@ async fn start(world: &World, dns: SocketAddr, state: &std::path::Path) -> Resul
         identity: "demo".to_owned(),
         failure_domain: "demo".to_owned(),
         dns: DnsListen::plain(vec![dns]),
+        peers: PeersListen::default(),
         http_listen: loopback(0),
         webhook_listen: loopback(0),
         plugins: ExecPlugins::default(),

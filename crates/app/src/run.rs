@@ -3,44 +3,33 @@
 //! ```text
 //! role controller   lease → controller
 //! role dns          feed → steering loop → DNS sockets, prober, observer, checkpoint
+//! role observer     the same without sockets: a witness (observing.rs has both)
 //! role webhook      the host's certificate → admission over HTTPS
 //! all               console: metrics, liveness, readiness, explanations
 //! ```
 
-use crate::checkpoint::CheckpointFile;
 use crate::cli::{self, Role};
-use crate::control_targets;
 use crate::dns_listen::DnsListen;
-use crate::geography::{self, GeoFiles};
-use crate::given::GivenFolder;
+use crate::geography::GeoFiles;
 use crate::kubeconfig;
-use crate::replace::{Estate, Predecessor};
-use crate::steering_loop::{EVENTS_MAX, Inputs, Outputs, SteeringLoop};
-use crate::updates;
-use anyhow::{Context, Result, bail, ensure};
-use console::{Console, Listening, Part, QUESTIONS_MAX, Question, Readiness, serve_webhook};
-use controller::dns_role::{
-    ChallengeStore, Feed, FeedOptions, ObserverOptions, TSIG_SECRET_NAME, TsigKeys,
-    follow_cookie_keys, follow_tsig_keys, run_feed, run_observer,
-};
+use crate::lookups;
+use crate::observing::{start_dns, start_witness};
+use crate::peers::PeersListen;
+use crate::replace::Predecessor;
+use anyhow::{Context, Result, ensure};
+use console::{Console, Listening, Part, QUESTIONS_MAX, Readiness, serve_webhook};
 use controller::{
-    Controller, ControllerOptions, CookieKeys, ExecPlugins, WallClock, admission,
-    follow_webhook_certificate,
+    Controller, ControllerOptions, ExecPlugins, WallClock, admission, follow_webhook_certificate,
 };
-use dns::{Snapshot, Transport};
-use dns_server::{DnsMetrics, DnsServer, Handle, Named, UPDATES_MAX, UpdateRequest};
-use futures::FutureExt;
-use geo::RegionLocations;
+use dns::Transport;
+use dns_server::{Handle, Named};
 use kube::Client;
-use model::ObserverName;
-use prober::{Prober, RESOLVED_MAX, RESULTS_MAX, Resolver};
 use prometheus_client::registry::Registry;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
-use steering::{Checkpoint, Effect, Engine, EngineOptions, Event, Observer};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -59,6 +48,8 @@ pub(crate) struct Options {
     pub(crate) failure_domain: String,
     /// How DNS is answered.
     pub(crate) dns: DnsListen,
+    /// How reports travel without the host.
+    pub(crate) peers: PeersListen,
     /// The console's address.
     pub(crate) http_listen: SocketAddr,
     /// The webhook's address.
@@ -98,6 +89,7 @@ pub(crate) async fn run(args: cli::Run) -> Result<()> {
         identity: args.identity.unwrap_or_else(host_name),
         failure_domain: args.failure_domain,
         dns: args.dns,
+        peers: args.peers,
         http_listen: args.http_listen,
         webhook_listen: args.webhook_listen,
         plugins: args.host.exec_plugins(),
@@ -125,6 +117,7 @@ pub(crate) async fn start(options: Options) -> Result<Running> {
     let stop = CancellationToken::new();
     let tasks = TaskTracker::new();
     let mut metrics = Registry::default();
+    let parts = parts(&options.roles)?;
     let mut predecessor = predecessor(&options)?;
     let inherited = predecessor.as_mut();
     let http = match inherited.and_then(|before| before.console(options.http_listen)) {
@@ -132,27 +125,23 @@ pub(crate) async fn start(options: Options) -> Result<Running> {
         None => Listening::on(options.http_listen).await?,
     };
     let http_address = http.address;
-    let serves_dns = options.roles.contains(&Role::Dns);
     let succession = Succession {
         inherited: predecessor.as_mut().map(Predecessor::take_sockets),
         console: (http_address, http.socket()?),
         replaced: CancellationToken::new(),
     };
     let replaced = succession.replaced.clone();
-    let mut parts = Vec::new();
-    if serves_dns {
-        parts.extend([Part::Snapshot, Part::Sockets]);
-    }
-    if options.roles.contains(&Role::Webhook) {
-        parts.push(Part::Certificate);
-    }
     let (readiness, is_ready) = watch::channel(Readiness::waiting_for(&parts));
     let mut questions = None;
     let mut server = None;
     if options.roles.contains(&Role::Webhook) {
         start_webhook(&options, readiness.clone(), &stop, &tasks).await?;
     }
-    if serves_dns {
+    if options.roles.contains(&Role::Observer) {
+        let roles = (&stop, &tasks);
+        start_witness(&options, &mut metrics, readiness.clone(), roles).await?;
+    }
+    if options.roles.contains(&Role::Dns) {
         let (asked, received) = mpsc::channel(QUESTIONS_MAX);
         questions = Some(asked);
         let roles = (&stop, &tasks);
@@ -192,14 +181,34 @@ pub(crate) async fn start(options: Options) -> Result<Running> {
     })
 }
 
+/// What a process with these roles waits for before it is ready.
+fn parts(roles: &[Role]) -> Result<Vec<Part>> {
+    let has = |role: Role| roles.contains(&role);
+    ensure!(
+        !(has(Role::Dns) && has(Role::Observer)),
+        "--roles: dns observes as well; observer is for a process that answers nobody"
+    );
+    let mut parts = Vec::new();
+    if has(Role::Dns) {
+        parts.extend([Part::Snapshot, Part::Sockets]);
+    }
+    if has(Role::Observer) {
+        parts.push(Part::Snapshot);
+    }
+    if has(Role::Webhook) {
+        parts.push(Part::Certificate);
+    }
+    Ok(parts)
+}
+
 /// What one process leaves to the next.
-struct Succession {
+pub(crate) struct Succession {
     /// The sockets of the one before, if this one replaces it.
-    inherited: Option<Vec<Named>>,
+    pub(crate) inherited: Option<Vec<Named>>,
     /// The console's, for the one after.
-    console: (SocketAddr, OwnedFd),
+    pub(crate) console: (SocketAddr, OwnedFd),
     /// Cancelled when that one answers.
-    replaced: CancellationToken,
+    pub(crate) replaced: CancellationToken,
 }
 
 /// Whom this process replaces.
@@ -247,6 +256,7 @@ async fn start_controller(
     )
     .await
     .context("the controller cannot start; are meridian's CRDs installed? 'kubectl apply --server-side -f crds/'")?;
+    let controller = controller.with_lookups(lookups::for_controller(options.dns.resolvers()));
     controller.metrics().register(metrics);
     tasks.spawn(controller.run());
     Ok(())
@@ -282,86 +292,6 @@ async fn start_webhook(
     Ok(())
 }
 
-async fn start_dns(
-    options: &Options,
-    metrics: &mut Registry,
-    questions: mpsc::Receiver<Question>,
-    readiness: watch::Sender<Readiness>,
-    succession: Succession,
-    (stop, tasks): (&CancellationToken, &TaskTracker),
-) -> Result<Arc<Handle>> {
-    let (countries, regions) = geography::places()?;
-    let geography = options.geo.read(&countries)?;
-    let checkpoint = CheckpointFile::in_folder(&options.state_dir)?;
-    let observer = ObserverName::from(options.identity.as_str());
-    let (engine, first) = engine(engine_options(options, regions), &checkpoint);
-    let (snapshot, inherited) = first_snapshot(&first, succession.inherited)?;
-    let (updates, asked) = mpsc::channel(UPDATES_MAX);
-    let server = Arc::new(listen(options, metrics, updates, snapshot, inherited)?);
-    readiness.send_modify(|readiness| readiness.ready(Part::Sockets));
-    let (events, received) = mpsc::channel(EVENTS_MAX);
-    let (results, probed) = mpsc::channel(RESULTS_MAX);
-    let (words, resolved) = mpsc::channel(RESOLVED_MAX);
-    let (report, reports) = watch::channel(None);
-    let (challenges, served) = watch::channel(0);
-    let store = ChallengeStore::new(options.host.clone(), &options.system_namespace);
-    tasks.spawn(updates::run(asked, store, served, stop.clone()));
-    let (ask, checkpoints) = mpsc::channel(1);
-    let (give, given) = mpsc::channel(1);
-    let folder_of_given = GivenFolder::in_folder(&options.state_dir)?;
-    let (folder, sockets) = (&options.state_dir, server.sockets());
-    let estate = Estate::new(folder, sockets, succession.console, ask)?;
-    tasks.spawn(estate.hand_over(stop.clone(), succession.replaced.clone()));
-    let inputs = Inputs {
-        events: received,
-        probed,
-        resolved,
-        questions,
-        given,
-        checkpoints,
-    };
-    let prober = Prober::start(seed(&options.identity), results);
-    let answers = Arc::clone(&server);
-    let outputs = Outputs {
-        answers,
-        prober,
-        resolver: Resolver::start(options.dns.resolvers(), words),
-        report,
-        challenges,
-        readiness,
-        checkpoint,
-        replaced: succession.replaced.clone(),
-    };
-    // The database comes before everything else, so that the first snapshot knows geography.
-    for event in geography.into_iter().chain(folder_of_given.events()) {
-        let sent = events.try_send(event);
-        sent.context("the first events have places")?;
-    }
-    let failures = geography::failures(metrics);
-    let following = geography::follow(options.geo.clone(), countries, events.clone(), failures);
-    tasks.spawn(stop.clone().run_until_cancelled_owned(following));
-    let taking = folder_of_given.run(give, options.host.clone());
-    tasks.spawn(stop.clone().run_until_cancelled_owned(taking));
-    let controls = control_targets::follow(options.dns.control_targets.clone(), events.clone());
-    tasks.spawn(stop.clone().run_until_cancelled_owned(controls));
-    let owner = SteeringLoop::new(engine, inputs, outputs, first);
-    let runtime = tokio::runtime::Handle::current();
-    // Its own thread: compiling a table must not hold up the runtime.
-    tasks.spawn_blocking(move || runtime.block_on(owner.run()));
-    tasks.spawn(feed(options, observer.clone(), events, stop.clone()));
-    let observing = ObserverOptions {
-        client: options.host.clone(),
-        system_namespace: options.system_namespace.clone(),
-        identity: observer,
-        domain: options.failure_domain.clone(),
-        replaced: succession.replaced,
-    };
-    tasks.spawn(run_observer(observing, reports, stop.clone()));
-    tasks.spawn(share_cookies(options, Arc::clone(&server), stop.clone()));
-    tasks.spawn(take_keys(options, Arc::clone(&server), stop.clone()));
-    Ok(server)
-}
-
 /// Takes as many open files as this process may have: each probe and each connection is one. Where it may not, it goes on
 /// with what it has.
 fn open_files_max() {
@@ -371,167 +301,6 @@ fn open_files_max() {
     if let Err(why) = setrlimit(Resource::Nofile, limit) {
         tracing::warn!(%why, "the limit of open files stays as it is");
     }
-}
-
-/// Who observes here, and what the engine is told once.
-fn engine_options(options: &Options, regions: RegionLocations) -> EngineOptions {
-    EngineOptions {
-        observer: Observer {
-            name: ObserverName::from(options.identity.as_str()),
-            domain: options.failure_domain.clone(),
-        },
-        part: steering::Part::Observes,
-        regions,
-        max_stale_millis: EngineOptions::MAX_STALE_MILLIS,
-    }
-}
-
-/// Events from the host, until it is told to stop.
-fn feed(
-    options: &Options,
-    identity: ObserverName,
-    events: mpsc::Sender<Event>,
-    stop: CancellationToken,
-) -> impl Future<Output = ()> + use<> {
-    let feed = FeedOptions {
-        client: options.host.clone(),
-        system_namespace: options.system_namespace.clone(),
-        identity,
-    };
-    async move {
-        tokio::select! {
-            () = run_feed(feed, Feed { events }).boxed() => {}
-            () = stop.cancelled() => {}
-        }
-    }
-}
-
-/// Cookies with the host's keys, as soon as it has some.
-fn share_cookies(
-    options: &Options,
-    server: Arc<Handle>,
-    stop: CancellationToken,
-) -> impl Future<Output = ()> + use<> {
-    let (client, namespace) = (options.host.clone(), options.system_namespace.clone());
-    let (tell, mut told) = watch::channel(None::<CookieKeys>);
-    let using = async move {
-        while told.changed().await.is_ok() {
-            let keys = *told.borrow_and_update();
-            if let Some(CookieKeys { current, other }) = keys {
-                server.set_secrets(dns::Secrets { current, other });
-            }
-        }
-    };
-    async move {
-        tokio::select! {
-            () = follow_cookie_keys(client, &namespace, tell).boxed() => {}
-            () = using => {}
-            () = stop.cancelled() => {}
-        }
-    }
-}
-
-/// Signed queries, transfers and notices with the host's keys, those of them that read.
-fn take_keys(
-    options: &Options,
-    server: Arc<Handle>,
-    stop: CancellationToken,
-) -> impl Future<Output = ()> + use<> {
-    let (client, namespace) = (options.host.clone(), options.system_namespace.clone());
-    let (tell, mut told) = watch::channel(None::<TsigKeys>);
-    let using = async move {
-        while told.changed().await.is_ok() {
-            let texts = told.borrow_and_update().clone().unwrap_or_default();
-            let keys = texts.iter().filter_map(|(name, text)| {
-                let key = dns::Key::parse(name, text);
-                key.inspect_err(|why| tracing::warn!("Secret {TSIG_SECRET_NAME}: {why}"))
-                    .ok()
-            });
-            server.set_keys(dns::Keys::new(keys.collect()));
-        }
-    };
-    async move {
-        tokio::select! {
-            () = follow_tsig_keys(client, &namespace, tell).boxed() => {}
-            () = using => {}
-            () = stop.cancelled() => {}
-        }
-    }
-}
-
-/// What is answered from the first query on: what the last process of this folder knew. One that finds nothing
-/// there refuses until it has heard from the host.
-fn first_snapshot(
-    first: &[Effect],
-    inherited: Option<Vec<Named>>,
-) -> Result<(Arc<Snapshot>, Vec<Named>)> {
-    let restored = first.iter().find_map(|effect| match effect {
-        Effect::Publish(snapshot) => Some(Arc::clone(snapshot)),
-        _ => None,
-    });
-    match (inherited, restored) {
-        (Some(inherited), Some(snapshot)) => Ok((snapshot, inherited)),
-        (Some(_), None) => bail!(
-            "--replace: the one before has not answered anything yet, and goes on; wait until it \
-             is ready"
-        ),
-        (None, Some(snapshot)) => Ok((snapshot, Vec::new())),
-        (None, None) => Ok((Arc::new(Snapshot::empty()), Vec::new())),
-    }
-}
-
-/// Opens the DNS sockets; with an empty snapshot every zone is refused.
-fn listen(
-    options: &Options,
-    metrics: &mut Registry,
-    updates: mpsc::Sender<UpdateRequest>,
-    snapshot: Arc<Snapshot>,
-    inherited: Vec<Named>,
-) -> Result<Handle> {
-    // Cookies of this process, until the host's keys are known.
-    let secrets = dns::Secrets {
-        current: rand::random(),
-        other: None,
-    };
-    let mut listen = options.dns.options(secrets)?;
-    listen.updates = Some(updates);
-    let metrics = DnsMetrics::new(metrics);
-    DnsServer::succeed(&listen, inherited, snapshot, &metrics).map_err(|why| {
-        let what = match why.kind() {
-            "taken" | "not_allowed" | "listen" => {
-                "DNS is not answered; --dns-listen and its like choose other addresses"
-            }
-            _ => "DNS is not answered",
-        };
-        anyhow::Error::from(why).context(what)
-    })
-}
-
-/// The engine as it was when the last process wrote its checkpoint, or a new one.
-fn engine(options: EngineOptions, file: &CheckpointFile) -> (Engine, Vec<Effect>) {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    let now = u64::try_from(now.unwrap_or_default().as_millis()).unwrap_or(u64::MAX);
-    match file.read::<Checkpoint>() {
-        Ok(None) => (Engine::new(options), Vec::new()),
-        Ok(Some(checkpoint)) => match Engine::restore(options.clone(), checkpoint, now) {
-            Ok(restored) => restored,
-            Err(why) => {
-                tracing::warn!(%why, "starting without the checkpoint");
-                (Engine::new(options), Vec::new())
-            }
-        },
-        Err(why) => {
-            tracing::warn!("{why:#}: starting without the checkpoint");
-            (Engine::new(options), Vec::new())
-        }
-    }
-}
-
-/// Replicas probe at other moments than each other, and the same one as before at the same.
-fn seed(identity: &str) -> u64 {
-    identity.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    })
 }
 
 /// The machine's name as a DNS label.

@@ -10,13 +10,14 @@
 
 use crate::checkpoint::CheckpointFile;
 use crate::given::Given;
+use crate::lookups;
 use console::{Part, Question, Readiness};
 use dns_server::Handle;
 use model::ProbeResult;
 use prober::{Prober, Resolver};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-use steering::{Effect, Engine, Event, Found, ProbeReportValue};
+use steering::{Effect, Engine, Event, Peers, ProbeReportValue};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
@@ -44,10 +45,12 @@ pub(crate) struct Inputs {
 
 /// Where effects go.
 pub(crate) struct Outputs {
-    pub(crate) answers: Arc<Handle>,
+    /// Nobody is answered by a witness.
+    pub(crate) answers: Option<Arc<Handle>>,
     pub(crate) prober: Prober,
     pub(crate) resolver: Resolver,
     pub(crate) report: watch::Sender<Option<ProbeReportValue>>,
+    pub(crate) peers: watch::Sender<Option<Peers>>,
     /// The revision of challenges that every replica serves that is heard.
     pub(crate) challenges: watch::Sender<u64>,
     pub(crate) readiness: watch::Sender<Readiness>,
@@ -112,7 +115,9 @@ impl SteeringLoop {
                         batch.push(Event::Probed(result));
                     }
                 }
-                Some(resolved) = self.inputs.resolved.recv() => batch.push(event(resolved)),
+                Some(resolved) = self.inputs.resolved.recv() => {
+                    batch.push(Event::Resolved(Box::new(lookups::read(resolved))));
+                },
                 Some(question) = self.inputs.questions.recv() => self.explain(question),
                 Some(given) = self.inputs.given.recv() => self.take(given),
                 Some(asked) = self.inputs.checkpoints.recv() => {
@@ -157,7 +162,9 @@ impl SteeringLoop {
             match effect {
                 Effect::Publish(snapshot) => {
                     tracing::debug!(generation = snapshot.generation(), "answers changed");
-                    self.outputs.answers.publish(snapshot);
+                    if let Some(answers) = &self.outputs.answers {
+                        answers.publish(snapshot);
+                    }
                     self.changed = Changed::Yes;
                     self.outputs.readiness.send_if_modified(|readiness| {
                         let before = readiness.clone();
@@ -169,6 +176,9 @@ impl SteeringLoop {
                 Effect::Resolve(hostnames) => self.outputs.resolver.ask(hostnames),
                 Effect::Report(report) => {
                     self.outputs.report.send_replace(Some(report));
+                }
+                Effect::Peers(peers) => {
+                    self.outputs.peers.send_replace(Some(peers));
                 }
                 Effect::ChallengesServed(revision) => {
                     self.outputs.challenges.send_replace(revision);
@@ -253,21 +263,6 @@ impl SteeringLoop {
         self.last_millis = self.last_millis.max(now);
         self.last_millis
     }
-}
-
-/// A resolver's word, as the engine takes it.
-fn event(resolved: prober::Resolved) -> Event {
-    let found = |said: Result<_, String>| {
-        said.map(|(addresses, ttl_secs)| Found {
-            addresses,
-            ttl_secs,
-        })
-    };
-    Event::Resolved(Box::new(steering::Resolved {
-        hostname: resolved.hostname,
-        v4: found(resolved.v4),
-        v6: found(resolved.v6),
-    }))
 }
 
 async fn until(wake: Option<Instant>) {

@@ -7,7 +7,7 @@ use crate::context::{Context, Parts};
 use crate::cookie_keys;
 use crate::federated_object::{Next, reconcile};
 use crate::fleet;
-use crate::global_service;
+use crate::global_service::{self, Lookups};
 use crate::host::Host;
 use crate::lease::{Leadership, LeaseOptions, LeaseTimes, stand};
 use crate::members::connect::InProcess;
@@ -59,6 +59,7 @@ pub struct ControllerOptions {
 pub struct Controller {
     context: Arc<Context>,
     stop: CancellationToken,
+    lookups: Option<Lookups>,
 }
 
 impl Controller {
@@ -100,7 +101,16 @@ impl Controller {
         Ok(Self {
             context: Arc::new(context),
             stop,
+            lookups: None,
         })
+    }
+
+    /// With somebody who looks host names up, for records that must have addresses; without, what is published
+    /// stays.
+    #[must_use]
+    pub fn with_lookups(mut self, lookups: Lookups) -> Self {
+        self.lookups = Some(lookups);
+        self
     }
 
     /// Whether this process leads, for who else writes statuses.
@@ -125,7 +135,7 @@ impl Controller {
         tasks.spawn(fleet::run(Arc::clone(&context)));
         tasks.spawn(fleet::spread_news(Arc::clone(&context)));
         tasks.spawn(tombstones::run(Arc::clone(&context)));
-        tasks.spawn(global_service::run(Arc::clone(&context)));
+        tasks.spawn(global_service::run(Arc::clone(&context), self.lookups));
         tasks.spawn(cookie_keys::run(Arc::clone(&context)));
         tasks.spawn(webhook_keys::run(Arc::clone(&context)));
         tasks.spawn(dispatch(Arc::clone(&context)));

@@ -2,6 +2,7 @@
 
 mod challenges;
 pub(crate) mod contact;
+mod contact_of;
 mod cookies;
 mod feed;
 mod given;

@@ -36,9 +36,10 @@ use api::key_of;
 use api::{ClusterEndpoints, GlobalService, GlobalServiceStatus};
 use kube::ResourceExt;
 use model::{ObjectKey, ObserverName};
-use offers::Offers;
+use offers::{Extent, Offers};
 use record_sets::External;
 use resolving::Resolver;
+pub use resolving::{LOOKUPS_MAX, Lookups};
 use source::{Kinds, Source};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -82,7 +83,7 @@ pub(crate) struct Names {
     queue: Queue<Key>,
     offers: Offers,
     told: Mutex<Told>,
-    resolver: Resolver,
+    resolver: Resolver<Key>,
     external: External,
 }
 
@@ -94,16 +95,21 @@ struct Told {
 }
 
 /// Keeps GlobalServices' and Zones' statuses while the process runs; only the leader writes.
-pub(crate) async fn run(context: Arc<Context>) {
+pub(crate) async fn run(context: Arc<Context>, lookups: Option<Lookups>) {
     let names = Arc::new(Names {
         queue: Queue::new(),
         offers: Offers::default(),
         told: Mutex::default(),
-        resolver: Resolver::default(),
+        resolver: Resolver::new(context.clock),
         external: External::default(),
     });
     let mut tasks = JoinSet::new();
     tasks.spawn(listen(Arc::clone(&context), Arc::clone(&names)));
+    let resolving = Arc::clone(&names);
+    tasks.spawn(async move {
+        let wake = |key| resolving.queue.add(key);
+        resolving.resolver.run(lookups, wake).await;
+    });
     tasks.spawn(write(Arc::clone(&context), Arc::clone(&names)));
     let mut news = context.wake.listen();
     let mut places = Vec::new();
@@ -122,8 +128,10 @@ pub(crate) async fn run(context: Arc<Context>) {
                     break;
                 }
                 Ok(News::Zone(key)) => names.queue.add(Key::Zone(key)),
-                Ok(News::Override(key)) => names.queue.add(Key::Override(key)),
-                Ok(News::ClusterOverride(key)) => names.queue.add(Key::ClusterOverride(key)),
+                // One may outweigh others.
+                Ok(News::Override(_) | News::ClusterOverride(_)) => {
+                    look_at_overrides(&context, &names);
+                }
                 Ok(News::ServiceRecord(key)) => {
                     names.queue.add(Key::ServiceRecord(key));
                     break;
@@ -163,15 +171,23 @@ fn watch_members(context: &Arc<Context>, names: &Arc<Names>) {
     }
     let wake = {
         let (context, names) = (Arc::downgrade(context), Arc::downgrade(names));
-        move |namespace: &str| {
+        move |extent: &Extent| {
             let (Some(context), Some(names)) = (context.upgrade(), names.upgrade()) else {
                 return;
             };
             for service in context.host.global_services() {
-                if service.metadata.namespace.as_deref() == Some(namespace) {
+                let concerned = match extent {
+                    Extent::Namespace(name) => service.metadata.namespace.as_ref() == Some(name),
+                    Extent::Member => Source::of(&service).is_some_and(Source::is_of_member),
+                };
+                if concerned {
                     names.queue.add(Key::Service(key_of(&service.metadata)));
                 }
             }
+            // Records are of balancers and Ingresses, which are in namespaces.
+            let Extent::Namespace(namespace) = extent else {
+                return;
+            };
             let records = federation_names::all(&context).into_iter();
             let records = records.filter(|key| key.namespace() == Some(namespace));
             records.for_each(|key| names.queue.add(key));
@@ -271,6 +287,7 @@ async fn listen(context: Arc<Context>, names: Arc<Names>) {
                 Effect::Publish(_)
                 | Effect::Probe(_)
                 | Effect::Report(_)
+                | Effect::Peers(_)
                 | Effect::Resolve(_)
                 | Effect::ChallengesServed(_) => {}
             }

@@ -15,9 +15,9 @@ use crate::scope::everywhere;
 use crate::wake::{NamedType, News, Wake};
 use api::key_of;
 use api::{
-    ClusterOverride, ConfigScope, DNSEndpoint, Domain, FederatedTypeConfig, GlobalService,
-    IngressDNSRecord, KubeFedCluster, KubeFedConfig, MemberTombstone, Override, ProbeReport,
-    ReplicaSchedulingPreference, ServiceDNSRecord, Zone, names,
+    ClusterOverride, ConfigScope, DNSEndpoint, Domain, ExternalDNSEndpoint, FederatedTypeConfig,
+    GlobalService, IngressDNSRecord, KubeFedCluster, KubeFedConfig, MemberTombstone, Override,
+    ProbeReport, ReplicaSchedulingPreference, ServiceDNSRecord, Zone, names,
 };
 use futures::{StreamExt, TryStreamExt};
 use k8s_openapi::api::core::v1::Secret;
@@ -28,6 +28,7 @@ use kube::runtime::watcher::{Config, Event, watcher};
 use kube::{Api, Client, Resource};
 use model::ObjectKey;
 use serde::de::DeserializeOwned;
+use std::collections::BTreeSet;
 use std::fmt::Debug;
 use std::hash::Hash;
 use std::sync::Arc;
@@ -62,7 +63,8 @@ pub(crate) struct Host {
     domains: Store<Domain>,
     pub(crate) service_records: Store<ServiceDNSRecord>,
     pub(crate) ingress_records: Store<IngressDNSRecord>,
-    pub(crate) dns_endpoints: Store<DNSEndpoint>,
+    dns_endpoints: Store<DNSEndpoint>,
+    external_dns_endpoints: Store<ExternalDNSEndpoint>,
     restart: watch::Receiver<u64>,
     stop: CancellationToken,
 }
@@ -123,6 +125,7 @@ impl Host {
             service_records: start.federated(News::ServiceRecord),
             ingress_records: start.federated(News::IngressRecord),
             dns_endpoints: start.federated(News::DnsEndpoint),
+            external_dns_endpoints: start.federated(News::DnsEndpoint),
             restart,
             stop: stop.clone(),
         }
@@ -149,6 +152,7 @@ impl Host {
             service_records: still(Vec::new()),
             ingress_records: still(Vec::new()),
             dns_endpoints: still(Vec::new()),
+            external_dns_endpoints: still(Vec::new()),
             restart: watch::channel(0).1,
             stop: CancellationToken::new(),
         }
@@ -271,6 +275,33 @@ impl Host {
         key: &ObjectKey,
     ) -> Result<Option<Arc<ServiceDNSRecord>>, Error> {
         listed(&self.service_records, key).await
+    }
+
+    /// DNSEndpoints, KubeFed's and ExternalDNS's, by their keys.
+    pub(crate) fn dns_endpoint_keys(&self) -> BTreeSet<ObjectKey> {
+        let (ours, external) = (
+            self.dns_endpoints.state(),
+            self.external_dns_endpoints.state(),
+        );
+        let ours = ours.iter().map(|it| key_of(&it.metadata));
+        ours.chain(external.iter().map(|it| key_of(&it.metadata)))
+            .collect()
+    }
+
+    /// A DNSEndpoint. That there is none is known from a whole list only.
+    pub(crate) async fn dns_endpoint(
+        &self,
+        key: &ObjectKey,
+    ) -> Result<Option<Arc<DNSEndpoint>>, Error> {
+        listed(&self.dns_endpoints, key).await
+    }
+
+    /// ExternalDNS's, on a host that has the kind.
+    pub(crate) async fn external_dns_endpoint(
+        &self,
+        key: &ObjectKey,
+    ) -> Result<Option<Arc<ExternalDNSEndpoint>>, Error> {
+        listed(&self.external_dns_endpoints, key).await
     }
 
     /// An IngressDNSRecord. That there is none is known from a whole list only.
@@ -515,7 +546,10 @@ async fn fill<K>(
             };
             match event {
                 Ok(Some(event)) => {
-                    wait = RETRY_FIRST;
+                    // Each attempt begins with it, also one that fails.
+                    if !matches!(event, Event::Init) {
+                        wait = RETRY_FIRST;
+                    }
                     take(&mut writer, &event, &hands);
                 }
                 Ok(None) => break,

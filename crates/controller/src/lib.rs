@@ -67,6 +67,7 @@ pub use cluster_health::HealthCheckSettings;
 pub use controller::{Controller, ControllerOptions};
 pub use cookie_keys::{COOKIE_SECRET_NAME, CookieKeys};
 pub use error::Error;
+pub use global_service::{LOOKUPS_MAX, Lookups};
 pub use members::connect::{Access, Connection, InProcess, connect};
 pub use members::{ExecPlugins, handed_over, reach};
 pub use metrics::ControllerMetrics;

@@ -72,6 +72,7 @@ fn observer() -> Observer {
     Observer {
         name: "replica".into(),
         domain: "elsewhere".into(),
+        contact: None,
     }
 }
 

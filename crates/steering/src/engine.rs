@@ -24,6 +24,7 @@ use crate::{
     geography::Geography,
     health::Track,
     host::Host,
+    peers::Peers,
     publish::{Publisher, Which},
     quorum::{self, Abstaining, Control, Targets},
     report::{Observer, ProbeReportValue},
@@ -56,10 +57,24 @@ pub struct EngineOptions {
 /// What an engine does besides combining.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
-    /// It probes and is counted: a DNS replica or a witness.
+    /// It probes, is counted and answers: a DNS replica.
     Observes,
+    /// It probes and is counted, and answers nobody.
+    Witnesses,
     /// It only combines what observers report, as whoever writes statuses does.
     Listens,
+}
+
+impl Part {
+    /// Whether it probes and is counted.
+    pub(crate) fn observes(self) -> bool {
+        self != Self::Listens
+    }
+
+    /// Whether anybody is answered from what it publishes.
+    pub(crate) fn answers(self) -> bool {
+        self == Self::Observes
+    }
 }
 
 impl EngineOptions {
@@ -72,6 +87,7 @@ impl EngineOptions {
             observer: Observer {
                 name,
                 domain: String::new(),
+                contact: None,
             },
             part: Part::Listens,
             regions: RegionLocations::default(),
@@ -127,6 +143,7 @@ pub(crate) struct Marks {
 pub(crate) struct Sent {
     pub(crate) probes: Option<Vec<Probe>>,
     pub(crate) report: Option<ProbeReportValue>,
+    pub(crate) peers: Option<Peers>,
     pub(crate) services: BTreeMap<ObjectKey, ServiceStatus>,
     pub(crate) challenges: u64,
     pub(crate) wake: Option<u64>,
@@ -410,6 +427,7 @@ impl Engine {
         self.publish(&changed, now, &mut effects);
         self.tell_probes(&mut effects);
         self.tell_report(now, &mut effects);
+        self.tell_peers(&mut effects);
         self.tell_statuses(&changed, &mut effects);
         effects.extend(self.challenges_served(now));
         self.marks = Marks::default();
@@ -434,7 +452,7 @@ impl Engine {
             let lately = now.saturating_sub(track.since_millis) < quorum::AT_ONCE_MILLIS;
             targets.lately += usize::from(track.verdict == Verdict::Down && lately);
         }
-        let registered = usize::from(self.options.part == Part::Observes) + self.others.len();
+        let registered = usize::from(self.options.part.observes()) + self.others.len();
         let abstaining = quorum::abstains(self.abstaining, registered, self.control, targets);
         if abstaining != self.abstaining {
             self.abstaining = abstaining;

@@ -3,6 +3,7 @@
 use crate::{
     challenges::Challenges,
     cluster_check::ClusterCheck,
+    peers::Peers,
     report::{Observer, ProbeReportValue},
     resolve::Resolved,
     spec::{EndpointStatus, OverrideSpec, PublishedRecords, ServiceSpec, ZoneSpec},
@@ -90,6 +91,8 @@ pub enum Effect {
     Resolve(Vec<String>),
     /// Publish this observer's view.
     Report(ProbeReportValue),
+    /// Exchange reports with these, and take them from nobody else.
+    Peers(Peers),
     /// A service's status is this now.
     Service(ServiceStatus),
     /// A zone's status is this now.

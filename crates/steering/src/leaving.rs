@@ -4,10 +4,7 @@
 //! for the service's `withdrawGrace`, follows health meanwhile, and goes at once to whoever else claims it.
 //! Secondaries do not get it any more.
 
-use crate::{
-    engine::{Engine, Part},
-    service::Service,
-};
+use crate::{engine::Engine, service::Service};
 use dns::Name;
 use model::ObjectKey;
 use std::collections::BTreeMap;
@@ -40,7 +37,7 @@ impl Engine {
         let grace_millis = service.spec.withdraw_grace_millis;
         let asked = service.asked_millis;
         let lately = asked.is_some_and(|at| now < at.saturating_add(ASKED_LATELY_MILLIS));
-        let answers = self.options.part == Part::Observes && service.outcome.is_some();
+        let answers = self.options.part.answers() && service.outcome.is_some();
         if !lately || !answers || grace_millis == 0 {
             self.delete_service(key);
             return;

@@ -31,7 +31,9 @@ mod misfits;
 mod moved;
 mod named;
 mod outcome;
+mod outweigh;
 mod parallel;
+pub mod peers;
 pub mod policy;
 mod publish;
 mod published;
@@ -62,12 +64,13 @@ pub use explain::{Explanation, PossibleAnswer, Question};
 pub use geography::view_table;
 pub use given::Given;
 pub use moved::{FamilyMoved, Flow, Moved};
+pub use peers::{Contact, Peers};
 pub use policy::{
     All, Capacity, Cidr, CidrRule, Failback, FailoverBranch, Geo, GeoRule, Nearest, Policy, Pool,
     Requirement, Takeover, Transition, WeightedBranch,
 };
 pub use report::{NamedCluster, Observer, ProbeReportValue, REPORT_LIFE_MILLIS, ReportedVerdict};
-pub use resolve::{Found, Resolved, Unresolved};
+pub use resolve::{Found, Resolutions, Resolved, Unresolved};
 pub use spec::{
     EndpointStatus, Force, HealthCheck, HttpsSpec, NameServer, NamespaceGrant, OnExpiry,
     OverrideScope, OverrideSpec, PublishedRecord, PublishedRecords, RAMP_MILLIS, SecondarySpec,

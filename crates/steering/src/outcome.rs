@@ -100,6 +100,9 @@ impl Service {
         let Some(table) = self.table.clone() else {
             return Changed::No;
         };
+        if self.keeps_answers(world) {
+            return Changed::No;
+        }
         let outcome = self.outcome_of(world, motion, table);
         let same = self.outcome.as_ref().is_some_and(|before| {
             before.records == outcome.records
@@ -114,8 +117,30 @@ impl Service {
         Changed::Yes
     }
 
+    /// Whether what was answered last stays: a policy that holds no endpoint at all, while there are some, is a
+    /// mistake, and told as one. What it named must still be there, and nobody have forced it away.
+    fn keeps_answers(&self, world: &World<'_>) -> bool {
+        let Some(outcome) = &self.outcome else {
+            return false;
+        };
+        let regions = self.regions(world);
+        let entries = self.entries(world, &regions, |_| true);
+        let held = self.tree.root.has_members(&entries);
+        let there = |cluster: &ClusterName| {
+            let mut members = self.endpoints.values();
+            members.any(|it| it.status.cluster == *cluster && it.standing != Standing::Excluded)
+        };
+        self.spec.when_all_down == WhenAllDown::LastKnownGood
+            && !held
+            && !outcome.named.is_empty()
+            && outcome.named.iter().all(there)
+    }
+
     /// The answers as they are now; nothing before the first place was found.
     pub(crate) fn outcome_now(&self, world: &World<'_>, motion: Motion) -> Option<Outcome> {
+        if self.keeps_answers(world) {
+            return self.outcome.clone();
+        }
         Some(self.outcome_of(world, motion, self.table.clone()?))
     }
 

@@ -1,6 +1,6 @@
 //! What observers tell each other: the value of a `ProbeReport`.
 
-use crate::{engine::Engine, quorum::Abstaining, world::Heard};
+use crate::{engine::Engine, peers::Contact, quorum::Abstaining, world::Heard};
 use model::{ClusterName, EndpointId, ObjectKey, ObserverName, Verdict};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -19,6 +19,9 @@ pub struct Observer {
     pub name: ObserverName,
     /// Its failure domain: a city, else a region.
     pub domain: String,
+    /// How it exchanges reports directly; not at all when it does not say.
+    #[serde(default)]
+    pub contact: Option<Contact>,
 }
 
 /// One observer's view; sent on change and as a heartbeat, never once per probe.
@@ -86,7 +89,12 @@ impl Engine {
             return;
         }
         let name = report.observer.clone();
-        let heard = Heard::new(report, self.reports.get(&name), now);
+        let known = self.reports.get(&name);
+        // Over two ways an older one may come later.
+        if known.is_some_and(|known| known.is_newer(&report, now)) {
+            return;
+        }
+        let heard = Heard::new(report, known, now);
         self.reports.insert(name, heard);
         self.mark_all();
     }
@@ -106,15 +114,25 @@ impl Engine {
             .values()
             .flat_map(|service| service.requirements.verdicts(&service.spec.key));
         let verdicts = verdicts.chain(required);
+        let answers = self.options.part.answers();
+        let (generations, named, challenges) = match answers {
+            true => (
+                self.publisher.generations(&self.services),
+                self.publisher.named(),
+                self.publisher.challenges_served(),
+            ),
+            // A witness serves nothing, and holds nobody up who waits until all serve something.
+            false => (BTreeMap::new(), Vec::new(), self.challenges.revision),
+        };
         ProbeReportValue {
             observer: self.options.observer.name.clone(),
             domain: self.options.observer.domain.clone(),
             at_millis: now,
             abstains: self.abstaining == Abstaining::Yes,
             verdicts: verdicts.chain(self.checks.verdicts()).collect(),
-            generations: self.publisher.generations(&self.services),
-            named: self.publisher.named(),
-            challenges: self.publisher.challenges_served(),
+            generations,
+            named,
+            challenges,
             unresolved: self.unresolved(),
         }
     }

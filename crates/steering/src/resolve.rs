@@ -10,11 +10,7 @@
 //! | that there are none | none |
 //! | nothing for half a minute, or that it failed | what was good last, for three days, as stale (RFC 8767 § 5) |
 
-use crate::{
-    engine::{Engine, Part},
-    event::Effect,
-    service::Service,
-};
+use crate::{engine::Engine, event::Effect, service::Service};
 use model::{ObjectKey, ObserverName, Target};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -73,7 +69,7 @@ pub struct Unresolved {
 
 /// All hostnames that are asked for.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Resolutions {
+pub struct Resolutions {
     names: BTreeMap<String, Resolution>,
 }
 
@@ -102,7 +98,7 @@ struct Family {
 
 impl Resolutions {
     /// Asks for these from now on, and for no others.
-    fn want(&mut self, hostnames: &BTreeSet<String>) {
+    pub fn want(&mut self, hostnames: &BTreeSet<String>) {
         self.names.retain(|name, _| hostnames.contains(name));
         for name in hostnames.iter().take(HOSTNAMES_MAX) {
             if self.names.len() < HOSTNAMES_MAX && !self.names.contains_key(name) {
@@ -136,7 +132,7 @@ impl Resolutions {
     }
 
     /// Those that are to be asked for now.
-    fn due(&mut self, now: u64) -> Vec<String> {
+    pub fn due(&mut self, now: u64) -> Vec<String> {
         let due = self.names.iter_mut().filter(|(_, it)| it.ask_millis <= now);
         let due = due.map(|(name, it)| {
             it.ask_millis = now.saturating_add(PATIENCE_MILLIS);
@@ -147,12 +143,12 @@ impl Resolutions {
     }
 
     /// When the next is due.
-    pub(crate) fn next_millis(&self) -> Option<u64> {
+    pub fn next_millis(&self) -> Option<u64> {
         self.names.values().map(|it| it.ask_millis).min()
     }
 
     /// Takes what a resolver said; whether something is other than before.
-    fn take(&mut self, resolved: Resolved, now: u64) -> bool {
+    pub fn take(&mut self, resolved: Resolved, now: u64) -> bool {
         let Some(known) = self.names.get_mut(&resolved.hostname) else {
             return false;
         };
@@ -188,14 +184,14 @@ impl Resolutions {
     }
 
     /// Whether nobody has said a word yet.
-    fn is_awaited(&self, hostname: &str) -> bool {
+    pub fn is_awaited(&self, hostname: &str) -> bool {
         self.names
             .get(hostname)
             .is_some_and(|it| !it.v4.is_heard() && !it.v6.is_heard())
     }
 
     /// Its addresses, of both families.
-    fn addresses(&self, hostname: &str) -> Vec<IpAddr> {
+    pub fn addresses(&self, hostname: &str) -> Vec<IpAddr> {
         let known = self.names.get(hostname).into_iter();
         let families = known.flat_map(|it| [&it.v4, &it.v6]);
         families
@@ -204,7 +200,7 @@ impl Resolutions {
     }
 
     /// Why it has none.
-    fn problem(&self, hostname: &str) -> Option<String> {
+    pub fn problem(&self, hostname: &str) -> Option<String> {
         let Some(known) = self.names.get(hostname) else {
             return Some(format!(
                 "more than {HOSTNAMES_MAX} hostnames would have to be resolved"
@@ -363,7 +359,7 @@ impl Engine {
                 }
             }
         }
-        if self.options.part == Part::Listens {
+        if !self.options.part.answers() {
             return;
         }
         if self.marks.hosts || !self.marks.places.is_empty() {
@@ -429,7 +425,7 @@ impl crate::world::World<'_> {
                     why,
                 });
             };
-            if self.part == Part::Observes
+            if self.part.answers()
                 && let Some(why) = self.resolutions.problem(hostname)
             {
                 add(&self.own.name, why);

@@ -7,7 +7,7 @@ use crate::{
     quorum::{self, Abstaining, Vote},
     report::{Observer, ProbeReportValue, REPORT_LIFE_MILLIS},
     resolve::Resolutions,
-    spec::{EndpointStatus, Force, OnExpiry, OverrideScope, OverrideSpec},
+    spec::{EndpointStatus, Force, OverrideScope, OverrideSpec},
 };
 use model::{ClusterName, EndpointId, ObjectKey, ObserverName, Region, Verdict};
 use std::collections::{BTreeMap, BTreeSet};
@@ -54,6 +54,11 @@ impl Heard {
             report,
             verdicts,
         }
+    }
+
+    /// Whether it is fresh, and was made after another report of the same observer.
+    pub(crate) fn is_newer(&self, other: &ProbeReportValue, now: u64) -> bool {
+        self.is_fresh(now) && other.at_millis < self.report.at_millis
     }
 
     fn is_fresh(&self, now: u64) -> bool {
@@ -104,10 +109,7 @@ impl<'a> World<'a> {
     }
 
     fn itself(&self) -> usize {
-        match self.part {
-            Part::Observes => 1,
-            Part::Listens => 0,
-        }
+        usize::from(self.part.observes())
     }
 
     /// Whether more than half of the registered are heard, as moving branches needs.
@@ -122,7 +124,7 @@ impl<'a> World<'a> {
             .iter()
             .filter_map(|domain| domain.split_once('/').map(|(_, name)| name))
             .collect();
-        let own = (self.part == Part::Observes).then_some(self.own.domain.as_str());
+        let own = self.part.observes().then_some(self.own.domain.as_str());
         let others = self.others.values().map(|it| it.domain.as_str());
         let domains: Vec<&str> = own.into_iter().chain(others).collect();
         let left = domains.iter().filter(|domain| !names.contains(**domain));
@@ -156,7 +158,7 @@ impl<'a> World<'a> {
             abstains: self.abstaining == Abstaining::Yes,
         };
         let mut votes = Vec::with_capacity(self.heard());
-        votes.extend((self.part == Part::Observes).then_some(own));
+        votes.extend(self.part.observes().then_some(own));
         votes.extend(self.fresh().map(|(name, heard)| {
             let said = heard.verdicts.get(endpoint);
             Vote {
@@ -249,11 +251,7 @@ impl<'a> World<'a> {
         let draining = self.clusters.get(&endpoint.cluster);
         let draining = draining.is_some_and(|state| state.draining);
         let forces = forces.chain(draining.then_some(Force::Draining));
-        forces.min_by_key(|force| match force {
-            Force::Down => 0,
-            Force::Draining => 1,
-            Force::Up => 2,
-        })
+        forces.min_by_key(|force| force.rank())
     }
 
     /// What overrides say of a service's branches, and when they were created; the newest counts.
@@ -271,9 +269,7 @@ impl<'a> World<'a> {
 
     fn in_force(&self) -> impl Iterator<Item = &'a OverrideSpec> {
         let now = self.now;
-        self.overrides
-            .values()
-            .filter(move |it| now < it.expires_at_millis || it.on_expiry == OnExpiry::Keep)
+        self.overrides.values().filter(move |it| it.is_in_time(now))
     }
 
     /// The next time at which something here changes by itself.

@@ -11,6 +11,7 @@
 
 use super::challenges::challenges;
 use super::contact::watch_host;
+use super::contact_of::contact_of;
 use super::watched::{RETRY_LAST, objects};
 use crate::scope::scope;
 use api::{
@@ -430,6 +431,7 @@ fn observers(api: Api<Lease>) -> SaidStream {
                 let observer = Observer {
                     name: name.as_str().into(),
                     domain,
+                    contact: contact_of(&lease),
                 };
                 known.insert(name, observer);
             }

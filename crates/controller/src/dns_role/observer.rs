@@ -7,6 +7,7 @@
 //! # Caveats
 //! The Lease stays when the process is killed: silent is unknown, not absent. It goes on a clean stop.
 
+use super::contact_of::annotations;
 use super::feed::DOMAIN_LABEL;
 use api::{ProbeReport, ProbeReportSpec};
 use k8s_openapi::api::coordination::v1::Lease;
@@ -17,7 +18,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::json;
 use std::fmt::Debug;
 use std::time::Duration;
-use steering::ProbeReportValue;
+use steering::{Contact, ProbeReportValue};
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
@@ -42,6 +43,8 @@ pub struct ObserverOptions {
     pub identity: ObserverName,
     /// Its failure domain.
     pub domain: String,
+    /// How others know it on direct lines.
+    pub contact: Contact,
     /// Cancelled when another process goes on under this name: then nothing is taken away.
     pub replaced: CancellationToken,
 }
@@ -91,7 +94,8 @@ async fn lease(options: &ObserverOptions) -> kube::Result<()> {
     let body = json!({
         "apiVersion": "coordination.k8s.io/v1",
         "kind": "Lease",
-        "metadata": {"name": name, "labels": {(DOMAIN_LABEL): label_value(&options.domain)}},
+        "metadata": {"name": name, "labels": {(DOMAIN_LABEL): label_value(&options.domain)},
+            "annotations": annotations(&options.contact)},
         "spec": {"holderIdentity": name, "leaseDurationSeconds": LEASE_SECS, "renewTime": now},
     });
     apply(&leases, name, &body).await

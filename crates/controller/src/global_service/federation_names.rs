@@ -59,6 +59,8 @@ pub(super) async fn write_service(
     }
     let owner = |uid| Owner::service(key, uid);
     let Some(record) = context.host.service_record(key).await? else {
+        let whose = super::Key::ServiceRecord(key.clone());
+        names.resolver.forget(&whose);
         record_sets::delete(context, names, &owner("")).await?;
         return Ok(Written::Current);
     };
@@ -74,7 +76,8 @@ pub(super) async fn write_service(
         (&key.namespace, &source, counted),
         &before.dns,
     );
-    let look = names.resolver.look(&hostnames(&clusters));
+    let whose = super::Key::ServiceRecord(key.clone());
+    let look = names.resolver.look(&whose, hostnames(&clusters));
     let domain = context.host.domain(&record.spec.domain_ref);
     let outcome = match &domain {
         Some(domain) => {
@@ -95,8 +98,7 @@ pub(super) async fn write_service(
         dns: clusters.iter().map(ClusterDns::of).collect(),
         conditions: vec![published],
     };
-    let written = context.statuses.write_typed(&*record, &status).await?;
-    Ok(look.again(written))
+    context.statuses.write_typed(&*record, &status).await
 }
 
 /// The same for an IngressDNSRecord.
@@ -110,13 +112,16 @@ pub(super) async fn write_ingress(
     }
     let owner = |uid| Owner::ingress(key, uid);
     let Some(record) = context.host.ingress_record(key).await? else {
+        let whose = super::Key::IngressRecord(key.clone());
+        names.resolver.forget(&whose);
         record_sets::delete(context, names, &owner("")).await?;
         return Ok(Written::Current);
     };
     let before = record.status.clone().unwrap_or_default();
     let what = (&*key.namespace, &Source::Ingress(&key.name), Counted::All);
     let clusters = clusters(context, names, what, &before.dns);
-    let look = names.resolver.look(&hostnames(&clusters));
+    let whose = super::Key::IngressRecord(key.clone());
+    let look = names.resolver.look(&whose, hostnames(&clusters));
     let found = ingress_records(
         &record.spec.hosts,
         record.ttl_secs(),
@@ -135,8 +140,7 @@ pub(super) async fn write_ingress(
         dns: clusters.iter().map(of).collect(),
         conditions: vec![published],
     };
-    let written = context.statuses.write_typed(&*record, &status).await?;
-    Ok(look.again(written))
+    context.statuses.write_typed(&*record, &status).await
 }
 
 /// Publishes what is to be; the condition `Published`.
@@ -168,10 +172,8 @@ pub(super) fn all(context: &Context) -> Vec<super::Key> {
         .iter()
         .map(|it| key_of(&it.metadata))
         .map(super::Key::IngressRecord);
-    let published = host.dns_endpoints.state();
-    let published = published
-        .iter()
-        .filter_map(|it| owner_of(&key_of(&it.metadata)));
+    let published = host.dns_endpoint_keys();
+    let published = published.iter().filter_map(owner_of);
     services.chain(ingresses).chain(published).collect()
 }
 

@@ -7,7 +7,8 @@
 //! # Assumptions
 //! A member's `restart` moves when it is back, so that a hung watch is not believed for long.
 //! # Caveats
-//! Whole objects are kept, of the namespaces that have a GlobalService only.
+//! Whole objects are kept, of the namespaces that have a GlobalService only. Nodes, and Gateways of namespaces that
+//! routes name, are watched once in a member, in a lane of their own.
 
 use super::endpoints::{self, SERVICE_NAME_LABEL};
 use super::routes;
@@ -36,8 +37,17 @@ use tokio_util::task::AbortOnDropHandle;
 const RETRY_FIRST: Duration = Duration::from_millis(250);
 const RETRY_LAST: Duration = Duration::from_secs(15);
 
-/// Tells that something changed in a namespace.
-pub(super) type Wake = dyn Fn(&str) + Send + Sync;
+/// Where a lane looks in its member.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Extent {
+    /// At what is in a namespace.
+    Namespace(String),
+    /// At Nodes, and at Gateways of every namespace.
+    Member,
+}
+
+/// Tells that something changed there.
+pub(super) type Wake = dyn Fn(&Extent) + Send + Sync;
 
 /// What a member offers for a Service.
 pub(super) enum Offered {
@@ -47,10 +57,10 @@ pub(super) enum Offered {
     Unknown,
 }
 
-/// The lanes, by member and namespace.
+/// The lanes, by member and extent.
 #[derive(Default)]
 pub(super) struct Offers {
-    lanes: Mutex<BTreeMap<(ClusterName, String), Lane>>,
+    lanes: Mutex<BTreeMap<(ClusterName, Extent), Lane>>,
 }
 
 struct Lane {
@@ -66,9 +76,10 @@ struct Held {
     slices: Listed<EndpointSlice>,
     ingresses: Listed<Ingress>,
     gateways: Listed<DynamicObject>,
-    /// Gateways of all namespaces, by `namespace/name`; a member may not let them be read.
-    gateways_elsewhere: Listed<DynamicObject>,
     routes: Listed<DynamicObject>,
+    /// Of the member's lane: Gateways of all namespaces, by `namespace/name`; a member may not let them be read.
+    gateways_elsewhere: Listed<DynamicObject>,
+    /// Of the member's lane.
     nodes: Listed<Node>,
 }
 
@@ -95,18 +106,19 @@ impl Offers {
         &self,
         members: &BTreeMap<ClusterName, Arc<Member>>,
         namespaces: &BTreeMap<String, Kinds>,
-        wake: &Arc<impl Fn(&str) + Send + Sync + 'static>,
+        wake: &Arc<impl Fn(&Extent) + Send + Sync + 'static>,
     ) {
+        let wanted = extents(namespaces);
         let mut lanes = self.lock();
-        lanes.retain(|(cluster, namespace), lane| {
-            members.contains_key(cluster) && namespaces.get(namespace) == Some(&lane.kinds)
+        lanes.retain(|(cluster, extent), lane| {
+            members.contains_key(cluster) && wanted.get(extent) == Some(&lane.kinds)
         });
         for (cluster, member) in members {
-            for (namespace, kinds) in namespaces {
-                let key = (cluster.clone(), namespace.clone());
+            for (extent, kinds) in &wanted {
+                let key = (cluster.clone(), extent.clone());
                 lanes.entry(key).or_insert_with(|| {
                     let wake: Arc<Wake> = Arc::clone(wake) as Arc<Wake>;
-                    Lane::start(member, namespace.clone(), *kinds, wake)
+                    Lane::start(member, extent.clone(), *kinds, wake)
                 });
             }
         }
@@ -120,29 +132,50 @@ impl Offers {
         source: &Source<'_>,
     ) -> Offered {
         let lanes = self.lock();
-        let Some(lane) = lanes.get(&(cluster.clone(), namespace.to_owned())) else {
+        let lane = |extent: Extent| lanes.get(&(cluster.clone(), extent)).map(Lane::held);
+        let Some(held) = lane(Extent::Namespace(namespace.to_owned())) else {
             return Offered::Unknown;
         };
-        let held = lane.held.lock().unwrap_or_else(PoisonError::into_inner);
-        held.offered(cluster, source)
+        match lane(Extent::Member) {
+            Some(shared) => held.offered(cluster, source, &shared),
+            None => held.offered(cluster, source, &Held::default()),
+        }
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<(ClusterName, String), Lane>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<(ClusterName, Extent), Lane>> {
         self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
+/// The lanes that every member has.
+fn extents(namespaces: &BTreeMap<String, Kinds>) -> BTreeMap<Extent, Kinds> {
+    let mut shared = Kinds::default();
+    let mut extents = BTreeMap::new();
+    for (namespace, kinds) in namespaces {
+        let (own, of_member) = kinds.parted();
+        shared = shared.and(of_member);
+        extents.insert(Extent::Namespace(namespace.clone()), own);
+    }
+    if shared != Kinds::default() {
+        extents.insert(Extent::Member, shared);
+    }
+    extents
+}
+
 impl Held {
-    fn offered(&self, cluster: &ClusterName, source: &Source<'_>) -> Offered {
+    /// What is offered for a source, by what a namespace's lane holds and the member's.
+    fn offered(&self, cluster: &ClusterName, source: &Source<'_>, shared: &Self) -> Offered {
         let whole = self.services.complete && self.slices.complete;
         let known = |complete: bool| complete && whole;
         match source {
             Source::Service(name) => match self.services.objects.get(*name) {
                 _ if !known(true) => Offered::Unknown,
                 None => Offered::Known(None),
-                Some(service) if is_node_port(service) && !self.nodes.complete => Offered::Unknown,
+                Some(service) if is_node_port(service) && !shared.nodes.complete => {
+                    Offered::Unknown
+                }
                 Some(service) => {
-                    let nodes: Vec<_> = self.nodes.objects.values().collect();
+                    let nodes: Vec<_> = shared.nodes.objects.values().collect();
                     let slices = self.slices_of(&BTreeSet::from([(*name).to_owned()]));
                     Offered::Known(endpoints::of_service(cluster, service, &slices, &nodes))
                 }
@@ -167,7 +200,8 @@ impl Held {
             }
             Source::Route(name) if known(self.gateways.complete && self.routes.complete) => {
                 let route = self.routes.objects.get(*name);
-                if route.is_some_and(routes::leads_elsewhere) && !self.gateways_elsewhere.complete {
+                if route.is_some_and(routes::leads_elsewhere) && !shared.gateways_elsewhere.complete
+                {
                     return Offered::Unknown;
                 }
                 Offered::Known(route.and_then(|route| {
@@ -176,7 +210,7 @@ impl Held {
                     let gateway = |namespace: &str, name: &str| match namespace == own {
                         true => self.gateways.objects.get(name),
                         false => {
-                            let elsewhere = &self.gateways_elsewhere.objects;
+                            let elsewhere = &shared.gateways_elsewhere.objects;
                             elsewhere.get(&format!("{namespace}/{name}"))
                         }
                     };
@@ -204,10 +238,10 @@ fn is_node_port(service: &Service) -> bool {
 }
 
 impl Lane {
-    fn start(member: &Member, namespace: String, kinds: Kinds, wake: Arc<Wake>) -> Self {
+    fn start(member: &Member, extent: Extent, kinds: Kinds, wake: Arc<Wake>) -> Self {
         let held = Arc::new(Mutex::new(Held::default()));
         let (clients, restart) = member.watching();
-        let what = (namespace, kinds);
+        let what = (extent, kinds);
         let running = tokio::spawn(run(clients, restart, what, Arc::clone(&held), wake));
         Self {
             kinds,
@@ -215,12 +249,16 @@ impl Lane {
             _running: AbortOnDropHandle::new(running),
         }
     }
+
+    fn held(&self) -> MutexGuard<'_, Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 async fn run(
     mut clients: watch::Receiver<Option<Client>>,
     mut restart: watch::Receiver<u64>,
-    what: (String, Kinds),
+    what: (Extent, Kinds),
     held: Arc<Mutex<Held>>,
     wake: Arc<Wake>,
 ) {
@@ -263,43 +301,50 @@ enum Seen {
 type SeenStream = std::pin::Pin<Box<dyn Stream<Item = Result<Seen, WatchError>> + Send>>;
 
 /// The watches of a lane.
-fn watches(client: &Client, (namespace, kinds): &(String, Kinds)) -> Vec<SeenStream> {
+fn watches(client: &Client, (extent, kinds): &(Extent, Kinds)) -> Vec<SeenStream> {
+    match extent {
+        Extent::Namespace(namespace) => watches_within(client, namespace, *kinds),
+        Extent::Member => watches_of_member(client, *kinds),
+    }
+}
+
+fn watches_within(client: &Client, namespace: &str, kinds: Kinds) -> Vec<SeenStream> {
     let services = objects(Api::<Service>::namespaced(client.clone(), namespace));
     let slices = objects(Api::<EndpointSlice>::namespaced(client.clone(), namespace));
-    let mut watches: Vec<SeenStream> = vec![
-        Box::pin(services.map(|it| it.map(|it| Seen::Service(Box::new(it))))),
-        Box::pin(slices.map(|it| it.map(|it| Seen::Slice(Box::new(it))))),
-    ];
+    let mut watches = vec![seen(services, Seen::Service), seen(slices, Seen::Slice)];
     if kinds.ingresses {
         let api = Api::<Ingress>::namespaced(client.clone(), namespace);
-        let ingresses = optional(objects(api));
-        watches.push(Box::pin(
-            ingresses.map(|it| it.map(|it| Seen::Ingress(Box::new(it)))),
-        ));
+        watches.push(seen(optional(objects(api)), Seen::Ingress));
     }
     if kinds.gateways {
         let gateways = of_gateway_api(client, Some(namespace), "Gateway");
-        watches.push(Box::pin(
-            gateways.map(|it| it.map(|it| Seen::Gateway(Box::new(it)))),
-        ));
+        watches.push(seen(gateways, Seen::Gateway));
     }
     if kinds.routes {
         let routes = of_gateway_api(client, Some(namespace), "HTTPRoute");
-        watches.push(Box::pin(
-            routes.map(|it| it.map(|it| Seen::Route(Box::new(it)))),
-        ));
-        let elsewhere = of_gateway_api(client, None, "Gateway");
-        watches.push(Box::pin(
-            elsewhere.map(|it| it.map(|it| Seen::GatewayElsewhere(Box::new(it)))),
-        ));
-    }
-    if kinds.nodes {
-        let nodes = optional(objects(Api::<Node>::all(client.clone())));
-        watches.push(Box::pin(
-            nodes.map(|it| it.map(|it| Seen::Node(Box::new(it)))),
-        ));
+        watches.push(seen(routes, Seen::Route));
     }
     watches
+}
+
+fn watches_of_member(client: &Client, kinds: Kinds) -> Vec<SeenStream> {
+    let mut watches = Vec::new();
+    if kinds.routes {
+        let elsewhere = of_gateway_api(client, None, "Gateway");
+        watches.push(seen(elsewhere, Seen::GatewayElsewhere));
+    }
+    if kinds.nodes {
+        let nodes = objects(Api::<Node>::all(client.clone()));
+        watches.push(seen(optional(nodes), Seen::Node));
+    }
+    watches
+}
+
+fn seen<K: Send + 'static>(
+    events: impl Stream<Item = Result<Event<K>, WatchError>> + Send + 'static,
+    of: fn(Box<Event<K>>) -> Seen,
+) -> SeenStream {
+    Box::pin(events.map(move |event| event.map(|event| of(Box::new(event)))))
 }
 
 /// Objects of Gateway API, which a member may not serve.
@@ -319,14 +364,14 @@ fn of_gateway_api(
 }
 
 /// Watches until something fails.
-async fn watch_once(client: Client, what: &(String, Kinds), held: &Mutex<Held>, wake: &Arc<Wake>) {
-    let namespace = what.0.as_str();
+async fn watch_once(client: Client, what: &(Extent, Kinds), held: &Mutex<Held>, wake: &Arc<Wake>) {
+    let extent = &what.0;
     let mut events = stream::select_all(watches(&client, what));
     while let Some(event) = events.next().await {
         let seen = match event {
             Ok(seen) => seen,
             Err(why) => {
-                tracing::debug!(namespace, %why, "watch of a member's services failed");
+                tracing::debug!(?extent, %why, "watch of a member's services failed");
                 return;
             }
         };
@@ -343,7 +388,7 @@ async fn watch_once(client: Client, what: &(String, Kinds), held: &Mutex<Held>, 
             }
         };
         if changed == Changed::Yes {
-            wake(namespace);
+            wake(extent);
         }
     }
 }
@@ -432,6 +477,29 @@ mod tests {
             },
             ..Service::default()
         }
+    }
+
+    #[test]
+    fn nodes_and_gateways_of_other_namespaces_are_watched_once_in_a_member() {
+        let kinds = |sources: &[Source<'_>]| {
+            let mut kinds = Kinds::default();
+            sources.iter().for_each(|source| kinds.add(*source));
+            kinds
+        };
+        let (node_port, route) = (Source::Service("shop"), Source::Route("shop"));
+        let namespaces = BTreeMap::from([
+            ("a".to_owned(), kinds(&[node_port, route])),
+            ("b".to_owned(), kinds(&[route])),
+            ("c".to_owned(), kinds(&[Source::Ingress("shop")])),
+        ]);
+        let extents = extents(&namespaces);
+        let shared = &extents[&Extent::Member];
+        assert!(shared.nodes && shared.routes && !shared.gateways && !shared.ingresses);
+        let own = |name: &str| extents[&Extent::Namespace(name.to_owned())];
+        assert!(own("a").routes && own("b").gateways && own("c").ingresses);
+        assert!(["a", "b", "c"].iter().all(|name| !own(name).nodes));
+        let plain = BTreeMap::from([("c".to_owned(), kinds(&[Source::Balancer("shop")]))]);
+        assert!(!super::extents(&plain).contains_key(&Extent::Member));
     }
 
     #[test]

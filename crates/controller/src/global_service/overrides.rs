@@ -48,13 +48,22 @@ where
     K: Resource<DynamicType = ()> + HasStatus<Status: Serialize>,
 {
     let now = context.clock.millis();
-    let (condition, again) = judge(read, names, now);
+    let (condition, again) = judge(read, &all(context), names, now);
     let status = OverrideStatus {
         observed_generation: it.meta().generation.unwrap_or_default(),
         conditions: vec![condition],
     };
     let written = context.statuses.write_typed(it, &status).await?;
     Ok(later(written, again, now))
+}
+
+/// All that read.
+fn all(context: &Context) -> Vec<OverrideSpec> {
+    let of_services = context.host.overrides();
+    let of_services = of_services.iter().map(|it| it.read());
+    let of_clusters = context.host.cluster_overrides.state();
+    let of_clusters = of_clusters.iter().map(|it| it.read());
+    of_services.chain(of_clusters).flatten().collect()
 }
 
 /// When to look again: at its end at the latest.
@@ -69,6 +78,7 @@ fn later(written: Written, again: Option<u64>, now: u64) -> Written {
 
 fn judge(
     read: Result<OverrideSpec, api::Error>,
+    all: &[OverrideSpec],
     names: &Names,
     now: u64,
 ) -> (Condition, Option<u64>) {
@@ -76,14 +86,21 @@ fn judge(
         Ok(spec) => {
             let told = names.told();
             let services: Vec<_> = told.services.values().collect();
-            let ends = Some(spec.expires_at_millis).filter(|end| *end > now);
-            (in_force(&spec, &services, now), ends)
+            // What outweighs it may end before.
+            let ends = all.iter().chain([&spec]).map(|it| it.expires_at_millis);
+            let ends = ends.filter(|end| *end > now).min();
+            (in_force(&spec, all, &services, now), ends)
         }
         Err(why) => (condition("False", "DoesNotRead", why.to_string()), None),
     }
 }
 
-fn in_force(spec: &OverrideSpec, services: &[&ServiceStatus], now: u64) -> Condition {
+fn in_force(
+    spec: &OverrideSpec,
+    all: &[OverrideSpec],
+    services: &[&ServiceStatus],
+    now: u64,
+) -> Condition {
     let over = now >= spec.expires_at_millis;
     let refused: Vec<_> = services
         .iter()
@@ -97,6 +114,10 @@ fn in_force(spec: &OverrideSpec, services: &[&ServiceStatus], now: u64) -> Condi
         let names = refused.join(", ");
         let message = format!("it would leave no endpoint of {names}, and has no force there");
         return condition("False", "WouldLeaveNothing", message);
+    }
+    if let Some(other) = spec.outweighed_by(all, now) {
+        let message = format!("{} forces it {:?}, and counts", other.key, other.force);
+        return condition("False", "Outweighed", message);
     }
     if let Some(missing) = missing(spec, services) {
         return condition("False", "NothingToForce", missing);
@@ -178,7 +199,7 @@ mod tests {
             observers_too_few: None,
             unresolved: None,
         };
-        let found = in_force(&spec, &[&shop], now);
+        let found = in_force(&spec, &[], &[&shop], now);
         let reason = found.reason.as_deref().unwrap_or_default();
         assert_eq!((found.status.as_str(), reason), expected);
     }

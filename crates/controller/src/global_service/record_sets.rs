@@ -6,14 +6,12 @@ use crate::Error;
 use crate::context::Context;
 use api::{DNSEndpoint, DnsRecordSet, ExternalDNSEndpoint, IngressDNSRecord, ServiceDNSRecord};
 use kube::api::{DeleteParams, Patch, PatchParams};
-use kube::runtime::reflector::ObjectRef;
 use kube::{Api, Client, Resource};
 use model::ObjectKey;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
 use std::fmt::Debug;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::time::{Instant, timeout};
 
@@ -38,11 +36,10 @@ pub(super) struct Owner<'a> {
     prefix: &'static str,
 }
 
-/// What was written for ExternalDNS, and whether its kind is there.
+/// Whether the host has ExternalDNS's kind.
 #[derive(Default)]
 pub(super) struct External {
     served: Mutex<Option<(Instant, bool)>>,
-    written: Mutex<BTreeMap<ObjectKey, (Instant, Value)>>,
 }
 
 impl<'a> Owner<'a> {
@@ -66,6 +63,10 @@ impl<'a> Owner<'a> {
             uid,
             prefix,
         }
+    }
+
+    fn key(&self) -> ObjectKey {
+        ObjectKey::new(&self.record.namespace, &self.name())
     }
 
     /// The DNSEndpoint's name.
@@ -108,17 +109,16 @@ impl<'a> Owner<'a> {
     }
 }
 
-/// Makes the record's DNSEndpoints say this; what stands in the way, in words, when an object of
-/// that name is somebody else's.
+/// Makes the record's DNSEndpoints say this, also after somebody else changed one: both kinds are watched. What
+/// stands in the way, in words, when an object of that name is somebody else's.
 pub(super) async fn publish(
     context: &Context,
     names: &Names,
     owner: &Owner<'_>,
     sets: &[DnsRecordSet],
 ) -> Result<Option<String>, Error> {
-    let key = ObjectKey::new(&owner.record.namespace, &owner.name());
-    let reference = ObjectRef::new(&key.name).within(&key.namespace);
-    let held = context.host.dns_endpoints.get(&reference);
+    let key = owner.key();
+    let held = context.host.dns_endpoint(&key).await?;
     if held
         .as_ref()
         .is_some_and(|held| owner.is_kept_from(&**held))
@@ -131,23 +131,24 @@ pub(super) async fn publish(
     if !names.external.is_served(&context.host.client).await? {
         return Ok(None);
     }
-    let manifest = owner.manifest::<ExternalDNSEndpoint>(sets);
-    if names.external.wrote_lately(&key, &manifest) {
-        return Ok(None);
-    }
     // KubeFed wrote none of these: what is not the record's own is somebody's.
-    let held = held_of::<ExternalDNSEndpoint>(context, owner).await?;
+    let known = context.host.external_dns_endpoint(&key).await?;
+    let held = match known {
+        Some(held) => Some(held),
+        // One that was just made is not in the cache yet.
+        None => held_of::<ExternalDNSEndpoint>(context, owner)
+            .await?
+            .map(Arc::new),
+    };
     if held
         .as_ref()
-        .is_some_and(|held| !owner.has_of_any_uid(held))
+        .is_some_and(|held| !owner.has_of_any_uid(&**held))
     {
         return Ok(Some(taken::<ExternalDNSEndpoint>(&key)));
     }
-    apply::<ExternalDNSEndpoint>(context, owner, sets).await?;
-    names
-        .external
-        .lock()
-        .insert(key, (Instant::now(), manifest));
+    if !held.is_some_and(|held| held.spec.endpoints == sets && owner.has(&*held)) {
+        apply::<ExternalDNSEndpoint>(context, owner, sets).await?;
+    }
     Ok(None)
 }
 
@@ -161,16 +162,21 @@ fn taken<K: Resource<DynamicType = ()>>(key: &ObjectKey) -> String {
     )
 }
 
-/// Takes away the DNSEndpoints of a record that is gone.
+/// Takes away the DNSEndpoints of a record that is gone. The host is asked for none: what is not in the caches yet
+/// comes, and is looked at then.
 pub(super) async fn delete(
     context: &Context,
     names: &Names,
     owner: &Owner<'_>,
 ) -> Result<(), Error> {
-    let key = ObjectKey::new(&owner.record.namespace, &owner.name());
-    names.external.lock().remove(&key);
-    delete_one::<DNSEndpoint>(context, owner).await?;
-    delete_one::<ExternalDNSEndpoint>(context, owner).await
+    let key = owner.key();
+    let held = context.host.dns_endpoint(&key).await?;
+    delete_one(context, owner, held.as_deref()).await?;
+    if !names.external.is_served(&context.host.client).await? {
+        return Ok(());
+    }
+    let held = context.host.external_dns_endpoint(&key).await?;
+    delete_one(context, owner, held.as_deref()).await
 }
 
 async fn apply<K>(context: &Context, owner: &Owner<'_>, sets: &[DnsRecordSet]) -> Result<(), Error>
@@ -205,21 +211,18 @@ where
     Ok(found.map_err(|_| Error::HostTimedOut)??)
 }
 
-async fn delete_one<K>(context: &Context, owner: &Owner<'_>) -> Result<(), Error>
+async fn delete_one<K>(context: &Context, owner: &Owner<'_>, held: Option<&K>) -> Result<(), Error>
 where
     K: Resource<DynamicType = (), Scope = kube::core::NamespaceResourceScope>
         + Clone
         + Debug
         + DeserializeOwned,
 {
-    let Some(found) = held_of::<K>(context, owner).await? else {
+    let Some(found) = held.filter(|held| owner.has(*held)) else {
         return Ok(());
     };
     let api = Api::<K>::namespaced(context.host.client.clone(), &owner.record.namespace);
     let name = owner.name();
-    if !owner.has(&found) {
-        return Ok(());
-    }
     if !context.leadership.may_write(DEADLINE) {
         return Err(Error::NotLeading);
     }
@@ -258,16 +261,5 @@ impl External {
         let mut held = self.served.lock().unwrap_or_else(PoisonError::into_inner);
         *held = Some((Instant::now(), served));
         Ok(served)
-    }
-
-    /// Whether this was written, so lately that nobody has to look.
-    fn wrote_lately(&self, key: &ObjectKey, manifest: &Value) -> bool {
-        self.lock()
-            .get(key)
-            .is_some_and(|(at, wrote)| at.elapsed() < ASKED_AGAIN && wrote == manifest)
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<ObjectKey, (Instant, Value)>> {
-        self.written.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,170 +1,241 @@
-//! Host names of load balancers, resolved for records that must have addresses.
+//! Host names of load balancers, resolved for records that must have addresses: what is asked when, and what is
+//! kept, decides [`steering::Resolutions`], as for the names that DNS replicas flatten.
 //!
 //! # Guarantees
-//! Looking never waits. A name that stops resolving keeps the addresses that it had.
+//! Looking never waits. A name that stops resolving keeps the addresses that it had. Who looked is woken when
+//! something is other than it was.
 //! # Assumptions
-//! The system's resolver: what it says is what clients of this network would get.
+//! Lookups are those of the process: what its resolvers say is what clients of this network would get.
 //! # Caveats
-//! Addresses are looked up again every [`RENEWAL`], whatever their TTL.
+//! A process without lookups leaves every name pending, and what is published as it is.
 
-use crate::status::Written;
+use crate::clock::WallClock;
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use steering::federation_names::Resolved;
-use tokio::sync::Semaphore;
-use tokio::time::{Instant, timeout};
+use steering::federation_names::Resolved as Addresses;
+use steering::{Resolutions, Resolved};
+use tokio::sync::{mpsc, watch};
+use tokio::time::sleep;
 
-/// Half of what clouds give their balancers' names as a TTL.
-const RENEWAL: Duration = Duration::from_secs(30);
-/// Between two looks while a first answer is awaited.
-const AWAITED: Duration = Duration::from_millis(200);
-/// A resolver that takes longer has failed.
-const DEADLINE: Duration = Duration::from_secs(5);
-/// Names that are asked for at once.
-const ASKED_MAX: usize = 16;
-/// Names that are remembered; beyond, those that nobody looked at for longest are forgotten.
-const NAMES_MAX: usize = 10_000;
+/// Names that are asked for and wait to be taken.
+pub const LOOKUPS_MAX: usize = 256;
 
-/// See the module.
-pub(super) struct Resolver {
-    known: Arc<Mutex<BTreeMap<String, Known>>>,
-    turns: Arc<Semaphore>,
+/// Whoever looks host names up.
+pub struct Lookups {
+    /// Names to look up, each once.
+    pub ask: mpsc::Sender<Vec<String>>,
+    /// What came of it.
+    pub words: mpsc::Receiver<Resolved>,
 }
 
-struct Known {
-    /// The last answer that had some.
-    addresses: BTreeSet<IpAddr>,
-    answered: Answered,
-    asked_at: Instant,
-    asking: bool,
+/// Host names by who needs them.
+pub(super) struct Resolver<K> {
+    clock: WallClock,
+    known: Mutex<Known<K>>,
+    /// Another name is wanted.
+    wanted: watch::Sender<()>,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Answered {
-    NotYet,
-    Well,
-    Badly,
+struct Known<K> {
+    wanted: BTreeMap<K, BTreeSet<String>>,
+    resolutions: Resolutions,
 }
 
 /// What is known of some names.
 #[derive(Default)]
 pub(super) struct Look {
-    pub(super) resolved: Resolved,
+    pub(super) resolved: Addresses,
     /// Whether one was never answered.
     pub(super) pending: bool,
-    /// Those that have no address.
+    /// Those that have no address, and why.
     pub(super) failed: Vec<String>,
-    /// When to look again.
-    next: Option<Instant>,
 }
 
-impl Default for Resolver {
-    fn default() -> Self {
+impl<K: Ord + Clone> Resolver<K> {
+    pub(super) fn new(clock: WallClock) -> Self {
         Self {
-            known: Arc::default(),
-            turns: Arc::new(Semaphore::new(ASKED_MAX)),
+            clock,
+            known: Mutex::new(Known {
+                wanted: BTreeMap::new(),
+                resolutions: Resolutions::default(),
+            }),
+            wanted: watch::Sender::default(),
         }
     }
-}
 
-impl Resolver {
-    /// What is known of these; those that are old are asked for meanwhile.
-    pub(super) fn look(&self, names: &BTreeSet<String>) -> Look {
-        let mut look = Look::default();
-        let now = Instant::now();
-        let mut known = lock(&self.known);
-        for name in names {
-            let it = known.entry(name.clone()).or_insert(Known {
-                addresses: BTreeSet::new(),
-                answered: Answered::NotYet,
-                asked_at: now,
-                asking: false,
-            });
-            let due = it.answered == Answered::NotYet || now >= it.asked_at + RENEWAL;
-            if due && !it.asking {
-                (it.asking, it.asked_at) = (true, now);
-                self.ask(name.clone());
-            }
-            match it.answered {
-                Answered::NotYet => look.pending = true,
-                _ if it.addresses.is_empty() => look.failed.push(name.clone()),
-                _ => drop(look.resolved.insert(name.clone(), it.addresses.clone())),
-            }
-            let next = match it.asking {
-                true => now + AWAITED,
-                false => it.asked_at + RENEWAL,
-            };
-            look.next = Some(look.next.map_or(next, |before| before.min(next)));
+    /// What is known of the names that somebody needs now, all of them.
+    pub(super) fn look(&self, whose: &K, names: BTreeSet<String>) -> Look {
+        let mut known = self.lock();
+        let before = known.wanted.get(whose);
+        if before.map_or(!names.is_empty(), |before| *before != names) {
+            known.wanted.insert(whose.clone(), names.clone());
+            known.want();
+            self.wanted.send_replace(());
         }
-        while known.len() > NAMES_MAX {
-            let oldest = known.iter().min_by_key(|(_, it)| it.asked_at);
-            let Some(oldest) = oldest.map(|(name, _)| name.clone()) else {
-                break;
-            };
-            known.remove(&oldest);
+        let mut look = Look::default();
+        for name in names {
+            let addresses = known.resolutions.addresses(&name);
+            if known.resolutions.is_awaited(&name) {
+                look.pending = true;
+            } else if addresses.is_empty() {
+                let why = known.resolutions.problem(&name).unwrap_or_default();
+                look.failed.push(format!("{name} ({why})"));
+            } else {
+                look.resolved.insert(name, addresses.into_iter().collect());
+            }
         }
         look
     }
 
-    fn ask(&self, name: String) {
-        let (known, turns) = (Arc::clone(&self.known), Arc::clone(&self.turns));
-        tokio::spawn(async move {
-            let _turn = turns.acquire().await;
-            let asked = timeout(DEADLINE, tokio::net::lookup_host((name.as_str(), 0)));
-            let found: BTreeSet<IpAddr> = match asked.await {
-                Ok(Ok(found)) => found.map(|address| address.ip()).collect(),
-                Ok(Err(_)) | Err(_) => BTreeSet::new(),
-            };
-            if let Some(it) = lock(&known).get_mut(&name) {
-                it.asking = false;
-                if found.is_empty() {
-                    it.answered = Answered::Badly;
-                } else {
-                    (it.addresses, it.answered) = (found, Answered::Well);
-                }
-            }
-        });
-    }
-}
-
-impl Look {
-    /// Looks again when addresses may have changed, or sooner.
-    pub(super) fn again(&self, written: Written) -> Written {
-        match (written, self.next) {
-            (Written::Later(at), Some(next)) => Written::Later(at.min(next)),
-            (Written::Current, Some(next)) => Written::Later(next),
-            (written, None) => written,
+    /// Somebody needs no names any more.
+    pub(super) fn forget(&self, whose: &K) {
+        let mut known = self.lock();
+        if known.wanted.remove(whose).is_some() {
+            known.want();
         }
     }
+
+    /// Asks when it is time, and wakes who needs what changed, as long as there are lookups.
+    pub(super) async fn run(&self, lookups: Option<Lookups>, wake: impl Fn(K)) {
+        let Some(Lookups { ask, mut words }) = lookups else {
+            return;
+        };
+        let mut wanted = self.wanted.subscribe();
+        loop {
+            let (due, next) = {
+                let (mut known, now) = (self.lock(), self.clock.millis());
+                let due = known.resolutions.due(now);
+                let next = known.resolutions.next_millis();
+                (
+                    due,
+                    next.map(|at| Duration::from_millis(at.saturating_sub(now))),
+                )
+            };
+            if !due.is_empty() && ask.send(due).await.is_err() {
+                return;
+            }
+            tokio::select! {
+                word = words.recv() => {
+                    let Some(word) = word else { return };
+                    self.take(word).into_iter().for_each(&wake);
+                }
+                changed = wanted.changed() => if changed.is_err() { return },
+                () = until(next) => {}
+            }
+        }
+    }
+
+    /// Who needs to know of a word.
+    fn take(&self, word: Resolved) -> Vec<K> {
+        let (mut known, hostname) = (self.lock(), word.hostname.clone());
+        if !known.resolutions.take(word, self.clock.millis()) {
+            return Vec::new();
+        }
+        let users = known.wanted.iter();
+        let users = users.filter(|(_, names)| names.contains(&hostname));
+        users.map(|(whose, _)| whose.clone()).collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Known<K>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
-fn lock(known: &Mutex<BTreeMap<String, Known>>) -> MutexGuard<'_, BTreeMap<String, Known>> {
-    known.lock().unwrap_or_else(PoisonError::into_inner)
+impl<K> Known<K> {
+    fn want(&mut self) {
+        let all = self.wanted.values().flatten().cloned().collect();
+        self.resolutions.want(&all);
+    }
+}
+
+async fn until(wait: Option<Duration>) {
+    match wait {
+        Some(wait) => sleep(wait).await,
+        None => std::future::pending().await,
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::Arc;
+    use steering::Found;
+
+    fn said(hostname: &str, address: Option<&str>) -> Resolved {
+        let v4 = match address {
+            Some(address) => Ok(Found {
+                addresses: vec![address.parse().expect("an address")],
+                ttl_secs: 30,
+            }),
+            None => Err("SERVFAIL from 192.0.2.53".to_owned()),
+        };
+        Resolved {
+            hostname: hostname.to_owned(),
+            v6: v4.clone().map(|found| Found {
+                addresses: Vec::new(),
+                ..found
+            }),
+            v4,
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_needs_a_name_is_woken_when_it_has_other_addresses_or_none() {
+        let resolver = Arc::new(Resolver::<&str>::new(WallClock::System));
+        let (ask, mut asked) = mpsc::channel(LOOKUPS_MAX);
+        let (tell, words) = mpsc::channel(LOOKUPS_MAX);
+        let (wake, mut woken) = mpsc::unbounded_channel();
+        let running = Arc::clone(&resolver);
+        tokio::spawn(async move {
+            let lookups = Lookups { ask, words };
+            let wake = |whose| wake.send(whose).expect("the test listens");
+            running.run(Some(lookups), wake).await;
+        });
+        let names = |names: &[&str]| names.iter().map(|it| (*it).to_owned()).collect();
+        let both = || names(&["good.example", "bad.example"]);
+        assert!(resolver.look(&"one", both()).pending);
+        assert!(resolver.look(&"two", names(&["good.example"])).pending);
+        let mut first = asked.recv().await.expect("it is asked");
+        while first.len() < 2 {
+            first.extend(asked.recv().await.expect("both are asked for"));
+        }
+        tell.send(said("good.example", Some("192.0.2.1")))
+            .await
+            .expect("it runs");
+        assert_eq!(
+            [woken.recv().await, woken.recv().await],
+            [Some("one"), Some("two")]
+        );
+        assert!(resolver.look(&"one", both()).pending, "one is not answered");
+        assert!(!resolver.look(&"two", names(&["good.example"])).pending);
+        tell.send(said("bad.example", None)).await.expect("it runs");
+        assert_eq!(woken.recv().await, Some("one"));
+        let look = resolver.look(&"one", both());
+        assert_eq!(look.failed, ["bad.example (SERVFAIL from 192.0.2.53)"]);
+        assert_eq!(look.resolved["good.example"].len(), 1);
+        // A name that stops resolving keeps its addresses.
+        tell.send(said("good.example", None))
+            .await
+            .expect("it runs");
+        woken.recv().await;
+        assert_eq!(
+            resolver
+                .look(&"two", names(&["good.example"]))
+                .resolved
+                .len(),
+            1
+        );
+        resolver.forget(&"one");
+        resolver.forget(&"two");
+        assert!(resolver.look(&"one", both()).pending, "nobody kept it");
+    }
 
     #[tokio::test]
-    async fn a_name_is_pending_until_it_was_asked_for_and_then_has_addresses_or_none() {
-        let resolver = Resolver::default();
-        let names = BTreeSet::from(["localhost".to_owned(), "no.such.invalid".to_owned()]);
-        let first = resolver.look(&names);
-        assert!(first.pending && first.resolved.is_empty());
-        assert!(matches!(first.again(Written::Current), Written::Later(_)));
-        let deadline = Instant::now() + 2 * DEADLINE;
-        let last = loop {
-            let look = resolver.look(&names);
-            if !look.pending || Instant::now() > deadline {
-                break look;
-            }
-            tokio::task::yield_now().await;
-        };
-        assert!(!last.pending);
-        assert!(last.resolved["localhost"].iter().all(IpAddr::is_loopback));
-        assert_eq!(last.failed, ["no.such.invalid"]);
+    async fn without_lookups_every_name_is_pending() {
+        let resolver = Resolver::<u8>::new(WallClock::System);
+        resolver.run(None, |_| {}).await;
+        let look = resolver.look(&1, BTreeSet::from(["lb.example".to_owned()]));
+        assert!(look.pending && look.failed.is_empty());
     }
 }

@@ -43,9 +43,38 @@ impl<'a> Source<'a> {
         let route = http_route.as_ref().map(|it| Self::Route(&it.name));
         service.or(ingress).or(gateway).or(route)
     }
+
+    /// Whether it follows what is in no namespace of its own.
+    pub(super) fn is_of_member(self) -> bool {
+        matches!(self, Self::Service(_) | Self::Route(_))
+    }
 }
 
 impl Kinds {
+    /// What is watched in the namespace, and what once in the member.
+    pub(super) fn parted(self) -> (Self, Self) {
+        let own = Self {
+            nodes: false,
+            ..self
+        };
+        let of_member = Self {
+            nodes: self.nodes,
+            routes: self.routes,
+            ..Self::default()
+        };
+        (own, of_member)
+    }
+
+    /// Both.
+    pub(super) fn and(self, other: Self) -> Self {
+        Self {
+            ingresses: self.ingresses || other.ingresses,
+            gateways: self.gateways || other.gateways,
+            routes: self.routes || other.routes,
+            nodes: self.nodes || other.nodes,
+        }
+    }
+
     /// What a source wants besides.
     pub(super) fn add(&mut self, source: Source<'_>) {
         match source {

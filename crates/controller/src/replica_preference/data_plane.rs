@@ -140,6 +140,7 @@ impl Observers {
             .map(|report| Observer {
                 name: report.observer.clone(),
                 domain: report.domain.clone(),
+                contact: None,
             })
             .collect();
         Self {

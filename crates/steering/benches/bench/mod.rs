@@ -13,6 +13,7 @@ pub(crate) fn options() -> EngineOptions {
         observer: Observer {
             name: "bench".into(),
             domain: "bench".into(),
+            contact: None,
         },
         regions: geo::RegionLocations::read("regions.csv", regions).expect("a right table"),
         max_stale_millis: EngineOptions::MAX_STALE_MILLIS,

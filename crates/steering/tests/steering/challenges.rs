@@ -93,6 +93,7 @@ fn a_revision_counts_when_every_replica_that_is_heard_serves_it() {
     let observers = names.map(|name| Observer {
         name: name.into(),
         domain: name.into(),
+        contact: None,
     });
     replica.tell([Event::Observers(observers.to_vec())]);
     replica.tell([challenges(1, NAME, &["a"])]);

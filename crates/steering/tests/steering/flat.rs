@@ -137,6 +137,29 @@ fn a_new_name_waits_for_the_first_word_and_what_never_resolved_leaves_its_part_t
 }
 
 #[test]
+fn who_no_longer_waits_for_a_hostname_is_held_back_by_none() {
+    let ask = |replica: &Replica| replica.ask_for("example.org", RecordType::A, BERLIN);
+    let mut replica = at_origin(vec![endpoint("frankfurt", LB, 3)]);
+    assert_eq!(ask(&replica).code, "Refused", "nothing is published yet");
+    replica.tell([Event::Endpoints {
+        service: key("shop"),
+        endpoints: vec![endpoint("frankfurt", F, 3)],
+    }]);
+    assert_eq!(ask(&replica).data.into_iter().collect::<Vec<_>>(), [F]);
+
+    // The same when its hosts can be aliases after all.
+    let mut replica = at_origin(vec![endpoint("frankfurt", LB, 3)]);
+    replica.tell([Event::ServiceApplied(Box::new(ServiceSpec {
+        health_check: HealthCheck {
+            probe: None,
+            ..HealthCheck::default()
+        },
+        ..service()
+    }))]);
+    assert_eq!(replica.addresses(BERLIN), ["lb.example.net."]);
+}
+
+#[test]
 fn without_any_word_a_name_is_published_in_time() {
     let mut replica = at_origin(vec![endpoint("frankfurt", LB, 3)]);
     replica.pass(10_000);

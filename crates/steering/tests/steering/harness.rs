@@ -74,6 +74,7 @@ pub(crate) struct Replica {
     pub(crate) services: BTreeMap<ObjectKey, ServiceStatus>,
     pub(crate) zones: BTreeMap<ObjectKey, ZoneStatus>,
     pub(crate) report: Option<ProbeReportValue>,
+    pub(crate) peers: Option<Peers>,
     pub(crate) wake: Option<u64>,
     /// The hostnames that it wants to know the addresses of.
     pub(crate) asked: Vec<String>,
@@ -110,6 +111,7 @@ impl Replica {
             services: BTreeMap::new(),
             zones: BTreeMap::new(),
             report: None,
+            peers: None,
             wake: None,
             asked: Vec::new(),
             challenges: 0,
@@ -140,6 +142,7 @@ impl Replica {
                 Effect::Probe(probes) => self.probes = probes,
                 Effect::Resolve(hostnames) => self.asked.extend(hostnames),
                 Effect::Report(report) => self.report = Some(report),
+                Effect::Peers(peers) => self.peers = Some(peers),
                 Effect::Service(status) => {
                     self.services.insert(status.service.clone(), status);
                 }
@@ -329,6 +332,7 @@ pub(crate) fn options(name: &str) -> EngineOptions {
         observer: Observer {
             name: name.into(),
             domain: name.into(),
+            contact: None,
         },
         regions: geo::RegionLocations::read("regions.csv", regions).expect("a right table"),
         max_stale_millis: EngineOptions::MAX_STALE_MILLIS,

@@ -8,6 +8,7 @@ fn observer(name: &str) -> Observer {
     Observer {
         name: name.into(),
         domain: name.into(),
+        contact: None,
     }
 }
 
@@ -202,6 +203,71 @@ fn a_report_tells_when_a_cluster_was_last_named_and_for_how_long_it_may_be_cache
 }
 
 #[test]
+fn a_report_that_comes_late_over_another_way_changes_nothing() {
+    let mut replica = with_others(&["replica-2", "replica-3"]);
+    let down = [Verdict::Up, Verdict::Up, Verdict::Down];
+    replica.rounds(3, &[F]);
+    let before = replica.now - 1_000;
+    for name in ["replica-2", "replica-3"] {
+        replica.tell([report(name, replica.now, down)]);
+        replica.tell([report(name, before, ALL_UP)]);
+    }
+    assert_eq!(replica.addresses(BERLIN), [A, B]);
+    // One whose clock was set back is heard again when its last word is forgotten.
+    replica.pass(REPORT_LIFE_MILLIS);
+    replica.tell([report("replica-2", before, ALL_UP)]);
+    assert_eq!(replica.addresses(BERLIN), [F]);
+}
+
+#[test]
+fn whom_to_exchange_reports_with_is_told_and_outlives_a_restart() {
+    let mut replica = with_others(&[]);
+    let contact = Contact {
+        address: Some("192.0.2.53:8530".into()),
+        certificate: "ab".repeat(32),
+    };
+    let mut other = observer("replica-2");
+    other.contact = Some(contact);
+    replica.tell([Event::Observers(vec![observer("replica-1"), other.clone()])]);
+    replica.tell([Event::Host(HostContact::Lost)]);
+    let peers = Peers {
+        known: vec![other],
+        host: HostContact::Lost,
+    };
+    assert_eq!(replica.peers.as_ref(), Some(&peers));
+    let checkpoint = replica.engine.checkpoint(replica.now);
+    let (_, effects) =
+        Engine::restore(options("replica-1"), checkpoint, replica.now).expect("its own checkpoint");
+    let mut told = effects.into_iter().filter_map(|effect| match effect {
+        Effect::Peers(peers) => Some(peers),
+        _ => None,
+    });
+    assert_eq!(told.next(), Some(peers), "without the host, from the start");
+}
+
+#[test]
+fn a_witness_probes_and_is_counted_and_holds_nobody_up() {
+    let witnesses = EngineOptions {
+        part: Part::Witnesses,
+        ..options("witness")
+    };
+    let mut witness = Replica::from_engine(Engine::new(witnesses));
+    witness.tell(world(service(), three()));
+    witness.tell([Event::Synced, Event::Observers(vec![observer("replica-1")])]);
+    witness.rounds(3, &[F]);
+    let told = witness.report.clone().expect("it reports");
+    let verdicts: Vec<_> = told.verdicts.iter().map(|it| it.verdict).collect();
+    assert_eq!(verdicts, [Verdict::Up, Verdict::Up, Verdict::Down]);
+    assert_eq!((told.generations.len(), told.named.len()), (0, 0));
+
+    let mut replica = with_others(&["replica-2", "witness"]);
+    replica.tell([report("replica-2", replica.now, ALL_UP)]);
+    replica.tell([Event::Reported(Box::new(told))]);
+    let observers = &replica.status().endpoints[2].observers;
+    assert!(observers.contains(&("witness".into(), Verdict::Down)));
+}
+
+#[test]
 fn a_listener_combines_what_observers_report_and_neither_probes_nor_reports() {
     let listens = EngineOptions {
         part: Part::Listens,
@@ -245,6 +311,7 @@ fn a_branch_that_is_to_take_over_by_itself_says_when_too_few_would_be_left_to_ag
         let observer = |(at, domain): (usize, &&str)| Observer {
             name: format!("other-{at}").as_str().into(),
             domain: (*domain).to_owned(),
+            contact: None,
         };
         let others = domains.iter().enumerate().map(observer).collect();
         replica.tell([Event::Observers(others)]);

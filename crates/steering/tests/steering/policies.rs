@@ -145,6 +145,41 @@ fn a_cluster_that_is_not_there_and_an_empty_pool_are_told_with_their_paths() {
 }
 
 #[test]
+fn a_policy_that_holds_no_endpoint_leaves_the_last_good_answers_unless_they_are_gone() {
+    let nowhere = || {
+        Policy::Pool(Pool {
+            regions: vec!["mars".into()],
+            ..Pool::default()
+        })
+    };
+    let wrong = |when_all_down: WhenAllDown| {
+        Event::ServiceApplied(Box::new(ServiceSpec {
+            policy: nowhere(),
+            when_all_down,
+            ..service()
+        }))
+    };
+    let mut replica = with(pool(&["frankfurt"]));
+    replica.tell([wrong(WhenAllDown::LastKnownGood)]);
+    assert_eq!(replica.status().misfits[0].field, "policy.pool");
+    assert_eq!(replica.addresses(BERLIN), [F]);
+    replica.tell([wrong(WhenAllDown::NoData)]);
+    assert_eq!(replica.addresses(BERLIN), [""; 0], "the service says so");
+
+    let mut replica = with(pool(&["frankfurt"]));
+    replica.tell([wrong(WhenAllDown::LastKnownGood)]);
+    replica.tell([Event::Endpoints {
+        service: key("shop"),
+        endpoints: vec![endpoint("beijing-a", A, 1)],
+    }]);
+    assert_eq!(
+        replica.addresses(BERLIN),
+        [""; 0],
+        "it is not there any more"
+    );
+}
+
+#[test]
 fn all_answers_with_several_addresses_no_more_than_its_bound_and_each_first_in_turn() {
     let all = |max| {
         Policy::All(All {

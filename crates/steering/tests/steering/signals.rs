@@ -15,6 +15,7 @@ fn observers(names: &[&str]) -> Vec<Observer> {
     let of = |name: &&str| Observer {
         name: (*name).into(),
         domain: (*name).into(),
+        contact: None,
     };
     names.iter().map(of).collect()
 }

@@ -116,6 +116,7 @@ impl Host {
                 .map(|it| Observer {
                     name: it.observer.clone(),
                     domain: it.domain.clone(),
+                    contact: None,
                 })
                 .collect(),
         ));
