@@ -55,7 +55,7 @@ async fn what_cannot_work_is_told_with_its_path_and_the_last_good_answers_stay(
             "spec.policy.pool.clusters[0]: no cluster is called atlantis",
         ),
     ] {
-        bank.apply(world, policy.clone()).await;
+        replace(world, &bank, &policy).await;
         until_says(world, &bank.at(), kind, path).await;
         bank.until_shared(&a, &format!("{policy}: both centres of city A share"))
             .await;
@@ -63,8 +63,8 @@ async fn what_cannot_work_is_told_with_its_path_and_the_last_good_answers_stay(
 
     // Nothing answers there: those that were good last go on.
     let half = |centre: &str| json!({"weight": 50, "pool": pool(centre)});
-    bank.apply(world, json!({"weighted": [half("berlin"), half("lisbon")]}))
-        .await;
+    let right = json!({"weighted": [half("berlin"), half("lisbon")]});
+    replace(world, &bank, &right).await;
     until_fits(world, &bank.at()).await;
     let [nobody] = free_ports();
     let check = json!({"spec": {"healthCheck": {"http": {"port": nobody}}}});
@@ -123,6 +123,16 @@ async fn overrides_that_contradict_each_other_say_which_counts(world: &mut World
     bank.until_shared(&a, "both centres share again").await;
     world.host().delete(&at("up")).await;
     bank.close(world).await;
+}
+
+/// Puts another policy in the place of the one that is there, in one step: none in between would be a good one.
+async fn replace(world: &World, bank: &Bank, policy: &Value) {
+    let mut whole = json!({"pool": null, "weighted": null, "failover": null, "cidr": null});
+    for (node, of) in policy.as_object().into_iter().flatten() {
+        whole[node] = of.clone();
+    }
+    let patch = json!({"spec": {"policy": whole}});
+    world.host().patch(&bank.at(), patch).await;
 }
 
 async fn until_says(world: &World, at: &ObjectRef, kind: &str, words: &str) {
