@@ -9,6 +9,8 @@
 //! When the host was lost and is reached again all watches begin anew, as a connection that hangs
 //! would otherwise be believed until the system gives it up.
 
+mod dns_endpoints;
+
 use crate::Error;
 use crate::dns_role::contact::watch_host;
 use crate::scope::everywhere;
@@ -28,7 +30,6 @@ use kube::runtime::watcher::{Config, Event, watcher};
 use kube::{Api, Client, Resource};
 use model::ObjectKey;
 use serde::de::DeserializeOwned;
-use std::collections::BTreeSet;
 use std::fmt::Debug;
 use std::hash::Hash;
 use std::sync::Arc;
@@ -275,33 +276,6 @@ impl Host {
         key: &ObjectKey,
     ) -> Result<Option<Arc<ServiceDNSRecord>>, Error> {
         listed(&self.service_records, key).await
-    }
-
-    /// DNSEndpoints, KubeFed's and ExternalDNS's, by their keys.
-    pub(crate) fn dns_endpoint_keys(&self) -> BTreeSet<ObjectKey> {
-        let (ours, external) = (
-            self.dns_endpoints.state(),
-            self.external_dns_endpoints.state(),
-        );
-        let ours = ours.iter().map(|it| key_of(&it.metadata));
-        ours.chain(external.iter().map(|it| key_of(&it.metadata)))
-            .collect()
-    }
-
-    /// A DNSEndpoint. That there is none is known from a whole list only.
-    pub(crate) async fn dns_endpoint(
-        &self,
-        key: &ObjectKey,
-    ) -> Result<Option<Arc<DNSEndpoint>>, Error> {
-        listed(&self.dns_endpoints, key).await
-    }
-
-    /// ExternalDNS's, on a host that has the kind.
-    pub(crate) async fn external_dns_endpoint(
-        &self,
-        key: &ObjectKey,
-    ) -> Result<Option<Arc<ExternalDNSEndpoint>>, Error> {
-        listed(&self.external_dns_endpoints, key).await
     }
 
     /// An IngressDNSRecord. That there is none is known from a whole list only.

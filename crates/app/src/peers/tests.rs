@@ -1,3 +1,5 @@
+//! Lines between observers of this machine, and who is kept off them.
+
 use super::*;
 use steering::{Contact, Observer};
 use tokio::io::AsyncReadExt;
