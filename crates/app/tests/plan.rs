@@ -469,7 +469,16 @@ async fn a_global_service_says_which_share_of_the_address_space_it_moves() {
     let printed = plan(host, &["-f", "-"], &more);
     let flow = "25.00 %  frankfurt -> beijing-a";
     assert!(printed.out.contains(flow), "{printed:#?}");
+    assert!(
+        printed.out.contains("Nothing would change in any member")
+            && !printed.out.contains("ot planned"),
+        "{printed:#?}"
+    );
     let read = plan(host, &["-f", "-", "-o", "json"], &more).json();
+    assert!(
+        !read["notes"].to_string().contains("GlobalService"),
+        "{read:#}"
+    );
     let moved = &read["names"][0]["moved"];
     for family in ["v4", "v6"] {
         let part = moved[family]["moved"].as_f64().expect("a number");

@@ -55,10 +55,7 @@ const LONG_AGO_MILLIS: u64 = 3_600_000;
 /// # Errors
 /// The host cannot be read, or a database does not read.
 pub(super) async fn of(args: &cli::Plan, manifests: &[Manifest]) -> Result<Vec<NameMoves>> {
-    let ours = |it: &&Manifest| {
-        it.kind() == "GlobalService" && it.api_version().starts_with("gslb.meridian.dev/")
-    };
-    let wanted: Vec<&Manifest> = manifests.iter().filter(ours).collect();
+    let wanted: Vec<&Manifest> = manifests.iter().filter(|it| is_steered(it)).collect();
     if wanted.is_empty() {
         return Ok(Vec::new());
     }
@@ -74,6 +71,11 @@ pub(super) async fn of(args: &cli::Plan, manifests: &[Manifest]) -> Result<Vec<N
         all.push(host.moves(service));
     }
     Ok(all)
+}
+
+/// Whether a manifest is of a GlobalService.
+pub(super) fn is_steered(manifest: &Manifest) -> bool {
+    manifest.kind() == "GlobalService" && manifest.api_version().starts_with("gslb.meridian.dev/")
 }
 
 /// For people.

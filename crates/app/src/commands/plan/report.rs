@@ -1,7 +1,7 @@
 //! What a plan comes to, for people and for programs: the words, and the sums.
 
 use super::fault;
-use super::moves::NameMoves;
+use super::moves::{self, NameMoves};
 use crate::manifests::Manifest;
 use controller::preview::{HostChange, Preview, PreviewedObject};
 use federation::{
@@ -144,7 +144,11 @@ impl Report {
             .map(|object| Object::of(object, source(object.manifest)));
         let (objects, untouched): (Vec<Object>, Vec<Object>) =
             objects.partition(Object::is_worth_showing);
-        let notes = preview.notes.iter().map(|note| Note {
+        // What is said of a GlobalService is what it moves.
+        let is_steered = |index: usize| moves::is_steered(&manifests[index]);
+        let notes = preview.notes.iter();
+        let notes = notes.filter(|note| !note.manifest.is_some_and(is_steered));
+        let notes = notes.map(|note| Note {
             source: source(note.manifest),
             about: note.manifest.map(|index| {
                 let manifest = &manifests[index];

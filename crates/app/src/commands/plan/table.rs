@@ -226,9 +226,9 @@ fn shortened(value: &Value) -> String {
 fn sums(report: &Report) -> String {
     let totals = &report.totals;
     let mut words = match totals.changes() {
-        0 => match report.objects.is_empty() {
-            true => "Nothing to plan: no federated object is in the files".to_owned(),
-            false => "Nothing would change in any member".to_owned(),
+        0 => match (report.objects.is_empty(), report.names.is_empty()) {
+            (true, true) => "Nothing to plan: no federated object is in the files".to_owned(),
+            (true, false) | (false, _) => "Nothing would change in any member".to_owned(),
         },
         _ => {
             let mut parts = vec![
