@@ -16,6 +16,20 @@ scenarios! {
 }
 
 async fn the_roles_that_are_shipped_are_enough_for_a_host(world: &mut World, namespace: &str) {
+    // Whatever was told already is counted, which takes more than to tell it.
+    let everywhere = json!({"clusterSelector": {}});
+    let missing = json!([{"path": "/data/missing", "op": "remove"}]);
+    let wrong = json!({"template": {"data": {"x": "1"}}, "placement": everywhere,
+        "overrides": [{"clusterName": "osaka", "clusterOverrides": missing}]});
+    world
+        .federate("FederatedConfigMap", namespace, "wrong", wrong)
+        .await;
+    let wrong = ObjectRef::new(TYPES, "FederatedConfigMap", namespace, "wrong");
+    let failed = |object: &Value| condition(object, "Propagation")["status"] == "False";
+    world
+        .host()
+        .until(&wrong, "its override fails", failed)
+        .await;
     world.take_controller().stop();
     let folder = tempfile::tempdir().expect("a temporary folder");
     let kubeconfig = folder.path().join("meridian.kubeconfig");
@@ -31,7 +45,6 @@ async fn the_roles_that_are_shipped_are_enough_for_a_host(world: &mut World, nam
     let meridian = world.run(&run.coming_with(&kubeconfig, &["--v=4"])).await;
     world.until_leads("entitled").await;
 
-    let everywhere = json!({"clusterSelector": {}});
     let notes = json!({"template": {"data": {"x": "1"}}, "placement": everywhere});
     world
         .federate("FederatedConfigMap", namespace, "notes", notes)
