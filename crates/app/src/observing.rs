@@ -27,6 +27,7 @@ use controller::dns_role::{
 use dns::Snapshot;
 use dns_server::{DnsMetrics, DnsServer, Handle, Named, UPDATES_MAX, UpdateRequest};
 use futures::FutureExt;
+use futures::future::BoxFuture;
 use geo::RegionLocations;
 use model::ObserverName;
 use prober::{Prober, RESOLVED_MAX, RESULTS_MAX, Resolver};
@@ -271,11 +272,8 @@ fn share_cookies(
         }
     };
     async move {
-        tokio::select! {
-            () = follow_cookie_keys(client, &namespace, tell).boxed() => {}
-            () = using => {}
-            () = stop.cancelled() => {}
-        }
+        let following = follow_cookie_keys(client, &namespace, tell).boxed();
+        until_stopped(following, using, stop).await;
     }
 }
 
@@ -299,11 +297,21 @@ fn take_keys(
         }
     };
     async move {
-        tokio::select! {
-            () = follow_tsig_keys(client, &namespace, tell).boxed() => {}
-            () = using => {}
-            () = stop.cancelled() => {}
-        }
+        let following = follow_tsig_keys(client, &namespace, tell).boxed();
+        until_stopped(following, using, stop).await;
+    }
+}
+
+/// Follows something and uses it, until it is told to stop.
+async fn until_stopped(
+    following: BoxFuture<'_, ()>,
+    using: impl Future<Output = ()>,
+    stop: CancellationToken,
+) {
+    tokio::select! {
+        () = following => {}
+        () = using => {}
+        () = stop.cancelled() => {}
     }
 }
 

@@ -425,10 +425,7 @@ impl Start<'_> {
 
     /// The preferences: what this process writes into their statuses is no news.
     fn preferences(&self) -> Store<ReplicaSchedulingPreference> {
-        let api = match self.scope {
-            ConfigScope::Cluster => Api::all(self.client.clone()),
-            ConfigScope::Namespaced => Api::namespaced(self.client.clone(), self.system_namespace),
-        };
+        let api = self.federated_api();
         let writer = Writer::default();
         let (objects, known) = (writer.as_reader(), writer.as_reader());
         let wake = Arc::clone(self.wake);
@@ -449,9 +446,16 @@ impl Start<'_> {
     where
         K: Resource<DynamicType = (), Scope = kube::core::NamespaceResourceScope> + Cached,
     {
+        self.cache(self.federated_api(), news)
+    }
+
+    fn federated_api<K>(&self) -> Api<K>
+    where
+        K: Resource<DynamicType = (), Scope = kube::core::NamespaceResourceScope>,
+    {
         match self.scope {
-            ConfigScope::Cluster => self.cache(Api::all(self.client.clone()), news),
-            ConfigScope::Namespaced => self.system(news),
+            ConfigScope::Cluster => Api::all(self.client.clone()),
+            ConfigScope::Namespaced => Api::namespaced(self.client.clone(), self.system_namespace),
         }
     }
 
@@ -654,5 +658,33 @@ mod tests {
         assert_eq!(host.scope, ConfigScope::Namespaced);
         assert!(!host.is_anothers("team-a"));
         assert!(host.preference(&ObjectKey::new("team-a", "web")).is_some());
+    }
+
+    #[test]
+    fn an_echo_is_kept_and_told_to_nobody() {
+        let mut writer = Writer::<ReplicaSchedulingPreference>::default();
+        let known = writer.as_reader();
+        let told = std::cell::Cell::new(0);
+        let hands = Hands {
+            tell: |_: ObjectKey| told.set(told.get() + 1),
+            is_echo: |object: &ReplicaSchedulingPreference| {
+                let version = object.metadata.resource_version.as_deref();
+                known.get(&ObjectRef::from_obj(object)).is_some() && version == Some("2")
+            },
+        };
+        let of_version = |version: &str| {
+            let mut object = preference("team-a");
+            object.metadata.resource_version = Some(version.to_owned());
+            object
+        };
+        take(&mut writer, &Event::Apply(of_version("1")), &hands);
+        assert_eq!(told.get(), 1);
+        take(&mut writer, &Event::Apply(of_version("2")), &hands);
+        assert_eq!(told.get(), 1, "it is an echo");
+        let kept = known.state()[0].metadata.resource_version.clone();
+        assert_eq!(kept.as_deref(), Some("2"), "the cache has it all the same");
+        take(&mut writer, &Event::Apply(of_version("3")), &hands);
+        take(&mut writer, &Event::Delete(of_version("2")), &hands);
+        assert_eq!(told.get(), 3, "whatever else happens is told");
     }
 }
