@@ -7,6 +7,7 @@ mod planned;
 mod world;
 
 use federation::ANNOTATION_CONFIRMED;
+use kube::api::{Patch, PatchParams};
 use pocketkube::{ApiState, Effect, FaultRule};
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -679,4 +680,26 @@ async fn nor_where_a_label_or_the_namespaces_placement_chose_it() {
         );
         world.host.faults().set_rules(Vec::new(), 1);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_status_that_somebody_wrote_is_put_right_at_one_look_and_that_is_no_news() {
+    let world = World::start(TWO, json!({})).await;
+    let spec = json!({"template": {"data": {"k": "v"}}, "placement": {"clusterSelector": {}}});
+    world.federate("FederatedConfigMap", "told", spec).await;
+    everywhere(&world, "told", json!({"k": "v"})).await;
+    world.pass(30).await;
+    let before = world.reconciliations();
+    assert!(before > 0, "it was looked at");
+    world.pass(30).await;
+    assert_eq!(world.reconciliations(), before, "nothing happens");
+    let status = Patch::Merge(json!({"status": {"clusters": []}}));
+    let api = world.api("host", TYPES, "FederatedConfigMap", "shop");
+    let somebody = PatchParams::default();
+    let patched = api.patch_status("told", &somebody, &status).await;
+    patched.expect("somebody may");
+    world.pass(30).await;
+    let clusters = world.status("told").await["clusters"].clone();
+    assert_eq!(clusters.as_array().map(Vec::len), Some(2), "{clusters}");
+    assert_eq!(world.reconciliations(), before + 1);
 }

@@ -10,6 +10,8 @@ use model::ClusterName;
 use pocketkube::cluster::ClusterOptions;
 use pocketkube::workloads::Workloads;
 use pocketkube::{Clock, Cluster};
+use prometheus_client::encoding::text::encode;
+use prometheus_client::registry::Registry;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -31,6 +33,7 @@ pub(crate) struct World {
     clock: Clock,
     stop: CancellationToken,
     identity: u32,
+    metrics: Registry,
 }
 
 impl World {
@@ -59,6 +62,7 @@ impl World {
             clock,
             stop: CancellationToken::new(),
             identity: 0,
+            metrics: Registry::default(),
         };
         world.furnish(settings).await;
         world
@@ -139,8 +143,24 @@ impl World {
         let controller = Controller::new(options, stop.clone())
             .await
             .expect("the host answers");
+        self.metrics = Registry::default();
+        controller.metrics().register(&mut self.metrics);
         tokio::spawn(controller.run());
         stop
+    }
+
+    /// How often the last controller that was started has looked at a federated object.
+    pub(crate) fn reconciliations(&self) -> u64 {
+        let mut text = String::new();
+        encode(&mut text, &self.metrics).expect("a text takes all");
+        let lines = text.lines();
+        let counts = lines.filter(|line| line.starts_with("meridian_reconciliations_total{"));
+        let count = |line: &str| {
+            line.rsplit(' ')
+                .next()
+                .and_then(|count| count.parse::<u64>().ok())
+        };
+        counts.filter_map(count).sum()
     }
 
     /// What `meridian plan` would say of some manifests.
@@ -350,7 +370,13 @@ impl World {
         }
     }
 
-    fn api(&self, cluster: &str, version: &str, kind: &str, namespace: &str) -> Api<DynamicObject> {
+    pub(crate) fn api(
+        &self,
+        cluster: &str,
+        version: &str,
+        kind: &str,
+        namespace: &str,
+    ) -> Api<DynamicObject> {
         let client = Client::new(self.cluster(cluster).router(), "default");
         let (group, version) = version.rsplit_once('/').unwrap_or(("", version));
         let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, kind));
