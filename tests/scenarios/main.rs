@@ -35,6 +35,8 @@ mod credentials;
 #[cfg(test)]
 mod federation_names;
 #[cfg(test)]
+mod gateways;
+#[cfg(test)]
 mod host_away;
 #[cfg(test)]
 mod hung_member;

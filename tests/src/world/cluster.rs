@@ -239,6 +239,18 @@ impl Cluster {
         self.patch_as(USER, at, patch).await
     }
 
+    /// Merge-patches the status of an object, as its controller does.
+    ///
+    /// # Panics
+    /// When the API server refuses it.
+    pub async fn patch_status(&self, at: &ObjectRef, patch: Value) -> Value {
+        let (parameters, patch) = (PatchParams::default(), Patch::Merge(&patch));
+        let api = at.api(&self.client);
+        let patched = api.patch_status(&at.name, &parameters, &patch).await;
+        self.answer(at, patched)
+            .unwrap_or_else(|refusal| panic!("{}: {at}: {}", self.name, refusal.message))
+    }
+
     /// Sets the replicas of a workload through its subresource `scale`, as autoscalers do.
     ///
     /// # Panics
