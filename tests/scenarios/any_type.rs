@@ -4,13 +4,14 @@
 //! and its FederatedTypeConfig; the controller needs no restart. `meridian disable` takes nothing
 //! from members.
 
-use meridian_tests::world::{ObjectRef, TYPES, World, condition};
+use meridian_tests::world::{ObjectRef, SYSTEM, TYPES, World, condition};
 use serde_json::{Value, json};
 
 scenarios! {
     shared:
     a_type_that_is_enabled_is_propagated_and_one_that_is_disabled_stays_in_members,
     objects_of_a_disabled_type_go_and_stay_in_members,
+    what_was_propagated_stays_in_members_when_its_kind_is_deleted_on_the_host,
     a_custom_type_is_federated_with_its_own_schema,
     a_definition_goes_into_members_before_its_objects_and_out_of_them_after,
     a_namespace_is_federated_with_what_is_in_it;
@@ -101,6 +102,50 @@ async fn objects_of_a_disabled_type_go_and_stay_in_members(world: &World, namesp
     for member in world.members() {
         assert_eq!(member.get(&there).await["rules"], rules);
     }
+}
+
+async fn what_was_propagated_stays_in_members_when_its_kind_is_deleted_on_the_host(
+    world: &World,
+    namespace: &str,
+) {
+    let name = "poddisruptionbudgets.policy";
+    world.command(&["enable", name]).await;
+    let spec = json!({"minAvailable": 1, "selector": {"matchLabels": {"app": "web"}}});
+    let kept = |number: usize| format!("kept-{number}");
+    for number in 0..3 {
+        let spec = json!({"template": {"spec": spec}, "placement": {"clusterSelector": {}}});
+        world
+            .federate(
+                "FederatedPodDisruptionBudget",
+                namespace,
+                &kept(number),
+                spec,
+            )
+            .await;
+        let kind = "FederatedPodDisruptionBudget";
+        until_propagated(
+            world,
+            &ObjectRef::new(TYPES, kind, namespace, &kept(number)),
+        )
+        .await;
+    }
+    let definition = "federatedpoddisruptionbudgets.types.kubefed.io";
+    let crd = ObjectRef::new(DEFINITIONS, "CustomResourceDefinition", "", definition);
+    world.host().delete(&crd).await;
+    world.host().until_gone(&crd).await;
+    for member in world.members() {
+        for number in 0..3 {
+            let there =
+                ObjectRef::new("policy/v1", "PodDisruptionBudget", namespace, &kept(number));
+            let there = member.get(&there).await;
+            assert_eq!(there["spec"]["minAvailable"], 1, "{there}");
+            assert!(there["metadata"]["deletionTimestamp"].is_null(), "{there}");
+            assert!(there["metadata"]["labels"].is_null(), "{there}");
+        }
+    }
+    let told = world.host().until_told(SYSTEM, name, 1).await;
+    assert_eq!(told[0]["reason"], "DefinitionDeleted", "{told:?}");
+    world.command(&["disable", name]).await;
 }
 
 /// A type of somebody's own.

@@ -1,6 +1,7 @@
 //! What every reconciler is given: caches, members, the clock, and whether this process leads.
 
 use crate::clock::WallClock;
+use crate::definitions::Definitions;
 use crate::divisions::Divisions;
 use crate::events::Events;
 use crate::fights::Fights;
@@ -33,6 +34,7 @@ pub(crate) struct Context {
     pub(crate) flights: Arc<Flights>,
     pub(crate) fights: Fights,
     pub(crate) answers: Answers,
+    pub(crate) definitions: Definitions,
     /// When this process began.
     pub(crate) started: Instant,
     /// What the KubeFedConfig said then: some of it stays in force until the next start.
@@ -74,6 +76,7 @@ impl Context {
             flights: Arc::default(),
             fights: Fights::default(),
             answers: Answers::default(),
+            definitions: Definitions::default(),
             started: Instant::now(),
             began_with: parts.began_with,
             host_uid: OnceLock::new(),

@@ -4,6 +4,7 @@
 
 use crate::Error;
 use crate::context::Context;
+use crate::definitions::kind_goes;
 use crate::events::{About, Tone};
 use crate::fights::Bout;
 use crate::flights::{fly, is_on_its_way};
@@ -126,7 +127,14 @@ async fn carry_out(
 ) -> Result<(Plan, Outcome), Error> {
     let mut round = 1;
     loop {
-        let plan = plan(&read.input);
+        let mut plan = plan(&read.input);
+        if let Some(deleted_for) = read.input.object.deleted_for_secs
+            && takes_away(&plan)
+            && kind_goes(context, &key.type_name, deleted_for).await?
+        {
+            read.input.object.kind_goes = true;
+            plan = federation::plan(&read.input);
+        }
         if plan.finalizer == FinalizerStep::Add {
             set_finalizers(context, key, &read.object, Finalizer::Add).await?;
         }
@@ -144,6 +152,12 @@ async fn carry_out(
             input.object.finalizer = federation::FinalizerState::Present;
         }
     }
+}
+
+/// Whether something goes from a member, or is owed to it.
+fn takes_away(plan: &Plan) -> bool {
+    let mut steps = plan.steps.values();
+    steps.any(|step| matches!(step.action, Action::Delete(_) | Action::Tombstone))
 }
 
 /// What members answered is in their caches: the status speaks of that, not of what was before.

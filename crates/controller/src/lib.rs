@@ -28,6 +28,7 @@ mod cluster_health;
 mod context;
 pub mod controller;
 mod cookie_keys;
+mod definitions;
 mod departing;
 mod divisions;
 pub mod dns_role;

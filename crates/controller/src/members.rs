@@ -39,7 +39,7 @@ use api::{FederatedType, KubeFedCluster};
 use breaker::Breaker;
 use connect::{Connection, InProcess, connect};
 use credential::Credentials;
-use federation::{DeletionBrake, DeletionLedger, Failure, Observed};
+use federation::{Delete, DeletionBrake, DeletionLedger, Failure, Observed};
 use k8s_openapi::api::core::v1::{Namespace, Secret};
 use kube::{Api, Client};
 use lane::LaneOptions;
@@ -50,6 +50,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 use tokio::sync::{SemaphorePermit, watch};
+use tokio::time::Instant;
 use turns::Turns;
 
 /// A member's clients, for who asks it once: after [`Connection::credentialed`].
@@ -83,6 +84,8 @@ pub(crate) struct Member {
     turns: Turns,
     lanes: RwLock<BTreeMap<String, Arc<Lane>>>,
     ledger: Mutex<DeletionLedger>,
+    /// Since when the ledger counts.
+    known_since: Instant,
     /// What its nodes have and what is free, as it was read last.
     pub(crate) capacity: watch::Sender<KnownCapacity>,
     /// The only namespace that is federated, where it is one: what is in none is not asked for then.
@@ -118,6 +121,7 @@ impl Member {
             turns: Turns::default(),
             lanes: RwLock::default(),
             ledger: Mutex::default(),
+            known_since: Instant::now(),
             capacity: watch::Sender::default(),
             within,
             clock,
@@ -229,16 +233,26 @@ impl Member {
             let lanes = self.lanes.read().unwrap_or_else(PoisonError::into_inner);
             lanes.values().map(|lane| lane.cache.held()).sum()
         };
-        let now = self.clock.millis();
+        let now = self.millis();
         let mut ledger = self.ledger();
         ledger.hold(held, now);
         ledger.brake(now)
     }
 
-    /// A deletion was sent.
-    pub(crate) fn note_deletion(&self) {
-        let now = self.clock.millis();
-        self.ledger().note(now);
+    /// Whether this deletion may be sent; it counts from now on.
+    pub(crate) fn take_deletion(&self, delete: &Delete) -> DeletionBrake {
+        let now = self.millis();
+        self.ledger().take(delete, now)
+    }
+
+    /// It did not happen.
+    pub(crate) fn give_deletion_back(&self, delete: &Delete) {
+        self.ledger().give_back(delete);
+    }
+
+    /// Of a clock that nobody sets.
+    fn millis(&self) -> u64 {
+        u64::try_from(self.known_since.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
     fn ledger(&self) -> MutexGuard<'_, DeletionLedger> {

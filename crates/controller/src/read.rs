@@ -296,6 +296,7 @@ fn identity(
             let secs = context.clock.now().as_second() - at.0.as_second();
             u64::try_from(secs).unwrap_or(0)
         }),
+        kind_goes: false,
     }
 }
 

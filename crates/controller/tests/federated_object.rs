@@ -1,6 +1,7 @@
 //! The federated road against members inside of this process: what reaches them, what is repaired,
 //! what is left alone, and what it costs.
 
+mod braked;
 mod chaos;
 mod lanes;
 mod planned;

@@ -147,14 +147,12 @@ fn tombstone(member: Member<'_>, options: Option<&Value>) -> TombstoneEntry {
     }
 }
 
+/// Whether the deletion of the federated object leaves members as they are.
 fn is_orphaned(input: &PlanInput) -> bool {
-    input.object.deleted_for_secs.is_some()
-        && input
-            .object
-            .annotations
-            .get(ANNOTATION_ORPHAN)
-            .map(String::as_str)
-            == Some("true")
+    let object = &input.object;
+    let says_so = object.annotations.get(ANNOTATION_ORPHAN);
+    object.deleted_for_secs.is_some()
+        && (object.kind_goes || says_so.is_some_and(|orphan| orphan == "true"))
 }
 
 fn remove(member: Member<'_>, live: &Live, cause: Cause, options: Option<&Value>) -> Verdict {
@@ -211,6 +209,7 @@ fn remove(member: Member<'_>, live: &Live, cause: Cause, options: Option<&Value>
             uid: live.uid.clone(),
             resource_version: live.resource_version.clone(),
             options: options.cloned(),
+            confirmed: is_confirmed(member, cause),
         }),
         waiting,
         reason.to_owned(),

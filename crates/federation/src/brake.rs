@@ -6,8 +6,9 @@
 //! braked in the plan itself.
 
 use crate::input::DeletionBrake;
+use crate::step::Delete;
 use serde::{Deserialize, Serialize};
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 /// The window in which deletions are counted.
 const WINDOW_MILLIS: u64 = 5 * 60 * 1000;
@@ -18,11 +19,13 @@ const FREE_PERCENT: usize = 10;
 /// Deletions that are remembered; beyond it the brake has long been shut.
 const REMEMBERED_MAX: usize = 100_000;
 
-/// The deletions of one member that a brake counts.
+/// The deletions of one member that a brake counts; an object counts once, however often it is tried.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeletionLedger {
-    /// When each was done, oldest first.
-    deleted_at_millis: VecDeque<u64>,
+    /// When each was sent, oldest first, and the uid of its object.
+    deleted: VecDeque<(u64, String)>,
+    /// Their uids.
+    uids: BTreeSet<String>,
     /// The most objects held within the window, so that deleting does not shrink the allowance.
     held_max: usize,
     /// When `held_max` was seen.
@@ -39,19 +42,11 @@ impl DeletionLedger {
         }
     }
 
-    /// Notes a deletion that was sent.
-    pub fn note(&mut self, now_millis: u64) {
-        self.forget(now_millis);
-        if self.deleted_at_millis.len() < REMEMBERED_MAX {
-            self.deleted_at_millis.push_back(now_millis);
-        }
-    }
-
     /// Whether one more deletion may go.
     pub fn brake(&mut self, now_millis: u64) -> DeletionBrake {
         self.forget(now_millis);
         let allowed = FREE_MIN.max(self.held_max * FREE_PERCENT / 100);
-        let deleted = self.deleted_at_millis.len();
+        let deleted = self.deleted.len();
         if deleted < allowed {
             DeletionBrake::Open
         } else {
@@ -63,10 +58,37 @@ impl DeletionLedger {
         }
     }
 
+    /// Takes the place of a deletion that is about to be sent, if there is one. What somebody
+    /// confirmed finds one always.
+    ///
+    /// Many are planned at the same time, each of them while the brake is open: so they are counted
+    /// here, one after the other.
+    pub fn take(&mut self, delete: &Delete, now_millis: u64) -> DeletionBrake {
+        let brake = self.brake(now_millis);
+        if self.uids.contains(&delete.uid) {
+            return DeletionBrake::Open;
+        }
+        if brake == DeletionBrake::Open || delete.confirmed {
+            if self.deleted.len() < REMEMBERED_MAX {
+                self.uids.insert(delete.uid.clone());
+                self.deleted.push_back((now_millis, delete.uid.clone()));
+            }
+            return DeletionBrake::Open;
+        }
+        brake
+    }
+
+    /// Gives back the place of a deletion that did not happen.
+    pub fn give_back(&mut self, delete: &Delete) {
+        if self.uids.remove(&delete.uid) {
+            self.deleted.retain(|(_, uid)| *uid != delete.uid);
+        }
+    }
+
     fn forget(&mut self, now_millis: u64) {
         let begin = now_millis.saturating_sub(WINDOW_MILLIS);
-        while self.deleted_at_millis.front().is_some_and(|at| *at < begin) {
-            self.deleted_at_millis.pop_front();
+        while let Some((_, uid)) = self.deleted.pop_front_if(|(at, _)| *at < begin) {
+            self.uids.remove(&uid);
         }
     }
 }
@@ -75,14 +97,22 @@ impl DeletionLedger {
 mod tests {
     use super::*;
 
-    /// How many deletions in a row a member of this size lets through.
+    fn delete(number: usize) -> Delete {
+        Delete {
+            uid: format!("uid-{number}"),
+            resource_version: "10".to_owned(),
+            options: None,
+            confirmed: false,
+        }
+    }
+
+    /// How many of these deletions a member of this size lets through.
     fn let_through(held: usize) -> usize {
         let mut ledger = DeletionLedger::default();
         ledger.hold(held, 0);
         (1..=held)
             .take_while(|n| {
-                let open = ledger.brake(1000) == DeletionBrake::Open;
-                ledger.note(1000);
+                let open = ledger.take(&delete(*n), 1000) == DeletionBrake::Open;
                 ledger.hold(held - n, 1000);
                 open
             })
@@ -100,13 +130,33 @@ mod tests {
     fn after_five_minutes_the_count_begins_anew() {
         let mut ledger = DeletionLedger::default();
         ledger.hold(100, 0);
-        for _ in 0..20 {
-            ledger.note(0);
+        for number in 0..20 {
+            ledger.take(&delete(number), 0);
         }
         assert!(matches!(
             ledger.brake(WINDOW_MILLIS),
             DeletionBrake::Shut(_)
         ));
         assert_eq!(ledger.brake(WINDOW_MILLIS + 1), DeletionBrake::Open);
+    }
+
+    #[test]
+    fn an_object_counts_once_and_what_did_not_happen_not_at_all() {
+        let mut ledger = DeletionLedger::default();
+        ledger.hold(100, 0);
+        for number in 0..20 {
+            assert_eq!(ledger.take(&delete(number), 0), DeletionBrake::Open);
+        }
+        assert_eq!(ledger.take(&delete(7), 1), DeletionBrake::Open, "once more");
+        assert_ne!(ledger.take(&delete(20), 1), DeletionBrake::Open);
+        let confirmed = Delete {
+            confirmed: true,
+            ..delete(21)
+        };
+        assert_eq!(ledger.take(&confirmed, 1), DeletionBrake::Open);
+        ledger.give_back(&delete(3));
+        assert_ne!(ledger.take(&delete(20), 2), DeletionBrake::Open);
+        ledger.give_back(&delete(4));
+        assert_eq!(ledger.take(&delete(20), 2), DeletionBrake::Open);
     }
 }

@@ -98,6 +98,9 @@ pub struct FederatedObject {
     /// Seconds since it was deleted; absent while it lives.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deleted_for_secs: Option<u64>,
+    /// Whether it is deleted because its kind is taken away from the host: what it propagated stays.
+    #[serde(default)]
+    pub kind_goes: bool,
 }
 
 /// Whether our finalizer is on the federated object.

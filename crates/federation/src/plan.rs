@@ -549,6 +549,18 @@ mod tests {
     }
 
     #[test]
+    fn objects_that_go_with_their_kind_leave_members_as_they_are() {
+        let mut world = World::settled(&["a", "b"]);
+        world.input.object.kind_goes = true;
+        check(&world, &["a nothing Ok", "b nothing Ok"]);
+        world.facts_mut("b").readiness = Readiness::NotReady("no route".to_owned());
+        world.input.object.deleted_for_secs = Some(60);
+        check(&world, &["a release Ok", "b tombstone WaitingForRemoval"]);
+        world.settle();
+        assert_eq!(world.plan().tombstones[0].owed, crate::Owed::Release);
+    }
+
+    #[test]
     fn delete_options_are_passed_on_and_broken_ones_hold_the_deletion() {
         let mut world = World::settled(&["a"]);
         world.input.object.deleted_for_secs = Some(0);

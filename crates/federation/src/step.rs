@@ -173,6 +173,9 @@ pub struct Delete {
     /// DeleteOptions of the user, preconditions not included.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub options: Option<Value>,
+    /// Whether it goes however many others went: somebody confirmed it, or it was owed.
+    #[serde(default)]
+    pub confirmed: bool,
 }
 
 /// Taking our marks off an object that stays.

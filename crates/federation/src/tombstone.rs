@@ -57,6 +57,7 @@ pub fn replay(entry: &TombstoneEntry, host: &Host, observed: &Observed) -> Repla
                 uid: live.uid.clone(),
                 resource_version: live.resource_version.clone(),
                 options: entry.options.clone(),
+                confirmed: true,
             }),
             status: PropagationStatus::WaitingForRemoval,
             reason: "deleted, as was owed since the member was away".to_owned(),

@@ -23,8 +23,8 @@ use crate::lease::Leadership;
 use api::FederatedType;
 use api::key_of;
 use federation::{
-    Action, ClusterOutcome, Delete, FIELD_MANAGER, Failure, LABEL_MANAGED, ManagedLabel,
-    MemberError, Observed, Release, Scale, Write,
+    Action, ClusterOutcome, Delete, DeletionBrake, FIELD_MANAGER, Failure, LABEL_MANAGED,
+    ManagedLabel, MemberError, Observed, Release, Scale, Write,
 };
 use kube::api::{
     DeleteParams, DynamicObject, Patch, PatchParams, Preconditions, PropagationPolicy,
@@ -88,6 +88,12 @@ pub(crate) async fn apply(
     if !leadership.may_write(DEADLINE) {
         return ClusterOutcome::Skipped("this process is not the leader".to_owned());
     }
+    // Last of all: what goes out counts, and nothing else.
+    if let Action::Delete(delete) = writing
+        && let DeletionBrake::Shut(why) = target.member.take_deletion(delete)
+    {
+        return ClusterOutcome::Skipped(why);
+    }
     let began = Instant::now();
     let answered = match writing {
         Action::Create(write) => within(create(target, client, write)).await,
@@ -97,6 +103,11 @@ pub(crate) async fn apply(
         Action::Release(release) => within(let_go(target, client, release)).await,
         Action::Nothing | Action::Hold | Action::Tombstone => Ok(()),
     };
+    if let (Action::Delete(delete), Err(error)) = (writing, &answered)
+        && !matches!(error.failure, Failure::TimedOut | Failure::Unreachable)
+    {
+        target.member.give_deletion_back(delete);
+    }
     target.member.heard(&answered);
     if answered.is_ok() && matches!(writing, Action::Create(_) | Action::Apply(_)) {
         target.member.answered_after(began.elapsed());
@@ -243,7 +254,6 @@ async fn remove(target: Target<'_>, client: Client, delete: &Delete) -> Answer {
     let deleted = api(target, &client)
         .delete(&target.key.name, &parameters)
         .await;
-    target.member.note_deletion();
     let answer = match deleted {
         // The object, still there with a deletionTimestamp, or a Status: it is gone.
         Ok(either) => {
