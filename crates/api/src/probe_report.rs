@@ -79,6 +79,9 @@ pub struct VerdictEntry {
     /// It is down for want of answers in time alone.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub late: bool,
+    /// Its probes no longer end: the verdict is unknown, and it is not counted.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub overdue: bool,
 }
 
 /// Up, down or not known.
@@ -143,6 +146,7 @@ impl From<&ReportedVerdict> for VerdictEntry {
             since_millis: signed(reported.since_millis),
             reason: reported.reason.clone(),
             late: reported.late,
+            overdue: reported.overdue,
         }
     }
 }
@@ -185,6 +189,7 @@ impl ProbeReport {
                 since_millis: unsigned(entry.since_millis, &format!("{path}.sinceMillis"))?,
                 reason: entry.reason.clone(),
                 late: entry.late,
+                overdue: entry.overdue,
             });
         }
         let mut generations = BTreeMap::new();

@@ -13,6 +13,7 @@ mod lookups;
 mod manifests;
 mod observing;
 mod output;
+mod overdue;
 mod own_socket;
 mod peers;
 mod plugin;

@@ -70,11 +70,10 @@ impl Checks {
         // A result of what was probed before counts for nothing.
         let checked = checked.filter(|checked| checked.check.target == result.endpoint.target);
         Some(checked.is_some_and(|checked| {
-            let told = |track: &Track| (track.verdict, track.reason.clone());
-            let before = told(&checked.track);
+            let before = checked.track.clone();
             let failure = result.failure.as_ref();
             checked.track.observe(failure, &checked.check.health, now);
-            told(&checked.track) != before
+            checked.track.told() != before.told()
         }))
     }
 
@@ -98,6 +97,12 @@ impl Checks {
     pub(crate) fn verdicts(&self) -> impl Iterator<Item = ReportedVerdict> {
         let all = self.clusters.iter();
         all.map(|(name, checked)| checked.track.reported(endpoint(name, &checked.check)))
+    }
+
+    /// What is counted of each, and how it is checked.
+    pub(crate) fn probed_tracks(&mut self) -> impl Iterator<Item = (&HealthCheck, &mut Track)> {
+        let all = self.clusters.values_mut();
+        all.map(|checked| (&checked.check.health, &mut checked.track))
     }
 
     /// What was counted of each: an observer that loses most of its targets doubts itself.

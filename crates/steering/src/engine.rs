@@ -22,8 +22,8 @@ use crate::{
     cluster_check::Checks,
     event::{ClusterState, Effect, Event, HostContact},
     geography::Geography,
-    health::Track,
     host::Host,
+    overdue::Looked,
     peers::Peers,
     publish::{Publisher, Which},
     quorum::{self, Abstaining, Control, Targets},
@@ -111,6 +111,7 @@ pub struct Engine {
     pub(crate) reports: BTreeMap<ObserverName, Heard>,
     pub(crate) control: Control,
     pub(crate) abstaining: Abstaining,
+    pub(crate) looked: Looked,
     /// Addresses of hostnames.
     pub(crate) resolutions: Resolutions,
     pub(crate) host: Host,
@@ -166,6 +167,7 @@ impl Engine {
             reports: BTreeMap::new(),
             control: Control::default(),
             abstaining: Abstaining::No,
+            looked: Looked::default(),
             resolutions: Resolutions::default(),
             host: Host {
                 contact: HostContact::Reached,
@@ -362,13 +364,12 @@ impl Engine {
         }
         let key = (result.endpoint.cluster, result.endpoint.target);
         if let Some(member) = service.endpoints.get_mut(&key) {
-            let before = member.track.clone();
+            let before = member.track.heard_at(now);
             let failure = result.failure.as_ref();
             member
                 .track
                 .observe(failure, &service.spec.health_check, now);
-            let told = |track: &Track| (track.verdict, track.reason.clone());
-            self.marks.news |= told(&member.track) != told(&before);
+            self.marks.news |= member.track.told() != before.told();
             if member.track != before {
                 self.marks.services.insert(result.endpoint.service);
             }
@@ -411,6 +412,7 @@ impl Engine {
     /// Brings everything in line with the inputs.
     pub(crate) fn settle(&mut self, now: u64) -> Vec<Effect> {
         self.end_withdrawals(now);
+        self.look(now);
         if self.deadline.is_some_and(|at| at <= now) {
             self.mark_all();
         }
@@ -443,7 +445,8 @@ impl Engine {
         let probed = probed.filter(|it| it.spec.health_check.probe.is_some());
         let probed = probed.flat_map(|service| service.endpoints.values());
         let tracks = probed.map(|member| &member.track);
-        for track in tracks.chain(self.checks.tracks()) {
+        let tracks = tracks.chain(self.checks.tracks());
+        for track in tracks.filter(|track| !track.overdue) {
             match track.verdict {
                 Verdict::Up => targets.up += 1,
                 Verdict::Down => targets.down += 1,
@@ -470,6 +473,7 @@ impl Engine {
             own: &self.options.observer,
             part: self.options.part,
             abstaining: self.abstaining,
+            blind: self.looked.blind,
             others: &self.others,
             reports: &self.reports,
             resolutions: &self.resolutions,

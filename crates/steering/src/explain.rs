@@ -186,6 +186,7 @@ impl Engine {
             own: &self.options.observer,
             part: self.options.part,
             abstaining: self.abstaining,
+            blind: self.looked.blind,
             others: &self.others,
             reports: &self.reports,
             resolutions: &self.resolutions,

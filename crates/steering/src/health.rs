@@ -19,6 +19,8 @@ const SUPPRESS: u32 = 3_000;
 const REUSE: u32 = 1_500;
 /// The penalty halves in the time of so many probes: 100 s at the usual 5 s.
 const HALF_LIFE_PROBES: u64 = 20;
+/// What is told of an endpoint whose probes hang.
+const OVERDUE: &str = "probes of it no longer end here";
 
 /// This observer's count of one endpoint's probes.
 ///
@@ -52,6 +54,12 @@ pub(crate) struct Track {
     /// Whether it is held down for its flapping.
     #[serde(default)]
     damped: bool,
+    /// When a probe of it ended last, or was waited for first; 0 before that.
+    #[serde(skip)]
+    heard_millis: u64,
+    /// Whether probes of it no longer end, so that nobody knows whether this is still so.
+    #[serde(skip)]
+    pub(crate) overdue: bool,
 }
 
 /// What a track says to others.
@@ -60,6 +68,8 @@ pub(crate) struct Said {
     pub(crate) verdict: Verdict,
     /// It is down, for want of answers in time alone.
     pub(crate) late: bool,
+    /// The observer cannot say: its probes no longer end.
+    pub(crate) overdue: bool,
 }
 
 impl Track {
@@ -71,6 +81,7 @@ impl Track {
         now: u64,
     ) {
         let (up, down) = (check.up.max(1), check.down.max(1));
+        (self.heard_millis, self.overdue) = (now, false);
         match failure {
             None => {
                 self.successes = self.successes.saturating_add(1).min(up);
@@ -110,6 +121,27 @@ impl Track {
         }
     }
 
+    /// The same, as if a probe of it had ended at this time.
+    pub(crate) fn heard_at(&self, now: u64) -> Self {
+        Self {
+            heard_millis: now,
+            ..self.clone()
+        }
+    }
+
+    /// Looks whether its probes still end.
+    pub(crate) fn look(&mut self, patience_millis: u64, now: u64) {
+        if self.heard_millis == 0 {
+            self.heard_millis = now;
+        }
+        self.overdue = now.saturating_sub(self.heard_millis) > patience_millis;
+    }
+
+    /// What others are told of it.
+    pub(crate) fn told(&self) -> (Said, Option<&str>) {
+        (self.vote(), self.reason.as_deref())
+    }
+
     /// What is left of the penalty: halved per half-life, straight lines between.
     fn penalty(&self, check: &HealthCheck, now: u64) -> u32 {
         let half_life = check
@@ -128,18 +160,24 @@ impl Track {
         Said {
             verdict: self.verdict,
             late: self.late && self.verdict == Verdict::Down,
+            overdue: self.overdue,
         }
     }
 
     /// The same, for a report.
     pub(crate) fn reported(&self, endpoint: EndpointId) -> ReportedVerdict {
-        let down = self.verdict == Verdict::Down;
+        let (verdict, reason) = match self.verdict {
+            _ if self.overdue => (Verdict::Unknown, Some(OVERDUE.to_owned())),
+            Verdict::Down => (Verdict::Down, self.reason.clone()),
+            other => (other, None),
+        };
         ReportedVerdict {
             endpoint,
-            verdict: self.verdict,
+            verdict,
             since_millis: self.since_millis,
-            reason: self.reason.clone().filter(|_| down),
+            reason,
             late: self.vote().late,
+            overdue: self.overdue,
         }
     }
 
@@ -293,7 +331,8 @@ mod tests {
             track.vote(),
             Said {
                 verdict: Down,
-                late: false
+                late: false,
+                overdue: false
             }
         );
     }

@@ -32,6 +32,7 @@ mod moved;
 mod named;
 mod outcome;
 mod outweigh;
+mod overdue;
 mod parallel;
 pub mod peers;
 pub mod policy;

@@ -66,6 +66,9 @@ pub struct ReportedVerdict {
     /// Whether it is down for want of answers in time alone: it may be too busy.
     #[serde(default)]
     pub late: bool,
+    /// Whether its probes no longer end: the verdict is unknown, and it is not counted.
+    #[serde(default)]
+    pub overdue: bool,
 }
 
 /// How long a cluster may still be in caches because of one replica.

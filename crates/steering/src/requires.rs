@@ -100,10 +100,9 @@ impl Requirements {
         let found = self.of.get_mut(&(branch.to_owned(), name.to_owned()));
         let found = found.filter(|it| it.requirement.target == result.endpoint.target);
         Some(found.is_some_and(|required| {
-            let told = |track: &Track| (track.verdict, track.reason.clone());
-            let before = told(&required.track);
+            let before = required.track.clone();
             required.track.observe(result.failure.as_ref(), &CHECK, now);
-            told(&required.track) != before
+            required.track.told() != before.told()
         }))
     }
 
@@ -124,6 +123,13 @@ impl Requirements {
             kind: required.requirement.probe.clone(),
             schedule,
         })
+    }
+
+    /// What is counted of each, and how it is probed.
+    pub(crate) fn probed_tracks(&mut self) -> impl Iterator<Item = (&HealthCheck, &mut Track)> {
+        self.of
+            .values_mut()
+            .map(|required| (&CHECK, &mut required.track))
     }
 
     /// What is thought of each.

@@ -12,7 +12,7 @@ use crate::{
     requires::Requirements,
     resolve::Unresolved,
     returning,
-    spec::{EndpointStatus, Force, ServiceSpec, SpecProblem},
+    spec::{EndpointStatus, Force, HealthCheck, ServiceSpec, SpecProblem},
     status::{EndpointHealth, Standing},
     takeover,
     tree::Tree,
@@ -406,6 +406,16 @@ impl Service {
             .collect()
     }
 
+    /// What is counted of all that is probed, and how it is probed.
+    pub(crate) fn probed_tracks(&mut self) -> impl Iterator<Item = (&HealthCheck, &mut Track)> {
+        let check = &self.spec.health_check;
+        let probed = self.valid && check.probe.is_some();
+        let members = self.endpoints.values_mut().filter(move |_| probed);
+        let members = members.map(move |member| (check, &mut member.track));
+        let requirements = self.requirements.probed_tracks();
+        members.chain(requirements.filter(|_| self.valid))
+    }
+
     /// The health of every endpoint, for statuses and explanations.
     pub(crate) fn endpoint_healths(&self) -> Vec<EndpointHealth> {
         let health = |member: &Member| EndpointHealth {
@@ -483,6 +493,7 @@ impl Member {
             .as_deref()
             .filter(|_| standing == Standing::Down);
         self.reason = match failure {
+            _ if self.track.overdue => format!("{reason}, when last heard of: its probes hang"),
             Some(failure) => format!("{reason}: {failure}"),
             None => reason.to_owned(),
         };

@@ -88,9 +88,9 @@ impl Engine {
         let expiry = self.host.expiry(self.options.max_stale_millis);
         let names = self.resolutions.next_millis();
         let leaving = self.next_withdrawal();
-        let wake = [self.deadline, heartbeat, cold, expiry, names, leaving]
-            .into_iter()
-            .flatten();
+        let look = self.next_look().filter(|_| self.options.part.observes());
+        let wake = [self.deadline, heartbeat, cold, expiry, names, leaving, look];
+        let wake = wake.into_iter().flatten();
         let wake = wake.filter(|at| *at > now).min();
         if let Some(at) = wake.filter(|_| wake != self.sent.wake) {
             effects.push(Effect::WakeAt(at));

@@ -46,7 +46,7 @@ impl<'a> Traffic<'a> {
         let heard: BTreeMap<_, _> = fresh.map(|report| (&report.observer, report)).collect();
         let mut endpoints: BTreeMap<_, Vec<_>> = BTreeMap::new();
         for report in heard.values() {
-            for said in &report.verdicts {
+            for said in report.verdicts.iter().filter(|it| !it.overdue) {
                 let vote = Vote {
                     observer: report.observer.clone(),
                     domain: report.domain.clone(),

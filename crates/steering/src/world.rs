@@ -39,6 +39,7 @@ impl Heard {
                 let said = Said {
                     verdict: it.verdict,
                     late: it.late,
+                    overdue: it.overdue,
                 };
                 (it.endpoint.clone(), said)
             })
@@ -59,6 +60,13 @@ impl Heard {
     /// Whether it is fresh, and was made after another report of the same observer.
     pub(crate) fn is_newer(&self, other: &ProbeReportValue, now: u64) -> bool {
         self.is_fresh(now) && other.at_millis < self.report.at_millis
+    }
+
+    /// Whether most of what its observer probes is overdue there.
+    fn is_blind(&self) -> bool {
+        let all = &self.report.verdicts;
+        let overdue = all.iter().filter(|it| it.overdue).count();
+        overdue * 2 > all.len()
     }
 
     fn is_fresh(&self, now: u64) -> bool {
@@ -90,6 +98,8 @@ pub(crate) struct World<'a> {
     pub(crate) own: &'a Observer,
     pub(crate) part: Part,
     pub(crate) abstaining: Abstaining,
+    /// Whether this observer's own probes are overdue.
+    pub(crate) blind: bool,
     /// Everyone registered besides this observer.
     pub(crate) others: &'a BTreeMap<ObserverName, Observer>,
     pub(crate) reports: &'a BTreeMap<ObserverName, Heard>,
@@ -103,9 +113,10 @@ impl<'a> World<'a> {
         self.itself() + self.others.len()
     }
 
-    /// How many of them are heard.
+    /// How many of them are heard, and see.
     pub(crate) fn heard(&self) -> usize {
-        self.itself() + self.fresh().count()
+        let itself = self.itself() * usize::from(!self.blind);
+        itself + self.fresh().filter(|(_, heard)| !heard.is_blind()).count()
     }
 
     fn itself(&self) -> usize {
@@ -148,8 +159,9 @@ impl<'a> World<'a> {
         self.fresh().map(|(name, heard)| (name, &heard.report))
     }
 
-    /// The words of all that are heard on an endpoint, this observer's first.
+    /// The words of all that are heard on an endpoint and whose probes of it end, this observer's first.
     pub(crate) fn votes(&self, endpoint: &EndpointId, own: Said) -> Vec<Vote> {
+        let counts = self.part.observes() && !own.overdue;
         let own = Vote {
             observer: self.own.name.clone(),
             domain: self.own.domain.clone(),
@@ -157,17 +169,17 @@ impl<'a> World<'a> {
             late: own.late,
             abstains: self.abstaining == Abstaining::Yes,
         };
-        let mut votes = Vec::with_capacity(self.heard());
-        votes.extend(self.part.observes().then_some(own));
-        votes.extend(self.fresh().map(|(name, heard)| {
+        let mut votes = Vec::with_capacity(self.reports.len() + 1);
+        votes.extend(counts.then_some(own));
+        votes.extend(self.fresh().filter_map(|(name, heard)| {
             let said = heard.verdicts.get(endpoint);
-            Vote {
+            said.is_none_or(|said| !said.overdue).then(|| Vote {
                 observer: name.clone(),
                 domain: heard.report.domain.clone(),
                 verdict: said.map_or(Verdict::Unknown, |said| said.verdict),
                 late: said.is_some_and(|said| said.late),
                 abstains: heard.report.abstains,
-            }
+            })
         }));
         votes
     }

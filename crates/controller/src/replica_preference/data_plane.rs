@@ -235,6 +235,7 @@ pub(crate) mod tests {
                         since_millis: 0,
                         reason: None,
                         late: false,
+                        overdue: false,
                     })
                     .collect(),
                 generations: BTreeMap::new(),

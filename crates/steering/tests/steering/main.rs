@@ -11,6 +11,7 @@ mod leaving;
 mod moved;
 mod networks;
 mod observers;
+mod overdue;
 mod partitions;
 mod policies;
 mod properties;

@@ -24,6 +24,7 @@ fn report(name: &str, at_millis: u64, verdicts: [Verdict; 3]) -> Event {
             since_millis: at_millis,
             reason: None,
             late: false,
+            overdue: false,
         });
     Event::Reported(Box::new(ProbeReportValue {
         challenges: 0,
