@@ -87,8 +87,11 @@ impl DeletionLedger {
 
     fn forget(&mut self, now_millis: u64) {
         let begin = now_millis.saturating_sub(WINDOW_MILLIS);
-        while let Some((_, uid)) = self.deleted.pop_front_if(|(at, _)| *at < begin) {
-            self.uids.remove(&uid);
+        while let Some((at, uid)) = self.deleted.front()
+            && *at < begin
+        {
+            self.uids.remove(uid);
+            self.deleted.pop_front();
         }
     }
 }
