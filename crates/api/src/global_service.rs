@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 use steering::{
-    EndpointStatus, HttpsSpec, RAMP_MILLIS, ServiceSpec, TtlRange, WITHDRAW_GRACE_MILLIS,
+    EndpointStatus, HttpsSpec, RAMP_MILLIS, ServiceSpec, SvcbSpec, TtlRange, WITHDRAW_GRACE_MILLIS,
     WhenAllDown,
 };
 
@@ -73,6 +73,12 @@ pub struct GlobalServiceSpec {
     /// that the same client is steered to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub https: Option<HttpsRecord>,
+    /// Answers service bindings (RFC 9460) at names before each host as well, with hints like those of `https`:
+    /// HTTPS records for other ports, SVCB records for other schemes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8))]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["prefix"]))]
+    pub svcb: Vec<SvcbRecord>,
 }
 
 /// What HTTPS records say besides addresses.
@@ -88,6 +94,33 @@ pub struct HttpsRecord {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 65535))]
     pub port: Option<i32>,
+}
+
+/// What a service binding says besides addresses.
+#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SvcbRecord {
+    /// What stands before the host: `_8443._https` for HTTPS on another port, `_dns` for DNS (RFC 9461),
+    /// or another scheme's.
+    #[schemars(
+        length(min = 2, max = 128),
+        regex(pattern = r"^_[A-Za-z0-9-]+(\._[A-Za-z0-9-]+){0,2}$")
+    )]
+    pub prefix: String,
+    /// Protocols that it speaks, the best first, such as `dot` and `doq`.
+    #[schemars(
+        length(min = 1, max = 8),
+        inner(length(min = 1, max = 32), regex(pattern = r"^[!-~]+$"))
+    )]
+    pub alpn: Vec<String>,
+    /// Its port, when it is neither the scheme's nor in the prefix.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 65535))]
+    pub port: Option<i32>,
+    /// Where DNS over HTTPS is, such as `/dns-query{?dns}`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 255), regex(pattern = r"^/[!-~]*$"))]
+    pub doh_path: Option<String>,
 }
 
 /// Where endpoints come from: exactly one of these.
@@ -299,6 +332,7 @@ impl GlobalService {
             policy: policy.transpose()?.unwrap_or_default(),
             when_all_down: self.read_when_all_down()?,
             https: spec.https.as_ref().map(HttpsRecord::read).transpose()?,
+            svcb: (spec.svcb.iter().enumerate().map(SvcbRecord::read)).collect::<Result<_, _>>()?,
             ramp_millis: duration_millis(spec.ramp.as_ref(), "spec.ramp")?.unwrap_or(RAMP_MILLIS),
             withdraw_grace_millis: duration_millis(
                 spec.withdraw_grace.as_ref(),
@@ -367,14 +401,30 @@ impl GlobalService {
 
 impl HttpsRecord {
     fn read(&self) -> Result<HttpsSpec, Error> {
-        let port = self.port.map(|port| {
-            u16::try_from(port).map_err(|_| Error::invalid("spec.https.port", "1 to 65535"))
-        });
         Ok(HttpsSpec {
             alpn: self.alpn.clone(),
-            port: port.transpose()?,
+            port: self
+                .port
+                .map(|it| port(it, "spec.https.port"))
+                .transpose()?,
         })
     }
+}
+
+impl SvcbRecord {
+    fn read((at, it): (usize, &Self)) -> Result<SvcbSpec, Error> {
+        let path = format!("spec.svcb[{at}].port");
+        Ok(SvcbSpec {
+            prefix: it.prefix.to_ascii_lowercase(),
+            alpn: it.alpn.clone(),
+            port: it.port.map(|it| port(it, &path)).transpose()?,
+            doh_path: it.doh_path.clone(),
+        })
+    }
+}
+
+fn port(number: i32, path: &str) -> Result<u16, Error> {
+    u16::try_from(number).map_err(|_| Error::invalid(path, "1 to 65535"))
 }
 
 impl TtlBounds {

@@ -102,6 +102,7 @@ fn service() -> ServiceSpec {
         policy: Policy::default(),
         when_all_down: WhenAllDown::LastKnownGood,
         https: None,
+        svcb: Vec::new(),
         ramp_millis: 0,
         withdraw_grace_millis: 0,
     }

@@ -49,6 +49,7 @@ fn service(number: u32) -> ServiceSpec {
         policy: Policy::default(),
         when_all_down: WhenAllDown::default(),
         https: None,
+        svcb: Vec::new(),
         ramp_millis: 0,
         withdraw_grace_millis: 0,
     }

@@ -109,6 +109,7 @@ fn steered_names() -> Vec<Event> {
             policy: Policy::default(),
             when_all_down: WhenAllDown::default(),
             https: None,
+            svcb: Vec::new(),
             ramp_millis: 0,
             withdraw_grace_millis: 0,
         })));

@@ -6,10 +6,10 @@
 //! and where none can be, with the addresses that a resolver gave for it.
 
 use crate::{
+    bindings::Binding,
     choose::{Form, Pick},
-    https,
     resolve::Hostnames,
-    spec::{EndpointStatus, HttpsSpec},
+    spec::EndpointStatus,
 };
 use dns::{Answer, Choice, Content, Name, RecordType, Share};
 use model::Target;
@@ -25,26 +25,47 @@ const SHARES_MAX: usize = 256;
 const STICKY_BITS_V4: u8 = 24;
 const STICKY_BITS_V6: u8 = 56;
 
-/// The record types that are always steered.
-pub(crate) const TYPES: [RecordType; 2] = [RecordType::A, RecordType::AAAA];
+/// What is steered.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Wanted<'a> {
+    /// Addresses of one family.
+    Addresses(RecordType),
+    /// How to speak with them.
+    Binding(Binding<'a>),
+}
+
+impl Wanted<'_> {
+    pub(crate) fn record_type(&self) -> RecordType {
+        match self {
+            Self::Addresses(record_type) => *record_type,
+            Self::Binding(binding) => binding.record_type,
+        }
+    }
+}
+
+/// What is always steered.
+pub(crate) const ALWAYS: [Wanted<'static>; 2] = [
+    Wanted::Addresses(RecordType::A),
+    Wanted::Addresses(RecordType::AAAA),
+];
 
 /// The choice for one view and type.
 pub(crate) fn choice(
     picks: &[Pick],
     endpoints: &[&EndpointStatus],
-    record_type: RecordType,
-    https: Option<&HttpsSpec>,
+    wanted: Wanted<'_>,
     hostnames: Hostnames<'_>,
     ttl_secs: u32,
 ) -> Choice {
     let mut shares: Vec<(f64, Content)> = Vec::new();
     for pick in picks {
-        if record_type == RecordType::HTTPS {
-            shares.extend(
-                https.map_or_else(Vec::new, |it| https::shares(it, pick, endpoints, hostnames)),
-            );
-            continue;
-        }
+        let record_type = match wanted {
+            Wanted::Addresses(family) => family,
+            Wanted::Binding(binding) => {
+                shares.extend(binding.shares(pick, endpoints, hostnames));
+                continue;
+            }
+        };
         if let Form::Together(max) = pick.form
             && let Some(together) = together(pick, endpoints, record_type, hostnames, max)
         {
@@ -114,7 +135,11 @@ fn together(
 }
 
 /// The choice of a last resort: all its addresses in one answer.
-pub(crate) fn last_resort(addresses: &[IpAddr], record_type: RecordType, ttl_secs: u32) -> Choice {
+pub(crate) fn last_resort(addresses: &[IpAddr], wanted: Wanted<'_>, ttl_secs: u32) -> Choice {
+    let record_type = match wanted {
+        Wanted::Addresses(family) => family,
+        Wanted::Binding(binding) => return binding.last_resort(addresses, ttl_secs),
+    };
     let fitting = addresses.iter().filter(|ip| family(ip) == record_type);
     let fitting: Vec<IpAddr> = fitting.copied().collect();
     let content = if fitting.is_empty() {
@@ -246,7 +271,13 @@ mod tests {
             Content::Alias(name) => name.to_string(),
             other => format!("{other:?}"),
         };
-        let found = match choice(&picks, &endpoints, record_type, None, Hostnames::Aliases, 5) {
+        let found = match choice(
+            &picks,
+            &endpoints,
+            Wanted::Addresses(record_type),
+            Hostnames::Aliases,
+            5,
+        ) {
             Choice::One(answer) => vec![(1, tell(&answer.content))],
             Choice::Weighted(shares) => shares
                 .iter()

@@ -159,7 +159,10 @@ impl Engine {
             scope,
             ttl_secs: flat.map_or(outcome.ttl_secs, |it| it.ttl_secs),
             rung: rung_in_words(rung, &service.spec.when_all_down),
-            answers: possible(flat.map_or(&outcome.records, |it| &it.records), found.view),
+            answers: match self.publisher.prefixed(host) {
+                Some(prefixed) => possible(outcome.records_at(&prefixed.prefix), found.view),
+                None => possible(flat.map_or(&outcome.records, |it| &it.records), found.view),
+            },
             path,
             branches: nodes.flatten().collect(),
             endpoints: service.endpoint_healths(),
@@ -220,7 +223,10 @@ fn rung_in_words(rung: Rung, when_all_down: &WhenAllDown) -> String {
     }
 }
 
-fn possible(records: &[SteeredRecords], view: u16) -> Vec<PossibleAnswer> {
+fn possible<'a>(
+    records: impl IntoIterator<Item = &'a SteeredRecords>,
+    view: u16,
+) -> Vec<PossibleAnswer> {
     let mut answers = Vec::new();
     for records in records {
         let choice = &records.choices[usize::from(records.by_view[usize::from(view)])];

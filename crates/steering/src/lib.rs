@@ -10,6 +10,7 @@
 //! Start reading in `engine.rs`.
 
 mod answers;
+mod bindings;
 mod branches;
 mod cascade;
 pub mod challenges;
@@ -25,7 +26,6 @@ mod geography;
 mod given;
 mod health;
 mod host;
-mod https;
 mod leaving;
 mod misfits;
 mod moved;
@@ -75,7 +75,8 @@ pub use resolve::{Found, Resolutions, Resolved, Unresolved};
 pub use spec::{
     EndpointStatus, Force, HealthCheck, HttpsSpec, NameServer, NamespaceGrant, OnExpiry,
     OverrideScope, OverrideSpec, PublishedRecord, PublishedRecords, RAMP_MILLIS, SecondarySpec,
-    ServiceSpec, SoaTimers, SpecProblem, TtlRange, WITHDRAW_GRACE_MILLIS, WhenAllDown, ZoneSpec,
+    ServiceSpec, SoaTimers, SpecProblem, SvcbSpec, TtlRange, WITHDRAW_GRACE_MILLIS, WhenAllDown,
+    ZoneSpec,
 };
 pub use status::{
     BranchState, BranchStatus, EndpointHealth, HostProblem, HostStatus, ServiceStatus, Standing,

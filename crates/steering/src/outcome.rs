@@ -1,18 +1,19 @@
 //! What a service answers: the rung of the ladder, the shares of each view, the records.
 
 use crate::{
-    answers,
+    answers::{self, Wanted},
+    bindings::{self, Binding},
     branches::Motion,
     choose::{Active, Pick, Say, Scene},
     geography::Table,
-    https,
     resolve::Hostnames,
     service::{Changed, Member, Service},
     spec::WhenAllDown,
     status::Standing,
     world::World,
+    zones::Prefixed,
 };
-use dns::{Freshness, RecordType, Steered, SteeredRecords};
+use dns::{Freshness, Steered, SteeredRecords};
 use model::ClusterName;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -28,6 +29,8 @@ pub(crate) struct Outcome {
     pub(crate) records: Vec<SteeredRecords>,
     /// The same where no alias can be; nothing where it is the same.
     pub(crate) flat: Option<Flat>,
+    /// By prefix, what is said there.
+    pub(crate) bindings: Vec<(String, SteeredRecords)>,
     pub(crate) table: Arc<Table>,
     /// The clusters that some view's answer names.
     pub(crate) named: BTreeSet<ClusterName>,
@@ -38,6 +41,7 @@ struct Answers {
     rungs: Vec<Rung>,
     ttl_secs: u32,
     records: Vec<SteeredRecords>,
+    bindings: Vec<(String, SteeredRecords)>,
     freshness: Freshness,
     named: BTreeSet<ClusterName>,
 }
@@ -60,6 +64,23 @@ impl Outcome {
             records: flat.map_or(&self.records, |it| &it.records).clone(),
             freshness: flat.map_or(Freshness::Fresh, |it| it.freshness),
         }
+    }
+
+    /// What is said at a prefix of a host.
+    pub(crate) fn binding(&self, prefixed: &Prefixed) -> Option<Steered> {
+        let records = self.records_at(&prefixed.prefix)?;
+        Some(Steered {
+            views: Arc::clone(&self.table.views),
+            records: vec![bindings::for_host(records, &prefixed.host)],
+            freshness: Freshness::Fresh,
+        })
+    }
+
+    /// The same, of any host.
+    pub(crate) fn records_at(&self, prefix: &str) -> Option<&SteeredRecords> {
+        let mut bindings = self.bindings.iter();
+        let found = bindings.find(|(known, _)| known == prefix);
+        found.map(|(_, records)| records)
     }
 }
 
@@ -107,6 +128,7 @@ impl Service {
         let same = self.outcome.as_ref().is_some_and(|before| {
             before.records == outcome.records
                 && before.flat == outcome.flat
+                && before.bindings == outcome.bindings
                 && Arc::ptr_eq(&before.table.views, &outcome.table.views)
         });
         self.outcome = Some(outcome);
@@ -164,6 +186,7 @@ impl Service {
             ttl_secs: plain.ttl_secs,
             records: plain.records,
             flat,
+            bindings: plain.bindings,
             table,
             named,
         }
@@ -183,30 +206,36 @@ impl Service {
         let (ttl_secs_max, stale) = hostnames.bounds(targets);
         let ttl_secs = self.ttl_secs(rung, world.now).min(ttl_secs_max);
         let endpoints: Vec<_> = self.endpoints.values().map(|it| &it.status).collect();
-        let spec = self.spec.https.as_ref();
-        let types = answers::TYPES.iter().copied();
-        let types = types.chain(spec.map(|_| RecordType::HTTPS));
-        let records = types.map(|record_type| {
+        let records_of = |wanted: Wanted<'_>| {
             let choice = |(rung, picks): &(Rung, Vec<Pick>)| match (rung, &self.spec.when_all_down)
             {
-                (Rung::LastResort, WhenAllDown::Address(addresses)) => match spec {
-                    Some(spec) if record_type == RecordType::HTTPS => {
-                        https::last_resort(spec, addresses, ttl_secs)
-                    }
-                    _ => answers::last_resort(addresses, record_type, ttl_secs),
-                },
+                (Rung::LastResort, WhenAllDown::Address(addresses)) => {
+                    answers::last_resort(addresses, wanted, ttl_secs)
+                }
                 (Rung::Nothing, _) => answers::nothing(ttl_secs),
-                _ => answers::choice(picks, &endpoints, record_type, spec, hostnames, ttl_secs),
+                _ => answers::choice(picks, &endpoints, wanted, hostnames, ttl_secs),
             };
-            SteeredRecords::per_view(record_type, views.iter().map(choice))
+            SteeredRecords::per_view(wanted.record_type(), views.iter().map(choice))
+        };
+        let https = self.spec.https.as_ref().map(Binding::of_host);
+        let wanted = answers::ALWAYS
+            .into_iter()
+            .chain(https.map(Wanted::Binding));
+        let records = wanted.map(records_of).collect();
+        // At a prefix no address stands in a hostname's way: it is a target, never an alias.
+        let svcb = self.spec.svcb.iter().filter(|_| hostnames.are_aliases());
+        let bindings = svcb.map(|svcb| {
+            let wanted = Wanted::Binding(Binding::prefixed(svcb));
+            (svcb.prefix.clone(), records_of(wanted))
         });
-        let records = records.collect();
+        let bindings = bindings.collect();
         let rungs = views.iter().map(|(rung, _)| *rung).collect();
         let picks = views.into_iter().flat_map(|(_, picks)| picks);
         Answers {
             rungs,
             ttl_secs,
             records,
+            bindings,
             freshness: if stale {
                 Freshness::Stale
             } else {

@@ -11,7 +11,7 @@ use crate::{
     service::Service,
     spec::{PublishedRecords, ZoneSpec},
     status::{HostProblem, HostStatus, ServiceStatus, ZoneStatus},
-    zones::{self, Claim},
+    zones::{self, Claim, Prefixed},
 };
 use dns::{
     Checked, Freshness, Name, Record, RecordType, Snapshot, SnapshotBuilder, Steered, Transfer,
@@ -39,6 +39,8 @@ pub(crate) struct Publisher {
     refused: BTreeMap<Name, String>,
     /// By host, its service and the zone.
     owners: BTreeMap<Name, (ObjectKey, Name)>,
+    /// Of these, what is said at prefixes of hosts.
+    bindings: BTreeMap<Name, Prefixed>,
     /// Per service, its hosts as written, and what became of each.
     hosts: BTreeMap<ObjectKey, Vec<Claim>>,
     /// By host, what is steered.
@@ -68,6 +70,8 @@ struct SteeredName {
     service: ObjectKey,
     /// The service's revision; 0 when it is to be given again.
     revision: u64,
+    /// Whether it is at a prefix of a host, and no host itself.
+    is_prefixed: bool,
 }
 
 /// What zones and hosts are settled from.
@@ -88,6 +92,7 @@ impl Default for Publisher {
             flat: BTreeSet::new(),
             refused: BTreeMap::new(),
             owners: BTreeMap::new(),
+            bindings: BTreeMap::new(),
             hosts: BTreeMap::new(),
             steered: BTreeMap::new(),
             refused_hosts: BTreeMap::new(),
@@ -129,7 +134,12 @@ impl Publisher {
         owners.cloned().collect()
     }
 
-    /// Every host that is steered.
+    /// What is said at a name that is a prefix of a host.
+    pub(crate) fn prefixed(&self, name: &Name) -> Option<&Prefixed> {
+        self.bindings.get(name)
+    }
+
+    /// Every name that is steered.
     pub(crate) fn steered_hosts(&self) -> impl Iterator<Item = &Name> {
         self.owners.keys()
     }
@@ -202,8 +212,8 @@ impl Publisher {
         });
         let claims = zones::claims(claimants, &specs);
         self.unsettled = true;
-        self.flat = zones::cannot_alias(&claims.owners, &wanted);
-        self.owners = claims.owners;
+        self.flat = zones::cannot_alias(&claims, &wanted);
+        (self.owners, self.bindings) = (claims.owners, claims.bindings);
         self.hosts = claims.hosts;
         self.wanted = wanted;
         self.checked = checked;
@@ -282,7 +292,8 @@ impl Publisher {
             let service = services
                 .get(key)
                 .filter(|service| service.valid && stays(services, key))?;
-            let mut records = secondaries::records(host, service, clusters);
+            let prefixed = self.bindings.get(host);
+            let mut records = secondaries::records(host, prefixed, service, clusters);
             // What an alias leads to is not the same everywhere: they hold nothing for it.
             let is_flat = self.flat.contains(host);
             records.retain(|it| !is_flat || it.record_type != RecordType::CNAME);
@@ -459,24 +470,34 @@ impl Publisher {
             let revision = service.revision;
             // One for all hosts that can be aliases, and one for those that cannot.
             let mut forms: [Option<Steered>; 2] = [None, None];
-            for (host, _) in claims
-                .iter()
-                .filter_map(|claim| claim.settled.as_ref().ok())
-            {
+            for claim in claims {
+                let Ok((host, _)) = &claim.settled else {
+                    continue;
+                };
+                let is_prefixed = claim.prefixed.is_some();
                 let known = self.steered.entry(host.clone());
                 let known = known.or_insert_with(|| SteeredName {
                     service: key.clone(),
                     revision: 0,
+                    is_prefixed,
                 });
-                if known.revision == revision {
+                if known.revision == revision && known.is_prefixed == is_prefixed {
                     continue;
                 }
                 if known.service != *key {
                     known.service = key.clone();
                 }
-                known.revision = revision;
-                let form = &mut forms[usize::from(self.flat.contains(host))];
-                let steered = form.get_or_insert_with(|| outcome.steered(self.flat.contains(host)));
+                (known.revision, known.is_prefixed) = (revision, is_prefixed);
+                let is_flat = self.flat.contains(host);
+                let form = &mut forms[usize::from(is_flat)];
+                let binding = claim.prefixed.as_ref();
+                let binding = binding.and_then(|it| outcome.binding(it));
+                let steered = match &binding {
+                    Some(binding) => binding,
+                    // Its answers are still those of a spec without it.
+                    None if is_prefixed => continue,
+                    None => form.get_or_insert_with(|| outcome.steered(is_flat)),
+                };
                 match builder.steer(host, steered) {
                     Ok(()) => {
                         any = true;

@@ -277,6 +277,10 @@ pub(crate) enum Hostnames<'a> {
 }
 
 impl Hostnames<'_> {
+    pub(crate) fn are_aliases(self) -> bool {
+        matches!(self, Self::Aliases)
+    }
+
     /// Whether an endpoint can answer at all.
     pub(crate) fn answers(self, target: &Target) -> bool {
         self.addresses(target).is_none_or(|ips| !ips.is_empty())

@@ -12,11 +12,17 @@
 //! | `failover` | those of its first branch that has some |
 
 use crate::{
-    choose::Entry, event::ClusterState, service::Service, spec::SecondarySpec, tree::Node,
+    bindings::{self, Binding},
+    choose::Entry,
+    event::ClusterState,
+    service::Service,
+    spec::SecondarySpec,
+    tree::Node,
+    zones::Prefixed,
 };
 use dns::{Name, Record, RecordType, Secondary};
 use model::{ClusterName, Target};
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, net::IpAddr};
 
 /// A secondary as the DNS engine takes it. One whose key has no name is nobody.
 pub(crate) fn secondary(spec: &SecondarySpec) -> Option<Secondary> {
@@ -28,9 +34,10 @@ pub(crate) fn secondary(spec: &SecondarySpec) -> Option<Secondary> {
     })
 }
 
-/// The records of a steered name.
+/// The records of a steered name, a host or at a prefix of one.
 pub(crate) fn records(
-    host: &Name,
+    name: &Name,
+    prefixed: Option<&Prefixed>,
     service: &Service,
     clusters: &BTreeMap<ClusterName, ClusterState>,
 ) -> Vec<Record> {
@@ -61,16 +68,35 @@ pub(crate) fn records(
         found = entries(&|_| false);
     }
     let targets: Vec<&Target> = service.endpoints.keys().map(|(_, target)| target).collect();
-    let targets = found.into_iter().map(|at| targets[at]);
-    answers(host, service.spec.ttl.max_secs, targets)
+    let targets: Vec<&Target> = found.into_iter().map(|at| targets[at]).collect();
+    let ttl_secs = service.spec.ttl.max_secs;
+    let ip = |target: &&Target| match target {
+        Target::Ip(ip) => Some(*ip),
+        Target::Hostname(_) => None,
+    };
+    let ips: Vec<IpAddr> = targets.iter().filter_map(ip).collect();
+    let record = |binding: Binding<'_>, data| Record {
+        owner: name.clone(),
+        record_type: binding.record_type,
+        ttl_secs,
+        data,
+    };
+    if let Some(prefixed) = prefixed {
+        let mut svcb = service.spec.svcb.iter();
+        let svcb = svcb.find(|it| it.prefix == prefixed.prefix);
+        let binding = svcb.map(Binding::prefixed).filter(|_| !ips.is_empty());
+        let at = |it: Binding<'_>| bindings::data_for(&it.record(&ips), &prefixed.host);
+        return binding.map(|it| record(it, at(it))).into_iter().collect();
+    }
+    let mut records = answers(name, ttl_secs, &targets);
+    let https = service.spec.https.as_ref().map(Binding::of_host);
+    let https = https.filter(|_| !ips.is_empty());
+    records.extend(https.map(|it| record(it, it.record(&ips))));
+    records
 }
 
 /// Addresses; where there are none, the first hostname as an alias.
-fn answers<'t>(
-    host: &Name,
-    ttl_secs: u32,
-    targets: impl Iterator<Item = &'t Target>,
-) -> Vec<Record> {
+fn answers(host: &Name, ttl_secs: u32, targets: &[&Target]) -> Vec<Record> {
     let mut addresses = Vec::new();
     let mut alias = None;
     for target in targets {

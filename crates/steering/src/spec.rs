@@ -165,6 +165,9 @@ pub struct ServiceSpec {
     /// What HTTPS records say besides the addresses; without it there are none.
     #[serde(default)]
     pub https: Option<HttpsSpec>,
+    /// What is said at names of their own before each host.
+    #[serde(default)]
+    pub svcb: Vec<SvcbSpec>,
     /// Milliseconds over which a cluster that was drained gets its traffic back; also one that was
     /// down, where shares follow capacity. 0 is at once.
     #[serde(default = "usual_ramp_millis")]
@@ -184,6 +187,29 @@ pub struct HttpsSpec {
     /// Its port, when it is not 443.
     #[serde(default)]
     pub port: Option<u16>,
+}
+
+/// What a service binding at a prefix of each host says (RFC 9460 § 2.3), besides hints of its addresses.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SvcbSpec {
+    /// The labels before the host, such as `_dns` or `_8443._https`.
+    pub prefix: String,
+    /// Protocols that it speaks, the best first, such as `dot` and `doq`.
+    pub alpn: Vec<String>,
+    /// Its port, when it is not the scheme's, nor in the prefix.
+    #[serde(default)]
+    pub port: Option<u16>,
+    /// Where DNS over HTTPS is (RFC 9461 § 5), such as `/dns-query{?dns}`.
+    #[serde(default)]
+    pub doh_path: Option<String>,
+}
+
+impl SvcbSpec {
+    /// Whether it is about HTTPS, which has a type of its own (RFC 9460 § 9.1).
+    pub fn is_https(&self) -> bool {
+        self.prefix.rsplit('.').next() == Some("_https")
+    }
 }
 
 /// Half a minute: ten steps, none of which is a burst.

@@ -2,7 +2,7 @@
 
 use crate::{
     policy::{Cidr, Geo, POLICY_BRANCHES_MAX, POLICY_DEPTH_MAX, Policy},
-    spec::{ServiceSpec, SpecProblem, WhenAllDown},
+    spec::{ServiceSpec, SpecProblem, SvcbSpec, WhenAllDown},
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -52,9 +52,20 @@ impl ServiceSpec {
                 "names an address",
             );
         }
+        problems.svcb(&self.svcb, &self.hosts);
         problems.policy(&self.policy, "policy", 1, &mut BTreeSet::new());
         problems.0
     }
+}
+
+/// Whether a URI template has the variable `dns` (RFC 6570 § 2.2).
+fn names_dns(template: &str) -> bool {
+    let mut expressions = template.split('{').skip(1);
+    expressions.any(|it| {
+        let variables = it.split('}').next().unwrap_or_default();
+        let variables = variables.trim_start_matches(['?', '&', '+', '/', '#', '.', ';']);
+        variables.split(',').any(|variable| variable == "dns")
+    })
 }
 
 struct Problems(Vec<SpecProblem>);
@@ -66,6 +77,50 @@ impl Problems {
                 field: field.to_owned(),
                 message: message.to_owned(),
             });
+        }
+    }
+
+    /// Prefixes are underscored labels (RFC 9460 § 2.3); what DNS over HTTPS needs is there (RFC 9461 § 5).
+    fn svcb(&mut self, svcb: &[SvcbSpec], hosts: &[String]) {
+        let wildcard = hosts.iter().any(|host| host.starts_with("*."));
+        let right = svcb.is_empty() || !wildcard;
+        self.unless(right, "svcb", "has no names before a wildcard host");
+        let mut prefixes = BTreeSet::new();
+        for (at, binding) in svcb.iter().enumerate() {
+            let path = format!("svcb[{at}]");
+            let prefix = format!("{path}.prefix");
+            let labels: Vec<&str> = binding.prefix.split('.').collect();
+            let scheme = labels.iter().all(|it| it.len() > 1 && it.starts_with('_'));
+            self.unless(
+                scheme,
+                &prefix,
+                "has labels that begin with _, as _dns and _8443._https",
+            );
+            let new = prefixes.insert(binding.prefix.as_str());
+            self.unless(new, &prefix, "is given twice");
+            let port = |label: &str| label[1..].parse::<u16>().is_ok_and(|port| port != 443);
+            let right = !scheme || !binding.is_https() || labels.len() == 2 && port(labels[0]);
+            self.unless(
+                right,
+                &prefix,
+                "has a port other than 443 before _https: for 443 give `https`",
+            );
+            let dns_over_https = labels.last() == Some(&"_dns")
+                && binding.alpn.iter().any(|it| it == "h2" || it == "h3");
+            self.unless(
+                !dns_over_https || binding.doh_path.is_some(),
+                &format!("{path}.dohPath"),
+                "is not given, and clients of h2 and h3 need it",
+            );
+            let path_is_right = binding
+                .doh_path
+                .as_ref()
+                .is_none_or(|it| it.starts_with('/') && names_dns(it));
+            self.unless(
+                path_is_right,
+                &format!("{path}.dohPath"),
+                "begins with / and has the variable dns, as /dns-query{?dns}",
+            );
         }
     }
 

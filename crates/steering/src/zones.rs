@@ -135,14 +135,15 @@ pub(crate) fn zone_of<'a>(
 
 /// The hosts that cannot be aliases (RFC 1034 § 3.6.2): origins, and those with static records.
 pub(crate) fn cannot_alias(
-    owners: &BTreeMap<Name, (ObjectKey, Name)>,
+    claims: &Claims,
     zones: &BTreeMap<Name, (ZoneSpec, Zone)>,
 ) -> BTreeSet<Name> {
     let records = zones.values().flat_map(|(_, zone)| &zone.records);
     let beside = records.filter(|it| it.record_type != dns::RecordType::CNAME);
     let beside: BTreeSet<&Name> = beside.map(|it| &it.owner).collect();
-    let flat = owners.iter();
+    let flat = claims.owners.iter();
     flat.filter(|(host, (_, origin))| *host == origin || beside.contains(host))
+        .filter(|(host, _)| !claims.bindings.contains_key(*host))
         .map(|(host, _)| host.clone())
         .collect()
 }
@@ -180,19 +181,30 @@ fn tell(grant: &NamespaceGrant) -> String {
 
 /// Who has which host, and why the others have not: of two that claim one, the older.
 pub(crate) struct Claims {
-    /// The service of each host that is served, with the zone's origin.
+    /// The service of each name that is served, with the zone's origin.
     pub(crate) owners: BTreeMap<Name, (ObjectKey, Name)>,
+    /// Of these, what is said at prefixes of hosts.
+    pub(crate) bindings: BTreeMap<Name, Prefixed>,
     /// Per service, each host as it was written, and its zone or what is wrong.
     pub(crate) hosts: BTreeMap<ObjectKey, Vec<Claim>>,
 }
 
-/// A service's claim to a host.
+/// A service's claim to a host, or to a name at a prefix of it.
 #[derive(Clone, Debug)]
 pub(crate) struct Claim {
     /// The host as it was written.
     pub(crate) host: String,
     /// Its name and the zone's origin, or why it is refused.
     pub(crate) settled: Result<(Name, Name), HostProblem>,
+    /// Of what it is the prefix.
+    pub(crate) prefixed: Option<Prefixed>,
+}
+
+/// A name at a prefix of a host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Prefixed {
+    pub(crate) prefix: String,
+    pub(crate) host: Name,
 }
 
 /// Settles the claims of all services; those that leave come last.
@@ -202,6 +214,7 @@ pub(crate) fn claims<'a>(
 ) -> Claims {
     let mut claims = Claims {
         owners: BTreeMap::new(),
+        bindings: BTreeMap::new(),
         hosts: BTreeMap::new(),
     };
     let mut services: Vec<_> = services.collect();
@@ -213,11 +226,77 @@ pub(crate) fn claims<'a>(
             hosts.push(Claim {
                 host: host.clone(),
                 settled,
+                prefixed: None,
             });
+        }
+        if !service.svcb.is_empty() {
+            let prefixed = claims.prefixed(service, &hosts, zones);
+            hosts.extend(prefixed);
         }
         claims.hosts.insert(service.key.clone(), hosts);
     }
     claims
+}
+
+impl Claims {
+    /// The claims to names at prefixes of the hosts that a service has.
+    fn prefixed(
+        &mut self,
+        service: &ServiceSpec,
+        hosts: &[Claim],
+        zones: &BTreeMap<Name, ZoneSpec>,
+    ) -> Vec<Claim> {
+        let mut claims = Vec::new();
+        for claim in hosts {
+            let Ok((host, zone)) = &claim.settled else {
+                continue;
+            };
+            for svcb in &service.svcb {
+                let written = format!("{}.{}", svcb.prefix, claim.host);
+                let prefixed = Prefixed {
+                    prefix: svcb.prefix.clone(),
+                    host: host.clone(),
+                };
+                claims.push(Claim {
+                    settled: self.settle_prefixed(&written, zone, &prefixed, service, zones),
+                    host: written,
+                    prefixed: Some(prefixed),
+                });
+            }
+        }
+        claims
+    }
+
+    /// Gives a name at a prefix to the service that has the host. Who may have a host may have what
+    /// is said about it.
+    fn settle_prefixed(
+        &mut self,
+        written: &str,
+        zone: &Name,
+        prefixed: &Prefixed,
+        service: &ServiceSpec,
+        zones: &BTreeMap<Name, ZoneSpec>,
+    ) -> Result<(Name, Name), HostProblem> {
+        let invalid = |why: String| HostProblem::InvalidName(why);
+        let name = Name::parse(written).map_err(|error| invalid(error.to_string()))?;
+        let longest = name.ancestry().find(|above| zones.contains_key(above));
+        if longest.as_ref() != Some(zone) {
+            return Err(invalid(format!(
+                "it lies in another zone than {}",
+                prefixed.host
+            )));
+        }
+        match self.owners.entry(name.clone()) {
+            Entry::Occupied(owner) => Err(HostProblem::Claimed {
+                by: owner.get().0.clone(),
+            }),
+            Entry::Vacant(place) => {
+                place.insert((service.key.clone(), zone.clone()));
+                self.bindings.insert(name.clone(), prefixed.clone());
+                Ok((name, zone.clone()))
+            }
+        }
+    }
 }
 
 /// Gives a host to a service, unless another has it.

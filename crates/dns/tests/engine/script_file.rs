@@ -230,12 +230,11 @@ fn steer(
         panic!("NAME TYPE TTL");
     };
     let record_type: RecordType = record_type.parse().unwrap();
-    let ttl_secs = ttl_secs.parse().unwrap();
-    let choices: Vec<_> = block
-        .lines
-        .iter()
-        .map(|line| choice(line, ttl_secs))
-        .collect();
+    let said = Said {
+        record_type,
+        ttl_secs: ttl_secs.parse().unwrap(),
+    };
+    let choices: Vec<_> = block.lines.iter().map(|line| choice(line, said)).collect();
     let name = Name::parse(owner).unwrap();
     let records = before.entry(name.clone()).or_default();
     records.push(SteeredRecords::per_view(record_type, choices));
@@ -251,15 +250,22 @@ fn steer(
     builder.steer(&name, &steered).unwrap();
 }
 
-/// `addresses…`, `alias NAME`, `none`, `nothing-healthy`, or a choice between such, as in
+/// Of what answers are.
+#[derive(Clone, Copy)]
+struct Said {
+    record_type: RecordType,
+    ttl_secs: u32,
+}
+
+/// `addresses…`, `record DATA`, `alias NAME`, `none`, `nothing-healthy`, or a choice between such, as in
 /// `weighted 30 192.0.2.1 | 70 192.0.2.2` or `prefix 24 56 1 192.0.2.1 | 1 192.0.2.2`.
-fn choice(line: &str, ttl_secs: u32) -> Choice {
+fn choice(line: &str, said: Said) -> Choice {
     let shares = |text: &str| -> Vec<Share> {
         let share = |part: &str| {
             let (weight, rest) = part.trim().split_once(' ').expect("weight answer");
             Share {
                 weight: weight.parse().unwrap(),
-                answer: answer(rest, ttl_secs),
+                answer: answer(rest, said),
             }
         };
         text.split('|').map(share).collect()
@@ -277,23 +283,31 @@ fn choice(line: &str, ttl_secs: u32) -> Choice {
             shares: shares(words.next().unwrap()),
         };
     }
-    Choice::One(answer(line, ttl_secs))
+    Choice::One(answer(line, said))
 }
 
-fn answer(text: &str, ttl_secs: u32) -> Answer {
+fn answer(text: &str, said: Said) -> Answer {
     let content = match text.trim() {
         "none" => Content::NoData,
         "nothing-healthy" => Content::NothingHealthy,
-        text => match text.strip_prefix("alias ") {
-            Some(target) => Content::Alias(Name::parse(target).unwrap()),
-            None => Content::Addresses(
+        text => match text.split_once(' ') {
+            Some(("alias", target)) => Content::Alias(Name::parse(target).unwrap()),
+            Some(("record", data)) => {
+                let line = format!("@ {} {data}", said.record_type);
+                let records = read_records(&line, &Name::root(), 0).unwrap();
+                Content::Records(records.into_iter().map(|it| it.data).collect())
+            }
+            _ => Content::Addresses(
                 text.split_whitespace()
                     .map(|address| address.parse().unwrap())
                     .collect(),
             ),
         },
     };
-    Answer { ttl_secs, content }
+    Answer {
+        ttl_secs: said.ttl_secs,
+        content,
+    }
 }
 
 fn steps(lines: &[&str]) -> Vec<Step> {

@@ -386,6 +386,7 @@ pub(crate) fn service() -> ServiceSpec {
         policy: Policy::default(),
         when_all_down: WhenAllDown::LastKnownGood,
         https: None,
+        svcb: Vec::new(),
         ramp_millis: RAMP_MILLIS,
         withdraw_grace_millis: 0,
     }

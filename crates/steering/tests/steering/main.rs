@@ -1,12 +1,12 @@
 //! Scenarios and properties of the steering engine: what clients get while the world changes.
 
+mod bindings;
 mod branches;
 mod challenges;
 mod clock;
 mod flat;
 mod harness;
 mod hosts;
-mod https;
 mod leaving;
 mod moved;
 mod networks;

@@ -160,3 +160,36 @@ fn without_secondaries_nobody_gets_the_zone_and_endpoints_have_no_part_in_the_se
     replica.tell([endpoints(vec![endpoint("beijing-a", A, 1)])]);
     assert_eq!(replica.zones[&zone().key].digest, digest);
 }
+
+#[test]
+fn secondaries_hold_bindings_with_hints_of_every_endpoint() {
+    let spec = ServiceSpec {
+        https: Some(HttpsSpec {
+            alpn: vec!["h2".into()],
+            port: None,
+        }),
+        svcb: vec![SvcbSpec {
+            prefix: "_dns".into(),
+            alpn: vec!["dot".into()],
+            port: None,
+            doh_path: None,
+        }],
+        ..service()
+    };
+    let mut replica = with_secondaries(three());
+    replica.tell([Event::ServiceApplied(Box::new(spec))]);
+    replica.tell([numbered(&replica, 7)]);
+    let records = transferred(&replica);
+    let bindings = records.iter().filter(|it| it.contains("alpn"));
+    let bindings: Vec<String> = bindings.map(|it| it.replace(", ", " ")).collect();
+    let hints = "ipv4hint=192.0.2.1,192.0.2.2,192.0.2.3";
+    let expected = [
+        format!("shop.example.org. HTTPS 1 . alpn=h2 {hints}"),
+        format!("_dns.shop.example.org. SVCB 1 shop.example.org. alpn=dot {hints}"),
+    ];
+    let bindings: Vec<&str> = bindings
+        .iter()
+        .map(|it| it.trim_end_matches([',', ' ']))
+        .collect();
+    assert_eq!(bindings, expected);
+}
