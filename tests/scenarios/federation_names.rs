@@ -14,8 +14,10 @@ scenarios! {
     alone: kubefeds_names_follow_what_members_offer_and_lead_elsewhere_when_one_is_away;
 }
 
-const API: &str = "multiclusterdns.kubefed.io/v1alpha1";
-const BERLIN: &str = "192.0.2.1";
+/// Of KubeFed's DNS kinds.
+pub(crate) const API: &str = "multiclusterdns.kubefed.io/v1alpha1";
+/// The address of Berlin's Service.
+pub(crate) const BERLIN: &str = "192.0.2.1";
 const OSAKA: &str = "192.0.2.2";
 
 async fn kubefeds_names_follow_what_members_offer_and_lead_elsewhere_when_one_is_away(
@@ -136,7 +138,7 @@ async fn what_is_somebody_elses_stays(world: &World, namespace: &str) {
 }
 
 /// A Service whose load balancer, of a kind that no controller here serves, has this address.
-async fn offer(member: &Cluster, namespace: &str, address: &str) {
+pub(crate) async fn offer(member: &Cluster, namespace: &str, address: &str) {
     let service = json!({
         "apiVersion": "v1", "kind": "Service",
         "metadata": {"namespace": namespace, "name": "shop"},
@@ -152,7 +154,8 @@ async fn offer(member: &Cluster, namespace: &str, address: &str) {
     patched.expect("its controller writes its status");
 }
 
-async fn ready(member: &Cluster, namespace: &str, pod: &str) {
+/// A Pod that is ready behind it.
+pub(crate) async fn ready(member: &Cluster, namespace: &str, pod: &str) {
     let slice = json!({
         "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
         "metadata": {"namespace": namespace, "name": "shop-1",

@@ -33,6 +33,8 @@ mod cookies;
 #[cfg(test)]
 mod credentials;
 #[cfg(test)]
+mod external_dns;
+#[cfg(test)]
 mod federation_names;
 #[cfg(test)]
 mod gateways;

@@ -1,8 +1,9 @@
-//! Events on the host's objects: each told once, and counted when it lasts.
+//! Events on the host's objects: what lasts is told once and counted, what happens is told each time.
 //!
 //! # Guarantees
 //! What is the same has the same name, whoever tells it: a new leader finds what the one before
-//! told, and a thing that lasts is one Event with a series, counted once in [`TOLD_FOR`].
+//! told, and a thing that lasts is one Event with a series, counted once in [`TOLD_FOR`]. Names of what happened are
+//! in the order of its times, and so is what `kubectl describe` lists.
 //! # Assumptions
 //! Notes of the same thing are the same, letter by letter.
 //! # Caveats
@@ -13,6 +14,7 @@ use crate::lease::Leadership;
 use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::api::events::v1::Event;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+use k8s_openapi::jiff::Timestamp;
 use kube::api::{ObjectMeta, Patch, PatchParams, PostParams};
 use kube::{Api, Client};
 use serde_json::json;
@@ -105,6 +107,15 @@ impl Events {
         drop(self.waiting.try_send(event));
     }
 
+    /// Tells that something became of an object, as it does again and again.
+    pub(crate) fn tell_turn(&self, about: &About, tone: Tone, reason: &str, note: &str) {
+        let note: String = note.chars().take(NOTE_MAX).collect();
+        let name = name_of_turn(about, self.clock.now(), (reason, &note));
+        let event = self.event(name, about, tone, (reason, note));
+        // A full channel drops it: the status says what it became.
+        drop(self.waiting.try_send(event));
+    }
+
     fn event(
         &self,
         name: String,
@@ -154,6 +165,14 @@ fn name(about: &About, reason: &str, note: &str) -> String {
     // An object's name may be as long as an Event's.
     let object: String = about.name.chars().take(NAME_CHARS_MAX).collect();
     format!("{object}.{:016x}", hasher.finish())
+}
+
+/// The same for one time only: the object's, the time in milliseconds, and a digest of what is said. Names sort as
+/// times do, until the year 2527.
+fn name_of_turn(about: &About, at: Timestamp, (reason, note): (&str, &str)) -> String {
+    let all = name(about, reason, note);
+    let (object, digest) = all.rsplit_once('.').unwrap_or((&all, ""));
+    format!("{object}.{:011x}.{digest}", at.as_millisecond())
 }
 
 async fn write(
@@ -226,7 +245,24 @@ mod tests {
         ] {
             assert_ne!(first, other);
         }
-        let long = name(&about("u", &"x".repeat(253)), "Rejected", "a: no");
+        let far = about("u", &"x".repeat(253));
+        let long = name(&far, "Rejected", "a: no");
+        assert!(long.len() <= 253, "{}", long.len());
+
+        let at = |millis: i64| Timestamp::from_millisecond(millis).expect("a time");
+        let turn = |millis: i64, note: &str| {
+            let about = about("u", "prices");
+            name_of_turn(&about, at(millis), ("EndpointDown", note))
+        };
+        let turns = [
+            turn(1_700_000_000_000, "z"),
+            turn(1_700_000_000_001, "a"),
+            turn(1_800_000_000_000, "z"),
+            turn(17_000_000_000_000, "z"),
+        ];
+        assert!(turns.is_sorted(), "{turns:?}");
+        assert!(turns.iter().all(|name| name.starts_with("prices.")));
+        let long = name_of_turn(&far, at(17_000_000_000_000), ("EndpointDown", ""));
         assert!(long.len() <= 253, "{}", long.len());
     }
 }

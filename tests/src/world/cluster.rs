@@ -313,16 +313,33 @@ impl Cluster {
     /// # Panics
     /// After [`PATIENCE`], with what was told.
     pub async fn until_told(&self, namespace: &str, name: &str, count: usize) -> Vec<Value> {
+        let what = format!("{count} Events");
+        self.until_story(namespace, name, &what, |told| told.len() >= count)
+            .await
+    }
+
+    /// Waits until the Events of the object of this name, by their names, are as wanted, and returns them.
+    ///
+    /// # Panics
+    /// After [`PATIENCE`], with what was told.
+    pub async fn until_story(
+        &self,
+        namespace: &str,
+        name: &str,
+        what: &str,
+        wanted: impl Fn(&[Value]) -> bool,
+    ) -> Vec<Value> {
         let deadline = Instant::now() + PATIENCE;
         loop {
             let mut told = self.list("events.k8s.io/v1", "Event", namespace).await;
             told.retain(|event| event["regarding"]["name"] == name);
-            if told.len() >= count {
+            told.sort_by_key(|event| event["metadata"]["name"].to_string());
+            if wanted(&told) {
                 return told;
             }
             assert!(
                 Instant::now() < deadline,
-                "{}: not {count} Events of {name}: {told:#?}",
+                "{}: {name}: not within {PATIENCE:?}: {what}: {told:#?}",
                 self.name
             );
             tokio::time::sleep(TRY_AGAIN).await;

@@ -22,7 +22,7 @@ pub(super) fn tell(context: &Context, before: Option<&ServiceStatus>, now: &Serv
     for line in lines(before, now) {
         context
             .events
-            .tell(&about, line.tone, line.reason, &line.note);
+            .tell_turn(&about, line.tone, line.reason, &line.note);
     }
 }
 
