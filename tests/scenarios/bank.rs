@@ -260,6 +260,15 @@ impl Bank {
         meridian.signal(Signal::Kill);
     }
 
+    /// Waits until so many overrides are told to have outlived their time.
+    pub(crate) async fn until_outlived(&self, overrides: f64) {
+        let meridian = self.meridian.as_ref().expect("it runs");
+        let name = "meridian_overrides_past_end";
+        meridian
+            .until_metric(name, &[], |count| count == overrides)
+            .await;
+    }
+
     /// From now on no centre answers this process; nothing gives them back to it.
     pub(crate) fn cut_off(&self, process: Option<&Meridian>) {
         let number = process.map_or(0, Meridian::number);

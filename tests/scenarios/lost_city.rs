@@ -39,6 +39,10 @@ async fn a_lost_city_with_the_host_in_it_is_taken_over_by_hand_at_the_replica_th
     bank.lose("lisbon");
     bank.lose_replica();
     world.break_api(HOST, ApiFault::Down);
+    let reached = "meridian_host_reached";
+    left.meridian
+        .until_metric(reached, &[], |it| it == 0.0)
+        .await;
     let folder = left.state.path().display().to_string();
     let words = [
         "override",
@@ -75,6 +79,9 @@ async fn a_lost_city_with_the_host_in_it_is_taken_over_by_hand_at_the_replica_th
     world.mend_api(HOST).await;
     let written = until_written(world, namespace).await;
     assert_eq!(written["spec"]["reason"], "city A is lost, with the host");
+    left.meridian
+        .until_metric(reached, &[], |it| it == 1.0)
+        .await;
     world.give_controller(world.lead("controller").await);
     for name in ["berlin", "lisbon"] {
         bank.open_centre(name).await;

@@ -159,9 +159,13 @@ async fn overrides_end_are_refused_and_say_so_and_what_a_policy_lacks_is_a_condi
         .await;
     bank.until_in_force(world, "first", ("True", "KeptPastItsEnd"))
         .await;
+    let told = world.host().until_told(namespace, "first", 1).await;
+    assert_eq!(told[0]["reason"], "KeptPastItsEnd", "{told:#?}");
+    bank.until_outlived(1.0).await;
     world.host().delete(&at("first")).await;
     bank.until_shared(&addresses(&["berlin", "lisbon"]), "both share again")
         .await;
+    bank.until_outlived(0.0).await;
 
     // Names that are not there do not stop a service, and a tree that is wrong is not let in.
     let policy = json!({"weighted": [

@@ -12,7 +12,7 @@ use crate::checkpoint::CheckpointFile;
 use crate::control_targets;
 use crate::geography;
 use crate::given::{Given, GivenFolder};
-use crate::overdue::Overdue;
+use crate::own_state::OwnState;
 use crate::peers::{Identity, Lines, Start};
 use crate::replace::Estate;
 use crate::run::{Options, Succession};
@@ -189,7 +189,7 @@ async fn observe(
         prober: Prober::start(seed(&options.identity), results),
         resolver: Resolver::start(options.dns.resolvers(), words),
         report,
-        overdue: Overdue::new(metrics),
+        own_state: OwnState::new(metrics),
         peers,
         challenges: observing.challenges,
         readiness: observing.readiness,

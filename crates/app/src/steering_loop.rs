@@ -11,7 +11,7 @@
 use crate::checkpoint::CheckpointFile;
 use crate::given::Given;
 use crate::lookups;
-use crate::overdue::Overdue;
+use crate::own_state::OwnState;
 use console::{Part, Question, Readiness};
 use dns_server::Handle;
 use model::ProbeResult;
@@ -51,7 +51,7 @@ pub(crate) struct Outputs {
     pub(crate) prober: Prober,
     pub(crate) resolver: Resolver,
     pub(crate) report: watch::Sender<Option<ProbeReportValue>>,
-    pub(crate) overdue: Overdue,
+    pub(crate) own_state: OwnState,
     pub(crate) peers: watch::Sender<Option<Peers>>,
     /// The revision of challenges that every replica serves that is heard.
     pub(crate) challenges: watch::Sender<u64>,
@@ -177,10 +177,11 @@ impl SteeringLoop {
                 Effect::Probe(probes) => self.outputs.prober.set(probes),
                 Effect::Resolve(hostnames) => self.outputs.resolver.ask(hostnames),
                 Effect::Report(report) => {
-                    self.outputs.overdue.note(&report);
+                    self.outputs.own_state.note_report(&report);
                     self.outputs.report.send_replace(Some(report));
                 }
                 Effect::Peers(peers) => {
+                    self.outputs.own_state.note_host(&peers);
                     self.outputs.peers.send_replace(Some(peers));
                 }
                 Effect::ChallengesServed(revision) => {

@@ -234,6 +234,7 @@ fn places_of(context: &Context) -> Vec<(String, bool, Option<String>, Vec<String
 }
 
 fn look_at_overrides(context: &Context, names: &Names) {
+    overrides::count_outlived(context);
     for it in context.host.overrides() {
         names.queue.add(Key::Override(key_of(&it.metadata)));
     }

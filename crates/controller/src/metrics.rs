@@ -3,6 +3,7 @@
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
 /// Cheap to clone; all clones count together.
@@ -10,6 +11,7 @@ use prometheus_client::registry::Registry;
 pub struct ControllerMetrics {
     writes: Family<WriteLabels, Counter>,
     reconciliations: Family<EndLabels, Counter>,
+    overrides_past_end: Gauge,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -58,6 +60,11 @@ impl ControllerMetrics {
             "Reconciliations of federated objects, by how they ended",
             self.reconciliations.clone(),
         );
+        registry.register(
+            "meridian_overrides_past_end",
+            "Overrides whose time is over and that keep their force until somebody deletes them",
+            self.overrides_past_end.clone(),
+        );
     }
 
     /// A step that writes came to an end. The verb is one of the planner's fixed words.
@@ -70,6 +77,12 @@ impl ControllerMetrics {
     }
 
     /// A reconciliation came to an end.
+    /// So many overrides have outlived their time.
+    pub(crate) fn outlived(&self, overrides: usize) {
+        let overrides = i64::try_from(overrides).unwrap_or(i64::MAX);
+        self.overrides_past_end.set(overrides);
+    }
+
     pub(crate) fn reconciled(&self, end: ReconcileEnd) {
         self.reconciliations.get_or_create(&EndLabels { end }).inc();
     }

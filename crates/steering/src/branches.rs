@@ -64,6 +64,9 @@ pub(crate) enum Motion {
     Settled,
 }
 
+/// Why a branch is active that a person chose.
+const TAKEN: &str = "taken by an override";
+
 /// What the decision is made from.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Situation<'a> {
@@ -111,7 +114,7 @@ pub(crate) fn decide(
     };
     let refused = forced.filter(|&at| at > current && watch.unmet(at).is_some());
     let (next, reason) = match forced {
-        Some(next) if refused.is_none() => (next, "taken by an override".to_owned()),
+        Some(next) if refused.is_none() => (next, TAKEN.to_owned()),
         Some(next) => {
             let (name, why) = (&branches[next].name, watch.unmet(next).unwrap_or_default());
             (
@@ -388,12 +391,11 @@ pub(crate) fn statuses(
                 state.reason.clone(),
             )
         } else if ability == Ability::Unable {
-            let needs = branch.min_healthy.max(1);
-            (
-                BranchState::Unable,
-                since,
-                format!("fewer than {needs} clusters are healthy"),
-            )
+            let reason = match branch.min_healthy {
+                0 | 1 => "it has no healthy cluster".to_owned(),
+                needs => format!("fewer than {needs} clusters are healthy"),
+            };
+            (BranchState::Unable, since, reason)
         } else if current_able && index > at {
             (
                 BranchState::Standby,
@@ -401,7 +403,11 @@ pub(crate) fn statuses(
                 format!("{} answers", state.active),
             )
         } else {
-            (BranchState::Waiting, since, state.reason.clone())
+            let reason = match state.reason.as_str() {
+                TAKEN => format!("{} was {TAKEN}", state.active),
+                other => other.to_owned(),
+            };
+            (BranchState::Waiting, since, reason)
         };
         BranchStatus {
             name: branch.name.clone(),

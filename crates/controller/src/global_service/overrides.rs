@@ -3,6 +3,7 @@
 use super::Names;
 use crate::Error;
 use crate::context::Context;
+use crate::events::{About, Tone};
 use crate::status::Written;
 use api::{Condition, OverrideStatus};
 use kube::Resource;
@@ -49,12 +50,45 @@ where
 {
     let now = context.clock.millis();
     let (condition, again) = judge(read, &all(context), names, now);
+    count_outlived(context);
+    if condition.reason.as_deref() == Some(PAST_END) {
+        let message = condition.message.as_deref().unwrap_or_default();
+        let about = about(it);
+        context
+            .events
+            .tell(&about, Tone::Warning, PAST_END, message);
+    }
     let status = OverrideStatus {
         observed_generation: it.meta().generation.unwrap_or_default(),
         conditions: vec![condition],
     };
     let written = context.statuses.write_typed(it, &status).await?;
     Ok(later(written, again, now))
+}
+
+/// What raises an alarm until somebody deletes it: an Event, and the metric.
+const PAST_END: &str = "KeptPastItsEnd";
+
+/// Counts those that have outlived their time.
+pub(super) fn count_outlived(context: &Context) {
+    let now = context.clock.millis();
+    let outlived =
+        |it: &OverrideSpec| now >= it.expires_at_millis && it.on_expiry == OnExpiry::Keep;
+    let all = all(context);
+    let count = all.iter().filter(|it| outlived(it)).count();
+    context.metrics.outlived(count);
+}
+
+fn about<K: Resource<DynamicType = ()>>(it: &K) -> About {
+    let meta = it.meta();
+    let text = |text: &Option<String>| text.clone().unwrap_or_default();
+    About {
+        api_version: K::api_version(&()).into_owned(),
+        kind: K::kind(&()).into_owned(),
+        namespace: text(&meta.namespace),
+        name: text(&meta.name),
+        uid: text(&meta.uid),
+    }
 }
 
 /// All that read.
@@ -124,7 +158,7 @@ fn in_force(
     }
     if over {
         let message = "its time is over, and it keeps its force until it is deleted";
-        return condition("True", "KeptPastItsEnd", message.into());
+        return condition("True", PAST_END, message.into());
     }
     condition("True", "InForce", format!("{:?}", spec.force))
 }

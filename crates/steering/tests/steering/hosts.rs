@@ -68,13 +68,22 @@ fn a_namespace_that_the_zone_does_not_allow_is_refused() {
         host.problem.as_ref().map(HostProblem::to_string).unwrap(),
         "zone example.org does not allow it; allowedNamespaces has shop"
     );
-    let mut open = zone();
-    open.allowed_namespaces.push(NamespaceGrant {
-        namespace: "bank".into(),
-        names: vec!["*.example.org".into()],
-    });
-    replica.tell([Event::ZoneApplied(Box::new(open))]);
-    assert_eq!(replica.services[&foreign.key].hosts[0].problem, None);
+    // What is granted are names, not the zone.
+    for (names, served) in [
+        ("*.bank.example.org", false),
+        ("another.example.org", false),
+        ("other.example.org", true),
+        ("*.example.org", true),
+    ] {
+        let mut open = zone();
+        open.allowed_namespaces.push(NamespaceGrant {
+            namespace: "bank".into(),
+            names: vec![names.into()],
+        });
+        replica.tell([Event::ZoneApplied(Box::new(open))]);
+        let problem = &replica.services[&foreign.key].hosts[0].problem;
+        assert_eq!(problem.is_none(), served, "{names}: {problem:?}");
+    }
 }
 
 #[test]

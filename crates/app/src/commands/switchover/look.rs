@@ -160,7 +160,10 @@ impl Look {
         }
         for named in self.named() {
             let clusters: Vec<_> = named.clusters.iter().map(String::as_str).collect();
-            let clusters = clusters.join(", ");
+            let clusters = match clusters.is_empty() {
+                true => "nothing".to_owned(),
+                false => clusters.join(", "),
+            };
             text.push_str(&format!("  replica {} answers {clusters}\n", named.replica));
         }
         text
