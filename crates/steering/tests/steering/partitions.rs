@@ -1,8 +1,8 @@
 //! Five observers, a network that parts, and a city that dies and returns, all drawn from a seed.
 //!
 //! The host carries reports. Who is cut off from it dials the others, which reach those of the same side of
-//! a network that may have parted as well; so whom an observer hears is drawn anew again and again. What
-//! must hold in every course: whoever hears no majority never promotes the standby; nobody promotes it while
+//! a network that may have parted as well; so whom an observer hears is drawn anew again and again. Some see nothing, and
+//! the probes of some hang. What must hold in every course: whoever hears no majority never promotes the standby; nobody promotes it while
 //! city A lives; all who reach the host answer alike within two probe intervals after the last change was
 //! counted, and a report that no longer comes is forgotten; answers never stop.
 
@@ -10,8 +10,11 @@ use crate::harness::*;
 use meridian_steering::*;
 
 const OBSERVERS: usize = 5;
-/// Observers whose uplink is lost at a time, at most: more than half of them would be the truth.
+/// Observers whose uplink is lost or whose probes hang at a time, at most: more than half of them would be the truth.
 const BLIND_MAX: usize = 2;
+/// Milliseconds until it is known of probes that they hang: three intervals and a timeout, the next look, and a round in
+/// which it is told.
+const NOTICED: u64 = 3 * INTERVAL + 2_000 + 5_000 + INTERVAL;
 /// Milliseconds between probes, as the service has it.
 const INTERVAL: u64 = 5_000;
 /// Rounds until every verdict was counted: three failures, and two intervals to converge.
@@ -40,6 +43,8 @@ struct Truth {
     linked: [bool; OBSERVERS],
     /// Whether each observer reaches anything that it probes.
     sighted: [bool; OBSERVERS],
+    /// Since when the probes of each hang.
+    hung: [Option<u64>; OBSERVERS],
     /// On which side of the network each is; lines reach those of one's own.
     side: [bool; OBSERVERS],
 }
@@ -56,16 +61,24 @@ enum Drift {
 
 impl Truth {
     /// Changes one thing, or nothing.
-    fn drift(&mut self, chance: &mut Chance) -> Drift {
+    fn drift(&mut self, now: u64, chance: &mut Chance) -> Drift {
         let who = chance.below(OBSERVERS);
-        match chance.below(7) {
+        let whole = self.sighted[who] && self.hung[who].is_none();
+        match chance.below(8) {
             0 => self.city_a ^= true,
             1 | 2 => {
                 self.linked[who] ^= true;
                 return Drift::Cut;
             }
-            3 if self.sighted[who] && self.blind() == BLIND_MAX => return Drift::Nothing,
+            3 | 6 if whole && self.blind() == BLIND_MAX => return Drift::Nothing,
             3 => self.sighted[who] ^= true,
+            6 => {
+                self.hung[who] = match self.hung[who] {
+                    None => Some(now),
+                    Some(_) => None,
+                };
+                return Drift::Cut;
+            }
             4 => {
                 self.side[who] ^= true;
                 return Drift::Cut;
@@ -87,7 +100,8 @@ impl Truth {
     }
 
     fn blind(&self) -> usize {
-        self.sighted.iter().filter(|sighted| !**sighted).count()
+        let blind = |at: &usize| !self.sighted[*at] || self.hung[*at].is_some();
+        (0..OBSERVERS).filter(blind).count()
     }
 }
 
@@ -138,6 +152,7 @@ impl Simulation {
                 city_a: true,
                 linked: [true; OBSERVERS],
                 sighted: [true; OBSERVERS],
+                hung: [None; OBSERVERS],
                 side: [true; OBSERVERS],
             },
             replicas: (0..OBSERVERS).map(replica).collect(),
@@ -155,7 +170,10 @@ impl Simulation {
                 (true, false) => &[A, B],
                 (true, true) => &[],
             };
-            self.replicas[at].rounds(1, failing);
+            match self.truth.hung[at] {
+                Some(_) => self.replicas[at].pass(INTERVAL),
+                None => self.replicas[at].rounds(1, failing),
+            }
         }
         let now = self.replicas[0].now;
         if !self.truth.city_a {
@@ -195,7 +213,8 @@ impl Simulation {
         if promoted {
             let fresh =
                 |from: &usize| *from == at || now < self.heard[at][*from] + REPORT_LIFE_MILLIS;
-            let heard = (0..OBSERVERS).filter(fresh).count();
+            let sees = |at: &usize| truth.hung[*at].is_none_or(|since| now < since + NOTICED);
+            let heard = (0..OBSERVERS).filter(fresh).filter(sees).count();
             assert!(heard * 2 > OBSERVERS, "promoted by a minority: {}", told());
             let lately = self
                 .dead_millis
@@ -210,7 +229,8 @@ impl Simulation {
         if linked.len() * 2 <= OBSERVERS {
             return;
         }
-        let sighted = linked.iter().filter(|at| self.truth.sighted[**at]).count();
+        let sees = |at: &&usize| self.truth.sighted[**at] && self.truth.hung[**at].is_none();
+        let sighted = linked.iter().filter(sees).count();
         let all: Vec<_> = linked
             .iter()
             .map(|at| active(&self.replicas[*at]))
@@ -243,7 +263,10 @@ fn no_partition_has_a_minority_promote_a_standby_and_those_that_reach_the_host_c
         let (mut quiet, mut uncut) = (0, 0);
         for _ in 0..ROUNDS {
             let drift = match chance.below(8) {
-                0 => simulation.truth.drift(&mut chance),
+                0 => {
+                    let now = simulation.replicas[0].now;
+                    simulation.truth.drift(now, &mut chance)
+                }
                 _ => Drift::Nothing,
             };
             quiet = if drift == Drift::Nothing {
