@@ -82,3 +82,5 @@ mod two_cities;
 mod unjoin;
 #[cfg(test)]
 mod webhook;
+#[cfg(test)]
+mod witness_rights;
