@@ -70,6 +70,14 @@ geo:
 bench-restore:
     cargo bench -p meridian-steering --bench restore
 
+# Milliseconds from a probe's result to the next snapshot, with 1,000 and 100,000 names
+bench-flip:
+    cargo bench -p meridian-steering --bench flip
+
+# Seconds and memory of a million names in 5,000 zones, and of a change of one zone
+bench-zones:
+    cargo bench -p meridian-steering --bench zones
+
 # Microseconds per division of replicas
 bench-divide:
     cargo bench -p meridian-federation --bench divide

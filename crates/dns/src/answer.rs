@@ -13,7 +13,7 @@
 //! | a delegation at or above | a referral |
 //! | a DNAME above | the DNAME, a CNAME made from it, then on (RFC 6672) |
 //! | a wildcard beside the closest encloser | as if the name were the wildcard's |
-//! | only the closest encloser | NXDOMAIN (RFC 2308 § 2.1) |
+//! | only the closest encloser | NXDOMAIN (RFC 2308 § 2.1): then nothing is below either (RFC 8020 § 2) |
 //! | nothing | REFUSED |
 
 use crate::client::{Client, Origin, Reply, ReplyClass, Server, Transport};

@@ -17,6 +17,7 @@ mod edition;
 mod edns;
 mod encoded;
 mod error;
+mod graft;
 mod hash;
 mod identity;
 mod limit;

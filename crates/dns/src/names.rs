@@ -123,6 +123,11 @@ impl Names {
         self.len
     }
 
+    /// Whether shards stay about as small as they are meant to be with so many names more.
+    pub(crate) fn has_room_for(&self, more: usize) -> bool {
+        self.len + more <= self.shards.len() * SHARD_NAMES * 2
+    }
+
     /// Finds a name by its lower-cased wire form.
     #[inline]
     pub(crate) fn get(&self, wire: &[u8]) -> Option<&Arc<Node>> {
@@ -244,7 +249,8 @@ impl Names {
         self.len += 1;
     }
 
-    fn remove(&mut self, name: &Name) {
+    /// Takes out a name as it is, whatever lies below.
+    pub(crate) fn remove(&mut self, name: &Name) {
         let hash = hash::of(name.wire());
         let shard = self.shard(hash);
         let shard = &mut self.shards[shard];

@@ -1,4 +1,4 @@
-//! Reading a query: what it asks, or why it cannot be answered. No allocation.
+//! Reading a query: what it asks, or why it cannot be answered, which is answered as well (RFC 8906 § 3). No allocation.
 
 use crate::edns::{Edns, read_options};
 use crate::name::{LABEL_BYTES_MAX, NAME_BYTES_MAX};

@@ -14,7 +14,7 @@ use crate::record::RecordType;
 use crate::steered::{Freshness, Steered};
 use crate::zone::{Checked, CompiledZone, Zone};
 
-type Zones = BTreeMap<Name, Arc<CompiledZone>>;
+pub(crate) type Zones = BTreeMap<Name, Arc<CompiledZone>>;
 type Transfers = BTreeMap<Name, Arc<Edition>>;
 type Numbers = BTreeMap<Name, u16>;
 type Updaters = BTreeMap<Name, BTreeSet<Name>>;
@@ -98,13 +98,15 @@ impl fmt::Debug for Snapshot {
 /// Whatever is refused leaves the builder as it was: the caller reports the error and goes on.
 pub struct SnapshotBuilder {
     freshness: Freshness,
-    zones: Arc<Zones>,
+    pub(crate) zones: Arc<Zones>,
+    /// The zones of the snapshot before.
+    pub(crate) zones_before: Arc<Zones>,
     /// The names of the snapshot before.
-    names: Names,
-    /// Whether zones changed, so that the names are put together anew.
-    zones_changed: bool,
+    pub(crate) names: Names,
+    /// Origins of zones that come, change or go.
+    pub(crate) zones_changed: BTreeSet<Name>,
     /// Steered names that come, change or go.
-    changes: BTreeMap<Name, Option<Arc<Steering>>>,
+    pub(crate) changes: BTreeMap<Name, Option<Arc<Steering>>>,
     interned: Interned,
     /// What was compiled last, for which zone and from what.
     last: Option<(Name, Steered, Arc<Steering>)>,
@@ -125,8 +127,9 @@ impl SnapshotBuilder {
         Self {
             freshness: Freshness::Fresh,
             zones: Arc::default(),
+            zones_before: Arc::default(),
             names: Names::with_capacity(0),
-            zones_changed: false,
+            zones_changed: BTreeSet::new(),
             changes: BTreeMap::new(),
             interned: Interned::default(),
             last: None,
@@ -141,6 +144,7 @@ impl SnapshotBuilder {
         Self {
             freshness: snapshot.freshness,
             zones: Arc::clone(&snapshot.zones),
+            zones_before: Arc::clone(&snapshot.zones),
             names: snapshot.names.clone(),
             transfers: Arc::clone(&snapshot.transfers),
             updaters: Arc::clone(&snapshot.updaters),
@@ -185,7 +189,7 @@ impl SnapshotBuilder {
                 });
             }
         }
-        self.zones_changed = true;
+        self.zones_changed.insert(origin);
         Ok(())
     }
 
@@ -204,7 +208,9 @@ impl SnapshotBuilder {
 
     /// Removes a zone with all its names.
     pub fn remove_zone(&mut self, origin: &Name) {
-        self.zones_changed |= Arc::make_mut(&mut self.zones).remove(origin).is_some();
+        if Arc::make_mut(&mut self.zones).remove(origin).is_some() {
+            self.zones_changed.insert(origin.clone());
+        }
         self.end_transfer(origin);
     }
 
@@ -303,10 +309,12 @@ impl SnapshotBuilder {
 
     /// The snapshot. `generation` is for the caller to tell snapshots apart.
     pub fn build(mut self, generation: u64) -> Snapshot {
-        let names = if self.zones_changed {
-            self.compose()
-        } else {
+        let names = if self.zones_changed.is_empty() {
             self.amend()
+        } else if self.can_graft() {
+            self.graft()
+        } else {
+            self.compose()
         };
         Snapshot {
             generation,
@@ -382,7 +390,7 @@ impl SnapshotBuilder {
         steered
     }
 
-    fn zone_of(&self, name: &Name) -> Option<&Arc<CompiledZone>> {
+    pub(crate) fn zone_of(&self, name: &Name) -> Option<&Arc<CompiledZone>> {
         name.ancestry().find_map(|above| self.zones.get(&above))
     }
 
@@ -426,7 +434,11 @@ impl SnapshotBuilder {
 }
 
 /// Whether a steered name can stand where it is given.
-fn beside_static(zone: &CompiledZone, name: &Name, steering: &Steering) -> Result<(), String> {
+pub(crate) fn beside_static(
+    zone: &CompiledZone,
+    name: &Name,
+    steering: &Steering,
+) -> Result<(), String> {
     if let Some(occluder) = zone.occluder(name) {
         return Err(format!(
             "{occluder} is delegated or redirected by a DNAME, and hides it"

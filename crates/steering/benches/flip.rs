@@ -1,11 +1,13 @@
-//! How long it takes from a probe's result to the next snapshot, with a thousand services of three
-//! endpoints each, and what a result costs that changes nothing.
+//! How long it takes from a probe's result to the next snapshot, and what a result costs that changes
+//! nothing: of a thousand services with a name each, and of ten thousand with ten names each, all with
+//! three endpoints that are probed.
+//!
+//! The last line is JSON.
 
 #[path = "bench/mod.rs"]
 mod bench;
 
 use bench::{SITES, options};
-use criterion::Criterion;
 use meridian_steering::{
     Effect, EndpointStatus, Engine, Event, HealthCheck, NameServer, Policy, ServiceSpec, SoaTimers,
     TtlRange, WhenAllDown, ZoneSpec,
@@ -13,10 +15,76 @@ use meridian_steering::{
 use model::{
     EndpointId, HttpProbe, ObjectKey, ProbeFailure, ProbeKind, ProbeResult, Region, Target,
 };
-use std::{net::Ipv4Addr, sync::Arc};
+use std::{
+    net::Ipv4Addr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-const SERVICES: u32 = 1_000;
+/// How many services there are, and how many names each has.
+const WORLDS: [(u32, u32); 2] = [(1_000, 1), (10_000, 10)];
+/// Endpoints that go down, one after the other; as many results change nothing.
+const RESULTS: u32 = 500;
 const NOW: u64 = 1_800_000_000_000;
+
+fn main() {
+    let mut lines = Vec::new();
+    for (services, hosts) in WORLDS {
+        let mut engine = Engine::new(options());
+        engine.handle_all(world(services, hosts), NOW);
+        let first =
+            (0..services).flat_map(|number| (0..3).map(move |site| result(number, site, false)));
+        let effects = engine.handle_all(first, NOW);
+        assert!(publishes(&effects));
+        // Each goes down once: what goes up and down again and again is held down, and then changes nothing.
+        let step = services / RESULTS;
+        let flips = (0..RESULTS).map(|at| {
+            let (took, effects) = timed(&mut engine, result(at * step, 0, true));
+            assert!(publishes(&effects));
+            took
+        });
+        let (flip, worst) = median_and_most(flips.collect());
+        let idle = (0..RESULTS).map(|at| {
+            let (took, effects) = timed(&mut engine, result(at * step, 1, false));
+            assert!(effects.is_empty());
+            took
+        });
+        let (idle, _) = median_and_most(idle.collect());
+        let names = services * hosts;
+        eprintln!(
+            "{names} names of {services} services: a result that flips {flip:?} in the median, \
+             {worst:?} at most; one that changes nothing {idle:?}"
+        );
+        lines.push(format!(
+            "{{\"services\":{services},\"names\":{names},\"flip\":{:.2},\"most\":{:.2},\"nothing\":{:.3}}}",
+            millis(flip),
+            millis(worst),
+            millis(idle)
+        ));
+    }
+    let line = format!("{{\"bench\":\"flip\",\"ms\":[{}]}}\n", lines.join(","));
+    std::io::Write::write_all(&mut std::io::stdout(), line.as_bytes()).expect("stdout");
+}
+
+fn timed(engine: &mut Engine, event: Event) -> (Duration, Vec<Effect>) {
+    let begun = Instant::now();
+    let effects = engine.handle(event, NOW);
+    (begun.elapsed(), effects)
+}
+
+fn publishes(effects: &[Effect]) -> bool {
+    let mut effects = effects.iter();
+    effects.any(|effect| matches!(effect, Effect::Publish(_)))
+}
+
+fn median_and_most(mut took: Vec<Duration>) -> (Duration, Duration) {
+    took.sort();
+    (took[took.len() / 2], took[took.len() - 1])
+}
+
+fn millis(took: Duration) -> f64 {
+    took.as_secs_f64() * 1_000.0
+}
 
 fn key(number: u32) -> ObjectKey {
     ObjectKey::new("bench", &format!("service-{number}"))
@@ -26,7 +94,7 @@ fn target(number: u32, site: usize) -> Target {
     Target::Ip(Ipv4Addr::from(0x0b00_0000 + number * 4 + site as u32).into())
 }
 
-fn service(number: u32) -> ServiceSpec {
+fn service(number: u32, hosts: u32) -> ServiceSpec {
     let probe = ProbeKind::Http(HttpProbe {
         port: 80,
         path: "/".into(),
@@ -38,7 +106,9 @@ fn service(number: u32) -> ServiceSpec {
         key: key(number),
         created_millis: 0,
         generation: 1,
-        hosts: vec![format!("service-{number}.example.org")],
+        hosts: (0..hosts)
+            .map(|at| format!("name{at}.service-{number}.example.org"))
+            .collect(),
         ttl: TtlRange::default(),
         health_check: HealthCheck {
             probe: Some(probe),
@@ -67,7 +137,7 @@ fn endpoints(number: u32) -> Vec<EndpointStatus> {
     SITES.iter().enumerate().map(endpoint).collect()
 }
 
-fn world() -> Vec<Event> {
+fn world(services: u32, hosts: u32) -> Vec<Event> {
     let zone = ZoneSpec {
         key: ObjectKey::new("bench", "zone"),
         domain: "example.org".into(),
@@ -86,8 +156,8 @@ fn world() -> Vec<Event> {
         published: Vec::new(),
     };
     let mut events = vec![database(), Event::ZoneApplied(Box::new(zone))];
-    for number in 0..SERVICES {
-        events.push(Event::ServiceApplied(Box::new(service(number))));
+    for number in 0..services {
+        events.push(Event::ServiceApplied(Box::new(service(number, hosts))));
         events.push(Event::Endpoints {
             service: key(number),
             endpoints: endpoints(number),
@@ -129,44 +199,4 @@ fn result(number: u32, site: usize, fails: bool) -> Event {
         failure,
         took_millis: 1,
     })
-}
-
-fn main() {
-    let mut criterion = Criterion::default().sample_size(10).configure_from_args();
-    let mut engine = Engine::new(options());
-    let begun = std::time::Instant::now();
-    engine.handle_all(world(), NOW);
-    eprintln!(
-        "a thousand services and the default database taken in {:?}",
-        begun.elapsed()
-    );
-    let first =
-        (0..SERVICES).flat_map(|number| (0..3).map(move |site| result(number, site, false)));
-    let effects = engine.handle_all(first, NOW);
-    assert!(
-        effects
-            .iter()
-            .any(|effect| matches!(effect, Effect::Publish(_)))
-    );
-    // Each goes down once: what goes up and down again and again is held down, and then changes nothing.
-    let mut flips: Vec<_> = (0..SERVICES)
-        .map(|number| {
-            let begun = std::time::Instant::now();
-            let effects = engine.handle(result(number, 0, true), NOW);
-            let took = begun.elapsed();
-            assert!(
-                effects
-                    .iter()
-                    .any(|effect| matches!(effect, Effect::Publish(_)))
-            );
-            took
-        })
-        .collect();
-    flips.sort();
-    let (median, most) = (flips[flips.len() / 2], flips[flips.len() - 1]);
-    eprintln!("a result that flips: {median:?} in the median, {most:?} at most");
-    criterion.bench_function("a result that changes nothing", |bencher| {
-        bencher.iter(|| assert!(engine.handle(result(8, 1, false), NOW).is_empty()));
-    });
-    criterion.final_summary();
 }

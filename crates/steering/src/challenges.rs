@@ -98,6 +98,12 @@ impl Publisher {
     }
 }
 
+/// The zones, of all origins, that challenges belong to.
+pub(crate) fn origins(challenges: &dns::Challenges, origins: &BTreeSet<Name>) -> BTreeSet<Name> {
+    let longest = |name: &Name| name.ancestry().find(|above| origins.contains(above));
+    challenges.keys().filter_map(longest).collect()
+}
+
 /// Adds to a zone the challenges whose longest zone, of all origins, it is. Where the zone says that a
 /// name is an alias there is none (RFC 2136 § 3.4.2.2).
 pub(crate) fn add(zone: &mut Zone, challenges: &dns::Challenges, origins: &BTreeSet<Name>) {

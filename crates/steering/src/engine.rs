@@ -25,7 +25,7 @@ use crate::{
     host::Host,
     overdue::Looked,
     peers::Peers,
-    publish::{Publisher, Which},
+    publish::Publisher,
     quorum::{self, Abstaining, Control, Targets},
     report::{Observer, ProbeReportValue},
     resolve::Resolutions,
@@ -33,6 +33,7 @@ use crate::{
     spec::{OverrideSpec, PublishedRecords, ServiceSpec, ZoneSpec},
     status::ServiceStatus,
     world::{Heard, World},
+    zone_changes::Which,
 };
 use geo::RegionLocations;
 use model::{ClusterName, ObjectKey, ObserverName, Probe, ProbeResult, Verdict};

@@ -53,6 +53,7 @@ pub mod traffic;
 mod tree;
 pub mod validate;
 mod world;
+mod zone_changes;
 mod zones;
 
 pub use challenges::{ChallengeSpec, Challenges};

@@ -3,8 +3,6 @@
 use crate::{
     branches,
     challenges::{self, Challenges},
-    event::ClusterState,
-    leaving::stays,
     named::Named,
     parallel::in_parallel,
     published, secondaries,
@@ -13,10 +11,7 @@ use crate::{
     status::{HostProblem, HostStatus, ServiceStatus, ZoneStatus},
     zones::{self, Claim, Prefixed},
 };
-use dns::{
-    Checked, Freshness, Name, Record, RecordType, Snapshot, SnapshotBuilder, Steered, Transfer,
-    Zone,
-};
+use dns::{Checked, Freshness, Name, Record, Snapshot, SnapshotBuilder, Steered, Transfer, Zone};
 use model::{ClusterName, ObjectKey};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -28,33 +23,35 @@ use std::{
 pub(crate) struct Publisher {
     snapshot: Arc<Snapshot>,
     /// By origin, the zones to serve.
-    pub(crate) wanted: BTreeMap<Name, (ZoneSpec, Zone)>,
+    pub(crate) wanted: BTreeMap<Name, (ZoneSpec, Arc<Zone>)>,
     /// By origin, these as they were checked.
     checked: BTreeMap<Name, Checked>,
     /// By origin, the zones that are served.
-    served: BTreeMap<Name, Zone>,
+    served: BTreeMap<Name, Arc<Zone>>,
     /// Hosts that cannot be aliases.
-    flat: BTreeSet<Name>,
+    pub(crate) flat: BTreeSet<Name>,
     /// What `dns` said against a zone.
     refused: BTreeMap<Name, String>,
     /// By host, its service and the zone.
-    owners: BTreeMap<Name, (ObjectKey, Name)>,
+    pub(crate) owners: BTreeMap<Name, (ObjectKey, Name)>,
     /// Of these, what is said at prefixes of hosts.
-    bindings: BTreeMap<Name, Prefixed>,
+    pub(crate) bindings: BTreeMap<Name, Prefixed>,
     /// Per service, its hosts as written, and what became of each.
     hosts: BTreeMap<ObjectKey, Vec<Claim>>,
     /// By host, what is steered.
     steered: BTreeMap<Name, SteeredName>,
     /// By host, what `dns` said against it: few.
     refused_hosts: BTreeMap<Name, String>,
-    zone_statuses: BTreeMap<ObjectKey, ZoneStatus>,
+    pub(crate) zone_statuses: BTreeMap<ObjectKey, ZoneStatus>,
     /// What is wrong with zones.
-    problems: BTreeMap<ObjectKey, String>,
+    pub(crate) problems: BTreeMap<ObjectKey, String>,
     /// By host in a zone with secondaries, what they hold of it.
-    held: BTreeMap<Name, Vec<Record>>,
+    pub(crate) held: BTreeMap<Name, Vec<Record>>,
     /// By origin, the zones that secondaries may have, and as what.
     transferred: BTreeMap<Name, (u64, ZoneSpec)>,
     pub(crate) named: BTreeMap<ClusterName, Named>,
+    /// The zones that hold challenges.
+    challenged: BTreeSet<Name>,
     /// The revision of the challenges that zones are compiled with, and that of the snapshot.
     challenges_wanted: u64,
     pub(crate) challenges_served: u64,
@@ -101,6 +98,7 @@ impl Default for Publisher {
             held: BTreeMap::new(),
             transferred: BTreeMap::new(),
             named: BTreeMap::new(),
+            challenged: BTreeSet::new(),
             challenges_wanted: 0,
             challenges_served: 0,
             updaters: BTreeMap::new(),
@@ -155,22 +153,13 @@ impl Publisher {
         let zones = placed.as_ref().unwrap_or(zones);
         let origins = zones.values().filter_map(|it| Name::parse(&it.domain).ok());
         let origins: BTreeSet<Name> = origins.collect();
-        let challenged = challenges.read();
+        let challenges_read = challenges.read();
+        let challenged = challenges::origins(&challenges_read, &origins);
         self.challenges_wanted = challenges.revision;
         let mut problems: BTreeMap<ObjectKey, String> = BTreeMap::new();
-        let mut wanted: BTreeMap<Name, (ZoneSpec, Zone)> = BTreeMap::new();
+        let mut wanted: BTreeMap<Name, (ZoneSpec, Arc<Zone>)> = BTreeMap::new();
         let mut checked: BTreeMap<Name, Checked> = BTreeMap::new();
-        let compile = |spec: &ZoneSpec| {
-            let mut zone = zones::compile(spec)?;
-            challenges::add(&mut zone, &challenged, &origins);
-            let known = self.wanted.get(&zone.origin);
-            let same = known.is_some_and(|(_, before)| *before == zone);
-            let compiled = match self.checked.get(&zone.origin).filter(|_| same) {
-                Some(before) => before.clone(),
-                None => zone.check().map_err(|error| error.to_string())?,
-            };
-            Ok((zone, compiled))
-        };
+        let compile = |spec| self.compiled(spec, (&challenges_read, &challenged), &origins);
         for (spec, compiled) in zones.values().zip(in_parallel(zones.values(), compile)) {
             match compiled {
                 Ok((zone, _)) if wanted.contains_key(&zone.origin) => {
@@ -197,7 +186,7 @@ impl Publisher {
         }
         let specs: BTreeMap<_, _> = wanted
             .iter()
-            .map(|(origin, (spec, _))| (origin.clone(), spec.clone()))
+            .map(|(origin, (spec, _))| (origin.clone(), spec))
             .collect();
         // What stood in the way may be gone.
         self.refused.clear();
@@ -215,91 +204,38 @@ impl Publisher {
         self.flat = zones::cannot_alias(&claims, &wanted);
         (self.owners, self.bindings) = (claims.owners, claims.bindings);
         self.hosts = claims.hosts;
-        self.wanted = wanted;
+        (self.wanted, self.challenged) = (wanted, challenged);
         self.checked = checked;
         self.problems = problems;
     }
 
-    /// Whether somebody holds zones besides this server's like: then endpoints are part of what a
-    /// serial stands for.
-    pub(crate) fn has_secondaries(&self) -> bool {
-        let mut zones = self.wanted.values();
-        zones.any(|(spec, _)| !spec.secondaries.is_empty())
-    }
-
-    /// Takes what secondaries hold of steered names, and gives the statuses that changed, of
-    /// these zones or of all.
-    pub(crate) fn zone_changes(
-        &mut self,
-        zones: &BTreeMap<ObjectKey, ZoneSpec>,
-        services: &BTreeMap<ObjectKey, Service>,
-        clusters: &BTreeMap<ClusterName, ClusterState>,
-        which: Which,
-    ) -> Vec<ZoneStatus> {
-        self.held = self.held_by_secondaries(services, clusters);
-        let mut statuses = self.zone_statuses.clone();
-        statuses.retain(|key, _| zones.contains_key(key));
-        let concerned = zones
-            .values()
-            .filter(|spec| which == Which::All || !spec.secondaries.is_empty());
-        for spec in concerned {
-            let origin = self
-                .wanted
-                .iter()
-                .find(|(_, (it, _))| it.key == spec.key)
-                .map(|it| it.0);
-            let inside = self
-                .owners
-                .iter()
-                .filter(|(_, (key, zone))| Some(zone) == origin && stays(services, key));
-            // With what objects ask for in it: secondaries get that too.
-            let whole = self.wanted.values().find(|(it, _)| it.key == spec.key);
-            let spec = match whole {
-                Some((whole, _)) if !self.problems.contains_key(&spec.key) => whole,
-                _ => spec,
-            };
-            let status = ZoneStatus {
-                zone: spec.key.clone(),
-                served: origin.is_some(),
-                problem: self.problems.get(&spec.key).cloned(),
-                digest: zones::digest(
-                    spec,
-                    inside.map(|(host, _)| (host, self.held.get(host))),
-                    origin.map(|origin| &self.wanted[origin].1),
-                ),
-            };
-            statuses.insert(spec.key.clone(), status);
-        }
-        let changed = statuses
-            .iter()
-            .filter(|(key, it)| self.zone_statuses.get(*key) != Some(*it));
-        let changed = changed.map(|(_, status)| status.clone()).collect();
-        self.zone_statuses = statuses;
-        changed
-    }
-
-    fn held_by_secondaries(
+    /// A zone and its answers; what was compiled before is shared where the same would come out.
+    fn compiled(
         &self,
-        services: &BTreeMap<ObjectKey, Service>,
-        clusters: &BTreeMap<ClusterName, ClusterState>,
-    ) -> BTreeMap<Name, Vec<Record>> {
-        let has_some = |origin: &Name| {
-            let zone = self.wanted.get(origin);
-            zone.is_some_and(|(spec, _)| !spec.secondaries.is_empty())
+        spec: &ZoneSpec,
+        (challenges, challenged): (&dns::Challenges, &BTreeSet<Name>),
+        origins: &BTreeSet<Name>,
+    ) -> Result<(Arc<Zone>, Checked), String> {
+        let known = |origin: &Name| {
+            let (spec, zone) = self.wanted.get(origin)?;
+            Some((spec, zone, self.checked.get(origin)?))
         };
-        let owners = self.owners.iter().filter(|(_, (_, zone))| has_some(zone));
-        let held = owners.filter_map(|(host, (key, _))| {
-            let service = services
-                .get(key)
-                .filter(|service| service.valid && stays(services, key))?;
-            let prefixed = self.bindings.get(host);
-            let mut records = secondaries::records(host, prefixed, service, clusters);
-            // What an alias leads to is not the same everywhere: they hold nothing for it.
-            let is_flat = self.flat.contains(host);
-            records.retain(|it| !is_flat || it.record_type != RecordType::CNAME);
-            Some((host.clone(), records))
-        });
-        held.collect()
+        let untouched = |it: &Name| !challenged.contains(it) && !self.challenged.contains(it);
+        let origin = Name::parse(&spec.domain).ok().filter(untouched);
+        if let Some((before, zone, checked)) = origin.as_ref().and_then(known)
+            && before == spec
+        {
+            return Ok((Arc::clone(zone), checked.clone()));
+        }
+        let mut zone = zones::compile(spec)?;
+        challenges::add(&mut zone, challenges, origins);
+        match known(&zone.origin).filter(|(_, before, _)| ***before == zone) {
+            Some((_, before, checked)) => Ok((Arc::clone(before), checked.clone())),
+            None => {
+                let checked = zone.check().map_err(|error| error.to_string())?;
+                Ok((Arc::new(zone), checked))
+            }
+        }
     }
 
     /// The next snapshot, if it differs from the one before.
@@ -312,12 +248,12 @@ impl Publisher {
     ) -> Option<Arc<Snapshot>> {
         let mut builder = SnapshotBuilder::from(&self.snapshot);
         builder.freshness(freshness);
-        let zones = self.publish_zones(&mut builder);
+        let zones = self.unsettled && self.publish_zones(&mut builder);
         let released = self.unsettled && self.release_names(&mut builder, services, now);
         let steered = self.steer_names(&mut builder, services, changed);
-        self.unsettled = false;
         let transferred = self.publish_transfers(&mut builder);
-        let updaters = self.publish_updaters(&mut builder);
+        let updaters = self.unsettled && self.publish_updaters(&mut builder);
+        self.unsettled = false;
         if self.refused.is_empty() {
             self.challenges_served = self.challenges_wanted;
         }
@@ -345,7 +281,7 @@ impl Publisher {
         let new = self.wanted.iter().filter(|(origin, (_, zone))| {
             self.served.get(*origin) != Some(zone) && !self.refused.contains_key(*origin)
         });
-        let new: Vec<Zone> = new.map(|(_, (_, zone))| zone.clone()).collect();
+        let new: Vec<Arc<Zone>> = new.map(|(_, (_, zone))| Arc::clone(zone)).collect();
         for origin in &gone {
             builder.remove_zone(origin);
             self.served.remove(origin);
@@ -365,7 +301,7 @@ impl Publisher {
                     self.served.insert(zone.origin.clone(), zone);
                 }
                 Err(error) => {
-                    self.refused.insert(zone.origin, error.to_string());
+                    self.refused.insert(zone.origin.clone(), error.to_string());
                 }
             }
         }
@@ -457,10 +393,13 @@ impl Publisher {
         changed: &BTreeSet<ObjectKey>,
     ) -> bool {
         let mut any = false;
-        let concerned = self
-            .hosts
-            .iter()
-            .filter(|(key, _)| self.unsettled || changed.contains(*key));
+        let keys: Vec<&ObjectKey> = match self.unsettled {
+            true => self.hosts.keys().collect(),
+            false => changed.iter().collect(),
+        };
+        let concerned = keys
+            .into_iter()
+            .filter_map(|key| self.hosts.get_key_value(key));
         for (key, claims) in concerned {
             let service = services.get(key).filter(|service| service.valid);
             let Some((service, outcome)) = service.and_then(|it| Some((it, it.outcome.as_ref()?)))
@@ -587,12 +526,4 @@ impl Publisher {
             reason: reason.clone(),
         })
     }
-}
-
-/// Of which zones a status is looked at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Which {
-    All,
-    /// Those with secondaries, whose serial stands for endpoints too.
-    Transferred,
 }

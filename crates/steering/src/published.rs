@@ -35,10 +35,10 @@ pub(crate) fn placed(
     steered: &BTreeSet<Name>,
 ) -> BTreeMap<ObjectKey, ZoneSpec> {
     let mut placed = zones.clone();
-    let mut by_origin: BTreeMap<Name, ZoneSpec> = BTreeMap::new();
+    let mut by_origin: BTreeMap<Name, &ZoneSpec> = BTreeMap::new();
     for zone in zones.values() {
         if let Ok(origin) = Name::parse(&zone.domain) {
-            by_origin.entry(origin).or_insert_with(|| zone.clone());
+            by_origin.entry(origin).or_insert(zone);
         }
     }
     for object in records.values() {

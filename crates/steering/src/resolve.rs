@@ -359,6 +359,7 @@ impl Engine {
                 let is = flat.contains(key);
                 if service.flat != is {
                     service.flat = is;
+                    service.names_awaited_millis = None;
                     self.marks.services.insert(key.clone());
                 }
             }
@@ -379,11 +380,13 @@ impl Engine {
         if !due.is_empty() {
             effects.push(Effect::Resolve(due));
         }
-        for service in self.services.values_mut() {
-            let awaited = service.flat
-                && service
-                    .hostnames()
-                    .any(|it| self.resolutions.is_awaited(it));
+        for key in &self.publisher.flat_services() {
+            let Some(service) = self.services.get_mut(key) else {
+                continue;
+            };
+            let awaited = service
+                .hostnames()
+                .any(|it| self.resolutions.is_awaited(it));
             let born = service.endpoints.values().map(|it| it.born_millis);
             let until = born.max().filter(|_| awaited);
             let until = until.map(|at| at.saturating_add(FIRST_MILLIS_MAX));

@@ -11,6 +11,7 @@ use siphasher::sip::SipHasher13;
 use std::{
     collections::{BTreeMap, BTreeSet, btree_map::Entry},
     hash::{Hash, Hasher},
+    sync::Arc,
 };
 
 /// What a zone's fields say without its text: SOA, name servers and their addresses; or what is
@@ -113,7 +114,7 @@ pub(crate) fn told(digest: u64) -> String {
 pub(crate) fn zone_of<'a>(
     host: &Name,
     namespace: &str,
-    zones: &'a BTreeMap<Name, ZoneSpec>,
+    zones: &'a BTreeMap<Name, &ZoneSpec>,
 ) -> Result<&'a Name, HostProblem> {
     let found = host
         .ancestry()
@@ -136,7 +137,7 @@ pub(crate) fn zone_of<'a>(
 /// The hosts that cannot be aliases (RFC 1034 § 3.6.2): origins, and those with static records.
 pub(crate) fn cannot_alias(
     claims: &Claims,
-    zones: &BTreeMap<Name, (ZoneSpec, Zone)>,
+    zones: &BTreeMap<Name, (ZoneSpec, Arc<Zone>)>,
 ) -> BTreeSet<Name> {
     let records = zones.values().flat_map(|(_, zone)| &zone.records);
     let beside = records.filter(|it| it.record_type != dns::RecordType::CNAME);
@@ -210,7 +211,7 @@ pub(crate) struct Prefixed {
 /// Settles the claims of all services; those that leave come last.
 pub(crate) fn claims<'a>(
     services: impl Iterator<Item = (bool, &'a ServiceSpec)>,
-    zones: &BTreeMap<Name, ZoneSpec>,
+    zones: &BTreeMap<Name, &ZoneSpec>,
 ) -> Claims {
     let mut claims = Claims {
         owners: BTreeMap::new(),
@@ -244,7 +245,7 @@ impl Claims {
         &mut self,
         service: &ServiceSpec,
         hosts: &[Claim],
-        zones: &BTreeMap<Name, ZoneSpec>,
+        zones: &BTreeMap<Name, &ZoneSpec>,
     ) -> Vec<Claim> {
         let mut claims = Vec::new();
         for claim in hosts {
@@ -275,7 +276,7 @@ impl Claims {
         zone: &Name,
         prefixed: &Prefixed,
         service: &ServiceSpec,
-        zones: &BTreeMap<Name, ZoneSpec>,
+        zones: &BTreeMap<Name, &ZoneSpec>,
     ) -> Result<(Name, Name), HostProblem> {
         let invalid = |why: String| HostProblem::InvalidName(why);
         let name = Name::parse(written).map_err(|error| invalid(error.to_string()))?;
@@ -303,7 +304,7 @@ impl Claims {
 fn settle(
     host: &str,
     service: &ServiceSpec,
-    zones: &BTreeMap<Name, ZoneSpec>,
+    zones: &BTreeMap<Name, &ZoneSpec>,
     owners: &mut BTreeMap<Name, (ObjectKey, Name)>,
 ) -> Result<(Name, Name), HostProblem> {
     let name = Name::parse(host).map_err(|error| HostProblem::InvalidName(error.to_string()))?;

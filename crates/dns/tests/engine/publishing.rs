@@ -14,7 +14,7 @@ enum Change {
     Zone(usize, Option<u8>),
 }
 
-const NAMES: [&str; 7] = [
+const NAMES: [&str; 10] = [
     "a.z",
     "*.a.z",
     "b.c.d.z",
@@ -22,8 +22,12 @@ const NAMES: [&str; 7] = [
     "x.sub.z",
     "c.d.z",
     "deep.x.sub.z",
+    "y",
+    "x.y",
+    "e.static.d.y",
 ];
-const ORIGINS: [&str; 2] = ["z", "sub.z"];
+/// The last one stands alone.
+const ORIGINS: [&str; 3] = ["z", "sub.z", "y"];
 
 fn changes() -> impl Strategy<Value = Vec<Change>> {
     let change = prop_oneof![
@@ -67,7 +71,11 @@ fn probes() -> Vec<Name> {
         "static.d.z",
         "sub.z",
         "q.x.sub.z",
-        "y",
+        "nope.y",
+        "static.d.y",
+        "d.y",
+        "q.x.y",
+        "x",
     ];
     NAMES.iter().chain(&others).map(|text| name(text)).collect()
 }
@@ -89,7 +97,7 @@ proptest! {
     #[test]
     fn a_snapshot_built_from_the_one_before_equals_one_built_anew(changes in changes()) {
         let views = Arc::new(ViewTable::uniform());
-        let mut zones: [Option<u8>; 2] = [Some(0), None];
+        let mut zones: [Option<u8>; ORIGINS.len()] = [Some(0), None, None];
         let mut steered: [Option<u8>; NAMES.len()] = [None; NAMES.len()];
         let mut builder = SnapshotBuilder::new();
         builder.zone(&zone(ORIGINS[0], 0)).unwrap();

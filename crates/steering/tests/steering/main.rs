@@ -8,6 +8,7 @@ mod flat;
 mod harness;
 mod hosts;
 mod leaving;
+mod many_zones;
 mod moved;
 mod networks;
 mod observers;
