@@ -111,7 +111,7 @@ mod tests {
             expire_secs: 1,
             minimum_secs: 1,
         };
-        let mut zone = Zone::new(origin, 300, &soa, &[server.clone()]);
+        let mut zone = Zone::new(origin, 300, &soa, std::slice::from_ref(&server));
         zone.records
             .push(Record::address(server, 300, [192, 0, 2, 1].into()));
         zone

@@ -149,6 +149,8 @@ pub(crate) struct Sent {
     pub(crate) services: BTreeMap<ObjectKey, ServiceStatus>,
     pub(crate) challenges: u64,
     pub(crate) wake: Option<u64>,
+    /// Since when a report is owed: it comes after the snapshot that is its news.
+    pub(crate) owes_millis: Option<u64>,
 }
 
 impl Engine {
@@ -429,11 +431,16 @@ impl Engine {
         let (changed, wake) = self.evaluate(now);
         self.publish(&changed, now, &mut effects);
         self.tell_probes(&mut effects);
-        self.tell_report(now, &mut effects);
+        if !self.owes_report(now, &effects) {
+            self.tell_report(now, &mut effects);
+        }
         self.tell_peers(&mut effects);
         self.tell_statuses(&changed, &mut effects);
         effects.extend(self.challenges_served(now));
-        self.marks = Marks::default();
+        self.marks = Marks {
+            news: self.sent.owes_millis.is_some(),
+            ..Marks::default()
+        };
         self.deadline = wake;
         self.tell_wake(now, &mut effects);
         effects

@@ -10,7 +10,26 @@ use crate::{
 use model::ObjectKey;
 use std::collections::BTreeSet;
 
+/// With so many services the report, which tells all of them, takes longer than the snapshot; fewer are told with it.
+const TOLD_AT_ONCE_MAX: usize = 1_000;
+/// How much later the others are told.
+const OWED_MILLIS: u64 = 1;
+
 impl Engine {
+    /// Whether the report comes after the snapshot that has just been made: clients do not wait for it. It is put off
+    /// once.
+    pub(crate) fn owes_report(&mut self, now: u64, effects: &[Effect]) -> bool {
+        let mut told = effects.iter();
+        let publishes = told.any(|effect| matches!(effect, Effect::Publish(_)));
+        let owed = self.sent.owes_millis.take();
+        let owes = publishes
+            && self.services.len() > TOLD_AT_ONCE_MAX
+            && self.sent.report.is_some()
+            && owed.is_none_or(|since| now <= since);
+        self.sent.owes_millis = owes.then(|| owed.unwrap_or(now));
+        owes
+    }
+
     pub(crate) fn tell_probes(&mut self, effects: &mut Vec<Effect>) {
         if self.options.part == Part::Listens {
             return;
@@ -89,8 +108,9 @@ impl Engine {
         let names = self.resolutions.next_millis();
         let leaving = self.next_withdrawal();
         let look = self.next_look().filter(|_| self.options.part.observes());
+        let owed = self.sent.owes_millis.map(|_| now + OWED_MILLIS);
         let wake = [self.deadline, heartbeat, cold, expiry, names, leaving, look];
-        let wake = wake.into_iter().flatten();
+        let wake = wake.into_iter().chain([owed]).flatten();
         let wake = wake.filter(|at| *at > now).min();
         if let Some(at) = wake.filter(|_| wake != self.sent.wake) {
             effects.push(Effect::WakeAt(at));

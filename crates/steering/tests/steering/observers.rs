@@ -328,3 +328,36 @@ fn a_branch_that_is_to_take_over_by_itself_says_when_too_few_would_be_left_to_ag
     assert!(told.contains("1 of 3 observers are left"), "{told}");
     assert_eq!(register(&mut replica, &[here, there]), None);
 }
+
+#[test]
+fn of_very_many_services_the_snapshot_comes_first_and_the_report_right_after_it() {
+    let mut replica = Replica::with(service(), three());
+    let others = (0..1_000).map(|at| {
+        let spec = ServiceSpec {
+            key: key(&format!("other-{at}")),
+            hosts: vec![format!("other-{at}.example.org")],
+            ..service()
+        };
+        Event::ServiceApplied(Box::new(spec))
+    });
+    replica.tell(others);
+    replica.pass(1);
+    let down = |replica: &Replica| {
+        let report = replica.report.as_ref().expect("a report");
+        let down = report
+            .verdicts
+            .iter()
+            .filter(|it| it.verdict == Verdict::Down);
+        down.count()
+    };
+    for _ in 0..3 {
+        replica.pass(5_000);
+        replica.tell([result(id("frankfurt", F), true)]);
+    }
+    assert_eq!(
+        (replica.addresses(BERLIN), down(&replica)),
+        (vec![A.to_owned(), B.to_owned()], 0)
+    );
+    replica.pass(1);
+    assert_eq!(down(&replica), 1);
+}
