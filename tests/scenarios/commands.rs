@@ -11,7 +11,8 @@ scenarios! {
     a_division_is_remembered_pinned_and_released,
     who_asks_why_is_told_of_every_cluster,
     what_is_orphaned_stays_and_is_listed,
-    what_another_host_propagated_is_taken_over_once_it_is_adopted;
+    what_another_host_propagated_is_taken_over_once_it_is_adopted,
+    a_shell_completes_names_that_the_host_knows;
     alone:
     a_deletion_that_was_stopped_goes_on_once_it_is_confirmed,
     the_examples_of_every_command_work;
@@ -122,6 +123,11 @@ async fn what_is_orphaned_stays_and_is_listed(world: &World, namespace: &str) {
         .command(&[&["orphaning-deletion", "enable"], which.as_slice()].concat())
         .await;
     assert_eq!(world.command(&status).await, "Enabled\n");
+    let json = world
+        .command(&[status.as_slice(), &["-o", "json"]].concat())
+        .await;
+    let told: Value = serde_json::from_str(&json).expect("JSON");
+    assert_eq!(told["orphaning"], "Enabled", "{told:#}");
     let federated = ObjectRef::new(TYPES, "FederatedConfigMap", namespace, "kept");
     world.host().delete(&federated).await;
     world.host().until_gone(&federated).await;
@@ -182,6 +188,56 @@ async fn what_another_host_propagated_is_taken_over_once_it_is_adopted(
         .await;
     let held = world.member("osaka").get(&there).await;
     assert_eq!(held["data"], json!({"a": "1"}), "{held:#}");
+}
+
+async fn a_shell_completes_names_that_the_host_knows(world: &World, namespace: &str) {
+    let spec = json!({"template": {"data": {"a": "1"}}, "placement": {"clusters": []}});
+    for name in ["prices", "promises", "sale"] {
+        world
+            .federate("FederatedConfigMap", namespace, name, spec.clone())
+            .await;
+    }
+    let host = world.host().kubeconfig().display().to_string();
+    let inside = format!("-n {namespace}");
+    for (line, names) in [
+        ("explain configm", vec!["configmaps"]),
+        (&format!("plan {inside} cm pr"), vec!["prices", "promises"]),
+        (
+            &format!("rollout status federatedconfigmap {inside} s"),
+            vec!["sale"],
+        ),
+        ("drain os", vec!["osaka"]),
+        (
+            &format!("confirm cm prices {inside} --cluster osaka,b"),
+            vec!["osaka,berlin"],
+        ),
+        (&format!("plan cm prices -n {namespace}"), vec![namespace]),
+        ("enable leas", vec!["leases.coordination.k8s.io"]),
+    ] {
+        assert_eq!(completed(world, &host, line).await, names, "{line}");
+    }
+    // Where there is no host there are no names, and no words in between.
+    let nowhere = completed(world, "/nowhere", "drain os").await;
+    assert_eq!(nowhere, Vec::<String>::new());
+}
+
+/// How bash is told that the last word of a line may go on.
+async fn completed(world: &World, kubeconfig: &str, line: &str) -> Vec<String> {
+    let words: Vec<&str> = std::iter::once("meridian").chain(line.split(' ')).collect();
+    let output = tokio::process::Command::new(world.binary())
+        .arg("--")
+        .args(&words)
+        .env("KUBECONFIG", kubeconfig)
+        .env("MERIDIAN_COMPLETE", "bash")
+        .env("_CLAP_COMPLETE_INDEX", (words.len() - 1).to_string())
+        .env("_CLAP_IFS", "\n")
+        .output()
+        .await
+        .expect("the binary runs");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(said, "", "nothing is said between words");
+    let names = String::from_utf8_lossy(&output.stdout);
+    names.lines().map(str::to_owned).collect()
 }
 
 async fn a_deletion_that_was_stopped_goes_on_once_it_is_confirmed(
@@ -246,6 +302,7 @@ const NOT_HERE: &[(&str, &str)] = &[
         "dns check",
         "it reads files and asks no host; its own test runs it",
     ),
+    ("version", "it asks no host; plugin.rs runs it"),
     (
         "confirm",
         "nothing is stopped here; its own scenario does it",

@@ -9,7 +9,9 @@ use serde_json::{Value, json};
 scenarios! {
     shared:
     a_bad_template_stops_at_the_first_step_while_replicas_move,
-    a_manual_step_begins_when_somebody_approves_it;
+    a_manual_step_begins_when_somebody_approves_it,
+    who_waits_for_a_change_is_told_how_it_ended,
+    what_is_paused_stays_as_it_is_until_it_is_resumed;
 }
 
 async fn a_bad_template_stops_at_the_first_step_while_replicas_move(
@@ -103,6 +105,109 @@ async fn a_manual_step_begins_when_somebody_approves_it(world: &World, namespace
             })
             .await;
     }
+}
+
+async fn who_waits_for_a_change_is_told_how_it_ended(world: &World, namespace: &str) {
+    let spec = |key: &str| {
+        json!({
+            "template": {"data": {key: "blue"}},
+            "placement": {"clusterSelector": {}},
+            "rollout": {"order": [{"clusters": [{"name": "osaka"}]}]},
+        })
+    };
+    let status = ["rollout", "status", "cm", "paint", "-n", namespace];
+    let federate = async |key: &str| {
+        let spec = spec(key);
+        world
+            .federate("FederatedConfigMap", namespace, "paint", spec)
+            .await;
+    };
+    federate("colour").await;
+    let told = world.command(&status).await;
+    let last = told.lines().last().unwrap_or_default();
+    assert!(last.ends_with("has been everywhere"), "{told}");
+
+    federate("not a key").await;
+    let (code, told, _) = world.ended_command(&status).await;
+    assert_eq!(code, Some(1), "{told}");
+    let last = told.lines().last().unwrap_or_default();
+    assert!(last.starts_with("stalled; osaka: "), "{told}");
+    let once = [status.as_slice(), &["--watch=false", "-o", "json"]].concat();
+    let (code, told, _) = world.ended_command(&once).await;
+    let told: Value = serde_json::from_str(&told).expect("JSON");
+    assert_eq!(
+        (code, &told["phase"]),
+        (Some(1), &json!("Stalled")),
+        "{told:#}"
+    );
+
+    // What has to wait for somebody is not waited for in vain.
+    federate("colour").await;
+    world.command(&status).await;
+    let which = ["cm", "paint", "-n", namespace];
+    world
+        .command(&[&["rollout", "pause"], &which[..]].concat())
+        .await;
+    federate("shade").await;
+    let late = [status.as_slice(), &["--timeout", "1s"]].concat();
+    let said = world.failing_command(&late).await;
+    assert!(said.contains("not within 1s: paused; "), "{said}");
+}
+
+async fn what_is_paused_stays_as_it_is_until_it_is_resumed(world: &World, namespace: &str) {
+    let which = ["configmap", "paint", "-n", namespace];
+    let rollout = |what| [&["rollout", what], &which[..]].concat();
+    let federate = async |colour: &str, clusters: Value| {
+        let spec =
+            json!({"template": {"data": {"colour": colour}}, "placement": {"clusters": clusters}});
+        world
+            .federate("FederatedConfigMap", namespace, "paint", spec)
+            .await
+    };
+    let two = json!([{"name": "berlin"}, {"name": "osaka"}]);
+    federate("blue", two).await;
+    world
+        .until_propagated("FederatedConfigMap", namespace, "paint")
+        .await;
+    world.command(&rollout("pause")).await;
+    // A change, a cluster more and one less, and somebody's own change: all of it waits.
+    let other = json!([{"name": "berlin"}, {"name": "lisbon"}]);
+    let made = federate("red", other).await;
+    let paint = ObjectRef::new("v1", "ConfigMap", namespace, "paint");
+    let berlin = world.member("berlin");
+    berlin
+        .patch(&paint, json!({"data": {"colour": "green"}}))
+        .await;
+    let generation = made["metadata"]["generation"].clone();
+    let federated = ObjectRef::of(&made);
+    let held = |object: &Value| {
+        object["status"]["observedGeneration"] == generation
+            && condition(object, "Ready")["reason"] == "Paused"
+    };
+    world.host().until(&federated, "it is held", held).await;
+    let plan = world.ended_command(&[&["plan"], &which[..]].concat()).await;
+    assert!(plan.1.contains("paused"), "{plan:?}");
+    // Whatever was done all the same would be done before what comes after it is there.
+    let marker = json!({"template": {"data": {"x": "y"}}, "placement": {"clusterSelector": {}}});
+    world
+        .federate("FederatedConfigMap", namespace, "marker", marker)
+        .await;
+    world
+        .until_propagated("FederatedConfigMap", namespace, "marker")
+        .await;
+    assert_eq!(berlin.get(&paint).await["data"]["colour"], "green");
+    assert_eq!(world.member("lisbon").find(&paint).await, None);
+    assert_eq!(
+        world.member("osaka").get(&paint).await["data"]["colour"],
+        "blue"
+    );
+
+    world.command(&rollout("resume")).await;
+    for name in ["berlin", "lisbon"] {
+        let red = |held: &Value| held["data"]["colour"] == "red";
+        world.member(name).until(&paint, "it is red", red).await;
+    }
+    world.member("osaka").until_gone(&paint).await;
 }
 
 const MEMBERS: [&str; 3] = ["berlin", "lisbon", "osaka"];

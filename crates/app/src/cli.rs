@@ -9,6 +9,7 @@ pub(crate) use objects::*;
 pub(crate) use overrides::*;
 
 use crate::dns_listen::DnsListen;
+use crate::known;
 use crate::peers::PeersListen;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use controller::ExecPlugins;
@@ -96,8 +97,10 @@ pub(crate) enum Command {
     Dns(Dns),
     /// Move over from KubeFed, and back
     Migrate(Migrate),
-    /// Print what a shell needs to complete commands
+    /// Print what a shell needs to complete commands, and names that the host knows
     Completion(Completion),
+    /// Print which version this is
+    Version(Version),
 }
 
 /// Which host cluster, and where meridian keeps its own objects there.
@@ -107,7 +110,12 @@ pub(crate) struct Host {
     #[arg(long, value_name = "FILE")]
     pub(crate) kubeconfig: Option<PathBuf>,
     /// Context of the host in that kubeconfig
-    #[arg(long, visible_alias = "host-cluster-context", value_name = "CONTEXT")]
+    #[arg(
+        long,
+        visible_alias = "host-cluster-context",
+        value_name = "CONTEXT",
+        add = known::contexts()
+    )]
     pub(crate) context: Option<String>,
     /// Namespace of meridian's own objects on the host
     #[arg(
@@ -285,6 +293,7 @@ pub(crate) struct Unjoin {
     #[command(flatten)]
     pub(crate) host: Host,
     /// Name of the member
+    #[arg(add = known::clusters())]
     pub(crate) name: String,
     /// Kubeconfig of the member, whose service account for this host is removed [default: the
     /// host's]
@@ -315,7 +324,11 @@ pub(crate) struct Enable {
     #[command(flatten)]
     pub(crate) host: Host,
     /// The type: plural, singular, kind or short name, with its group where that is needed
-    #[arg(value_name = "TYPE", required_unless_present = "filename")]
+    #[arg(
+        value_name = "TYPE",
+        required_unless_present = "filename",
+        add = known::served_types()
+    )]
     pub(crate) type_name: Option<String>,
     /// kubefedctl's EnableTypeDirective, which says the same
     #[arg(short, long, value_name = "FILE", conflicts_with = "type_name")]
@@ -369,11 +382,20 @@ pub(crate) struct Disable {
     #[command(flatten)]
     pub(crate) host: Host,
     /// The type, as for enable
-    #[arg(value_name = "TYPE")]
+    #[arg(value_name = "TYPE", add = known::types())]
     pub(crate) type_name: String,
     /// Delete the Federated CRD as well; refused while there are objects of it
     #[arg(long)]
     pub(crate) delete_crd: bool,
+    /// Only in this version of the type [default: whichever is federated]
+    #[arg(long, value_name = "VERSION", hide_short_help = true)]
+    pub(crate) version: Option<String>,
+    /// Only if this is the group of the federated type [default: whichever it is]
+    #[arg(long, value_name = "GROUP", hide_short_help = true)]
+    pub(crate) federated_group: Option<String>,
+    /// Only if this is the version of the federated type [default: whichever it is]
+    #[arg(long, value_name = "VERSION", hide_short_help = true)]
+    pub(crate) federated_version: Option<String>,
     /// Say what would be done, and do nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
@@ -390,10 +412,10 @@ pub(crate) struct Federate {
     #[command(flatten)]
     pub(crate) host: Host,
     /// The type, as for enable; it is federated already, unless --enable-type
-    #[arg(value_name = "TYPE", requires = "name")]
+    #[arg(value_name = "TYPE", requires = "name", add = known::types())]
     pub(crate) type_name: Option<String>,
     /// Name of the object
-    #[arg(required_unless_present = "filename")]
+    #[arg(required_unless_present = "filename", add = known::targets())]
     pub(crate) name: Option<String>,
     /// Manifests of plain objects, whose federated ones are printed; - reads standard input
     #[arg(short, long, value_name = "FILE", conflicts_with_all = ["type_name", "contents"])]
@@ -411,7 +433,7 @@ pub(crate) struct Federate {
     )]
     pub(crate) skip_api_resources: Vec<String>,
     /// Its namespace [default: the context's]
-    #[arg(short, long, value_name = "NAMESPACE")]
+    #[arg(short, long, value_name = "NAMESPACE", add = known::namespaces())]
     pub(crate) namespace: Option<String>,
     /// With a namespace: what is in it too, of every federated type
     #[arg(short, long)]
@@ -431,6 +453,15 @@ pub(crate) struct Completion {
     /// The shell
     #[arg(value_enum)]
     pub(crate) shell: clap_complete::Shell,
+}
+
+/// `meridian version`.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "Example: meridian version -o json")]
+pub(crate) struct Version {
+    /// How to print it
+    #[arg(short, long, value_enum, default_value = "table")]
+    pub(crate) output: Output,
 }
 
 /// `meridian fleet`.
@@ -595,6 +626,8 @@ mod tests {
             "enable deployments.apps --federated-group types.example.com --version v1",
             "enable -f directive.yaml --output=yaml",
             "disable deployments.apps --delete-crd --dry-run",
+            "disable deployments.apps --federated-group types.example.com --version v1",
+            "version",
             "federate ns shop --contents --enable-type --skip-api-resources configmaps,apps",
             "federate deployment web -n shop -o yaml",
             "federate -f web.yaml",

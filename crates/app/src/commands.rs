@@ -5,7 +5,7 @@ mod dns;
 mod enable;
 mod explain;
 mod federate;
-mod federated_type;
+pub(crate) mod federated_type;
 mod fleet;
 mod get;
 mod history;
@@ -15,10 +15,11 @@ mod migrate;
 mod operate;
 mod overrides;
 mod plan;
-mod resource_type;
+pub(crate) mod resource_type;
 mod rollout;
 mod switchover;
 mod unjoin;
+mod version;
 
 use crate::cli::{Command, Dns};
 use crate::{demo, run};
@@ -40,17 +41,15 @@ pub(crate) async fn dispatch(command: Command) -> Result<ExitCode> {
         Command::Disable(args) => enable::disable(args).boxed().await.map(done),
         Command::Federate(args) => federate::run(args).boxed().await.map(done),
         Command::Dns(Dns::Check(args)) => dns::check(&args),
-        Command::Completion(args) => {
-            completion::print(args);
-            Ok(ExitCode::SUCCESS)
-        }
+        Command::Completion(args) => completion::print(args).map(done),
+        Command::Version(args) => version::print(&args).map(done),
         Command::Plan(args) => plan::run(args).boxed().await,
         Command::Fleet(args) => fleet::run(args).boxed().await.map(done),
         Command::Explain(args) => explain::run(args).boxed().await.map(done),
         Command::History(args) => history::run(args).boxed().await.map(done),
         Command::Undo(args) => history::undo(args).boxed().await.map(done),
         Command::Get(args) => get::run(args).boxed().await.map(done),
-        Command::Rollout(args) => rollout::rollout(args).boxed().await.map(done),
+        Command::Rollout(args) => rollout::rollout(args).boxed().await,
         Command::Orphan(args) => operate::orphan(args).boxed().await.map(done),
         Command::Confirm(args) => operate::confirm(args).boxed().await.map(done),
         Command::Failback(args) => operate::failback(args).boxed().await.map(done),

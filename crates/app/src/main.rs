@@ -8,6 +8,7 @@ mod demo;
 mod dns_listen;
 mod geography;
 mod given;
+mod known;
 mod kubeconfig;
 mod lookups;
 mod manifests;
@@ -35,6 +36,9 @@ const DEBUG_LEVEL: u8 = 4;
 fn main() -> ExitCode {
     if plugin::completes() {
         output::print(&plugin::completions(std::env::args().skip(1)));
+        return ExitCode::SUCCESS;
+    }
+    if plugin::complete_line() {
         return ExitCode::SUCCESS;
     }
     let cli = plugin::parse();

@@ -6,6 +6,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::io::{IsTerminal, Write};
+use std::time::Duration;
 
 /// Whether what is printed is coloured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,6 +119,22 @@ impl Progress {
     pub(crate) fn say(&self, words: &str) {
         if self.shown {
             eprint!("\r\x1b[K{words}");
+        }
+    }
+}
+
+/// Says every second for how long something has been going on, until it has ended.
+pub(crate) async fn in_progress<T>(words: &str, work: impl Future<Output = T>) -> T {
+    let progress = Progress::new();
+    let begun = tokio::time::Instant::now();
+    let mut seconds = tokio::time::interval(Duration::from_secs(1));
+    let mut work = std::pin::pin!(work);
+    loop {
+        tokio::select! {
+            done = &mut work => return done,
+            _ = seconds.tick() => {
+                progress.say(&format!("{words}: {} s", begun.elapsed().as_secs()));
+            }
         }
     }
 }

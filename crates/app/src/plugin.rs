@@ -5,7 +5,10 @@
 //! before what it means, and a last line of what else the shell may offer.
 
 use crate::cli::Cli;
-use clap::{ArgAction, CommandFactory, FromArgMatches};
+use clap::{CommandFactory, FromArgMatches};
+use clap_complete::engine::{self, CompletionCandidate};
+use clap_complete::env::CompleteEnv;
+use std::ffi::OsString;
 use std::path::Path;
 
 /// The name under which kubectl finds it.
@@ -16,6 +19,10 @@ const COMPLETER: &str = "kubectl_complete-meridian";
 const OR_FILES: &str = ":0";
 /// It may not (ShellCompDirectiveNoFileComp).
 const NOTHING_ELSE: &str = ":4";
+/// Nor does a word end here (and ShellCompDirectiveNoSpace): a folder is not yet a file.
+const GOES_ON: &str = ":6";
+/// The variable by which a shell's script asks.
+pub(crate) const COMPLETE: &str = "MERIDIAN_COMPLETE";
 
 /// Whether kubectl asks for completions.
 pub(crate) fn completes() -> bool {
@@ -38,72 +45,60 @@ fn called() -> String {
     name.to_string_lossy().into_owned()
 }
 
-/// How the last of some words may go on.
-pub(crate) fn completions(words: impl Iterator<Item = String>) -> String {
-    let mut root = Cli::command();
-    root.build();
-    let words: Vec<String> = words.collect();
-    let (last, before) = match words.split_last() {
-        Some((last, before)) => (last.as_str(), before),
-        None => ("", words.as_slice()),
-    };
-    let (mut at, mut awaited) = (&root, None);
-    for word in before {
-        let flag = word.strip_prefix("--");
-        awaited = flag.filter(|flag| !flag.contains('=')).and_then(|flag| {
-            let mut arguments = at.get_arguments();
-            let found = arguments.find(|argument| argument.get_long() == Some(flag));
-            found.filter(|argument| argument.get_action().takes_values())
-        });
-        if let Some(below) = at.find_subcommand(word) {
-            at = below;
-        }
-    }
-    if let Some(argument) = awaited {
-        let values = argument.get_possible_values();
-        let values = values
-            .iter()
-            .map(|value| (value.get_name().to_owned(), value.get_help()));
-        let rest = if values.len() == 0 {
-            OR_FILES
-        } else {
-            NOTHING_ELSE
-        };
-        return lines(values.filter(|(name, _)| name.starts_with(last)), rest);
-    }
-    let commands = at
-        .get_subcommands()
-        .filter(|command| !command.is_hide_set());
-    let commands = commands.map(|command| (command.get_name().to_owned(), command.get_about()));
-    let flags = at.get_arguments().filter_map(|argument| {
-        let shown = last.starts_with('-') && !argument.is_hide_set();
-        let flag = argument.get_long().filter(|_| shown)?;
-        let asks = !matches!(argument.get_action(), ArgAction::Help | ArgAction::Version);
-        asks.then(|| (format!("--{flag}"), argument.get_help()))
-    });
-    let values = at
-        .get_positionals()
-        .flat_map(|argument| argument.get_possible_values());
-    let values: Vec<_> = values.collect();
-    let values = values
-        .iter()
-        .map(|value| (value.get_name().to_owned(), value.get_help()));
-    let all = commands.chain(flags).chain(values);
-    let rest = match at.has_subcommands() {
-        true => NOTHING_ELSE,
-        false => OR_FILES,
-    };
-    lines(all.filter(|(name, _)| name.starts_with(last)), rest)
+/// Answers a shell whose script `meridian completion` printed, if one asks; whether one did.
+pub(crate) fn complete_line() -> bool {
+    let asked = CompleteEnv::with_factory(Cli::command).var(COMPLETE);
+    let folder = std::env::current_dir().ok();
+    // A shell shows no error between the words of its user.
+    asked
+        .try_complete(std::env::args_os(), folder.as_deref())
+        .unwrap_or(true)
 }
 
-fn lines<'a>(
-    found: impl Iterator<Item = (String, Option<&'a clap::builder::StyledStr>)>,
-    rest: &str,
-) -> String {
+/// This program, as a script may call it.
+///
+/// # Errors
+/// The folder that it was called from is no more.
+pub(crate) fn program() -> std::io::Result<String> {
+    let program = std::env::args_os().next().unwrap_or_default();
+    let path = Path::new(&program);
+    let path = match path.components().count() {
+        // The shell finds it again.
+        0 | 1 => path.to_owned(),
+        _ => std::path::absolute(path)?,
+    };
+    Ok(path.to_string_lossy().into_owned())
+}
+
+/// How the last of some words may go on.
+pub(crate) fn completions(words: impl Iterator<Item = String>) -> String {
+    let words: Vec<OsString> = words.map(Into::into).collect();
+    let last = words.last().cloned().unwrap_or_default();
+    let index = words.len();
+    let line = std::iter::once("meridian".into()).chain(words).collect();
+    let folder = std::env::current_dir().ok();
+    let found = engine::complete(&mut Cli::command(), line, index, folder.as_deref());
+    // As kubectl has it: flags are offered to who has begun one.
+    let flags = last.to_string_lossy().starts_with('-');
+    let mut found = found.unwrap_or_default();
+    found.retain(|one| flags || !one.get_value().to_string_lossy().starts_with('-'));
+    lines(&found)
+}
+
+fn lines(found: &[CompletionCandidate]) -> String {
     let mut text = String::new();
-    for (name, help) in found {
-        text.push_str(&name);
-        if let Some(help) = help {
+    let mut rest = if found.is_empty() {
+        OR_FILES
+    } else {
+        NOTHING_ELSE
+    };
+    for candidate in found {
+        let value = candidate.get_value().to_string_lossy();
+        text.push_str(&value);
+        if value.ends_with('/') {
+            rest = GOES_ON;
+        }
+        if let Some(help) = candidate.get_help() {
             let help = help.to_string();
             text.push('\t');
             text.push_str(help.lines().next().unwrap_or_default());
@@ -129,10 +124,17 @@ mod tests {
     fn words_go_on_as_commands_flags_and_values() {
         assert_eq!(names(&["unj"]), ["unjoin", ":4"]);
         assert_eq!(names(&["orphan", "en"]), ["enable", ":4"]);
-        assert_eq!(names(&["plan", "--out"]), ["--output", ":0"]);
+        assert_eq!(names(&["plan", "--out"]), ["--output", ":4"]);
         assert_eq!(names(&["plan", "--output", "j"]), ["json", ":4"]);
-        assert_eq!(names(&["plan", "--filename", ""]), [":0"]);
-        assert_eq!(names(&["get", "orp"]), ["orphans", ":0"]);
+        assert_eq!(names(&["plan", "--output=j"]), ["--output=json", ":4"]);
+        assert_eq!(
+            names(&["plan", "--filename", "Cargo"]),
+            ["Cargo.toml", ":4"]
+        );
+        assert_eq!(names(&["plan", "--filename", "sr"]), ["src/", ":6"]);
+        assert_eq!(names(&["get", "orp"]), ["orphans", ":4"]);
+        assert_eq!(names(&["failover", "release", "--reason", ""]), [":0"]);
         assert!(names(&[""]).contains(&"migrate".to_owned()));
+        assert!(!names(&[""]).contains(&"--v".to_owned()));
     }
 }

@@ -65,6 +65,20 @@ fn kubectl_lists_runs_and_completes_it() {
     assert!(listed.contains("kubectl-meridian"), "{listed}");
     let version = run(&["meridian", "--version"]);
     assert!(version.starts_with("meridian "), "{version}");
+    let version = run(&["meridian", "version", "-o", "json"]);
+    assert!(version.contains("\"version\""), "{version}");
     let words = run(&["__complete", "meridian", "orphan", "en"]);
     assert!(words.starts_with("enable\t"), "{words}");
+}
+
+#[test]
+fn a_script_of_each_shell_asks_the_program_that_printed_it() {
+    for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
+        let mut command = Command::new(MERIDIAN);
+        let output = command.args(["completion", shell]).output();
+        let script = text(&output.expect("it runs"));
+        for word in ["MERIDIAN_COMPLETE", MERIDIAN] {
+            assert!(script.contains(word), "{shell}: {script}");
+        }
+    }
 }

@@ -225,6 +225,7 @@ fn held(plan: &Plan, name: &ClusterName, step: &Step) -> Standing {
     match (problem.map(|problem| problem.kind), step.status) {
         // Only a pause holds what would be in order.
         (_, PropagationStatus::Ok) => Paused(why),
+        (None, PropagationStatus::WaitingForRemoval) if is_paused(plan) => Paused(why),
         (Some(ProblemKind::ClusterNotReady), _) => Progressing(reason, why),
         (Some(_), _)
         | (
@@ -235,6 +236,11 @@ fn held(plan: &Plan, name: &ClusterName, step: &Step) -> Standing {
         ) => Stuck(reason, why),
         (None, _) => Progressing(reason, why),
     }
+}
+
+fn is_paused(plan: &Plan) -> bool {
+    let mut problems = plan.report.iter();
+    problems.any(|problem| problem.kind == ProblemKind::Paused)
 }
 
 #[cfg(test)]

@@ -173,6 +173,13 @@ fn a_pause_is_in_progress_while_something_waits_and_else_changes_nothing() {
     let status = told(&world, &ClusterOutcome::Done);
     assert_eq!(condition(&status, "Reconciling"), &Value::Null);
     assert_eq!(condition(&status, "Stalled"), &Value::Null);
+    // What would leave waits as well.
+    let mut world = World::settled(&["a", "b"]);
+    world.annotate(ANNOTATION_PAUSED, "true");
+    world.place_named(&["b"]);
+    check(&world, "InProgress", "Paused");
+    let status = told(&world, &ClusterOutcome::Done);
+    assert_eq!(condition(&status, "Reconciling"), &Value::Null);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Commands about one federated object, and about what the host holds.
 
 use super::{Host, Output};
+use crate::known;
 use clap::{Args, Subcommand, ValueEnum};
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -11,12 +12,13 @@ pub(crate) struct Which {
     #[command(flatten)]
     pub(crate) host: Host,
     /// Its type: of the target or of the federated object, as kubectl takes types
-    #[arg(value_name = "TYPE")]
+    #[arg(value_name = "TYPE", add = known::types())]
     pub(crate) type_name: String,
     /// Its name
+    #[arg(add = known::objects())]
     pub(crate) name: String,
     /// Its namespace [default: the context's]
-    #[arg(short, long, value_name = "NAMESPACE")]
+    #[arg(short, long, value_name = "NAMESPACE", add = known::namespaces())]
     pub(crate) namespace: Option<String>,
 }
 
@@ -27,12 +29,24 @@ pub(crate) struct Plan {
     #[command(flatten)]
     pub(crate) host: Host,
     /// Type of an object of the host, to plan it as it stands
-    #[arg(value_name = "TYPE", requires = "name", conflicts_with = "files")]
+    #[arg(
+        value_name = "TYPE",
+        requires = "name",
+        conflicts_with = "files",
+        add = known::types()
+    )]
     pub(crate) type_name: Option<String>,
     /// Its name
+    #[arg(add = known::objects())]
     pub(crate) name: Option<String>,
     /// Its namespace [default: the context's]
-    #[arg(short, long, value_name = "NAMESPACE", requires = "name")]
+    #[arg(
+        short,
+        long,
+        value_name = "NAMESPACE",
+        requires = "name",
+        add = known::namespaces()
+    )]
     pub(crate) namespace: Option<String>,
     /// Files or folders of manifests (.yaml, .yml, .json); - reads standard input
     #[arg(
@@ -81,19 +95,25 @@ pub(crate) struct Explain {
     #[command(flatten)]
     pub(crate) host: Host,
     /// Type of a federated object; or the DNS name that is asked for
-    #[arg(value_name = "TYPE|DNS-NAME")]
+    #[arg(value_name = "TYPE|DNS-NAME", add = known::types())]
     pub(crate) subject: String,
     /// Name of the federated object
-    #[arg(conflicts_with_all = ["from", "when_down"])]
+    #[arg(conflicts_with_all = ["from", "when_down"], add = known::objects())]
     pub(crate) name: Option<String>,
     /// Its namespace [default: the context's]
-    #[arg(short, long, value_name = "NAMESPACE", requires = "name")]
+    #[arg(
+        short,
+        long,
+        value_name = "NAMESPACE",
+        requires = "name",
+        add = known::namespaces()
+    )]
     pub(crate) namespace: Option<String>,
     /// Address of the client, or of the resolver it uses
     #[arg(long, value_name = "ADDRESS", required_unless_present = "name")]
     pub(crate) from: Option<IpAddr>,
     /// As if this cluster were down
-    #[arg(long, value_name = "CLUSTER")]
+    #[arg(long, value_name = "CLUSTER", add = known::clusters())]
     pub(crate) when_down: Option<String>,
     /// The replica to ask: the address of its --http-listen
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9153")]
@@ -156,7 +176,17 @@ pub(crate) enum OrphanCommand {
     Disable(Which),
     /// Say which of the two it is
     #[command(after_help = "Example: meridian orphan status deployment web -n shop")]
-    Status(Which),
+    Status(OrphanStatus),
+}
+
+/// `meridian orphan status`.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct OrphanStatus {
+    #[command(flatten)]
+    pub(crate) which: Which,
+    /// How to print it
+    #[arg(short, long, value_enum, default_value = "table")]
+    pub(crate) output: Output,
 }
 
 /// `meridian rollout`.
@@ -170,9 +200,9 @@ pub(crate) struct Rollout {
 /// What is done about it.
 #[derive(Clone, Debug, Subcommand)]
 pub(crate) enum RolloutCommand {
-    /// Say how far a changed template is
-    #[command(after_help = "Example: meridian rollout status deployment web -n shop")]
-    Status(Which),
+    /// Say how far a changed template is, until it has been everywhere
+    #[command(after_help = ROLLOUT_STATUS_HELP)]
+    Status(RolloutStatus),
     /// Let the step begin that waits for approval (spec.rollout.pause: Manual)
     #[command(after_help = "Example: meridian rollout approve deployment web -n shop")]
     Approve(Which),
@@ -184,6 +214,44 @@ pub(crate) enum RolloutCommand {
     Resume(Which),
 }
 
+/// `meridian rollout status`.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct RolloutStatus {
+    #[command(flatten)]
+    pub(crate) which: Which,
+    /// Wait until it ends
+    #[arg(
+        short,
+        long,
+        value_name = "BOOL",
+        num_args = 0..=1,
+        require_equals = true,
+        default_value = "true",
+        default_missing_value = "true",
+        action = clap::ArgAction::Set
+    )]
+    pub(crate) watch: bool,
+    /// How long to wait; 0s is for ever
+    #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = duration)]
+    pub(crate) timeout: std::time::Duration,
+    /// How to print it; JSON and YAML are printed once, at the end
+    #[arg(short, long, value_enum, default_value = "table")]
+    pub(crate) output: Output,
+}
+
+const ROLLOUT_STATUS_HELP: &str = "\
+As kubectl's: each change of its standing is a line, and the command ends when the change is \
+everywhere and available there. An object without spec.rollout is everywhere when it is Ready.
+
+Exit codes:
+  0  the change is everywhere; with --watch=false, or it is on its way
+  1  it is stalled: somebody is needed; or it took longer than --timeout
+
+Examples:
+  meridian rollout status deployment web -n shop
+  meridian rollout status deployment web -n shop --timeout 10m
+  meridian rollout status deployment web -n shop --watch=false -o json";
+
 /// `meridian confirm`.
 #[derive(Clone, Debug, Args)]
 #[command(after_help = "Example: meridian confirm configmap prices -n shop --cluster berlin")]
@@ -191,7 +259,12 @@ pub(crate) struct Confirm {
     #[command(flatten)]
     pub(crate) which: Which,
     /// Clusters in which the deletion may go on [default: all of them]
-    #[arg(long, value_name = "CLUSTER", value_delimiter = ',')]
+    #[arg(
+        long,
+        value_name = "CLUSTER",
+        value_delimiter = ',',
+        add = known::clusters()
+    )]
     pub(crate) cluster: Vec<String>,
 }
 
@@ -202,7 +275,12 @@ pub(crate) struct Failback {
     #[command(flatten)]
     pub(crate) which: Which,
     /// Clusters whose replicas return [default: every one that is healthy again]
-    #[arg(long, value_name = "CLUSTER", value_delimiter = ',')]
+    #[arg(
+        long,
+        value_name = "CLUSTER",
+        value_delimiter = ',',
+        add = known::clusters()
+    )]
     pub(crate) cluster: Vec<String>,
 }
 
@@ -213,7 +291,7 @@ pub(crate) struct Drain {
     #[command(flatten)]
     pub(crate) host: Host,
     /// The member
-    #[arg(value_name = "CLUSTER")]
+    #[arg(value_name = "CLUSTER", add = known::clusters())]
     pub(crate) name: String,
 }
 
@@ -228,10 +306,14 @@ pub(crate) struct Switchover {
     #[command(flatten)]
     pub(crate) host: Host,
     /// Name of the GlobalService
-    #[arg(value_name = "SERVICE", required_unless_present = "verify")]
+    #[arg(
+        value_name = "SERVICE",
+        required_unless_present = "verify",
+        add = known::services()
+    )]
     pub(crate) service: Option<String>,
     /// Its namespace [default: the context's]
-    #[arg(short, long, value_name = "NAMESPACE")]
+    #[arg(short, long, value_name = "NAMESPACE", add = known::namespaces())]
     pub(crate) namespace: Option<String>,
     /// The failover branch that is to answer
     #[arg(long, value_name = "BRANCH", required_unless_present = "verify")]

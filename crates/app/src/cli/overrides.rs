@@ -2,6 +2,7 @@
 
 use super::Host;
 use super::objects::duration;
+use crate::known;
 use clap::{Args, ValueEnum};
 use std::path::PathBuf;
 
@@ -16,16 +17,16 @@ pub(crate) struct Override {
     #[command(flatten)]
     pub(crate) host: Host,
     /// Name of the GlobalService
-    #[arg(value_name = "SERVICE")]
+    #[arg(value_name = "SERVICE", add = known::services())]
     pub(crate) service: String,
     /// Its namespace [default: the context's; with --at, default]
-    #[arg(short, long, value_name = "NAMESPACE")]
+    #[arg(short, long, value_name = "NAMESPACE", add = known::namespaces())]
     pub(crate) namespace: Option<String>,
     /// A failover branch
     #[arg(long, value_name = "BRANCH", conflicts_with = "cluster")]
     pub(crate) branch: Option<String>,
     /// Only its endpoints in this cluster
-    #[arg(long, value_name = "CLUSTER")]
+    #[arg(long, value_name = "CLUSTER", add = known::clusters())]
     pub(crate) cluster: Option<String>,
     /// What is forced
     #[arg(long, value_enum)]

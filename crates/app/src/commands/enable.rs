@@ -7,21 +7,12 @@ use crate::{kubeconfig, output};
 use anyhow::{Context, Result, bail, ensure};
 use api::{
     FederatedTypeConfig, FederatedTypeConfigSpec, Replicas, Scope, Switch, TypeResource,
-    federated_crd_with, names, plural_of, template_schema,
+    federated_crd_with, plural_of, template_schema,
 };
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams};
 use kube::{Api, Client, ResourceExt};
 use serde_json::{Value, json};
-
-/// Groups whose types say how the federation works.
-const OUR_GROUPS: &[&str] = &[
-    names::CORE_GROUP,
-    names::TYPES_GROUP,
-    names::SCHEDULING_GROUP,
-    names::FEDERATION_GROUP,
-    names::GSLB_GROUP,
-];
 
 /// What makes a type federated.
 struct Enabled {
@@ -92,9 +83,8 @@ fn directed(mut args: cli::Enable) -> Result<cli::Enable> {
 }
 
 async fn enabled(host: &Client, args: &cli::Enable, target: &ResourceType) -> Result<Enabled> {
-    let group = &target.resource.group;
     ensure!(
-        !OUR_GROUPS.contains(&group.as_str()),
+        !target.is_ours(),
         "{} is one of meridian's own types, which are for the host alone",
         target.full_name()
     );
@@ -230,6 +220,7 @@ pub(crate) async fn disable(args: cli::Disable) -> Result<()> {
     let Some(config) = configs.get_opt(&name).await? else {
         bail!("{name} is not federated: there is no FederatedTypeConfig {namespace}/{name}");
     };
+    refuse_another(&args, &config.spec)?;
     let federated = config.read()?.federated;
     if args.delete_crd {
         refuse_while_objects_are_left(&host, &federated).await?;
@@ -252,6 +243,28 @@ pub(crate) async fn disable(args: cli::Disable) -> Result<()> {
             .with_context(|| format!("CRD {crd}"))?;
     }
     eprintln!("{name} is no longer federated; what members hold stays as it is");
+    Ok(())
+}
+
+/// Groups and versions that were given are those of what is federated.
+fn refuse_another(args: &cli::Disable, spec: &FederatedTypeConfigSpec) -> Result<()> {
+    let (target, federated) = (&spec.target_type, &spec.federated_type);
+    for (flag, given, is) in [
+        ("version", &args.version, &target.version),
+        ("federated-group", &args.federated_group, &federated.group),
+        (
+            "federated-version",
+            &args.federated_version,
+            &federated.version,
+        ),
+    ] {
+        let fits = given.as_ref().is_none_or(|given| given == is);
+        ensure!(
+            fits,
+            "--{flag}: {} is federated with {is}",
+            target.plural_name
+        );
+    }
     Ok(())
 }
 

@@ -3,6 +3,7 @@
 use super::{enable, federated_type};
 use crate::cli;
 use crate::manifests::{self, Manifest};
+use crate::output::Progress;
 use crate::{kubeconfig, output};
 use anyhow::{Context, Result, bail};
 use api::FederatedType;
@@ -31,9 +32,12 @@ pub(crate) async fn run(args: cli::Federate) -> Result<()> {
     if let Some(form) = args.output.or(dry) {
         return output::manifests(form, made);
     }
-    for object in made {
+    let (progress, all) = (Progress::new(), made.len());
+    for (done, object) in made.into_iter().enumerate() {
         let manifest = Manifest::made(object);
+        progress.say(&format!("creating {} of {all}", done + 1));
         manifests::create(&host, &manifest).await?;
+        progress.say("");
         eprintln!(
             "{} {}/{} created, placed in every member",
             manifest.kind(),
@@ -63,7 +67,9 @@ async fn of_host(host: &Client, args: &cli::Federate, namespace: &str) -> Result
         for type_name in &args.skip_api_resources {
             skipped.push(federated_type::find(host, system, type_name).await?.name);
         }
+        let progress = Progress::new();
         for of in federated_type::all(host, system).await? {
+            progress.say(&format!("reading {} of {name}", of.types.target.plural));
             if of.types.target_namespaced && !skipped.contains(&of.name) {
                 made.extend(contents(host, &of.types, name).await?);
             }

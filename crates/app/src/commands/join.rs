@@ -7,7 +7,7 @@
 mod rights;
 
 use crate::cli;
-use crate::kubeconfig;
+use crate::{kubeconfig, output};
 use anyhow::{Context, Result, bail, ensure};
 use controller::ControlPlane;
 use k8s_openapi::api::core::v1::{Namespace, Secret, ServiceAccount};
@@ -99,7 +99,8 @@ pub(crate) async fn run(args: cli::Join) -> Result<()> {
     if args.update_rbac {
         return update_rights(&host, &args.host.system_namespace, &member).await;
     }
-    join(&host, &args.host.system_namespace, &member).await?;
+    let words = format!("making access in {} and waiting for its token", member.name);
+    output::in_progress(&words, join(&host, &args.host.system_namespace, &member)).await?;
     eprintln!(
         "{} joined: see it with 'kubectl -n {} get kubefedcluster {}'",
         member.name, args.host.system_namespace, member.name

@@ -21,16 +21,7 @@ use std::collections::BTreeSet;
 /// There is no such object.
 pub(crate) async fn orphan(args: cli::Orphan) -> Result<()> {
     let (which, value) = match &args.command {
-        cli::OrphanCommand::Status(which) => {
-            let found = federated_type::object(which).await?;
-            let kept = found.object.annotations().get(ANNOTATION_ORPHAN);
-            let words = match kept.map(String::as_str) == Some("true") {
-                true => "Enabled\n",
-                false => "Disabled\n",
-            };
-            output::print(words);
-            return Ok(());
-        }
+        cli::OrphanCommand::Status(args) => return orphan_status(args).await,
         cli::OrphanCommand::Enable(which) => (which, json!("true")),
         cli::OrphanCommand::Disable(which) => (which, Value::Null),
     };
@@ -43,6 +34,24 @@ pub(crate) async fn orphan(args: cli::Orphan) -> Result<()> {
         if kept { "stays" } else { "goes as well" }
     );
     Ok(())
+}
+
+async fn orphan_status(args: &cli::OrphanStatus) -> Result<()> {
+    let found = federated_type::object(&args.which).await?;
+    let kept = found.object.annotations().get(ANNOTATION_ORPHAN);
+    let word = match kept.map(String::as_str) == Some("true") {
+        true => "Enabled",
+        false => "Disabled",
+    };
+    if args.output == cli::Output::Table {
+        output::print(&format!("{word}\n"));
+        return Ok(());
+    }
+    let told = json!({
+        "kind": found.federated.types.federated.kind,
+        "namespace": found.key.namespace, "name": found.key.name, "orphaning": word,
+    });
+    output::structured(args.output, &told)
 }
 
 /// Runs `meridian confirm`.

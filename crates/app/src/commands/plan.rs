@@ -106,7 +106,14 @@ pub(crate) async fn ask(
         .iter()
         .map(|manifest| manifest.object.clone())
         .collect();
-    preview(options, &objects)
+    let words = format!(
+        "asking the host and its members about {}",
+        match objects.len() + options.asked.len() {
+            1 => "an object".to_owned(),
+            several => format!("{several} objects"),
+        }
+    );
+    output::in_progress(&words, preview(options, &objects))
         .await
         .map_err(|error| host_error(&error, &config))
 }

@@ -1,9 +1,25 @@
 //! A type as its user names it: plural, singular, kind or short name, with or without its group.
 
 use anyhow::{Context, Result, bail};
-use api::{Replicas, Scope, TypeResource};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{APIResource, APIResourceList};
-use kube::Client;
+use api::{Replicas, Scope, TypeResource, names};
+use futures::{StreamExt, stream};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{
+    APIResource, APIResourceList, GroupVersionForDiscovery,
+};
+use kube::api::DynamicObject;
+use kube::core::{ApiResource, GroupVersionKind};
+use kube::{Api, Client};
+
+/// Groups that are asked for at a time.
+const ASKED_MAX: usize = 16;
+/// Groups whose types say how the federation works.
+const OUR_GROUPS: &[&str] = &[
+    names::CORE_GROUP,
+    names::TYPES_GROUP,
+    names::SCHEDULING_GROUP,
+    names::FEDERATION_GROUP,
+    names::GSLB_GROUP,
+];
 
 /// A type that the host's API server serves.
 #[derive(Clone, Debug)]
@@ -60,23 +76,38 @@ pub(crate) async fn find_version(
 }
 
 /// Every type in its group's preferred version.
-async fn served(client: &Client) -> Result<Vec<ResourceType>> {
+///
+/// # Errors
+/// The API server does not say.
+pub(crate) async fn served(client: &Client) -> Result<Vec<ResourceType>> {
     let asked = "the host's API server does not say which types it serves";
     let core = client.list_core_api_resources("v1").await.context(asked)?;
-    let mut found = types("", "v1", &core);
-    for group in client.list_api_groups().await.context(asked)?.groups {
-        let Some(preferred) = group.preferred_version.as_ref().or(group.versions.first()) else {
-            continue;
-        };
-        // A group whose own server is away takes its types with it, and no others.
-        if let Ok(list) = client
-            .list_api_group_resources(&preferred.group_version)
-            .await
-        {
-            found.extend(types(&group.name, &preferred.version, &list));
+    let groups = client.list_api_groups().await.context(asked)?.groups;
+    let mut listing = Vec::new();
+    for group in groups {
+        let preferred = group.preferred_version.or(group.versions.first().cloned());
+        if let Some(preferred) = preferred {
+            listing.push(of_group(client.clone(), group.name, preferred));
         }
     }
-    Ok(found)
+    let listed: Vec<Vec<ResourceType>> = stream::iter(listing).buffered(ASKED_MAX).collect().await;
+    let core = types("", "v1", &core);
+    let found = std::iter::once(core).chain(listed);
+    Ok(found.flatten().collect())
+}
+
+/// A group whose own server is away takes its types with it, and no others.
+async fn of_group(
+    client: Client,
+    name: String,
+    preferred: GroupVersionForDiscovery,
+) -> Vec<ResourceType> {
+    let list = client.list_api_group_resources(&preferred.group_version);
+    let list = list.await;
+    list.map_or_else(
+        |_| Vec::new(),
+        |list| types(&name, &preferred.version, &list),
+    )
 }
 
 fn types(group: &str, version: &str, list: &APIResourceList) -> Vec<ResourceType> {
@@ -161,6 +192,28 @@ impl ResourceType {
         match group.is_empty() {
             true => plural_name.clone(),
             false => format!("{plural_name}.{group}"),
+        }
+    }
+
+    /// Whether it says how the federation works, and so is for the host alone.
+    pub(crate) fn is_ours(&self) -> bool {
+        OUR_GROUPS.contains(&self.resource.group.as_str())
+    }
+
+    /// Where objects of it are, in this namespace where they are in one.
+    pub(crate) fn api(&self, client: &Client, namespace: &str) -> Api<DynamicObject> {
+        let TypeResource {
+            group,
+            version,
+            kind,
+            plural_name,
+            scope,
+        } = &self.resource;
+        let kind = GroupVersionKind::gvk(group, version, kind);
+        let resource = ApiResource::from_gvk_with_plural(&kind, plural_name);
+        match scope {
+            Scope::Namespaced => Api::namespaced_with(client.clone(), namespace, &resource),
+            Scope::Cluster => Api::all_with(client.clone(), &resource),
         }
     }
 
