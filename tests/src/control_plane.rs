@@ -17,6 +17,8 @@ mod controllers;
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use base64::Engine as _;
@@ -422,8 +424,18 @@ async fn etcd_is_healthy(port: u16) -> bool {
 /// When no loopback port is to be had.
 #[must_use]
 pub fn free_ports<const N: usize>() -> [u16; N] {
-    let listeners: [TcpListener; N] = std::array::from_fn(|_| {
-        TcpListener::bind("127.0.0.1:0").expect("a loopback port can be bound")
-    });
-    listeners.map(|listener| listener.local_addr().expect("it is bound").port())
+    /// Below those that a system gives connections that go out (from 32768 on Linux), so that none
+    /// of them takes a port between now and its use.
+    const PORTS: std::ops::Range<u32> = 20_000..32_000;
+    /// Processes begin at different ones.
+    static NEXT: LazyLock<AtomicU32> =
+        LazyLock::new(|| AtomicU32::new(std::process::id().wrapping_mul(97)));
+    std::array::from_fn(|_| {
+        let mut tries = PORTS.map(|_| {
+            let turn = NEXT.fetch_add(1, Ordering::Relaxed) % (PORTS.end - PORTS.start);
+            u16::try_from(PORTS.start + turn).expect("they are ports")
+        });
+        let free = |port: &u16| TcpListener::bind(("127.0.0.1", *port)).is_ok();
+        tries.find(free).expect("a loopback port can be bound")
+    })
 }
