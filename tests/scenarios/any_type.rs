@@ -4,7 +4,7 @@
 //! and its FederatedTypeConfig; the controller needs no restart. `meridian disable` takes nothing
 //! from members.
 
-use meridian_tests::world::{ObjectRef, SYSTEM, TYPES, World, condition};
+use meridian_tests::world::{ObjectRef, PATIENCE, SYSTEM, TYPES, World, condition, in_cluster};
 use serde_json::{Value, json};
 
 scenarios! {
@@ -13,6 +13,7 @@ scenarios! {
     objects_of_a_disabled_type_go_and_stay_in_members,
     what_was_propagated_stays_in_members_when_its_kind_is_deleted_on_the_host,
     a_custom_type_is_federated_with_its_own_schema,
+    a_type_of_several_versions_is_federated_in_the_one_that_is_named,
     a_definition_goes_into_members_before_its_objects_and_out_of_them_after,
     a_namespace_is_federated_with_what_is_in_it;
 }
@@ -215,6 +216,117 @@ async fn a_custom_type_is_federated_with_its_own_schema(world: &World, namespace
     // What is federated when its namespace goes would wait for the type.
     world.host().delete(&at).await;
     world.host().until_gone(&at).await;
+}
+
+/// Parcels are of more colours since v1.
+fn parcels(versions: &[&str]) -> Value {
+    let version = |name: &&str| {
+        let colours = match *name {
+            "v1" => json!(["red", "blue", "green"]),
+            _ => json!(["red", "blue"]),
+        };
+        json!({"name": name, "served": true, "storage": *name == "v1beta1",
+        "schema": {"openAPIV3Schema": {"type": "object", "properties": {"spec": {
+            "type": "object", "properties": {"colour": {"type": "string", "enum": colours}}
+        }}}}})
+    };
+    let versions: Vec<Value> = versions.iter().map(version).collect();
+    json!({"apiVersion": DEFINITIONS, "kind": "CustomResourceDefinition",
+        "metadata": {"name": PARCELS},
+        "spec": {"group": "shop.example.org", "scope": "Namespaced",
+            "names": {"kind": "Parcel", "plural": "parcels"}, "versions": versions}})
+}
+
+const PARCELS: &str = "parcels.shop.example.org";
+
+async fn a_type_of_several_versions_is_federated_in_the_one_that_is_named(
+    world: &World,
+    namespace: &str,
+) {
+    let (both, old) = (parcels(&["v1", "v1beta1"]), parcels(&["v1beta1"]));
+    let crd = ObjectRef::of(&both);
+    let served = |crd: &Value| condition(crd, "Established")["status"] == "True";
+    let (host, lisbon) = (world.host(), world.member("lisbon"));
+    for (cluster, definition) in [
+        (host, &both),
+        (world.member("berlin"), &both),
+        (world.member("osaka"), &both),
+        (lisbon, &old),
+    ] {
+        cluster.apply(definition.clone()).await;
+        cluster.until(&crd, "it is served", served).await;
+    }
+    let refused = world
+        .failing_command(&["enable", PARCELS, "--version", "v2"])
+        .await;
+    assert!(refused.contains("does not serve"), "{refused}");
+
+    // The host prefers v1. In the version that was named, every member has it.
+    world
+        .command(&["enable", PARCELS, "--version", "v1beta1"])
+        .await;
+    let federated = |colour: &str| {
+        json!({"apiVersion": TYPES, "kind": "FederatedParcel",
+            "metadata": {"namespace": namespace, "name": "p"},
+            "spec": {"template": {"spec": {"colour": colour}},
+                "placement": {"clusterSelector": {}}}})
+    };
+    let at = ObjectRef::of(&host.apply_once_served(federated("blue")).await);
+    until_propagated(world, &at).await;
+    let refusal = host.try_apply(federated("green")).await;
+    let message = refusal.expect_err("it was no colour then").message;
+    assert!(message.contains("spec.template.spec.colour"), "{message}");
+    let there = ObjectRef::new("shop.example.org/v1beta1", "Parcel", namespace, "p");
+    for member in world.members() {
+        let held = member.get(&there).await;
+        assert_eq!(written_in(&held), "shop.example.org/v1beta1");
+    }
+
+    // In the other one Lisbon has none: it alone says so, and keeps what it has.
+    world.command(&["enable", PARCELS, "--version", "v1"]).await;
+    let accepted = async { while host.try_apply(federated("green")).await.is_err() {} };
+    let accepted = tokio::time::timeout(PATIENCE, accepted).await;
+    accepted.expect("the host follows the new definition");
+    let green = |held: &Value| held["spec"]["colour"] == "green";
+    for name in ["berlin", "osaka"] {
+        let member = world.member(name);
+        let held = member.until(&there, "it is green", green).await;
+        assert_eq!(written_in(&held), "shop.example.org/v1", "{held:#}");
+    }
+    let told = |object: &Value| {
+        let said = in_cluster(object, "lisbon")["message"].as_str();
+        said.is_some_and(|said| said.contains("shop.example.org/v1"))
+            && object["status"]["summary"]["ready"] == "2/3"
+    };
+    let told = host.until(&at, "Lisbon is named", told).await;
+    for name in ["berlin", "osaka"] {
+        let entry = in_cluster(&told, name);
+        assert!(entry.is_object() && entry["status"].is_null(), "{told:#}");
+    }
+    assert_eq!(lisbon.get(&there).await["spec"]["colour"], "blue");
+
+    // Once it has it, nobody need tell anybody.
+    lisbon.apply(both).await;
+    lisbon.until(&there, "it is green", green).await;
+    until_propagated(world, &at).await;
+    host.delete(&at).await;
+    host.until_gone(&at).await;
+    for member in world.members() {
+        member.until_gone(&there).await;
+    }
+    world.command(&["disable", PARCELS, "--delete-crd"]).await;
+}
+
+/// The version in which meridian wrote an object.
+fn written_in(object: &Value) -> &str {
+    let entries = object["metadata"]["managedFields"].as_array();
+    let mut ours = entries
+        .into_iter()
+        .flatten()
+        .filter(|entry| entry["manager"] == "meridian");
+    let version = ours.next().and_then(|entry| entry["apiVersion"].as_str());
+    assert!(ours.next().is_none(), "{object:#}");
+    version.unwrap_or_default()
 }
 
 async fn a_definition_goes_into_members_before_its_objects_and_out_of_them_after(

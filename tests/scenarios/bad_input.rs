@@ -36,6 +36,18 @@ async fn the_host_refuses_what_cannot_be_meant_and_names_the_field(world: &World
             "/metadata/name",
         ),
         (
+            json!({"placement": everywhere, "overrides": [
+                {"clusterName": "berlin", "clusterOverrides": []},
+                {"clusterName": "lisbon", "clusterOverrides": []},
+                {"clusterName": "berlin", "clusterOverrides": []}]}),
+            "a clusterName appears in two overrides",
+        ),
+        (
+            json!({"placement": everywhere, "overrides": [{"clusterName": "berlin",
+                "clusterSelector": {}, "clusterOverrides": []}]}),
+            "give either clusterName or clusterSelector",
+        ),
+        (
             json!({"placement": {"clusterSelector": {"matchExpressions": [
                 {"key": "site", "operator": "Near"}]}}}),
             "operator",

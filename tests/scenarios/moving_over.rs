@@ -21,6 +21,7 @@ async fn what_kubefed_made_is_moved_over_without_a_change_and_can_go_back(
     namespace: &str,
 ) {
     let controller = world.take_controller();
+    world.command(&["enable", "serviceaccounts"]).await;
     controller.stop();
     kubefed_was_here(world, namespace).await;
     let deployment = ObjectRef::new("apps/v1", "Deployment", namespace, "web");
@@ -59,8 +60,9 @@ async fn what_kubefed_made_is_moved_over_without_a_change_and_can_go_back(
         .ended_command(&[command.as_slice(), &["--apply", "--accept-changes"]].concat())
         .await;
     assert_eq!(moved.0, Some(0), "{moved:?}");
-    assert!(moved.2.contains("6 objects in 3 clusters"), "{moved:?}");
+    assert!(moved.2.contains("15 objects in 3 clusters"), "{moved:?}");
     assert_eq!(world.host().find(&hooks).await, None);
+    let kept = kept(world, namespace).await;
     for member in world.members() {
         let held = member.get(&deployment).await;
         assert_eq!(managers(&held), ["Apply meridian"], "{held:#}");
@@ -72,6 +74,7 @@ async fn what_kubefed_made_is_moved_over_without_a_change_and_can_go_back(
 
     let controller = world.lead("moved").await;
     nothing_was_restarted(world, namespace, &before["spec"]).await;
+    what_members_and_others_gave_stays(world, namespace, kept).await;
     a_field_that_leaves_a_template_leaves_the_members(world, namespace).await;
     let undo = [command.as_slice(), &["--undo"]].concat();
     let refused = world.failing_command(&undo).await;
@@ -87,13 +90,117 @@ async fn nothing_was_restarted(world: &World, namespace: &str, spec: &Value) {
     for (kind, name) in [
         ("FederatedDeployment", "web"),
         ("FederatedConfigMap", "settings"),
+        ("FederatedService", "front"),
+        ("FederatedServiceAccount", "robot"),
+        ("FederatedDeployment", "elastic"),
     ] {
         world.until_propagated(kind, namespace, name).await;
     }
     for member in world.members() {
         assert_eq!(member.get(&deployment).await["spec"], *spec);
         let sets = member.list("apps/v1", "ReplicaSet", namespace).await;
-        assert_eq!(sets.len(), 1, "a rollout makes another one: {sets:#?}");
+        assert_eq!(sets.len(), 2, "a rollout makes another one: {sets:#?}");
+    }
+}
+
+/// What each member gave its Service, and others its ServiceAccount and its replicas: what KubeFed
+/// took care to keep (`retain.go`).
+async fn kept(world: &World, namespace: &str) -> Vec<Value> {
+    let mut kept = Vec::new();
+    for member in world.members() {
+        let at = |version, kind, name| ObjectRef::new(version, kind, namespace, name);
+        let front = member.get(&at("v1", "Service", "front")).await;
+        let robot = member.get(&at("v1", "ServiceAccount", "robot")).await;
+        let elastic = member.get(&at("apps/v1", "Deployment", "elastic")).await;
+        let (address, port) = (
+            &front["spec"]["clusterIP"],
+            &front["spec"]["ports"][0]["nodePort"],
+        );
+        assert!(address.is_string() && port.is_u64(), "{front:#}");
+        assert_eq!(robot["secrets"][0]["name"], "robot-token", "{robot:#}");
+        assert_eq!(elastic["spec"]["replicas"], 3, "{elastic:#}");
+        kept.push(json!([address, port, robot["secrets"], 3]));
+    }
+    kept
+}
+
+/// Nor does a change of their templates take it.
+async fn what_members_and_others_gave_stays(world: &World, namespace: &str, before: Vec<Value>) {
+    assert_eq!(kept(world, namespace).await, before);
+    federate_kept(world, namespace, "green").await;
+    for member in world.members() {
+        for (version, kind, name) in KEPT {
+            let at = ObjectRef::new(version, kind, namespace, name);
+            let green = |held: &Value| held["metadata"]["labels"]["colour"] == "green";
+            member.until(&at, "it is green", green).await;
+        }
+    }
+    assert_eq!(kept(world, namespace).await, before);
+}
+
+const KEPT: [(&str, &str, &str); 3] = [
+    ("v1", "Service", "front"),
+    ("v1", "ServiceAccount", "robot"),
+    ("apps/v1", "Deployment", "elastic"),
+];
+
+/// Federates them, with a label that tells one template from another; what is in the templates.
+async fn federate_kept(world: &World, namespace: &str, colour: &str) -> Vec<Value> {
+    let app = json!({"app": "elastic"});
+    let container = json!({"name": "web", "image": "web:1"});
+    let specs = [
+        json!({"type": "NodePort", "selector": {"app": "web"},
+            "ports": [{"name": "http", "port": 80, "targetPort": 8080}]}),
+        Value::Null,
+        json!({"replicas": 1, "selector": {"matchLabels": app}, "template": {
+            "metadata": {"labels": app}, "spec": {"containers": [container]}}}),
+    ];
+    let mut templates = Vec::new();
+    for ((_, kind, name), spec) in KEPT.into_iter().zip(specs) {
+        let mut template = json!({"metadata": {"labels": {"colour": colour}}});
+        if !spec.is_null() {
+            template["spec"] = spec;
+        }
+        let mut federated = json!({"template": template, "placement": {"clusterSelector": {}}});
+        if kind == "Deployment" {
+            federated["retainReplicas"] = json!(true);
+        }
+        let kind = format!("Federated{kind}");
+        with_finalizer(world, namespace, &kind, name, federated).await;
+        templates.push(template);
+    }
+    templates
+}
+
+/// As KubeFed made and kept them: its updates repeat what it found in the member.
+async fn kubefed_made_them(world: &World, namespace: &str) {
+    let templates = federate_kept(world, namespace, "blue").await;
+    for member in world.members() {
+        for ((version, kind, name), template) in KEPT.into_iter().zip(&templates) {
+            let mut object = template.clone();
+            object["apiVersion"] = json!(version);
+            object["kind"] = json!(kind);
+            object["metadata"] = json!({"namespace": namespace, "name": name,
+                "labels": {"colour": "blue", "kubefed.io/managed": "true"}});
+            let made = member.create_as(KUBEFED, object.clone()).await;
+            if kind == "Service" {
+                // Once it was deleted by somebody, and made again with what it had.
+                member.delete(&ObjectRef::of(&object)).await;
+                member.until_gone(&ObjectRef::of(&object)).await;
+                object["spec"]["clusterIP"] = made["spec"]["clusterIP"].clone();
+                object["spec"]["ports"] = made["spec"]["ports"].clone();
+                member.create_as(KUBEFED, object).await;
+            }
+        }
+        let robot = ObjectRef::new("v1", "ServiceAccount", namespace, "robot");
+        let token = json!({"secrets": [{"name": "robot-token"}]});
+        member
+            .patch_as("kube-controller-manager", &robot, token)
+            .await;
+        let elastic = ObjectRef::new("apps/v1", "Deployment", namespace, "elastic");
+        member.scale("horizontal-pod-autoscaler", &elastic, 3).await;
+        let runs = |held: &Value| held["status"]["readyReplicas"] == 3;
+        member.until(&elastic, "it runs", runs).await;
     }
 }
 
@@ -181,6 +288,31 @@ async fn it_is_refused_while_kubefed_runs(world: &World, command: &[&str]) {
         .host()
         .patch(&lock, json!({"spec": {"leaseDurationSeconds": 1}}))
         .await;
+    its_default_lock_is_watched_too(world, command).await;
+}
+
+/// KubeFed's chart has it lock an annotation of a ConfigMap.
+async fn its_default_lock_is_watched_too(world: &World, command: &[&str]) {
+    let held = |second: u32, lasting: u32| {
+        let record = json!({"holderIdentity": "laptop_2", "leaseDurationSeconds": lasting,
+            "renewTime": format!("2026-01-01T00:00:{second:02}Z")});
+        json!({"apiVersion": "v1", "kind": "ConfigMap",
+            "metadata": {"namespace": SYSTEM, "name": "kubefed-controller-manager",
+                "annotations": {"control-plane.alpha.kubernetes.io/leader": record.to_string()}}})
+    };
+    world.host().apply(held(0, 2)).await;
+    let renewing = async {
+        for second in 1.. {
+            world.host().apply(held(second % 60, 2)).await;
+        }
+    };
+    let refused = tokio::select! {
+        refused = world.failing_command(command) => refused,
+        () = renewing => unreachable!("it renews for ever"),
+    };
+    let words = "laptop_2 renews its lock, ConfigMap";
+    assert!(refused.contains(words), "{refused}");
+    world.host().apply(held(0, 1)).await;
 }
 
 /// A KubeFed that has propagated a Deployment and a ConfigMap, and runs.
@@ -214,6 +346,7 @@ async fn kubefed_was_here(world: &World, namespace: &str) {
     let web = federated_deployment(&["COLOUR"]);
     let template = web["template"].clone();
     with_finalizer(world, namespace, "FederatedDeployment", "web", web).await;
+    kubefed_made_them(world, namespace).await;
     let managed = json!({"kubefed.io/managed": "true"});
     for member in world.members() {
         let settings = json!({"apiVersion": "v1", "kind": "ConfigMap",

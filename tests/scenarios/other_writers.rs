@@ -13,7 +13,11 @@ scenarios! {
     an_autoscaler_keeps_the_replicas_that_are_retained,
     what_an_injector_adds_stays_and_is_no_fight,
     who_keeps_changing_a_field_back_is_held_off_and_told,
-    an_object_of_somebody_else_is_left_alone_until_it_goes;
+    an_object_of_somebody_else_is_left_alone_until_it_goes,
+    what_is_marked_as_unmanaged_is_not_touched,
+    a_service_keeps_what_its_member_gave_it;
+    alone:
+    what_is_adopted_is_taken_over_and_let_go_again;
 }
 
 async fn an_autoscaler_keeps_the_replicas_that_are_retained(world: &World, namespace: &str) {
@@ -190,6 +194,131 @@ async fn an_object_of_somebody_else_is_left_alone_until_it_goes(world: &World, n
             held["data"]["x"] == "ours"
         })
         .await;
+}
+
+async fn what_is_marked_as_unmanaged_is_not_touched(world: &World, namespace: &str) {
+    let spec =
+        |x: &str| json!({"template": {"data": {"x": x}}, "placement": {"clusterSelector": {}}});
+    world
+        .federate("FederatedConfigMap", namespace, "prices", spec("1"))
+        .await;
+    world
+        .until_propagated("FederatedConfigMap", namespace, "prices")
+        .await;
+    let at = ObjectRef::new("v1", "ConfigMap", namespace, "prices");
+    let berlin = world.member("berlin");
+    let unmanaged = json!({"metadata": {"labels": {"kubefed.io/managed": "false"}}});
+    let mine = berlin.patch(&at, unmanaged).await;
+    let made = world
+        .federate("FederatedConfigMap", namespace, "prices", spec("2"))
+        .await;
+    let federated = ObjectRef::of(&made);
+    let told = |object: &Value| {
+        in_cluster(object, "berlin")["status"] == "ManagedLabelFalse"
+            && object["status"]["summary"]["ready"] == "2/3"
+    };
+    world.host().until(&federated, "it says so", told).await;
+    assert_eq!(berlin.get(&at).await, mine, "untouched");
+    // Nor is it deleted, and nobody waits for it.
+    world.host().delete(&federated).await;
+    world.host().until_gone(&federated).await;
+    for name in ["lisbon", "osaka"] {
+        world.member(name).until_gone(&at).await;
+    }
+    assert_eq!(berlin.get(&at).await["data"]["x"], "1");
+}
+
+async fn a_service_keeps_what_its_member_gave_it(world: &World, namespace: &str) {
+    let spec = |target: u16, more: Value| {
+        let mut ports = vec![json!({"name": "http", "port": 80, "targetPort": target})];
+        ports.extend(more.as_array().cloned().unwrap_or_default());
+        json!({"placement": {"clusterSelector": {}}, "template": {"spec": {
+            "type": "NodePort", "selector": {"app": "web"}, "ports": ports}}})
+    };
+    world
+        .federate("FederatedService", namespace, "web", spec(8080, json!([])))
+        .await;
+    world
+        .until_propagated("FederatedService", namespace, "web")
+        .await;
+    let at = ObjectRef::new("v1", "Service", namespace, "web");
+    let given = |held: &Value| {
+        let spec = &held["spec"];
+        let (address, port) = (&spec["clusterIP"], &spec["ports"][0]["nodePort"]);
+        assert!(address.is_string() && port.is_u64(), "{held:#}");
+        json!([address, spec["clusterIPs"], port])
+    };
+    let mut before = Vec::new();
+    for member in world.members() {
+        before.push(given(&member.get(&at).await));
+    }
+    let more = json!([{"name": "admin", "port": 81, "targetPort": 8081}]);
+    world
+        .federate("FederatedService", namespace, "web", spec(9090, more))
+        .await;
+    for (member, before) in world.members().zip(&before) {
+        let changed = |held: &Value| held["spec"]["ports"][1]["targetPort"] == 8081;
+        let held = member.until(&at, "it has both ports", changed).await;
+        assert_eq!(held["spec"]["ports"][0]["targetPort"], 9090);
+        assert_eq!(given(&held), *before, "{}", member.name());
+    }
+    // Nor does a repair take it.
+    let berlin = world.member("berlin");
+    let drift = json!({"spec": {"selector": {"app": "other"}}});
+    berlin.patch(&at, drift).await;
+    let repaired = |held: &Value| held["spec"]["selector"]["app"] == "web";
+    let held = berlin.until(&at, "it is repaired", repaired).await;
+    assert_eq!(given(&held), before[0]);
+}
+
+async fn what_is_adopted_is_taken_over_and_let_go_again(world: &mut World, namespace: &str) {
+    let adopt = |word: Value| json!({"syncController": {"adoptResources": word}});
+    world.change_settings(adopt(json!("Enabled"))).await;
+    let theirs = json!({"apiVersion": "v1", "kind": "ConfigMap",
+        "metadata": {"namespace": namespace, "name": "prices", "labels": {"team": "shop"}},
+        "data": {"x": "theirs", "y": "theirs"}});
+    let (berlin, lisbon) = (world.member("berlin"), world.member("lisbon"));
+    let uid = berlin.create(theirs).await["metadata"]["uid"].clone();
+    let spec = |clusters: Value| json!({"template": {"data": {"x": "ours"}}, "placement": {"clusters": clusters}});
+    let both = json!([{"name": "berlin"}, {"name": "lisbon"}]);
+    world
+        .federate("FederatedConfigMap", namespace, "prices", spec(both))
+        .await;
+    world
+        .until_propagated("FederatedConfigMap", namespace, "prices")
+        .await;
+    let at = ObjectRef::new("v1", "ConfigMap", namespace, "prices");
+    let held = berlin.get(&at).await;
+    assert_eq!(held["metadata"]["uid"], uid, "it is the same object");
+    assert_eq!(held["data"], json!({"x": "ours", "y": "theirs"}));
+    assert_eq!(held["metadata"]["labels"]["kubefed.io/managed"], "true");
+    lisbon.get(&at).await;
+
+    // It leaves the placement: what meridian made goes, what it found is let go.
+    let nowhere = spec(json!([]));
+    world
+        .federate("FederatedConfigMap", namespace, "prices", nowhere)
+        .await;
+    lisbon.until_gone(&at).await;
+    let free = |held: &Value| held["metadata"]["labels"]["kubefed.io/managed"].is_null();
+    let held = berlin.until(&at, "it is let go", free).await;
+    let metadata = &held["metadata"];
+    assert_eq!(
+        (&metadata["uid"], &metadata["labels"]["team"]),
+        (&uid, &json!("shop"))
+    );
+    assert_eq!(held["data"], json!({"x": "ours", "y": "theirs"}));
+    for mark in [
+        "meridian.dev/origin",
+        "meridian.dev/applied-hash",
+        "meridian.dev/adopted",
+    ] {
+        assert!(metadata["annotations"][mark].is_null(), "{mark}: {held:#}");
+    }
+    let managers = metadata["managedFields"].as_array().into_iter().flatten();
+    let ours = managers.filter(|entry| entry["manager"] == "meridian");
+    assert_eq!(ours.count(), 0, "{held:#}");
+    world.change_settings(adopt(Value::Null)).await;
 }
 
 fn containers(deployment: &Value) -> impl Iterator<Item = &Value> {

@@ -13,7 +13,9 @@ scenarios! {
     every_kind_reaches_the_members_that_its_placement_names_with_each_ones_override,
     a_change_follows_and_what_leaves_the_template_leaves_the_members,
     drift_is_repaired_and_what_others_add_stays,
-    leaving_the_placement_deletes_and_so_does_deleting;
+    leaving_the_placement_deletes_and_so_does_deleting,
+    overrides_by_selector_come_first_and_may_name_the_cluster,
+    a_deletion_goes_as_its_user_wants_it;
 }
 
 async fn every_kind_reaches_the_members_that_its_placement_names_with_each_ones_override(
@@ -188,6 +190,64 @@ async fn leaving_the_placement_deletes_and_so_does_deleting(world: &World, names
     world.host().delete(&federated).await;
     world.host().until_gone(&federated).await;
     berlin.until_gone(&at).await;
+}
+
+async fn overrides_by_selector_come_first_and_may_name_the_cluster(world: &World, namespace: &str) {
+    let add = |path: &str, value: &str, expand: bool| json!({"op": "add", "path": path, "value": value, "expand": expand});
+    let not_osaka = json!({"matchExpressions": [
+        {"key": "site", "operator": "NotIn", "values": ["osaka"]}]});
+    let place = "${cluster.name} in ${cluster.region}, ${cluster.labels['site']}";
+    // By name they come last, wherever they are written.
+    let spec = json!({"template": {"data": {"x": "y"}}, "placement": {"clusterSelector": {}},
+    "overrides": [
+        {"clusterName": "lisbon", "clusterOverrides": [{"path": "/data/tier", "value": "own"}]},
+        {"clusterSelector": not_osaka, "clusterOverrides": [
+            add("/data/place", place, true), add("/data/plain", place, false),
+            add("/data/tier", "shared", false)]},
+    ]});
+    world
+        .federate("FederatedConfigMap", namespace, "here", spec)
+        .await;
+    world
+        .until_propagated("FederatedConfigMap", namespace, "here")
+        .await;
+    let at = ObjectRef::new("v1", "ConfigMap", namespace, "here");
+    let expected = |name: &str, region: &str, tier: &str| {
+        json!({"x": "y", "place": format!("{name} in {region}, {name}"), "plain": place,
+            "tier": tier})
+    };
+    let (berlin, lisbon, osaka) = members(world);
+    let held = berlin.get(&at).await;
+    assert_eq!(held["data"], expected("berlin", "eu-central", "shared"));
+    let held = lisbon.get(&at).await;
+    assert_eq!(held["data"], expected("lisbon", "eu-west", "own"));
+    assert_eq!(osaka.get(&at).await["data"], json!({"x": "y"}));
+}
+
+async fn a_deletion_goes_as_its_user_wants_it(world: &World, namespace: &str) {
+    world.federate_deployment(namespace, "web").await;
+    let federated = ObjectRef::new(TYPES, "FederatedDeployment", namespace, "web");
+    let options = json!({"propagationPolicy": "Orphan"}).to_string();
+    let annotate = json!({"metadata": {"annotations": {"kubefed.io/deleteoption": options}}});
+    world.host().patch(&federated, annotate).await;
+    let at = ObjectRef::new("apps/v1", "Deployment", namespace, "web");
+    for member in world.members() {
+        let runs = |held: &Value| held["status"]["readyReplicas"] == 1;
+        member.until(&at, "it runs", runs).await;
+    }
+    world.host().delete(&federated).await;
+    world.host().until_gone(&federated).await;
+    for member in world.members() {
+        member.until_gone(&at).await;
+        // What a deletion of any other policy would have taken along.
+        let sets = member.list("apps/v1", "ReplicaSet", namespace).await;
+        let [set] = sets.as_slice() else {
+            panic!("{}: one stays: {sets:#?}", member.name());
+        };
+        let metadata = &set["metadata"];
+        assert!(metadata["ownerReferences"].is_null(), "{set:#}");
+        assert!(metadata["deletionTimestamp"].is_null(), "{set:#}");
+    }
 }
 
 fn members(world: &World) -> (&Cluster, &Cluster, &Cluster) {

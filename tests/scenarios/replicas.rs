@@ -18,6 +18,7 @@ scenarios! {
     a_total_is_scaled_by_whatever_scales;
     alone:
     a_lost_members_replicas_run_elsewhere_and_return,
+    two_members_lost_at_once_are_given_up_and_taken_back_by_somebodys_word,
     a_member_whose_own_check_answers_keeps_its_replicas_until_that_is_silent_too,
     a_drained_member_gives_its_replicas_away_and_gets_them_back,
     a_namespace_that_leaves_a_cluster_waits_for_replicas_that_are_not_ready_elsewhere;
@@ -102,6 +103,66 @@ async fn a_lost_members_replicas_run_elsewhere_and_return(world: &mut World, nam
                 .all(|name| share(object, name)["phase"].is_null())
         })
         .await;
+}
+
+async fn two_members_lost_at_once_are_given_up_and_taken_back_by_somebodys_word(
+    world: &mut World,
+    namespace: &str,
+) {
+    world.federate_deployment(namespace, "web").await;
+    prefer(world, namespace, 6, &json!({"*": {"weight": 1}})).await;
+    let manual = json!({"spec": {"failback": {"mode": "Manual"}}});
+    let at = preference(namespace);
+    world.host().patch(&at, manual).await;
+    until_run(world, namespace, [2, 2, 2]).await;
+
+    // Both at once: the host suspects itself, and says so.
+    for name in ["berlin", "lisbon"] {
+        world.break_api(name, ApiFault::Down);
+    }
+    let braked = |object: &Value| condition(object, "FailoverBraked")["status"] == "True";
+    let told = world.host().until(&at, "it is braked", braked).await;
+    assert_eq!(share(&told, "osaka")["replicas"], 2, "{told:#}");
+    world
+        .command(&["failover", "release", "--reason", "both sites lost power"])
+        .await;
+    until_runs(world, namespace, "osaka", 6).await;
+    let told = world
+        .host()
+        .until(&at, "both count none", |object| {
+            ["berlin", "lisbon"]
+                .iter()
+                .all(|name| share(object, name)["phase"] == "Evacuated")
+        })
+        .await;
+    assert!(condition(&told, "FailoverBraked").is_null(), "{told:#}");
+
+    // Both are back for longer than is wanted of them, and wait.
+    for name in ["berlin", "lisbon"] {
+        world.mend_api(name).await;
+        world.until_ready(name).await;
+    }
+    let empty = |object: &Value| {
+        let share = share(object, "lisbon");
+        share["phase"] == "Evacuated" && share["reason"].to_string().contains("meridian failback")
+    };
+    world
+        .host()
+        .until(&at, "it says what it waits for", empty)
+        .await;
+    until_runs(world, namespace, "lisbon", 0).await;
+    let failback = ["failback", "deployment", "web", "-n", namespace];
+    world
+        .command(&[&failback[..], &["--cluster", "lisbon"]].concat())
+        .await;
+    until_runs(world, namespace, "lisbon", 3).await;
+    until_runs(world, namespace, "berlin", 0).await;
+    world.command(&failback).await;
+    until_run(world, namespace, [2, 2, 2]).await;
+    // What was released for an hour is shut again for those who come after.
+    let settings = ObjectRef::new(CORE, "KubeFedConfig", SYSTEM, "kubefed");
+    let shut = json!({"metadata": {"annotations": {"meridian.dev/failover-released": null}}});
+    world.host().patch(&settings, shut).await;
 }
 
 async fn a_member_whose_own_check_answers_keeps_its_replicas_until_that_is_silent_too(

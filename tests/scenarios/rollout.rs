@@ -88,6 +88,7 @@ async fn a_manual_step_begins_when_somebody_approves_it(world: &World, namespace
         assert!(condition(&told, "Stalled").is_null(), "{told:#}");
         let berlin = world.member("berlin").find(&paint).await;
         assert_ne!(berlin.as_ref().map(colour), Some(shade.to_owned()));
+        a_plan_says_what_waits(world, namespace).await;
 
         world
             .command(&[&["rollout", "approve"], &waiting[..]].concat())
@@ -105,6 +106,24 @@ async fn a_manual_step_begins_when_somebody_approves_it(world: &World, namespace
             })
             .await;
     }
+}
+
+/// In each cluster of the step that somebody has to approve.
+async fn a_plan_says_what_waits(world: &World, namespace: &str) {
+    let plan = ["plan", "configmap", "paint", "-n", namespace, "-o", "json"];
+    let (code, plan, _) = world.ended_command(&plan).await;
+    let plan: Value = serde_json::from_str(&plan).expect("JSON");
+    let clusters = &plan["objects"][0]["clusters"];
+    for (name, change) in [("osaka", "keep"), ("berlin", "wait"), ("lisbon", "wait")] {
+        let all = clusters.as_array().into_iter().flatten();
+        let mut found = all.filter(|cluster| cluster["name"] == name);
+        let cluster = found.next().unwrap_or(&Value::Null);
+        assert_eq!(cluster["change"], change, "{name}: {plan:#}");
+        let reason = cluster["reason"].as_str().unwrap_or_default();
+        let told = reason.contains("step 2 of 2 waits for approval");
+        assert_eq!(told, change == "wait", "{name}: {plan:#}");
+    }
+    assert_eq!(code, Some(0), "{plan:#}");
 }
 
 async fn who_waits_for_a_change_is_told_how_it_ended(world: &World, namespace: &str) {

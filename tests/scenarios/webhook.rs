@@ -6,7 +6,9 @@
 
 use k8s_openapi::ByteString;
 use meridian_tests::control_plane::free_ports;
-use meridian_tests::world::{CORE, GSLB, ObjectRef, PATIENCE, Run, SYSTEM, World, manifests};
+use meridian_tests::world::{
+    CORE, GSLB, ObjectRef, PATIENCE, Run, SYSTEM, TYPES, World, manifests,
+};
 use serde_json::{Value, json};
 use std::path::Path;
 use std::time::Instant;
@@ -33,6 +35,7 @@ async fn what_cannot_be_used_is_refused_while_certificate_and_authority_are_rene
         assert!(began.elapsed() < PATIENCE, "nobody is asked");
         tokio::task::yield_now().await;
     }
+    the_same_path_twice_is_refused(world, namespace).await;
     // What can be used is let in, and so is a cost, with a warning that kubectl shows.
     let spec = json!({"template": {"data": {"x": "y"}}, "placement": {"clusterSelector": {}}});
     world
@@ -86,6 +89,19 @@ async fn what_cannot_be_used_is_refused_while_certificate_and_authority_are_rene
     );
     world.host().delete(&hooks).await;
     meridian.stop();
+}
+
+/// What CEL cannot say, but for a high price.
+async fn the_same_path_twice_is_refused(world: &World, namespace: &str) {
+    let twice = json!([{"path": "/data/x", "value": "1"}, {"path": "/data/x", "value": "2"}]);
+    let object = json!({"apiVersion": TYPES, "kind": "FederatedConfigMap",
+        "metadata": {"namespace": namespace, "name": "twice"},
+        "spec": {"template": {"data": {"x": "y"}}, "placement": {"clusterSelector": {}},
+            "overrides": [{"clusterName": "berlin", "clusterOverrides": twice}]}});
+    let refused = world.host().try_on_trial(object).await;
+    let refused = refused.expect_err("which of the two is meant?").message;
+    let words = "overrides[0].clusterOverrides[1].path: /data/x appears more than once";
+    assert!(refused.contains(words), "{refused}");
 }
 
 /// As `deploy/webhook` has it, at an address of this machine, and strict.

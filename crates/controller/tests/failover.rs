@@ -25,7 +25,15 @@ const MEMBERS: [(&str, &str); 3] = [
     ("frankfurt", "frankfurt"),
 ];
 
+/// One member a city.
+const CITIES: [(&str, &str); 3] = [
+    ("beijing", "beijing"),
+    ("frankfurt", "frankfurt"),
+    ("lisbon", "lisbon"),
+];
+
 struct World {
+    places: [(&'static str, &'static str); 3],
     host: Client,
     members: BTreeMap<&'static str, (Cluster, Workloads)>,
     stop: CancellationToken,
@@ -35,6 +43,15 @@ struct World {
 impl World {
     /// Three ready members that run nine replicas, three each.
     async fn start(settings: Value) -> Self {
+        Self::start_at(MEMBERS, None, settings).await
+    }
+
+    /// The same elsewhere; a member of that name is the host itself.
+    async fn start_at(
+        places: [(&'static str, &'static str); 3],
+        host: Option<&str>,
+        settings: Value,
+    ) -> Self {
         let began = BEGAN.parse().expect("a time");
         let clock = Clock::following_tokio(began);
         let cluster = |name: &str, seed| {
@@ -44,8 +61,8 @@ impl World {
                 ..ClusterOptions::named(name)
             })
         };
-        let host = cluster("host", 1);
-        let members: BTreeMap<&str, (Cluster, Workloads)> = MEMBERS
+        let own = cluster("host", 1);
+        let members: BTreeMap<&str, (Cluster, Workloads)> = places
             .iter()
             .zip(2..)
             .map(|((name, _), seed)| {
@@ -54,7 +71,9 @@ impl World {
                 (*name, (member, workloads))
             })
             .collect();
+        let host = host.map_or(&own, |name| &members[name].0);
         let world = Self {
+            places,
             host: Client::new(host.router(), "default"),
             members,
             stop: CancellationToken::new(),
@@ -94,7 +113,7 @@ impl World {
             json!({"metadata": {"name": "kubefed", "namespace": SYSTEM}, "spec": settings}),
         )
         .await;
-        for (name, city) in MEMBERS {
+        for (name, city) in self.places {
             let secret = json!({"metadata": {"name": name, "namespace": SYSTEM}});
             self.create("v1", "Secret", secret).await;
             let member = json!({"metadata": {"name": name, "namespace": SYSTEM}, "spec": {
@@ -190,7 +209,8 @@ impl World {
     }
 
     fn all_running(&self) -> Vec<(i64, i64)> {
-        MEMBERS.iter().map(|(name, _)| self.running(name)).collect()
+        let names = self.places.iter();
+        names.map(|(name, _)| self.running(name)).collect()
     }
 
     fn faults(&self, member: &str, api: ApiState, data_plane: DataPlaneState) {
@@ -265,13 +285,20 @@ impl World {
 
     /// A DNS replica somewhere else says that a member's own check is up or down.
     async fn report(&self, member: &str, verdict: &str) {
-        let began: Timestamp = BEGAN.parse().expect("a time");
-        let now = began + self.began.elapsed();
+        self.report_all(&[member], verdict).await;
+    }
+
+    /// The same of several members.
+    async fn report_all(&self, members: &[&str], verdict: &str) {
+        let verdicts = members.iter().map(|member| {
+            json!({"service": format!("dataPlaneCheck/{member}"), "cluster": member,
+                "target": "192.0.2.9", "verdict": verdict, "sinceMillis": 0})
+        });
+        let verdicts: Vec<Value> = verdicts.collect();
         let report = json!({"apiVersion": "gslb.meridian.dev/v1alpha1", "kind": "ProbeReport",
             "metadata": {"name": "elsewhere", "namespace": SYSTEM},
-            "spec": {"domain": "elsewhere", "atMillis": now.as_millisecond(),
-                "verdicts": [{"service": format!("dataPlaneCheck/{member}"), "cluster": member,
-                    "target": "192.0.2.9", "verdict": verdict, "sinceMillis": 0}]}});
+            "spec": {"domain": "elsewhere", "atMillis": self.now().as_millisecond(),
+                "verdicts": verdicts}});
         let api = self.api("gslb.meridian.dev/v1alpha1", "ProbeReport", Some(SYSTEM));
         let parameters = PatchParams::apply("elsewhere").force();
         let report = Patch::Apply(&report);
@@ -281,10 +308,61 @@ impl World {
 
     /// Lets time pass, while the replica says the same every ten seconds.
     async fn pass_reporting(&self, seconds: u64, member: &str, verdict: &str) {
+        self.pass_reporting_all(seconds, &[member], verdict).await;
+    }
+
+    async fn pass_reporting_all(&self, seconds: u64, members: &[&str], verdict: &str) {
         let ends = tokio::time::Instant::now() + Duration::from_secs(seconds);
         while tokio::time::Instant::now() < ends {
-            self.report(member, verdict).await;
+            self.report_all(members, verdict).await;
             self.pass(10_000).await;
+        }
+    }
+
+    /// This world's time.
+    fn now(&self) -> Timestamp {
+        let began: Timestamp = BEGAN.parse().expect("a time");
+        began + self.began.elapsed()
+    }
+
+    async fn annotate(&self, api: Api<DynamicObject>, name: &str, annotation: &str, value: &str) {
+        let patch = json!({"metadata": {"annotations": {annotation: value}}});
+        let patch = Patch::Merge(&patch);
+        let patched = api.patch(name, &PatchParams::default(), &patch).await;
+        patched.expect("patched");
+    }
+
+    /// A condition of the preference: its status, and what it says.
+    async fn condition(&self, kind: &str) -> Option<(String, String)> {
+        let preference = self.preferences().get("web").await.expect("the preference");
+        let conditions = preference.data["status"]["conditions"].as_array().cloned();
+        let mut conditions = conditions.unwrap_or_default().into_iter();
+        let found = conditions.find(|condition| condition["type"] == kind)?;
+        let text = |field: &str| found[field].as_str().unwrap_or_default().to_owned();
+        Some((text("status"), text("message")))
+    }
+
+    /// How often an Event of this reason was told of the preference, one entry a telling.
+    async fn told(&self, reason: &str) -> Vec<String> {
+        let events = self.api("events.k8s.io/v1", "Event", Some("shop"));
+        let events = events.list(&ListParams::default()).await.expect("events");
+        let of = events.items.iter().filter(|event| {
+            event.data["reason"] == reason && event.data["regarding"]["name"] == "web"
+        });
+        of.map(|event| event.data["note"].as_str().unwrap_or_default().to_owned())
+            .collect()
+    }
+
+    /// Labels every node of a member.
+    async fn label_nodes(&self, member: &str, label: &str, value: &str) {
+        let client = Client::new(self.members[member].0.router(), "default");
+        let nodes: Api<Node> = Api::all(client);
+        let listed = nodes.list(&ListParams::default()).await.expect("nodes");
+        let patch = json!({"metadata": {"labels": {label: value}}});
+        for node in listed.items {
+            let (name, parameters) = (node.name_any(), PatchParams::default());
+            let patched = nodes.patch(&name, &parameters, &Patch::Merge(&patch)).await;
+            patched.expect("patched");
         }
     }
 
@@ -410,4 +488,135 @@ async fn a_member_whose_own_check_answers_loses_no_replica_with_its_api_and_one_
     let running = world.all_running();
     assert_eq!(running[0].1 + running[1].1, 9, "{running:?}");
     assert_eq!(world.status().await[2].1, 0);
+}
+
+/// Beijing and Frankfurt are lost within a minute; Lisbon is where the host is, and left.
+async fn lose_two_cities() -> World {
+    let world = World::start_at(CITIES, Some("lisbon"), fast()).await;
+    assert_eq!(world.all_running(), [(3, 3), (3, 3), (3, 3)]);
+    world.faults("beijing", ApiState::Down, DataPlaneState::Down);
+    world.pass(4_000).await;
+    world.faults("frankfurt", ApiState::Down, DataPlaneState::Down);
+    world.pass(120_000).await;
+    assert_eq!(world.running("lisbon"), (3, 3), "the host suspects itself");
+    let (braked, why) = world.condition("FailoverBraked").await.expect("it says so");
+    assert_eq!(braked, "True");
+    assert!(
+        why.contains("beijing") && why.contains("frankfurt"),
+        "{why}"
+    );
+    let told = world.told("FailoverBraked").await;
+    assert_eq!(told.len(), 1, "{told:?}");
+    let phases: Vec<String> = world.status().await.into_iter().map(|it| it.2).collect();
+    assert!(!phases.contains(&"Evacuated".to_owned()), "{phases:?}");
+    world
+}
+
+async fn all_is_in_lisbon(world: &World) {
+    assert_eq!(world.running("lisbon"), (9, 9));
+    let status = world.status().await;
+    for lost in &status[..2] {
+        assert_eq!((lost.1, lost.2.as_str()), (0, "Evacuated"), "{status:?}");
+    }
+    assert_eq!(world.condition("FailoverBraked").await, None);
+    let told = world.told("FailoverReleased").await;
+    assert_eq!(told.len(), 1, "{told:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_cities_lost_within_a_minute_move_nothing_until_an_observer_elsewhere_sees_it() {
+    let world = lose_two_cities().await;
+    // One of the two is not enough: the host may still be the one that is cut off.
+    world.pass_reporting(60, "beijing", "Down").await;
+    assert_eq!(world.running("lisbon"), (3, 3));
+    world
+        .pass_reporting_all(60, &["beijing", "frankfurt"], "Down")
+        .await;
+    all_is_in_lisbon(&world).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_cities_lost_within_a_minute_move_once_somebody_releases_the_brake() {
+    let world = lose_two_cities().await;
+    let settings = world.api("core.kubefed.io/v1beta1", "KubeFedConfig", Some(SYSTEM));
+    let released = format!("{} both sites lost power", world.now());
+    let annotation = "meridian.dev/failover-released";
+    world
+        .annotate(settings, "kubefed", annotation, &released)
+        .await;
+    world.pass(30_000).await;
+    all_is_in_lisbon(&world).await;
+    let why = &world.told("FailoverReleased").await[0];
+    assert!(why.contains("both sites lost power"), "{why}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_cities_lost_one_after_the_other_are_believed() {
+    let world = World::start_at(CITIES, Some("lisbon"), fast()).await;
+    world.faults("beijing", ApiState::Down, DataPlaneState::Down);
+    world.pass(120_000).await;
+    world.faults("frankfurt", ApiState::Down, DataPlaneState::Down);
+    world.pass(30_000).await;
+    assert_eq!(world.running("lisbon"), (9, 9));
+    assert_eq!(world.told("FailoverBraked").await, Vec::<String>::new());
+}
+
+#[tokio::test(start_paused = true)]
+async fn manual_fail_back_waits_for_somebodys_word() {
+    let mut settings = fast();
+    settings["failback"]["mode"] = json!("Manual");
+    let world = World::start(settings).await;
+    world.faults("beijing-a", ApiState::Down, DataPlaneState::Down);
+    world.pass(30_000).await;
+    world.faults("beijing-a", ApiState::Up, DataPlaneState::Up);
+    world.pass(600_000).await;
+    let status = world.status().await;
+    assert_eq!((status[0].1, status[0].2.as_str()), (0, "Evacuated"));
+    let others = world.all_running();
+    assert_eq!(others[1].1 + others[2].1, 9, "{others:?}");
+    // Of another cluster it says nothing of this one.
+    let annotation = "meridian.dev/failback";
+    for (cluster, all) in [("frankfurt", false), ("beijing-a", true)] {
+        let asked = format!("{} {cluster}", world.now());
+        let preferences = world.preferences();
+        world.annotate(preferences, "web", annotation, &asked).await;
+        world.pass(120_000).await;
+        let even = world.all_running() == [(3, 3), (3, 3), (3, 3)];
+        assert_eq!(even, all, "{cluster}: {:?}", world.all_running());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn replicas_are_spread_over_the_regions_that_nodes_tell_of() {
+    let world = World::start(json!({})).await;
+    let region = "topology.kubernetes.io/region";
+    for (member, is_in) in [
+        ("beijing-a", "cn"),
+        ("beijing-b", "cn"),
+        ("frankfurt", "eu"),
+    ] {
+        world.label_nodes(member, region, is_in).await;
+    }
+    let spread =
+        |max_skew: u32| json!({"spec": {"spread": [{"by": "region", "maxSkew": max_skew}]}});
+    let patch = async |patch: Value| {
+        let (parameters, patch) = (PatchParams::default(), Patch::Merge(patch));
+        let patched = world.preferences().patch("web", &parameters, &patch).await;
+        patched.expect("patched");
+    };
+    patch(spread(1)).await;
+    world.pass(120_000).await;
+    let running = world.all_running();
+    let ready: Vec<i64> = running.iter().map(|(_, ready)| *ready).collect();
+    let (cn, eu) = (ready[0] + ready[1], ready[2]);
+    assert_eq!((cn + eu, cn.abs_diff(eu)), (9, 1), "{running:?}");
+    assert_eq!(world.condition("Spread").await, None);
+
+    // What cannot be even says so.
+    patch(json!({"spec": {"clusters": {"*": {"weight": 1}, "frankfurt": {"weight": 1, "maxReplicas": 2}}}}))
+        .await;
+    world.pass(120_000).await;
+    assert_eq!(world.running("frankfurt"), (2, 2));
+    let (status, why) = world.condition("Spread").await.expect("it says so");
+    assert_eq!(status, "False", "{why}");
 }
