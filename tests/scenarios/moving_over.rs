@@ -312,7 +312,8 @@ async fn its_default_lock_is_watched_too(world: &World, command: &[&str]) {
     };
     let words = "laptop_2 renews its lock, ConfigMap";
     assert!(refused.contains(words), "{refused}");
-    world.host().apply(held(0, 1)).await;
+    let lock = ObjectRef::of(&held(0, 2));
+    world.host().delete(&lock).await;
 }
 
 /// A KubeFed that has propagated a Deployment and a ConfigMap, and runs.

@@ -150,13 +150,16 @@ async fn two_members_lost_at_once_are_given_up_and_taken_back_by_somebodys_word(
         .host()
         .until(&at, "it says what it waits for", empty)
         .await;
-    until_runs(world, namespace, "lisbon", 0).await;
+    until_runs(world, namespace, "osaka", 6).await;
     let failback = ["failback", "deployment", "web", "-n", namespace];
     world
         .command(&[&failback[..], &["--cluster", "lisbon"]].concat())
         .await;
-    until_runs(world, namespace, "lisbon", 3).await;
-    until_runs(world, namespace, "berlin", 0).await;
+    for name in ["lisbon", "osaka"] {
+        until_runs(world, namespace, name, 3).await;
+    }
+    let told = world.host().get(&at).await;
+    assert_eq!(share(&told, "berlin")["phase"], "Evacuated", "{told:#}");
     world.command(&failback).await;
     until_run(world, namespace, [2, 2, 2]).await;
     // What was released for an hour is shut again for those who come after.

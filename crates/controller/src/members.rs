@@ -329,11 +329,12 @@ impl Member {
         }
     }
 
-    /// Starts lanes for types that have none and stops those of types that are gone.
+    /// Starts lanes for types that have none and stops those of types that are gone, or are federated
+    /// in another version or with another word on their status.
     fn set_lanes(&self, types: &BTreeMap<String, Arc<NamedType>>, wake: &Arc<Wake>) {
         let mut lanes = self.lanes.write().unwrap_or_else(PoisonError::into_inner);
         lanes.retain(|name, lane| {
-            let stays = types.contains_key(name);
+            let stays = types.get(name) == lane.federated.as_ref();
             if !stays {
                 lane.stop();
             }

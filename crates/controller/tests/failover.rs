@@ -492,7 +492,8 @@ async fn a_member_whose_own_check_answers_loses_no_replica_with_its_api_and_one_
 
 /// Beijing and Frankfurt are lost within a minute; Lisbon is where the host is, and left.
 async fn lose_two_cities() -> World {
-    let world = World::start_at(CITIES, Some("lisbon"), fast()).await;
+    let settings = json!({"failover": {"unknownAfterSeconds": 20}});
+    let world = World::start_at(CITIES, Some("lisbon"), settings).await;
     assert_eq!(world.all_running(), [(3, 3), (3, 3), (3, 3)]);
     world.faults("beijing", ApiState::Down, DataPlaneState::Down);
     world.pass(4_000).await;
@@ -605,7 +606,8 @@ async fn replicas_are_spread_over_the_regions_that_nodes_tell_of() {
         patched.expect("patched");
     };
     patch(spread(1)).await;
-    world.pass(120_000).await;
+    // Nodes are looked at every ten minutes.
+    world.pass(660_000).await;
     let running = world.all_running();
     let ready: Vec<i64> = running.iter().map(|(_, ready)| *ready).collect();
     let (cn, eu) = (ready[0] + ready[1], ready[2]);

@@ -45,6 +45,8 @@ pub(crate) enum Depth {
 /// See the module.
 pub(crate) struct Lane {
     pub(crate) cache: Cache,
+    /// The type that is watched; nothing where nothing is.
+    pub(crate) federated: Option<Arc<NamedType>>,
     stop: CancellationToken,
 }
 
@@ -68,6 +70,7 @@ impl Lane {
     pub(crate) fn start(options: LaneOptions) -> Arc<Self> {
         let lane = Arc::new(Self {
             cache: Cache::default(),
+            federated: Some(Arc::clone(&options.federated)),
             stop: CancellationToken::new(),
         });
         let running = Arc::clone(&lane);
@@ -85,6 +88,7 @@ impl Lane {
     pub(crate) fn still(cache: Cache) -> Arc<Self> {
         Arc::new(Self {
             cache,
+            federated: None,
             stop: CancellationToken::new(),
         })
     }
