@@ -4,12 +4,13 @@
 //! namespace and of the two clusters are this world's own. What configures an installation is
 //! shown to the host as a trial, strictly, so that a field which is not known would be named.
 
-use meridian_tests::world::{ObjectRef, SCHEDULING, World};
+use meridian_tests::world::{ObjectRef, SCHEDULING, World, in_cluster};
 use serde_json::{Value, json};
 
 scenarios! {
     shared:
     the_user_guides_objects_propagate_with_their_overrides,
+    the_user_guides_ingress_of_old_is_told_in_the_members_words,
     the_guides_jobs_accounts_and_roles_propagate_once_their_types_are_enabled,
     the_charts_configuration_and_a_registered_cluster_are_accepted;
 }
@@ -221,6 +222,29 @@ spec:
       value: 2
 "#;
 
+/// As `example/sample1` has it.
+const OLD_INGRESS: &str = r#"
+apiVersion: types.kubefed.io/v1beta1
+kind: FederatedIngress
+metadata:
+  name: test-ingress
+  namespace: test-namespace
+spec:
+  template:
+    spec:
+      rules:
+      - host: ingress.example.com
+        http:
+          paths:
+          - backend:
+              serviceName: test-service
+              servicePort: 80
+  placement:
+    clusters:
+    - name: cluster2
+    - name: cluster1
+"#;
+
 /// Ten replicas, two to three.
 const PREFERENCE: &str = r#"
 apiVersion: scheduling.kubefed.io/v1alpha1
@@ -272,6 +296,32 @@ spec:
     configuration: Enabled
   - name: SchedulerPreferences
     configuration: Enabled
+---
+apiVersion: core.kubefed.io/v1beta1
+kind: KubeFedConfig
+metadata:
+  name: kubefed
+  namespace: kube-federation-system
+spec:
+  scope: Cluster
+  controllerDuration:
+    availableDelay: 20s
+    unavailableDelay: 60s
+    clusterMonitorPeriod: 40s
+  leaderElect:
+    leaseDuration: 15s
+    renewDeadline: 10s
+    retryPeriod: 5s
+    resourceLock: configmaps
+  featureGates:
+  - name: PushReconciler
+    configuration: "Enabled"
+  - name: RawResourceStatusCollection
+    configuration: "Enabled"
+  - name: SchedulerPreferences
+    configuration: "Enabled"
+  - name: FederatedIngress
+    configuration: "Enabled"
 ---
 apiVersion: core.kubefed.io/v1beta1
 kind: FederatedTypeConfig
@@ -362,6 +412,26 @@ async fn the_user_guides_objects_propagate_with_their_overrides(world: &World, n
     let spec = world.host().get(&preference).await["spec"].clone();
     let asked = read(PREFERENCE, namespace)[0]["spec"].clone();
     assert_eq!(spec, asked, "what a user wrote is never rewritten");
+}
+
+/// It was written for extensions/v1beta1, whose fields no API server takes any more.
+async fn the_user_guides_ingress_of_old_is_told_in_the_members_words(
+    world: &World,
+    namespace: &str,
+) {
+    let mut made = read(OLD_INGRESS, namespace);
+    let at = ObjectRef::of(&world.host().apply(made.remove(0)).await);
+    let told = |object: &Value| {
+        ["berlin", "osaka"].iter().all(|name| {
+            let entry = in_cluster(object, name);
+            let said = entry["message"].as_str().unwrap_or_default();
+            entry["status"] == "CreationFailed" && said.contains("serviceName")
+        })
+    };
+    world
+        .host()
+        .until(&at, "both say what is wrong", told)
+        .await;
 }
 
 async fn the_guides_jobs_accounts_and_roles_propagate_once_their_types_are_enabled(

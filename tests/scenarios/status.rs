@@ -1,5 +1,5 @@
 //! A federated object says what became of it: `kubectl get` shows how much of it is ready in which
-//! cluster, and its conditions are those by which Argo CD, Flux and `kubectl wait` judge.
+//! cluster, and its conditions are those by which Flux and `kubectl wait` judge, and Argo CD once it is told.
 
 use http::Request;
 use meridian_tests::world::{CORE, Cluster, ObjectRef, SYSTEM, TYPES, World, condition};

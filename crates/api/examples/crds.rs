@@ -42,5 +42,6 @@ fn yaml(object: &impl serde::Serialize) -> String {
         fields.remove("status");
     }
     let text = serde_saphyr::to_string(&value).expect("JSON is YAML");
-    format!("# Generated: cargo run -p meridian-api --example crds\n{text}")
+    // So that several files, one after the other, are as many documents.
+    format!("---\n# Generated: cargo run -p meridian-api --example crds\n{text}")
 }

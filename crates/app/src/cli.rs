@@ -565,6 +565,9 @@ pub(crate) enum Output {
 }
 
 #[cfg(test)]
+mod deployment_tests;
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use clap::CommandFactory;

@@ -1,7 +1,7 @@
 //! Whether a member's controllers have made of an object what it says, by its status there.
 //!
-//! The rules are those of the kstatus library (`sigs.k8s.io/cli-utils/pkg/kstatus`), by which Argo
-//! CD and Flux judge:
+//! The rules are those of the kstatus library (`sigs.k8s.io/cli-utils/pkg/kstatus`), by which
+//! Flux judges, and much as Argo CD does:
 //!
 //! | kind | available |
 //! |---|---|

@@ -1,5 +1,5 @@
-//! The conditions `Ready`, `Reconciling` and `Stalled`, by which the kstatus library (so Argo CD,
-//! Flux and `kubectl wait`) judges an object.
+//! The conditions `Ready`, `Reconciling` and `Stalled`, by which the kstatus library (so Flux,
+//! and `kubectl wait` by `Ready`) judges an object. Argo CD is told by `deploy/argocd`.
 //!
 //! | what is so | Ready | besides | kstatus says |
 //! |---|---|---|---|

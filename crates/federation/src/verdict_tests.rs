@@ -1,11 +1,14 @@
-//! What kstatus makes of a federated object, case by case.
+//! What kstatus, and Argo CD with the script in `deploy/argocd`, make of a federated object, case by
+//! case.
 
 use super::*;
 use crate::input::{DeletionBrake, NamespacePlacement, Readiness, TypeServed};
 use crate::names::ANNOTATION_PAUSED;
 use crate::summarize::{refused, summarize};
 use crate::test_world::World;
+use mlua::LuaSerdeExt;
 use serde_json::{Value, json};
+use std::sync::LazyLock;
 
 /// What the kstatus library publishes as its rule for objects of unknown kinds
 /// (`pkg/kstatus/status/generic.go`, and `status.go` for `Ready`).
@@ -21,6 +24,29 @@ fn kstatus(generation: i64, status: &Value) -> &'static str {
         () if is("Ready", "False") || is("Ready", "Unknown") => "InProgress",
         () => "Current",
     }
+}
+
+/// What Argo CD says, which has no kstatus: it runs a script, in Lua 5.1.
+fn argo_cd(generation: i64, status: &Value) -> String {
+    static SCRIPT: LazyLock<String> = LazyLock::new(|| {
+        let file = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/../../deploy/argocd/argocd-cm.yaml"
+        );
+        let text = std::fs::read_to_string(file).unwrap();
+        let map: Value = serde_saphyr::from_str(&text).unwrap();
+        let customizations = map["data"]["resource.customizations"].as_str().unwrap();
+        let scripts: Value = serde_saphyr::from_str(customizations).unwrap();
+        let script = scripts["types.kubefed.io/*"]["health.lua"].as_str();
+        script.unwrap().to_owned()
+    });
+    let lua = mlua::Lua::new();
+    let object = json!({"metadata": {"generation": generation}, "status": status});
+    lua.globals()
+        .set("obj", lua.to_value(&object).unwrap())
+        .unwrap();
+    let health: mlua::Table = lua.load(SCRIPT.as_str()).eval().unwrap();
+    health.get("status").unwrap()
 }
 
 fn told(world: &World, outcome: &ClusterOutcome) -> Value {
@@ -56,6 +82,14 @@ fn check_outcome(world: &World, outcome: &ClusterOutcome, verdict: &str, reason:
     for kind in ["Reconciling", "Stalled"] {
         assert_ne!(condition(&status, kind)["status"], "False", "{status:#}");
     }
+    let health = match (verdict, reason) {
+        ("Current", _) => "Healthy",
+        ("Failed", _) => "Degraded",
+        (_, "Paused") => "Suspended",
+        _ => "Progressing",
+    };
+    assert_eq!(argo_cd(generation, &status), health, "{status:#}");
+    assert_eq!(argo_cd(generation + 1, &status), "Progressing");
     // Whatever was seen of it, an older generation says nothing of a newer.
     assert_eq!(kstatus(generation + 1, &status), "InProgress");
 }

@@ -7,7 +7,7 @@ use crate::{kubeconfig, output};
 use anyhow::{Context, Result, bail, ensure};
 use api::{
     FederatedTypeConfig, FederatedTypeConfigSpec, Replicas, Scope, Switch, TypeResource,
-    federated_crd_with, plural_of, template_schema,
+    federated_crd_with, names, plural_of, template_schema,
 };
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams};
@@ -43,6 +43,13 @@ pub(crate) async fn enable(args: cli::Enable) -> Result<()> {
     manifests::install_crd(&host, &enabled.crd).await?;
     let config = Manifest::made(serde_json::to_value(&enabled.config)?);
     manifests::apply(&host, &config).await?;
+    if args.federated_group != names::TYPES_GROUP {
+        eprintln!(
+            "note: {} is no group of deploy/cluster's roles and deploy/webhook's rules: add it to both \
+             where you use them",
+            args.federated_group
+        );
+    }
     let kind = &enabled.config.spec.federated_type.kind;
     eprintln!(
         "{} is federated: write objects of kind {kind}, or 'meridian federate {} NAME'",
