@@ -80,13 +80,7 @@ async fn a_role_is_enough_for_a_control_plane_of_one_namespace(world: &mut World
         world.host().until_gone(&federated).await;
     }
     world.member("osaka").until_gone(&copy).await;
-    let log = std::fs::read_to_string(meridian.log()).expect("it has a log");
-    // Whether a kind goes, such a role may not ask, and its objects are held when it would matter.
-    let mut told = log
-        .lines()
-        .filter(|line| !line.contains("customresourcedefinitions"));
-    let refused = told.find(|line| line.contains("orbidden"));
-    assert_eq!(refused, None);
+    nothing_was_forbidden(&meridian);
     meridian.stop();
     for name in ["berlin", "osaka"] {
         let kubeconfig = world.member(name).kubeconfig().display().to_string();
@@ -94,6 +88,17 @@ async fn a_role_is_enough_for_a_control_plane_of_one_namespace(world: &mut World
         let words = [&words[..], &["--cluster-kubeconfig", &kubeconfig]].concat();
         world.command(&words).await;
     }
+}
+
+/// Its role was enough, by its log.
+fn nothing_was_forbidden(meridian: &Meridian) {
+    let log = std::fs::read_to_string(meridian.log()).expect("it has a log");
+    // Whether a kind goes, such a role may not ask, and its objects are held when it would matter.
+    let mut told = log
+        .lines()
+        .filter(|line| !line.contains("customresourcedefinitions"));
+    let refused = told.find(|line| line.contains("orbidden"));
+    assert_eq!(refused, None);
 }
 
 /// The whole host's control plane has kept out of the namespace.
