@@ -29,12 +29,8 @@ fn kstatus(generation: i64, status: &Value) -> &'static str {
 /// What Argo CD says, which has no kstatus: it runs a script, in Lua 5.1.
 fn argo_cd(generation: i64, status: &Value) -> String {
     static SCRIPT: LazyLock<String> = LazyLock::new(|| {
-        let file = concat!(
-            env!("CARGO_MANIFEST_DIR"),
-            "/../../deploy/argocd/argocd-cm.yaml"
-        );
-        let text = std::fs::read_to_string(file).unwrap();
-        let map: Value = serde_saphyr::from_str(&text).unwrap();
+        let text = include_str!("../../../deploy/argocd/argocd-cm.yaml");
+        let map: Value = serde_saphyr::from_str(text).unwrap();
         let customizations = map["data"]["resource.customizations"].as_str().unwrap();
         let scripts: Value = serde_saphyr::from_str(customizations).unwrap();
         let script = scripts["types.kubefed.io/*"]["health.lua"].as_str();
