@@ -109,6 +109,7 @@ async fn two_members_lost_at_once_are_given_up_and_taken_back_by_somebodys_word(
     world: &mut World,
     namespace: &str,
 ) {
+    shut_the_brake(world).await;
     world.federate_deployment(namespace, "web").await;
     prefer(world, namespace, 6, &json!({"*": {"weight": 1}})).await;
     let manual = json!({"spec": {"failback": {"mode": "Manual"}}});
@@ -162,7 +163,11 @@ async fn two_members_lost_at_once_are_given_up_and_taken_back_by_somebodys_word(
     assert_eq!(share(&told, "berlin")["phase"], "Evacuated", "{told:#}");
     world.command(&failback).await;
     until_run(world, namespace, [2, 2, 2]).await;
-    // What was released for an hour is shut again for those who come after.
+    shut_the_brake(world).await;
+}
+
+/// What somebody released for an hour, here or in another scenario.
+async fn shut_the_brake(world: &World) {
     let settings = ObjectRef::new(CORE, "KubeFedConfig", SYSTEM, "kubefed");
     let shut = json!({"metadata": {"annotations": {"meridian.dev/failover-released": null}}});
     world.host().patch(&settings, shut).await;
