@@ -97,6 +97,10 @@ async fn objects_of_a_disabled_type_go_and_stay_in_members(world: &World, namesp
     world
         .command(&["disable", "roles.rbac.authorization.k8s.io"])
         .await;
+    // Who knows nothing of the type that was federated sees to it as well.
+    world.take_controller().stop();
+    let controller = world.lead("successor").await;
+    world.give_controller(controller);
     world.host().delete(&at).await;
     world.host().until_gone(&at).await;
     let there = ObjectRef::new("rbac.authorization.k8s.io/v1", "Role", namespace, "reader");

@@ -4,7 +4,9 @@ use meridian_tests::world::{CORE, ObjectRef, SYSTEM, TYPES, World, condition};
 use serde_json::{Value, json};
 
 scenarios! {
-    alone: a_member_that_leaves_keeps_its_workloads_and_revokes_its_host;
+    alone:
+    a_member_that_leaves_keeps_its_workloads_and_revokes_its_host,
+    a_member_that_is_purged_holds_nothing_of_its_host_any_more;
 }
 
 async fn a_member_that_leaves_keeps_its_workloads_and_revokes_its_host(
@@ -67,4 +69,93 @@ async fn a_member_that_leaves_keeps_its_workloads_and_revokes_its_host(
     world.until_ready(&name).await;
     let changed = |held: &Value| held["data"]["currency"] == "CHF";
     leaving.until(&there, "it is made good", changed).await;
+}
+
+async fn a_member_that_is_purged_holds_nothing_of_its_host_any_more(
+    world: &mut World,
+    namespace: &str,
+) {
+    world
+        .change_settings(json!({"syncController": {"adoptResources": "Enabled"}}))
+        .await;
+    let leaving = world.members().next().expect("a member").name().to_owned();
+    let extra = format!("{namespace}-extra");
+    fill(world, &leaving, namespace, &extra).await;
+    let planned = world
+        .command(&["unjoin", &leaving, "--purge", "--dry-run"])
+        .await;
+    for line in [
+        format!("ConfigMap {namespace}/adopted is released, and stays"),
+        format!("ConfigMap {namespace}/settings is deleted"),
+        format!("ServiceAccount {extra}/robot is deleted"),
+        format!("Namespace {extra} is deleted, and all that is in it"),
+        format!("Namespace {namespace} is released, and stays"),
+    ] {
+        assert!(planned.contains(&line), "{line}: {planned}");
+    }
+    let settings = ObjectRef::new("v1", "ConfigMap", namespace, "settings");
+    world.member(&leaving).get(&settings).await;
+
+    let kubeconfig = world.member(&leaving).kubeconfig().display().to_string();
+    world
+        .command(&[
+            "unjoin",
+            &leaving,
+            "--purge",
+            "--cluster-kubeconfig",
+            &kubeconfig,
+        ])
+        .await;
+    let cluster = ObjectRef::new(CORE, "KubeFedCluster", SYSTEM, &leaving);
+    world.host().until_gone(&cluster).await;
+    let member = world.member(&leaving);
+    assert_eq!(member.find(&settings).await, None);
+    let gone = ObjectRef::new("v1", "Namespace", "", &extra);
+    assert_eq!(member.find(&gone).await, None);
+    let adopted = ObjectRef::new("v1", "ConfigMap", namespace, "adopted");
+    let adopted = member.get(&adopted).await;
+    assert!(adopted["metadata"]["labels"].is_null(), "{adopted}");
+    let somebodys = ObjectRef::new("v1", "ConfigMap", "default", "somebodys");
+    member.get(&somebodys).await;
+    // The others hold everything still.
+    for other in world.members().filter(|other| other.name() != leaving) {
+        other.get(&settings).await;
+        other.get(&gone).await;
+    }
+    world.join_again(&leaving).await;
+    world.until_ready(&leaving).await;
+    world
+        .member(&leaving)
+        .until(&settings, "it is made again", |held| {
+            held["data"]["currency"] == "EUR"
+        })
+        .await;
+}
+
+/// What is propagated, what was adopted, and what is somebody else's.
+async fn fill(world: &World, leaving: &str, namespace: &str, extra: &str) {
+    let adopted = json!({"apiVersion": "v1", "kind": "ConfigMap", "data": {"currency": "EUR"},
+        "metadata": {"namespace": namespace, "name": "adopted"}});
+    let others = json!({"apiVersion": "v1", "kind": "ConfigMap", "data": {},
+        "metadata": {"namespace": "default", "name": "somebodys"}});
+    world.member(leaving).apply_as("kubectl", adopted).await;
+    world.member(leaving).apply_as("kubectl", others).await;
+    for name in ["adopted", "settings"] {
+        let spec = json!({"template": {"data": {"currency": "EUR"}},
+            "placement": {"clusterSelector": {}}});
+        world
+            .federate("FederatedConfigMap", namespace, name, spec)
+            .await;
+        world
+            .until_propagated("FederatedConfigMap", namespace, name)
+            .await;
+    }
+    world.federate_namespace(extra).await;
+    let spec = json!({"template": {}, "placement": {"clusterSelector": {}}});
+    world
+        .federate("FederatedServiceAccount", extra, "robot", spec)
+        .await;
+    world
+        .until_propagated("FederatedServiceAccount", extra, "robot")
+        .await;
 }

@@ -29,7 +29,8 @@ pub struct KubeFedConfigSpec {
     /// Times of the leader's Lease.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub leader_elect: Option<LeaderElectConfig>,
-    /// KubeFed's feature gates; all that they gated is always on.
+    /// KubeFed's feature gates: `PushReconciler` (nothing is propagated without) and
+    /// `SchedulerPreferences` (no replicas are divided without) are obeyed; the rest is always on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
     pub feature_gates: Option<Vec<FeatureGate>>,

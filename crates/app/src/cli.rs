@@ -288,7 +288,10 @@ pub(crate) struct Join {
 
 /// `meridian unjoin`.
 #[derive(Clone, Debug, Args)]
-#[command(after_help = "Example: meridian unjoin eu-1 --cluster-context eu-1-admin")]
+#[command(
+    after_help = "Examples:\n  meridian unjoin eu-1 --cluster-context eu-1-admin\n  \
+                        meridian unjoin eu-1 --purge --dry-run"
+)]
 pub(crate) struct Unjoin {
     #[command(flatten)]
     pub(crate) host: Host,
@@ -302,6 +305,10 @@ pub(crate) struct Unjoin {
     /// Its context [default: the one of the member's name, or the current one if it leads there]
     #[arg(long, value_name = "CONTEXT")]
     pub(crate) cluster_context: Option<String>,
+    /// Delete there what was propagated; without, it stays. What was there before and was adopted is
+    /// released
+    #[arg(long)]
+    pub(crate) purge: bool,
     /// Go on when the member cannot be reached
     #[arg(long)]
     pub(crate) force: bool,

@@ -10,6 +10,7 @@ use crate::host::{Host, TypeCache};
 use crate::lease::Leadership;
 use crate::members::Members;
 use crate::metrics::ControllerMetrics;
+use crate::missing::Missing;
 use crate::settings::{Settings, read_settings};
 use crate::status::Statuses;
 use crate::still_wanted::Answers;
@@ -35,6 +36,7 @@ pub(crate) struct Context {
     pub(crate) fights: Fights,
     pub(crate) answers: Answers,
     pub(crate) definitions: Definitions,
+    pub(crate) missing: Missing,
     /// When this process began.
     pub(crate) started: Instant,
     /// What the KubeFedConfig said then: some of it stays in force until the next start.
@@ -77,6 +79,7 @@ impl Context {
             fights: Fights::default(),
             answers: Answers::default(),
             definitions: Definitions::default(),
+            missing: Missing::default(),
             started: Instant::now(),
             began_with: parts.began_with,
             host_uid: OnceLock::new(),

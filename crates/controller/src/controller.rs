@@ -13,6 +13,7 @@ use crate::lease::{Leadership, LeaseOptions, LeaseTimes, stand};
 use crate::members::connect::InProcess;
 use crate::members::{ExecPlugins, Members, MembersOptions};
 use crate::metrics::{ControllerMetrics, ReconcileEnd};
+use crate::missing;
 use crate::replica_preference::run_preferences;
 use crate::scope;
 use crate::settings::read_settings;
@@ -151,6 +152,7 @@ impl Controller {
             self.stop.clone(),
         ));
         tasks.spawn(tell_settings(Arc::clone(&context)));
+        tasks.spawn(missing::run(Arc::clone(&context)));
         self.stop.cancelled().await;
         tasks.shutdown().await;
     }
@@ -175,13 +177,15 @@ async fn dispatch(context: Arc<Context>) {
             };
             let (context, failures) = (Arc::clone(&context), Arc::clone(&failures));
             tokio::spawn(async move {
+                let began = Instant::now();
                 let next = reconcile(&context, &key).await;
                 context.wake.objects.done(&key);
-                context.metrics.reconciled(match next {
+                let end = match next {
                     Next::OnChange => ReconcileEnd::Settled,
                     Next::At(_) | Next::Spare => ReconcileEnd::Pending,
                     Next::Backoff => ReconcileEnd::Failed,
-                });
+                };
+                context.metrics.reconciled(end, began.elapsed());
                 match next {
                     Next::OnChange => failures.forget(&key),
                     Next::At(at) => {

@@ -16,7 +16,7 @@ use crate::Error;
 use crate::context::Context;
 use crate::events::{About, Tone};
 use crate::wake::NamedType;
-use api::FederatedTypeConfig;
+use api::{ConfigScope, FederatedTypeConfig};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::{Api, Client, Resource, ResourceExt};
 use std::collections::HashMap;
@@ -58,10 +58,7 @@ pub(crate) async fn kind_goes(
         return Ok(goes);
     }
     let asked_at = Instant::now();
-    let goes = timeout(
-        DEADLINE,
-        ask(context.host.client.clone(), named, deleted_for_secs),
-    );
+    let goes = timeout(DEADLINE, ask(context, named, deleted_for_secs));
     let goes = goes.await.map_err(|_| Error::HostTimedOut)??;
     *answer = Some((asked_at, goes));
     if goes {
@@ -82,17 +79,22 @@ fn definition_of(named: &NamedType) -> String {
     format!("{}.{}", federated.plural, federated.group)
 }
 
-async fn ask(client: Client, named: &NamedType, deleted_for_secs: u64) -> Result<bool, Error> {
-    let definitions = Api::<CustomResourceDefinition>::all(client.clone());
-    match definitions.get_metadata_opt(&definition_of(named)).await {
-        Ok(definition) => Ok(definition.is_none_or(|it| it.metadata.deletion_timestamp.is_some())),
-        Err(kube::Error::Api(status)) if status.code == 403 => {
-            if deleted_for_secs < SETTLED_SECS {
-                return Err(Error::Behind);
+async fn ask(context: &Context, named: &NamedType, deleted_for_secs: u64) -> Result<bool, Error> {
+    let client = context.host.client.clone();
+    if context.host.scope == ConfigScope::Cluster {
+        let definitions = Api::<CustomResourceDefinition>::all(client.clone());
+        let definition = definitions.get_metadata_opt(&definition_of(named)).await;
+        match definition {
+            Ok(definition) => {
+                return Ok(definition.is_none_or(|it| it.metadata.deletion_timestamp.is_some()));
             }
-            is_made_no_more(client, named).await
+            Err(kube::Error::Api(status)) if status.code == 403 => {}
+            Err(error) => return Err(error.into()),
         }
-        Err(error) => Err(error.into()),
+    }
+    match deleted_for_secs < SETTLED_SECS {
+        true => Err(Error::Behind),
+        false => is_made_no_more(client, named).await,
     }
 }
 

@@ -42,6 +42,7 @@ pub(crate) async fn run(context: Arc<Context>) {
             .iter()
             .map(|cluster| (cluster.name_any().into(), standing(cluster)))
             .collect();
+        context.metrics.fleet(context.leadership.leads(), &now);
         if now != known {
             welcome_back(&context, &known, &now).await;
             wake_all(&context);

@@ -192,6 +192,7 @@ fn begin(
     let answer = tokio::spawn(async move {
         let (under_way, _waiting) = (under_way, waiting);
         let flight = &under_way.flight;
+        let began = Instant::now();
         let outcome = match context.type_cache(&flight.0.type_name) {
             None => ClusterOutcome::Skipped("the type is no longer federated".to_owned()),
             Some(cache) => {
@@ -207,7 +208,8 @@ fn begin(
         if repairs && outcome == ClusterOutcome::Done {
             context.fights.repaired(&flight.0, &flight.1);
         }
-        context.metrics.wrote(action.verb(), end_of(&outcome));
+        let (verb, end) = (action.verb(), end_of(&outcome));
+        context.metrics.wrote(verb, end, began.elapsed());
         if let Action::Create(_) = action {
             namespace_is_made(&context, flight, &member, &outcome);
         }

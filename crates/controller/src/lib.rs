@@ -45,6 +45,7 @@ mod kept_secret;
 pub mod lease;
 pub mod members;
 mod metrics;
+mod missing;
 mod pod_requests;
 pub mod preview;
 mod queue;

@@ -259,6 +259,7 @@ fn division(
     object: &ObjectKey,
 ) -> Result<Option<BTreeMap<ClusterName, DividedReplicas>>, &'static str> {
     let preference = context.host.preference(object);
+    let preference = preference.filter(|_| context.settings().divides);
     let targets = preference.is_some_and(|preference| {
         preference.spec.target_kind == federated.federated.kind
             && preference.metadata.deletion_timestamp.is_none()

@@ -6,35 +6,45 @@
 //! for a controller that looks no more, but for the next look at the fleet.
 //! # Assumptions
 //! Only the leader releases. Types that are disabled are few: their metadata is listed, in pages, at
-//! each look at the fleet.
+//! each look at the fleet. Federated kinds that no FederatedTypeConfig names, since it was deleted
+//! before this process began, are looked for once in [`SEARCH`].
 //! # Caveats
-//! A type whose FederatedTypeConfig was deleted is known to the process that knew it before. After
-//! a restart its objects wait until the type is enabled, and disabled, once more.
+//! Of those, only kinds in the group of federated types are found.
 
 use crate::context::Context;
 use crate::type_configs::is_enabled;
 use crate::wake::NamedType;
-use api::FederatedTypeConfig;
+use api::names::{TYPES_GROUP, TYPES_VERSION};
+use api::{ConfigScope, FederatedTypeConfig};
 use federation::FINALIZER;
 use futures::{StreamExt, stream};
 use kube::api::{DynamicObject, ListParams, PartialObjectMeta, Patch, PatchParams};
+use kube::core::ApiResource;
 use kube::{Api, ResourceExt};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::time::Duration;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 /// Objects that are released at once.
 const RELEASES_MAX: usize = 8;
 /// Objects in one page of a list.
 const PAGE: u32 = 500;
+/// Between two searches for kinds that nobody names.
+const SEARCH: Duration = Duration::from_secs(60);
 /// How long the host may take to answer.
 const DEADLINE: Duration = Duration::from_secs(5);
 
-/// Types that were federated, by the names of their FederatedTypeConfigs.
+/// Federated kinds, by plural and group.
+type Kinds = BTreeMap<String, ApiResource>;
+
+/// Kinds that are no longer federated.
 #[derive(Default)]
 pub(crate) struct Releasing {
-    types: BTreeMap<String, NamedType>,
+    kinds: Kinds,
+    /// What is federated.
+    federated: Kinds,
+    searched: Option<Instant>,
 }
 
 impl Releasing {
@@ -43,27 +53,71 @@ impl Releasing {
         &mut self,
         before: &BTreeMap<String, NamedType>,
         now: &BTreeMap<String, NamedType>,
-        disabled: BTreeMap<String, NamedType>,
+        disabled: &BTreeMap<String, NamedType>,
     ) {
-        let gone = before.clone().into_iter();
-        self.types.extend(gone.chain(disabled));
-        self.types.retain(|name, _| !now.contains_key(name));
+        self.kinds.extend(kinds(before).chain(kinds(disabled)));
+        self.federated = kinds(now).collect();
+        self.kinds
+            .retain(|name, _| !self.federated.contains_key(name));
     }
 
     /// Lets go what is being deleted.
     pub(crate) async fn release(&mut self, context: &Context) {
-        let mut vanished = Vec::new();
-        for (name, named) in &self.types {
-            match release_type(context, named).await {
+        let mut kinds = self.kinds.clone();
+        if self.searched.is_none_or(|at| at.elapsed() >= SEARCH) {
+            self.searched = Some(Instant::now());
+            match served(context).await {
+                Ok(served) => kinds.extend(served),
+                Err(error) => tracing::debug!(%error, "federated kinds are not told"),
+            }
+            kinds.retain(|name, _| !self.federated.contains_key(name));
+        }
+        for (name, kind) in &kinds {
+            match release_kind(context, kind).await {
                 Ok(Type::Served) => {}
-                Ok(Type::Vanished) => vanished.push(name.clone()),
+                Ok(Type::Vanished) => drop(self.kinds.remove(name)),
                 Err(error) => {
                     tracing::warn!(%name, %error, "objects of a type that is disabled wait");
                 }
             }
         }
-        self.types.retain(|name, _| !vanished.contains(name));
     }
+}
+
+fn kinds(types: &BTreeMap<String, NamedType>) -> impl Iterator<Item = (String, ApiResource)> {
+    types.values().map(|named| {
+        let kind = &named.federated.federated;
+        (full_name(kind), kind.clone())
+    })
+}
+
+fn full_name(kind: &ApiResource) -> String {
+    format!("{}.{}", kind.plural, kind.group)
+}
+
+/// All kinds in the group of federated types.
+async fn served(context: &Context) -> Result<Kinds, crate::Error> {
+    let version = format!("{TYPES_GROUP}/{TYPES_VERSION}");
+    let client = &context.host.client;
+    let asked = timeout(DEADLINE, client.list_api_group_resources(&version)).await;
+    let served = match asked.map_err(|_| crate::Error::HostTimedOut)? {
+        Ok(served) => served.resources,
+        Err(kube::Error::Api(status)) if status.code == 404 => Vec::new(),
+        Err(error) => return Err(error.into()),
+    };
+    let kinds = served.into_iter().filter(|it| !it.name.contains('/'));
+    let within_one = context.host.scope == ConfigScope::Namespaced;
+    let kinds = kinds.filter(|it| it.namespaced || !within_one).map(|it| {
+        let kind = ApiResource {
+            group: TYPES_GROUP.to_owned(),
+            version: TYPES_VERSION.to_owned(),
+            api_version: version.clone(),
+            kind: it.kind,
+            plural: it.name,
+        };
+        (full_name(&kind), kind)
+    });
+    Ok(kinds.collect())
 }
 
 /// Whether the host still knows a type.
@@ -73,8 +127,8 @@ enum Type {
 }
 
 /// Takes the finalizer off every object of a type that is being deleted.
-async fn release_type(context: &Context, named: &NamedType) -> Result<Type, crate::Error> {
-    let all = context.host.federated(&named.federated.federated);
+async fn release_kind(context: &Context, kind: &ApiResource) -> Result<Type, crate::Error> {
+    let all = context.host.federated(kind);
     let mut page = ListParams::default().limit(PAGE);
     loop {
         let listed = timeout(DEADLINE, all.list_metadata(&page)).await;
@@ -91,12 +145,12 @@ async fn release_type(context: &Context, named: &NamedType) -> Result<Type, crat
         });
         let held: Vec<_> = held.collect();
         // What was deleted since somebody enabled the type again goes from the members too.
-        if !held.is_empty() && is_federated_again(context, named).await? {
+        if !held.is_empty() && is_federated_again(context, kind).await? {
             return Ok(Type::Served);
         }
         let releases = held
             .into_iter()
-            .map(|object| release_one(context, named, object));
+            .map(|object| release_one(context, kind, object));
         let mut releases = stream::iter(releases).buffer_unordered(RELEASES_MAX);
         while let Some(answer) = releases.next().await {
             answer?;
@@ -109,18 +163,22 @@ async fn release_type(context: &Context, named: &NamedType) -> Result<Type, crat
 }
 
 /// Asks the host itself: the watch may not have told yet.
-async fn is_federated_again(context: &Context, named: &NamedType) -> Result<bool, crate::Error> {
+async fn is_federated_again(context: &Context, kind: &ApiResource) -> Result<bool, crate::Error> {
     let namespace = &context.host.system_namespace;
     let configs = Api::<FederatedTypeConfig>::namespaced(context.host.client.clone(), namespace);
-    let asked = timeout(DEADLINE, configs.get_opt(&named.name)).await;
-    let config = asked.map_err(|_| crate::Error::HostTimedOut)??;
-    Ok(config.is_some_and(|config| is_enabled(&config)))
+    let asked = timeout(DEADLINE, configs.list(&ListParams::default())).await;
+    let configs = asked.map_err(|_| crate::Error::HostTimedOut)??;
+    let mut enabled = configs.items.iter().filter(|config| is_enabled(config));
+    Ok(enabled.any(|config| {
+        let federated = config.read();
+        federated.is_ok_and(|it| full_name(&it.federated) == full_name(kind))
+    }))
 }
 
 /// Under the version that was listed: whoever changed the finalizers meanwhile is not overwritten.
 async fn release_one(
     context: &Context,
-    named: &NamedType,
+    kind: &ApiResource,
     object: PartialObjectMeta<DynamicObject>,
 ) -> Result<(), crate::Error> {
     if !context.leadership.may_write(DEADLINE) {
@@ -137,10 +195,9 @@ async fn release_one(
         "finalizers": finalizers,
     }});
     let client = context.host.client.clone();
-    let resource = &named.federated.federated;
     let api: Api<DynamicObject> = match object.namespace() {
-        Some(namespace) => Api::namespaced_with(client, &namespace, resource),
-        None => Api::all_with(client, resource),
+        Some(namespace) => Api::namespaced_with(client, &namespace, kind),
+        None => Api::all_with(client, kind),
     };
     let parameters = PatchParams {
         field_manager: Some(federation::FIELD_MANAGER.to_owned()),

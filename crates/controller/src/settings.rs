@@ -47,6 +47,10 @@ pub struct Settings {
     pub reconciles: usize,
     /// Uids of hosts that this one stands in for (`meridian adopt-host`).
     pub adopted_hosts: BTreeSet<String>,
+    /// Whether anything is propagated.
+    pub propagates: bool,
+    /// Whether preferences divide replicas.
+    pub divides: bool,
 }
 
 impl Default for Settings {
@@ -62,6 +66,8 @@ impl Default for Settings {
             deletion_grace_secs: DELETION_GRACE_SECS,
             reconciles: RECONCILES,
             adopted_hosts: BTreeSet::new(),
+            propagates: true,
+            divides: true,
         }
     }
 }
@@ -361,15 +367,37 @@ impl Reader {
             .unwrap_or(RECONCILES);
     }
 
+    /// Collecting raw statuses is each FederatedTypeConfig's own word.
     fn gates(&mut self, spec: &KubeFedConfigSpec) {
         for gate in spec.feature_gates.iter().flatten() {
-            // Collecting raw statuses is each FederatedTypeConfig's own word.
-            let always = ["PushReconciler", "SchedulerPreferences"].contains(&gate.name.as_str());
-            if always && gate.configuration == Switch::Disabled {
-                self.not_obeyed.push(format!(
-                    "spec.featureGates[{}]: always on; disable the types instead",
-                    gate.name
-                ));
+            let is_on = gate.configuration == Switch::Enabled;
+            match (gate.name.as_str(), is_on) {
+                ("PushReconciler", _) => self.settings.propagates = is_on,
+                ("SchedulerPreferences", _) => self.settings.divides = is_on,
+                ("CrossClusterServiceDiscovery" | "FederatedIngress", false) => {
+                    self.not_obeyed.push(format!(
+                        "spec.featureGates[{}]: records that are there are served",
+                        gate.name
+                    ));
+                }
+                _ => {}
+            }
+        }
+        for (is_on, gate, what) in [
+            (
+                self.settings.propagates,
+                "PushReconciler",
+                "nothing is propagated",
+            ),
+            (
+                self.settings.divides,
+                "SchedulerPreferences",
+                "no replicas are divided",
+            ),
+        ] {
+            if !is_on {
+                self.costs
+                    .push(format!("spec.featureGates[{gate}]: {what}"));
             }
         }
     }
@@ -474,12 +502,11 @@ mod tests {
         assert!(costs.contains("within 21 s instead of 13 s"), "{costs}");
         assert!(costs.contains("adoptResources"), "{costs}");
         assert!(costs.contains("successThreshold"), "{costs}");
+        let undivided = "featureGates[SchedulerPreferences]: no replicas are divided";
+        assert!(costs.contains(undivided), "{costs}");
+        assert!(settings.propagates && !settings.divides);
         let not_obeyed = message(&read, "NotObeyed");
-        for part in [
-            "configmaps is read as leases",
-            "availableDelay",
-            "SchedulerPreferences",
-        ] {
+        for part in ["configmaps is read as leases", "availableDelay"] {
             assert!(not_obeyed.contains(part), "{not_obeyed} lacks {part}");
         }
         assert!(!not_obeyed.contains("RawResource"), "{not_obeyed}");

@@ -1,4 +1,5 @@
-//! The status of the KubeFedConfig: what is in force, what it costs, what is not obeyed.
+//! The status of the KubeFedConfig: what is in force, what it costs, what is not obeyed, and what the
+//! host misses.
 
 use crate::context::Context;
 use crate::settings::{read_settings, waits_for_a_start};
@@ -39,7 +40,9 @@ async fn write(context: &Context) {
         conditions: {
             let read = read_settings(Some(&config));
             let waits = waits_for_a_start(&context.began_with, &read.settings);
-            read.conditions.into_iter().chain(waits).collect()
+            let missing = context.missing.condition();
+            let read = read.conditions.into_iter();
+            read.chain(waits).chain(missing).collect()
         },
     };
     if let Err(error) = context.statuses.write_typed(config.as_ref(), &status).await {

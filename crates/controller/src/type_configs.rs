@@ -26,7 +26,7 @@ pub(crate) fn update(
         .iter()
         .map(|(name, cache)| (name.clone(), cache.named.clone()))
         .collect();
-    releasing.learn(&before, &wanted, disabled(context));
+    releasing.learn(&before, &wanted, &disabled(context));
     types.retain(|name, cache| wanted.get(name) == Some(&cache.named));
     for (name, named) in &wanted {
         types.entry(name.clone()).or_insert_with(|| {
@@ -46,12 +46,14 @@ fn running(types: &BTreeMap<String, Arc<TypeCache>>) -> BTreeMap<String, Arc<Nam
 
 /// The types that are to be propagated, by the names of their FederatedTypeConfigs.
 pub(crate) fn wanted(context: &Context) -> BTreeMap<String, NamedType> {
-    named(context, is_enabled)
+    let propagates = context.settings().propagates;
+    named(context, |config| propagates && is_enabled(config))
 }
 
 /// The types that are there and not to be propagated.
 pub(crate) fn disabled(context: &Context) -> BTreeMap<String, NamedType> {
-    named(context, |config| !is_enabled(config))
+    let propagates = context.settings().propagates;
+    named(context, |config| !(propagates && is_enabled(config)))
 }
 
 fn named(

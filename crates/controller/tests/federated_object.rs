@@ -3,6 +3,8 @@
 
 mod braked;
 mod chaos;
+mod emptied;
+mod gates;
 mod lanes;
 mod planned;
 mod world;

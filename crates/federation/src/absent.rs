@@ -74,10 +74,11 @@ pub(crate) fn delete_options(input: &PlanInput) -> Result<Option<Value>, Problem
 }
 
 /// The merge patch that takes our marks off an object and leaves everything else.
-pub(crate) fn release_patch(live: &Live) -> Value {
+#[must_use]
+pub fn release_patch(uid: &str, resource_version: &str) -> Value {
     json!({"metadata": {
-        "uid": live.uid,
-        "resourceVersion": live.resource_version,
+        "uid": uid,
+        "resourceVersion": resource_version,
         "labels": {LABEL_MANAGED: null},
         "annotations": {
             ANNOTATION_ORIGIN: null,
@@ -238,7 +239,7 @@ fn release(live: &Live, reason: &str) -> Verdict {
         Action::Release(Release {
             uid: live.uid.clone(),
             resource_version: live.resource_version.clone(),
-            patch: release_patch(live),
+            patch: release_patch(&live.uid, &live.resource_version),
         }),
         PropagationStatus::Ok,
         reason.to_owned(),

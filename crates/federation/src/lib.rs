@@ -51,6 +51,7 @@ mod test_world;
 mod tombstone;
 mod verdict;
 
+pub use absent::release_patch;
 pub use brake::DeletionLedger;
 pub use capacity::CapacityTrack;
 pub use confirmation::Confirmation;

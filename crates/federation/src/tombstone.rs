@@ -46,7 +46,7 @@ pub fn replay(entry: &TombstoneEntry, host: &Host, observed: &Observed) -> Repla
             action: Action::Release(Release {
                 uid: live.uid.clone(),
                 resource_version: live.resource_version.clone(),
-                patch: release_patch(live),
+                patch: release_patch(&live.uid, &live.resource_version),
             }),
             status: PropagationStatus::Ok,
             reason: "released, as was owed since the member was away".to_owned(),

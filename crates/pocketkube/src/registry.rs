@@ -2,13 +2,15 @@
 
 use crate::kinds::{self, Kind};
 use crate::resource::{Origin, Resource};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, OnceLock};
 
 /// The kinds of one cluster. Published whole; readers hold one snapshot.
 #[derive(Debug, Clone, Default)]
 pub struct Registry {
     by_path: BTreeMap<Path, Arc<Kind>>,
+    /// CustomResourceDefinitions that are being deleted.
+    ending: BTreeSet<String>,
 }
 
 /// Group, version and plural.
@@ -101,8 +103,22 @@ impl Registry {
         self.by_path.insert(path, kind);
     }
 
+    /// Nothing new is made of the kinds of a CustomResourceDefinition.
+    pub(crate) fn end_definition(&mut self, name: &str) {
+        self.ending.insert(name.to_owned());
+    }
+
+    /// Whether the definition of a resource is being deleted.
+    pub(crate) fn is_ending(&self, resource: &Resource) -> bool {
+        match &resource.origin {
+            Origin::Custom { definition, .. } => self.ending.contains(definition),
+            Origin::BuiltIn => false,
+        }
+    }
+
     /// Takes out the kinds of a CustomResourceDefinition.
     pub(crate) fn remove_definition(&mut self, name: &str) {
+        self.ending.remove(name);
         self.by_path.retain(|_, kind| match &kind.resource.origin {
             Origin::Custom { definition, .. } => definition != name,
             Origin::BuiltIn => true,

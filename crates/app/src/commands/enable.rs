@@ -6,13 +6,19 @@ use crate::manifests::{self, Manifest};
 use crate::{kubeconfig, output};
 use anyhow::{Context, Result, bail, ensure};
 use api::{
-    FederatedTypeConfig, FederatedTypeConfigSpec, Replicas, Scope, Switch, TypeResource,
-    federated_crd_with, names, plural_of, template_schema,
+    ControllerStatus, FederatedTypeConfig, FederatedTypeConfigSpec, Replicas, Scope, Switch,
+    TypeResource, federated_crd_with, names, plural_of, template_schema,
 };
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams};
+use kube::runtime::wait::await_condition;
 use kube::{Api, Client, ResourceExt};
 use serde_json::{Value, json};
+use std::time::Duration;
+use tokio::time::timeout;
+
+/// How long the leader may take to say that it reconciles a type no more.
+const REST_PATIENCE: Duration = Duration::from_secs(20);
 
 /// What makes a type federated.
 struct Enabled {
@@ -241,6 +247,7 @@ pub(crate) async fn disable(args: cli::Disable) -> Result<()> {
         .patch(&name, &PatchParams::default(), &Patch::Merge(off))
         .await
         .with_context(|| format!("FederatedTypeConfig {name}"))?;
+    until_it_rests(&configs, &name).await?;
     configs.delete(&name, &DeleteParams::default()).await?;
     if args.delete_crd {
         let crd = format!("{}.{}", federated.plural, federated.group);
@@ -271,6 +278,30 @@ fn refuse_another(args: &cli::Disable, spec: &FederatedTypeConfigSpec) -> Result
             "--{flag}: {} is federated with {is}",
             target.plural_name
         );
+    }
+    Ok(())
+}
+
+/// Until the leader has said that it reconciles the type no more; without one that says so, for
+/// [`REST_PATIENCE`].
+async fn until_it_rests(configs: &Api<FederatedTypeConfig>, name: &str) -> Result<()> {
+    let rests = |config: Option<&FederatedTypeConfig>| {
+        config.is_none_or(|config| {
+            let generation = config.metadata.generation.unwrap_or(0);
+            config.status.as_ref().is_some_and(|status| {
+                status.observed_generation >= generation
+                    && status.propagation_controller == ControllerStatus::NotRunning
+            })
+        })
+    };
+    let waited = await_condition(configs.clone(), name, rests);
+    match timeout(REST_PATIENCE, waited).await {
+        Ok(Ok(_)) => {}
+        Ok(Err(why)) => return Err(why).with_context(|| format!("FederatedTypeConfig {name}")),
+        Err(_) => eprintln!(
+            "no controller said within {} s that it reconciles {name} no more",
+            REST_PATIENCE.as_secs()
+        ),
     }
     Ok(())
 }

@@ -220,7 +220,11 @@ async fn tombstones(host: &Client, namespace: &str) -> Result<Listed> {
 }
 
 /// The uids that origins name for this host: its own, and of those that it stands in for.
-async fn own_uids(host: &Client, namespace: &str, us: &ControlPlane) -> Result<BTreeSet<String>> {
+pub(super) async fn own_uids(
+    host: &Client,
+    namespace: &str,
+    us: &ControlPlane,
+) -> Result<BTreeSet<String>> {
     let own = us.uid.clone();
     let configs = Api::<KubeFedConfig>::namespaced(host.clone(), namespace);
     let config = configs.get_opt(names::CONFIG_NAME).await?;

@@ -1,4 +1,6 @@
-//! `meridian unjoin`: a cluster is no longer a member. Its workloads stay.
+//! `meridian unjoin`: a cluster is no longer a member. Its workloads stay, unless `--purge` is said.
+
+mod purge;
 
 use crate::{cli, kubeconfig};
 use anyhow::{Context, Result, bail, ensure};
@@ -32,6 +34,13 @@ pub(crate) async fn run(args: cli::Unjoin) -> Result<()> {
             names.join(", ")
         );
     };
+    let purge = match args.purge {
+        true => Some(purge::Purge::plan(&host, &args.host, &cluster).await?),
+        false => None,
+    };
+    if let Some(purge) = &purge {
+        purge.print();
+    }
     if args.dry_run {
         eprintln!(
             "{} would be no member any more; nothing was done",
@@ -49,6 +58,13 @@ pub(crate) async fn run(args: cli::Unjoin) -> Result<()> {
         Some(_) => Ok(config),
         None => is_it(config, &cluster),
     });
+    let member = match member {
+        Err(why) if !args.force => return Err(untold(why, &args.name)),
+        member => member,
+    };
+    if let Some(purge) = &purge {
+        purge.carry_out(&clusters).await?;
+    }
     let revoked = match member {
         Ok(config) => revoke(&host, namespace, config).await,
         Err(why) => Err(why),
@@ -59,24 +75,33 @@ pub(crate) async fn run(args: cli::Unjoin) -> Result<()> {
             "{why:#}: the service account in {} is left; its token is deleted on the host",
             args.name
         ),
-        Err(why) => {
-            return Err(why.context(format!(
-                "{} cannot be told; nothing was changed. --force leaves it as it is",
-                args.name
-            )));
-        }
+        Err(why) => return Err(untold(why, &args.name)),
     }
+    forget(&host, namespace, &cluster).await?;
+    let rest = match args.purge {
+        true => "what was propagated to it is gone",
+        false => "what was propagated to it stays there",
+    };
+    eprintln!("{} is no member any more; {rest}", args.name);
+    Ok(())
+}
+
+fn untold(why: anyhow::Error, name: &str) -> anyhow::Error {
+    why.context(format!(
+        "{name} cannot be told, and is a member still. --force leaves its account as it is"
+    ))
+}
+
+/// The KubeFedCluster and its Secret go.
+async fn forget(host: &Client, namespace: &str, cluster: &KubeFedCluster) -> Result<()> {
+    let clusters = Api::<KubeFedCluster>::namespaced(host.clone(), namespace);
     // The controller forgets the member when it goes; objects that are owed to it go with it.
-    delete(&clusters, &args.name, &cluster).await?;
+    delete(&clusters, &cluster.name_any(), cluster).await?;
     let secrets = Api::<Secret>::namespaced(host.clone(), namespace);
     let name = &cluster.spec.secret_ref.name;
     if let Some(secret) = secrets.get_opt(name).await? {
         delete(&secrets, name, &secret).await?;
     }
-    eprintln!(
-        "{} is no member any more; what was propagated to it stays there",
-        args.name
-    );
     Ok(())
 }
 

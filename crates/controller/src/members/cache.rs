@@ -11,7 +11,7 @@
 //! tells when it goes.
 
 use super::sighting::Sighting;
-use federation::{Observed, Running};
+use federation::{Observed, Origin, Running};
 use model::ObjectKey;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -95,6 +95,19 @@ impl Cache {
     /// How many objects with our label there are.
     pub(crate) fn held(&self) -> usize {
         self.lock().objects.len()
+    }
+
+    /// How many objects count, by their origin, once a list is complete.
+    pub(crate) fn count(&self, counts: impl Fn(&ObjectKey, &Origin) -> bool) -> usize {
+        let state = self.lock();
+        if !state.synced {
+            return 0;
+        }
+        let origins = state
+            .objects
+            .iter()
+            .filter_map(|(key, sighting)| Some((key, sighting.origin()?)));
+        origins.filter(|(key, origin)| counts(key, origin)).count()
     }
 
     /// Whether the member was found not to serve the type.

@@ -38,6 +38,11 @@ enum Owned {
 }
 
 impl Sighting {
+    /// Whose copy it is.
+    pub(crate) fn origin(&self) -> Option<&Origin> {
+        self.live.origin.as_ref()
+    }
+
     /// From metadata, and from the rest of the object where that was read.
     pub(crate) fn of(metadata: &ObjectMeta, rest: Option<&Value>) -> Self {
         let annotation = |name: &str| metadata.annotations.as_ref()?.get(name);

@@ -209,10 +209,12 @@ impl Reconciler {
         let preference = context
             .host
             .preference(key)
-            .filter(|preference| preference.metadata.deletion_timestamp.is_none());
+            .filter(|preference| preference.metadata.deletion_timestamp.is_none())
+            .filter(|_| context.settings().divides);
         let Some(preference) = preference else {
             desk.book.forget(key);
             self.unschedulable.forget(key);
+            context.metrics.failover_braked(key, false);
             self.set_division(key, None);
             return None;
         };
@@ -228,6 +230,8 @@ impl Reconciler {
             self.unschedulable.note(key, name, view.running);
         }
         let planned = self.plan_now(desk, &preference, target.as_ref(), &clusters);
+        let is_braked = planned.plan.braked.is_some();
+        context.metrics.failover_braked(key, is_braked);
         let division = target.is_some().then(|| planned.plan.division());
         self.set_division(key, division);
         for event in &planned.plan.events {

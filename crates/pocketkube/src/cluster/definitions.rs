@@ -26,6 +26,7 @@ impl Cluster {
     /// Serves what a definition defines, and says so in its status.
     pub(super) fn definition_written(&self, old: Option<&Object>, new: &Object) {
         if object::is_deleting(new) {
+            self.change_registry(|registry| registry.end_definition(object::name(new)));
             self.empty_definition(new);
             return;
         }
@@ -78,6 +79,9 @@ impl Cluster {
     pub(super) fn definition_kept(&self, definition: &Object) {
         if is_established(definition) {
             self.serve_definition(definition);
+        }
+        if object::is_deleting(definition) {
+            self.change_registry(|registry| registry.end_definition(object::name(definition)));
         }
     }
 

@@ -261,7 +261,7 @@ fn group_value(group: &str, versions: &[String]) -> Value {
 fn resource_list(registry: &Registry, group: &str, version: &str) -> Answer {
     let mut resources = Vec::new();
     for resource in registry.version(group, version) {
-        resources.push(legacy_entry(resource));
+        resources.push(legacy_entry(registry, resource));
         for part in parts(registry, resource) {
             let mut entry = json!({
                 "name": format!("{}/{}", resource.plural, part.name),
@@ -297,13 +297,13 @@ fn resource_list(registry: &Registry, group: &str, version: &str) -> Answer {
     )
 }
 
-fn legacy_entry(resource: &Resource) -> Value {
+fn legacy_entry(registry: &Registry, resource: &Resource) -> Value {
     let mut entry = json!({
         "name": resource.plural,
         "singularName": resource.singular,
         "namespaced": resource.is_namespaced(),
         "kind": resource.kind,
-        "verbs": verbs(resource),
+        "verbs": verbs(registry, resource),
     });
     if !resource.short_names.is_empty() {
         entry["shortNames"] = resource.short_names.clone().into();
@@ -364,7 +364,7 @@ fn aggregated_entry(registry: &Registry, resource: &Resource) -> Value {
         "responseKind": own(),
         "scope": if resource.is_namespaced() { "Namespaced" } else { "Cluster" },
         "singularResource": resource.singular,
-        "verbs": verbs(resource),
+        "verbs": verbs(registry, resource),
     });
     if !resource.short_names.is_empty() {
         entry["shortNames"] = resource.short_names.clone().into();
@@ -433,8 +433,14 @@ pub(super) fn parts(registry: &Registry, resource: &Resource) -> Vec<PartEntry> 
     parts
 }
 
-fn verbs(resource: &Resource) -> Vec<&'static str> {
-    resource.verbs.iter().map(|verb| verb.as_str()).collect()
+/// What can be done; of what a definition that is being deleted defines, only that which ends it.
+fn verbs(registry: &Registry, resource: &Resource) -> Vec<&'static str> {
+    let ends = |verb: &&str| !matches!(*verb, "create" | "patch" | "update");
+    let verbs = resource.verbs.iter().map(|verb| verb.as_str());
+    match registry.is_ending(resource) {
+        true => verbs.filter(ends).collect(),
+        false => verbs.collect(),
+    }
 }
 
 #[cfg(test)]

@@ -16,8 +16,13 @@ pub(super) struct Report {
 }
 
 impl Report {
-    /// Whether no member would hold anything else than now, as far as all of them say.
+    /// Whether no member would hold anything else than now, as far as all of them say, and every
+    /// setting is followed.
     pub(super) fn is_clear(&self) -> bool {
+        self.settings.iter().all(settings::Row::is_followed) && self.objects_stay()
+    }
+
+    fn objects_stay(&self) -> bool {
         let fates = self.objects.iter().map(|object| object.fate);
         let mut in_the_way =
             fates.filter(|fate| matches!(fate, Fate::Changed | Fate::Created | Fate::Unknown));
@@ -80,7 +85,12 @@ impl Report {
                 false => sums.join(", "),
             }
         );
-        if self.is_clear() {
+        if !self.settings.iter().all(settings::Row::is_followed) {
+            text.push_str(
+                "Some settings are NOT obeyed: --accept-changes says that this is meant.\n",
+            );
+        }
+        if self.objects_stay() {
             text.push_str("No spec changes in any member, and no Pod is restarted.\n");
         }
         text

@@ -20,6 +20,13 @@ pub(super) struct Row {
     pub(super) fate: String,
 }
 
+impl Row {
+    /// Whether meridian does what it says, or what it was for.
+    pub(super) fn is_followed(&self) -> bool {
+        !self.fate.starts_with("NOT ")
+    }
+}
+
 /// All of them, in the order of their paths, and what they cost together.
 ///
 /// # Errors
@@ -112,14 +119,17 @@ fn fate(path: &str, value: &str) -> String {
         "syncController.maxConcurrentReconciles" => "obeyed",
         "statusController.maxConcurrentReconciles" => "not needed: statuses are written as one",
         "featureGates[PushReconciler]" | "featureGates[SchedulerPreferences]" => match value {
-            "Enabled" => "always on",
-            _ => "NOT OBEYED: always on; 'meridian disable TYPE' stops a type's propagation",
+            "Enabled" => "obeyed, and on without a word",
+            _ => "obeyed",
         },
         "featureGates[RawResourceStatusCollection]" => {
             "each FederatedTypeConfig's statusCollection says it"
         }
         "featureGates[CrossClusterServiceDiscovery]" | "featureGates[FederatedIngress]" => {
-            "NOT OBEYED: Zone and GlobalService name services to clients"
+            match value {
+                "Enabled" => "always on",
+                _ => "NOT OBEYED: records that are there are served",
+            }
         }
         ours if ["failover", "failback", "brake", "deletionGrace"]
             .iter()
@@ -161,10 +171,7 @@ mod tests {
             rows.iter().all(|row| !row.fate.contains("NOT KNOWN")),
             "{rows:#?}"
         );
-        let disabled = rows
-            .iter()
-            .find(|row| row.path.contains("SchedulerPreferences"));
-        assert!(disabled.expect("told").fate.starts_with("NOT OBEYED"));
+        assert!(rows.iter().all(|row| row.is_followed()), "{rows:#?}");
         let lock = rows.iter().find(|row| row.path.ends_with("resourceLock"));
         assert_eq!(lock.expect("told").fate, "read as leases");
     }
@@ -179,5 +186,6 @@ mod tests {
         );
         assert_eq!(rows[0].path, "spec.syncController.speed");
         assert!(rows[0].fate.starts_with("NOT KNOWN"));
+        assert!(!rows[0].is_followed());
     }
 }
