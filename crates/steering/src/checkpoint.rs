@@ -190,6 +190,9 @@ impl Engine {
         }
         for stored in checkpoint.services {
             let service = restored(stored, now);
+            if service.leaves_millis.is_some() {
+                engine.leaving.insert(service.spec.key.clone());
+            }
             engine.services.insert(service.spec.key.clone(), service);
         }
         engine.seen = Some(Seen::default());

@@ -20,13 +20,14 @@ use crate::{
     challenges::Challenges,
     checkpoint::Seen,
     cluster_check::Checks,
+    doubt::Tallies,
     event::{ClusterState, Effect, Event, HostContact},
     geography::Geography,
     host::Host,
     overdue::Looked,
     peers::Peers,
     publish::Publisher,
-    quorum::{self, Abstaining, Control, Targets},
+    quorum::{Abstaining, Control},
     report::{Observer, ProbeReportValue},
     resolve::Resolutions,
     service::{Changed, Service},
@@ -36,7 +37,7 @@ use crate::{
     zone_changes::Which,
 };
 use geo::RegionLocations;
-use model::{ClusterName, ObjectKey, ObserverName, Probe, ProbeResult, Verdict};
+use model::{ClusterName, ObjectKey, ObserverName, Probe, ProbeResult};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// How long a name, and the first snapshot, is held back for a first round of probes, at most.
@@ -104,6 +105,8 @@ pub struct Engine {
     pub(crate) zones: BTreeMap<ObjectKey, ZoneSpec>,
     pub(crate) challenges: Challenges,
     pub(crate) services: BTreeMap<ObjectKey, Service>,
+    /// Those whose objects went and that are answered for a while.
+    pub(crate) leaving: BTreeSet<ObjectKey>,
     pub(crate) clusters: BTreeMap<ClusterName, ClusterState>,
     pub(crate) checks: Checks,
     pub(crate) overrides: BTreeMap<ObjectKey, OverrideSpec>,
@@ -112,6 +115,7 @@ pub struct Engine {
     pub(crate) reports: BTreeMap<ObserverName, Heard>,
     pub(crate) control: Control,
     pub(crate) abstaining: Abstaining,
+    pub(crate) tallies: Tallies,
     pub(crate) looked: Looked,
     /// Addresses of hostnames.
     pub(crate) resolutions: Resolutions,
@@ -162,6 +166,7 @@ impl Engine {
             zones: BTreeMap::new(),
             challenges: Challenges::default(),
             services: BTreeMap::new(),
+            leaving: BTreeSet::new(),
             clusters: BTreeMap::new(),
             checks: Checks::default(),
             overrides: BTreeMap::new(),
@@ -170,6 +175,7 @@ impl Engine {
             reports: BTreeMap::new(),
             control: Control::default(),
             abstaining: Abstaining::No,
+            tallies: Tallies::default(),
             looked: Looked::default(),
             resolutions: Resolutions::default(),
             host: Host {
@@ -330,6 +336,8 @@ impl Engine {
             self.marks.services.remove(key);
             self.marks.places.remove(key);
             self.sent.services.remove(key);
+            self.leaving.remove(key);
+            self.tallies.forget(key);
         }
     }
 
@@ -444,32 +452,6 @@ impl Engine {
         self.deadline = wake;
         self.tell_wake(now, &mut effects);
         effects
-    }
-
-    /// Whether this observer abstains from now on.
-    fn doubt(&mut self, now: u64) {
-        let mut targets = Targets::default();
-        let probed = self.services.values();
-        let probed = probed.filter(|it| it.spec.health_check.probe.is_some());
-        let probed = probed.flat_map(|service| service.endpoints.values());
-        let tracks = probed.map(|member| &member.track);
-        let tracks = tracks.chain(self.checks.tracks());
-        for track in tracks.filter(|track| !track.overdue) {
-            match track.verdict {
-                Verdict::Up => targets.up += 1,
-                Verdict::Down => targets.down += 1,
-                Verdict::Unknown => {}
-            }
-            let lately = now.saturating_sub(track.since_millis) < quorum::AT_ONCE_MILLIS;
-            targets.lately += usize::from(track.verdict == Verdict::Down && lately);
-        }
-        let registered = usize::from(self.options.part.observes()) + self.others.len();
-        let abstaining = quorum::abstains(self.abstaining, registered, self.control, targets);
-        if abstaining != self.abstaining {
-            self.abstaining = abstaining;
-            self.marks.news = true;
-            self.mark_all();
-        }
     }
 
     /// Judges and evaluates the marked services; which were, and when to look again.

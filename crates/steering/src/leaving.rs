@@ -44,6 +44,7 @@ impl Engine {
         }
         let end = now.saturating_add(grace_millis);
         service.leaves_millis.get_or_insert(end);
+        self.leaving.insert(key.clone());
         self.marks.hosts = true;
     }
 
@@ -51,23 +52,25 @@ impl Engine {
     pub(crate) fn keep_service(&mut self, key: &ObjectKey) {
         if let Some(service) = self.services.get_mut(key) {
             self.marks.hosts |= service.leaves_millis.take().is_some();
+            self.leaving.remove(key);
         }
     }
 
     /// Lets go of those whose time is over.
     pub(crate) fn end_withdrawals(&mut self, now: u64) {
-        let over = self.services.iter().filter(|(_, service)| {
-            let end = service.leaves_millis;
-            end.is_some_and(|end| end <= now)
-        });
+        let over = self.withdrawals().filter(|(_, end)| *end <= now);
         let over: Vec<_> = over.map(|(key, _)| key.clone()).collect();
         over.iter().for_each(|key| self.delete_service(key));
     }
 
     /// When the next one goes.
     pub(crate) fn next_withdrawal(&self) -> Option<u64> {
-        let services = self.services.values();
-        services.filter_map(|service| service.leaves_millis).min()
+        self.withdrawals().map(|(_, end)| end).min()
+    }
+
+    fn withdrawals(&self) -> impl Iterator<Item = (&ObjectKey, u64)> {
+        let leaving = self.leaving.iter();
+        leaving.filter_map(|key| Some((key, self.services.get(key)?.leaves_millis?)))
     }
 }
 

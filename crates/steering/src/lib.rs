@@ -17,6 +17,7 @@ pub mod challenges;
 mod checkpoint;
 mod choose;
 mod cluster_check;
+mod doubt;
 pub mod engine;
 pub mod error;
 pub mod event;
