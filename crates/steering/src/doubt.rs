@@ -7,22 +7,21 @@ use crate::{
     quorum::{self, Targets},
     service::Service,
 };
-use model::{ObjectKey, Verdict};
+use model::Verdict;
 use std::collections::BTreeMap;
 
 /// What answers and what does not, of all services that are probed.
 #[derive(Debug, Default)]
 pub(crate) struct Tallies {
-    services: BTreeMap<ObjectKey, Tally>,
     up: usize,
     down: usize,
     /// Since when so many do not answer.
     down_since: BTreeMap<u64, usize>,
 }
 
-/// Of one service.
+/// Of one service, as it was counted last.
 #[derive(Debug, Default)]
-struct Tally {
+pub(crate) struct Tally {
     up: usize,
     /// Since when each does not answer.
     down_since: Vec<u64>,
@@ -49,23 +48,20 @@ impl Tally {
 }
 
 impl Tallies {
-    /// Counts a service anew.
-    fn count(&mut self, key: &ObjectKey, service: &Service) {
-        self.forget(key);
+    /// Counts a service anew, in the place of what it was.
+    fn count(&mut self, service: &mut Service) {
         let tally = Tally::of(service);
         self.up += tally.up;
         self.down += tally.down_since.len();
         for since in &tally.down_since {
             *self.down_since.entry(*since).or_default() += 1;
         }
-        self.services.insert(key.clone(), tally);
+        let before = std::mem::replace(&mut service.tally, tally);
+        self.forget(&before);
     }
 
-    /// A service that is gone counts no more.
-    pub(crate) fn forget(&mut self, key: &ObjectKey) {
-        let Some(tally) = self.services.remove(key) else {
-            return;
-        };
+    /// What is gone counts no more.
+    pub(crate) fn forget(&mut self, tally: &Tally) {
         self.up -= tally.up;
         self.down -= tally.down_since.len();
         for since in &tally.down_since {
@@ -98,9 +94,8 @@ impl Engine {
     /// Whether this observer abstains from now on.
     pub(crate) fn doubt(&mut self, now: u64) {
         for key in &self.marks.services {
-            match self.services.get(key) {
-                Some(service) => self.tallies.count(key, service),
-                None => self.tallies.forget(key),
+            if let Some(service) = self.services.get_mut(key) {
+                self.tallies.count(service);
             }
         }
         let targets = self.tallies.targets(self.checks.tracks(), now);
@@ -116,10 +111,18 @@ impl Engine {
 
     /// The same, all counted anew.
     fn counted(&self, now: u64) -> Targets {
-        let mut all = Tallies::default();
-        for (key, service) in &self.services {
-            all.count(key, service);
+        let mut all = Tally::default();
+        for service in self.services.values() {
+            let tally = Tally::of(service);
+            all.up += tally.up;
+            all.down_since.extend(tally.down_since);
         }
-        all.targets(self.checks.tracks(), now)
+        self.checks.tracks().for_each(|track| all.count(track));
+        let lately = |since: &&u64| now.saturating_sub(**since) < quorum::AT_ONCE_MILLIS;
+        Targets {
+            up: all.up,
+            down: all.down_since.len(),
+            lately: all.down_since.iter().filter(lately).count(),
+        }
     }
 }

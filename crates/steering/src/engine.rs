@@ -330,14 +330,14 @@ impl Engine {
     }
 
     pub(crate) fn delete_service(&mut self, key: &ObjectKey) {
-        if self.services.remove(key).is_some() {
+        if let Some(gone) = self.services.remove(key) {
+            self.tallies.forget(&gone.tally);
             self.marks.hosts = true;
             self.marks.probes = true;
             self.marks.services.remove(key);
             self.marks.places.remove(key);
             self.sent.services.remove(key);
             self.leaving.remove(key);
-            self.tallies.forget(key);
         }
     }
 

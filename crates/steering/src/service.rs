@@ -4,6 +4,7 @@ use crate::{
     branches::{self, Motion, NodeState, Situation},
     cascade::Cascade,
     choose::Entry,
+    doubt::Tally,
     engine::COLD_START_MILLIS_MAX,
     geography::{Geography, Site, Table},
     health::{self, Probed, Readiness, Track},
@@ -59,6 +60,8 @@ pub(crate) struct Service {
     pub(crate) asked_millis: Option<u64>,
     /// When it goes, its object being gone already.
     pub(crate) leaves_millis: Option<u64>,
+    /// What of it this observer counted last.
+    pub(crate) tally: Tally,
 }
 
 /// An endpoint and its health.
@@ -108,6 +111,7 @@ impl Service {
             revision: 0,
             asked_millis: None,
             leaves_millis: None,
+            tally: Tally::default(),
         }
     }
 
@@ -323,6 +327,7 @@ impl Service {
             revision: 0,
             asked_millis: self.asked_millis,
             leaves_millis: self.leaves_millis,
+            tally: Tally::default(),
         };
         for member in other.endpoints.values_mut() {
             if down.contains(&member.status.cluster) && member.standing != Standing::Excluded {
