@@ -56,20 +56,8 @@ async fn a_role_is_enough_for_a_control_plane_of_one_namespace(world: &mut World
     let namespaces = world.host().get(&config("namespaces")).await;
     assert_ne!(namespaces["status"]["propagationController"], "Running");
 
-    // A scope that changes says what it waits for.
-    let settings = ObjectRef::new(CORE, "KubeFedConfig", &team, "kubefed");
-    let whole = json!({"spec": {"scope": "Cluster"}});
-    world.host().patch(&settings, whole).await;
-    world
-        .host()
-        .until(&settings, "it says that it waits", |config| {
-            let told = condition(config, "RestartNeeded");
-            told["message"].to_string().contains("spec.scope")
-        })
-        .await;
-    let back = json!({"spec": {"scope": "Namespaced"}});
-    world.host().patch(&settings, back).await;
-
+    a_scope_waits_for_a_start(world, &team).await;
+    a_kind_goes(world, &team).await;
     nobody_meddled(world, &team).await;
     for (kind, name) in [
         ("FederatedConfigMap", "prices"),
@@ -97,6 +85,22 @@ fn nothing_was_forbidden(meridian: &Meridian) {
     assert_eq!(refused, None);
 }
 
+/// A scope that changes says what it waits for.
+async fn a_scope_waits_for_a_start(world: &World, team: &str) {
+    let settings = ObjectRef::new(CORE, "KubeFedConfig", team, "kubefed");
+    let whole = json!({"spec": {"scope": "Cluster"}});
+    world.host().patch(&settings, whole).await;
+    world
+        .host()
+        .until(&settings, "it says that it waits", |config| {
+            let told = condition(config, "RestartNeeded");
+            told["message"].to_string().contains("spec.scope")
+        })
+        .await;
+    let back = json!({"spec": {"scope": "Namespaced"}});
+    world.host().patch(&settings, back).await;
+}
+
 /// Who may not read definitions sees all the same that a kind goes, and leaves what it propagated.
 async fn a_kind_goes(world: &World, team: &str) {
     let policy = json!({"podSelector": {}, "policyTypes": ["Ingress"]});
@@ -120,10 +124,8 @@ async fn a_kind_goes(world: &World, team: &str) {
     }
 }
 
-/// The whole host's control plane has kept out of the namespace, and what a kind that goes had
-/// propagated stays.
+/// The whole host's control plane has kept out of the namespace.
 async fn nobody_meddled(world: &World, team: &str) {
-    a_kind_goes(world, team).await;
     let events = world.host().list("events.k8s.io/v1", "Event", team).await;
     let meddling = events
         .iter()

@@ -68,11 +68,11 @@ pub(crate) async fn run(context: Arc<Context>) {
     let mut before = BTreeMap::new();
     loop {
         sleep(LOOK).await;
-        if !context.leadership.leads() {
-            before.clear();
-            continue;
-        }
-        let now = look(&context).await;
+        // Who no longer leads knows nothing of it any more.
+        let now = match context.leadership.leads() {
+            true => look(&context).await,
+            false => BTreeMap::new(),
+        };
         let lasting: BTreeMap<ClusterName, usize> = now
             .iter()
             .filter_map(|(name, count)| {
