@@ -87,11 +87,23 @@ pub(crate) struct Names {
     external: External,
 }
 
-/// What the listening engine said last.
+/// What the listening engine said last. It says nothing twice, so what it said stands until it hears
+/// that the object is gone: its watches may be ahead of the caches that statuses are written from.
 #[derive(Default)]
 struct Told {
     services: BTreeMap<ObjectKey, ServiceStatus>,
     zones: BTreeMap<ObjectKey, ZoneStatus>,
+}
+
+impl Told {
+    /// What is gone is forgotten, before the engine speaks of what came after it.
+    fn forget(&mut self, heard: &[Event]) {
+        for event in heard {
+            if let Event::ServiceDeleted(key) = event {
+                self.services.remove(key);
+            }
+        }
+    }
 }
 
 /// Keeps GlobalServices' and Zones' statuses while the process runs; only the leader writes.
@@ -267,6 +279,7 @@ async fn listen(context: Arc<Context>, names: Arc<Names>) {
             }
         }
         let now = context.clock.millis();
+        names.told().forget(&batch);
         for effect in engine.handle_all(batch, now) {
             match effect {
                 Effect::Service(status) => {
@@ -343,7 +356,6 @@ async fn write_service(
     key: &ObjectKey,
 ) -> Result<Written, crate::Error> {
     let Some(service) = context.host.global_service(key) else {
-        names.told().services.remove(key);
         return Ok(Written::Current);
     };
     let before = service.status.clone().unwrap_or_default();
@@ -390,5 +402,52 @@ async fn until(wake: Option<Instant>) {
 impl Names {
     fn told(&self) -> MutexGuard<'_, Told> {
         self.told.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dns_role::read_service;
+    use serde_json::json;
+
+    fn hear(engine: &mut Engine, told: &mut Told, events: Vec<Event>) {
+        told.forget(&events);
+        for effect in engine.handle_all(events, 1_000) {
+            if let Effect::Service(status) = effect {
+                told.services.insert(status.service.clone(), status);
+            }
+        }
+    }
+
+    #[test]
+    fn what_the_engine_said_of_a_service_stands_until_the_service_is_gone() {
+        let service: GlobalService = serde_json::from_value(json!({
+            "apiVersion": "gslb.meridian.dev/v1alpha1", "kind": "GlobalService",
+            "metadata": {"namespace": "shop", "name": "web"},
+            "spec": {"hosts": ["web.example.org"], "policy": {"nearest": {}}, "endpoints": {
+                "static": [{"cluster": "a", "addresses": ["192.0.2.1"]}]}}}))
+        .expect("it is a GlobalService");
+        let key = ObjectKey::new("shop", "web");
+        let mut engine = Engine::new(EngineOptions::listener(ObserverName::from("leader")));
+        let mut told = Told::default();
+        hear(&mut engine, &mut told, vec![Event::Synced]);
+        hear(&mut engine, &mut told, read_service(&service));
+        assert!(told.services.contains_key(&key));
+        hear(&mut engine, &mut told, read_service(&service));
+        assert!(
+            told.services.contains_key(&key),
+            "it has nothing new to say"
+        );
+        let again =
+            std::iter::once(Event::ServiceDeleted(key.clone())).chain(read_service(&service));
+        hear(&mut engine, &mut told, again.collect());
+        assert!(told.services.contains_key(&key), "it is another one now");
+        hear(
+            &mut engine,
+            &mut told,
+            vec![Event::ServiceDeleted(key.clone())],
+        );
+        assert!(!told.services.contains_key(&key));
     }
 }
