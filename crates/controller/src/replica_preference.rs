@@ -6,6 +6,7 @@
 //! it gives is taken into the plan of the federated object, whose spec is never rewritten.
 
 mod data_plane;
+mod heard;
 mod reconcile;
 mod signals;
 mod status;

@@ -6,7 +6,9 @@ use crate::queue::Queue;
 use api::FederatedType;
 use model::ObjectKey;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::{Notify, broadcast};
+use tokio::time::Instant;
 
 /// A federated object: the name of its FederatedTypeConfig, and its own.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -20,11 +22,17 @@ pub(crate) struct FederatedKey {
 /// How many news a slow listener may be behind; who is further behind is told so and looks at all.
 const NEWS_MAX: usize = 4096;
 
+/// How long the progress of a workload waits while much is to be done: what a thousand of them say
+/// of each of their steps would keep them from taking these.
+pub(crate) const PROGRESS_WAIT: Duration = Duration::from_millis(200);
+
 /// Something that more than one listener wants to know.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum News {
     /// An object of a type appeared, changed or went, in some member.
     MemberObject(FederatedKey),
+    /// An object of a type has a new status in some member, while much is to be done.
+    MemberProgress(FederatedKey),
     /// A namespace appeared in a member: what waited for it can go on.
     MemberNamespace(ObjectKey),
     /// A lane has a complete list of a type, by the name of its FederatedTypeConfig.
@@ -122,6 +130,12 @@ impl Wake {
             type_name: Arc::clone(&federated.name),
             object: federated_key(&federated.federated, key),
         };
+        if change == Change::Progress && self.objects.is_busy() {
+            self.objects
+                .add_at(key.clone(), Instant::now() + PROGRESS_WAIT);
+            self.tell(News::MemberProgress(key));
+            return;
+        }
         self.objects.add(key.clone());
         self.tell(News::MemberObject(key));
     }

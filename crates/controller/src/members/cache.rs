@@ -59,6 +59,9 @@ pub(crate) enum Change {
     None,
     /// An object that was there.
     Changed,
+    /// The status of an object that was there, and hardly more: others follow while a workload
+    /// rolls out.
+    Progress,
     /// An object that was not.
     Appeared,
 }
@@ -159,8 +162,12 @@ impl Cache {
             }
             Some(known) => {
                 seen.learn_from(known);
+                let change = match seen.is_progress_of(known) {
+                    true => Change::Progress,
+                    false => Change::Changed,
+                };
                 state.objects.insert(key.clone(), seen);
-                Change::Changed
+                change
             }
         }
     }
@@ -261,6 +268,7 @@ impl State {
 mod tests {
     use super::*;
     use federation::OwnedFields;
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
     use serde_json::json;
 
     fn sighting(uid: &str, version: u64) -> Sighting {
@@ -273,6 +281,38 @@ mod tests {
             Observed::Present(live) => Some(live.resource_version),
             _ => None,
         }
+    }
+
+    #[test]
+    fn a_status_alone_is_progress_and_everything_else_is_a_change() {
+        let cache = Cache::default();
+        let key = ObjectKey::new("shop", "web");
+        let seen = |version: u64, generation: Option<i64>, ready: i64| {
+            let metadata = ObjectMeta {
+                uid: Some("u".to_owned()),
+                resource_version: Some(version.to_string()),
+                generation,
+                ..ObjectMeta::default()
+            };
+            Sighting::of(
+                &metadata,
+                Some(&json!({"status": {"readyReplicas": ready}})),
+            )
+        };
+        assert_eq!(cache.take(&key, seen(1, Some(1), 0)), Change::Appeared);
+        assert_eq!(cache.take(&key, seen(2, Some(1), 1)), Change::Progress);
+        assert_eq!(cache.take(&key, seen(3, Some(2), 2)), Change::Changed);
+        assert_eq!(
+            cache.take(&key, seen(4, Some(2), 2)),
+            Change::Changed,
+            "a label may be gone"
+        );
+        cache.take(&key, seen(5, None, 2));
+        assert_eq!(
+            cache.take(&key, seen(6, None, 3)),
+            Change::Changed,
+            "its kind does not count its spec"
+        );
     }
 
     #[test]

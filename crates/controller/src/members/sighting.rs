@@ -94,6 +94,15 @@ impl Sighting {
         &self.live.uid
     }
 
+    /// Whether what it says of itself is all that differs from an earlier sighting: a status does
+    /// not move the generation of a kind that counts its spec.
+    pub(crate) fn is_progress_of(&self, earlier: &Self) -> bool {
+        self.live.generation != 0
+            && self.live.generation == earlier.live.generation
+            && self.live.deleting == earlier.live.deleting
+            && self.live.remote_status != earlier.live.remote_status
+    }
+
     /// Keeps what an earlier sighting knew to be exact, while the entry is still that one and the
     /// object says that it holds the same: another rendering may have the same fields.
     pub(crate) fn learn_from(&mut self, earlier: &Self) {

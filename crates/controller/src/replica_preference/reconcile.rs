@@ -9,10 +9,11 @@
 //! # Caveats
 //! Health, reports and the fleet concern every preference: then all are planned, once each.
 
+use super::heard::Heard;
 use super::unschedulable::{Again, LOOKERS, Unschedulable};
 use super::{
-    Clocks, ClusterView, FreeNodes, HeardReport, PlannedPreference, PreferenceBook,
-    PreferenceFacts, SteeredService, TargetView,
+    Clocks, ClusterView, FreeNodes, PlannedPreference, PreferenceBook, PreferenceFacts,
+    SteeredService, TargetView,
 };
 use crate::cluster_health::Health;
 use crate::context::Context;
@@ -23,7 +24,7 @@ use crate::host::TypeCache;
 use crate::queue::Queue;
 use crate::read;
 use crate::status::Written;
-use crate::wake::{News, target_key};
+use crate::wake::{News, PROGRESS_WAIT, target_key};
 use api::{ReplicaSchedulingPreference, ReplicaSchedulingPreferenceStatus, read_spec};
 use federation::{
     ANNOTATION_FAILOVER_RELEASED, Intent, NamespacePlacement, PreferenceEvent, PreferenceEventKind,
@@ -34,7 +35,6 @@ use model::{ClusterName, ObjectKey};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use steering::REPORT_LIFE_MILLIS;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -160,6 +160,11 @@ impl Reconciler {
                         self.keys.add(key.object);
                     }
                 }
+                Ok(News::MemberProgress(key)) => {
+                    if self.context.host.preference(&key.object).is_some() {
+                        self.keys.add_at(key.object, Instant::now() + PROGRESS_WAIT);
+                    }
+                }
                 Ok(
                     News::Fleet
                     | News::Report
@@ -254,12 +259,13 @@ impl Reconciler {
         let now = self.health.now_millis();
         let settings = context.settings();
         let config = context.host.config();
+        let namespace = preference.metadata.namespace.as_deref();
         let facts = PreferenceFacts {
             preference,
             target: target.map(Target::view),
             clusters,
-            reports: &desk.heard(context, now),
-            services: &self.services(),
+            reports: desk.heard.reports(context, now),
+            services: &self.services(namespace.unwrap_or_default()),
             host_domain: host_domain(clusters),
             released: config
                 .as_ref()
@@ -386,13 +392,16 @@ impl Reconciler {
         Some(FreeNodes { look, free })
     }
 
-    /// GlobalServices with the selector of the FederatedService that they steer.
-    fn services(&self) -> Vec<SteeredService> {
+    /// A namespace's GlobalServices with the selector of the FederatedService that they steer.
+    fn services(&self, namespace: &str) -> Vec<SteeredService> {
         let Some(cache) = self.context.type_of_kind("FederatedService") else {
             return Vec::new();
         };
         let services = self.context.host.global_services();
-        let steered = services.iter().filter_map(|service| {
+        let of_namespace = services
+            .iter()
+            .filter(|service| service.metadata.namespace.as_deref() == Some(namespace));
+        let steered = of_namespace.filter_map(|service| {
             let key = api::key_of(&service.metadata);
             let source = service.spec.endpoints.service.as_ref()?;
             let federated = cache.get(&ObjectKey::new(&key.namespace, &source.name))?;
@@ -528,44 +537,7 @@ impl Target {
 #[derive(Default)]
 struct Desk {
     book: PreferenceBook,
-    /// Per observer, the report's own time when it last changed, and when that was noticed.
-    heard: BTreeMap<String, (i64, u64)>,
-}
-
-impl Desk {
-    /// The reports, each with when this process noticed that it was written. One that is old when
-    /// it is first seen is not taken for fresh.
-    fn heard(&mut self, context: &Context, now_millis: u64) -> Vec<HeardReport> {
-        let reports = context.host.reports.state();
-        let present: Vec<String> = reports.iter().map(|report| report.name_any()).collect();
-        self.heard.retain(|name, _| present.contains(name));
-        let wall = i64::try_from(context.clock.millis()).unwrap_or(i64::MAX);
-        let mut all = Vec::new();
-        for report in reports {
-            let at = report.spec.at_millis;
-            let heard = self.heard.get(&report.name_any()).copied();
-            let noticed = match heard {
-                Some((before, noticed)) if before == at => Some(noticed),
-                Some(_) => Some(now_millis),
-                None => is_fresh(at, wall).then_some(now_millis),
-            };
-            let Some(noticed) = noticed else {
-                continue;
-            };
-            self.heard.insert(report.name_any(), (at, noticed));
-            if let Ok(value) = report.read() {
-                all.push(HeardReport {
-                    report: value,
-                    heard_at_millis: noticed,
-                });
-            }
-        }
-        all
-    }
-}
-
-fn is_fresh(at_millis: i64, wall_millis: i64) -> bool {
-    wall_millis.abs_diff(at_millis) <= REPORT_LIFE_MILLIS
+    heard: Heard,
 }
 
 /// The domain of the member that is the host itself, where there is one.
