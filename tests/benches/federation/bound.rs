@@ -1,6 +1,8 @@
 //! The bound: the same writes by a plain client, with nothing between.
 
 use crate::objects::{all, apply};
+use futures::FutureExt;
+use futures::future::BoxFuture;
 use kube::Api;
 use kube::api::DynamicObject;
 use meridian_tests::sighted::{Result, Sighted};
@@ -19,29 +21,35 @@ pub(crate) enum Distance {
     Far,
 }
 
-/// Seconds until watches have shown everything, with the best number of requests in flight.
-pub(crate) async fn best(
+impl Distance {
+    /// The numbers of requests in flight that are tried.
+    pub(crate) fn in_flight(self) -> &'static [usize] {
+        match self {
+            Self::Near => &IN_FLIGHT,
+            Self::Far => &IN_FLIGHT_FAR,
+        }
+    }
+}
+
+/// A change on the host that a plain client makes before it writes an object to the members.
+pub(crate) type HostChange = BoxFuture<'static, Result<()>>;
+
+/// Seconds until watches have shown every object in every member, with so many requests in flight.
+pub(crate) async fn seconds(
     members: &[Api<DynamicObject>],
     names: &[String],
-    distance: Distance,
-    object: impl Fn(&str, usize) -> Value,
+    in_flight: usize,
+    object: impl Fn(&str) -> Value,
+    on_host: impl Fn(&str) -> Option<HostChange>,
 ) -> Result<f64> {
-    let mut best = f64::INFINITY;
-    let tried: &[usize] = match distance {
-        Distance::Near => &IN_FLIGHT,
-        Distance::Far => &IN_FLIGHT_FAR,
-    };
-    for (round, in_flight) in tried.iter().enumerate() {
-        let sighted = Sighted::written(members.to_vec(), names.len()).await?;
-        let began = Instant::now();
-        let requests = names.iter().flat_map(|name| {
-            let object = object(name, round);
-            let to = move |api: &Api<DynamicObject>| apply(api.clone(), object.clone());
-            members.iter().map(to)
-        });
-        all(requests, *in_flight).await?;
-        let seen = sighted.all().await?;
-        best = best.min((seen.last - began).as_secs_f64());
-    }
-    Ok(best)
+    let sighted = Sighted::written(members.to_vec(), names.len()).await?;
+    let began = Instant::now();
+    let requests = names.iter().flat_map(|name| {
+        let object = object(name);
+        let to = move |api: &Api<DynamicObject>| apply(api.clone(), object.clone()).boxed();
+        on_host(name).into_iter().chain(members.iter().map(to))
+    });
+    all(requests, in_flight).await?;
+    let seen = sighted.all().await?;
+    Ok((seen.last - began).as_secs_f64())
 }

@@ -1,9 +1,9 @@
 //! Members that are far away.
 
 use crate::bound::Distance;
-use crate::report::{Report, percentile};
+use crate::report::{Figure, Report, percentile};
 use crate::site;
-use crate::update::Updates;
+use crate::update::{Updated, Updates, median};
 use meridian_tests::sighted::Result;
 use meridian_tests::world::Kind;
 use std::time::Duration;
@@ -12,14 +12,14 @@ use std::time::Duration;
 const DELAYS_MS: [u64; 2] = [50, 150];
 /// How long another client reads while nothing is written.
 const QUIET: Duration = Duration::from_secs(10);
-/// No run has this edition or a later one.
-const EDITIONS_OF_RUNS: usize = 100;
+/// Measurements; the median counts.
+const RUNS: usize = 3;
 
 /// See the benchmark's head.
 pub(crate) async fn measure(report: &mut Report) -> Result<()> {
     let world = site::three(Kind::Pocketkube).await;
     let updates = Updates::furnish(&world, "far").await?;
-    for (number, delay) in DELAYS_MS.into_iter().enumerate() {
+    for delay in DELAYS_MS {
         let members: Vec<String> = world.members().map(|m| m.name().to_owned()).collect();
         for member in &members {
             world.slow_api(member, Duration::from_millis(delay));
@@ -28,22 +28,25 @@ pub(crate) async fn measure(report: &mut Report) -> Result<()> {
         world.take_controller().stop();
         let controller = world.lead(&format!("far-{delay}")).await;
         world.give_controller(controller);
-        let run = updates.run(number + 1, Distance::Far).await?;
-        report.add(&format!("far_{delay}_ms_seconds"), run.seconds);
-        report.add(&format!("far_{delay}_ms_bound_seconds"), run.bound_seconds);
-        report.add(
-            &format!("far_{delay}_ms_ratio"),
-            run.seconds / run.bound_seconds,
-        );
+        let runs = updates.runs(Distance::Far, RUNS).await?;
+        let figures: [Figure<Updated>; 3] = [
+            ("seconds", |run| run.seconds),
+            ("bound_seconds", |run| run.bound_seconds),
+            ("ratio", |run| run.seconds / run.bound_seconds),
+        ];
+        for (name, of) in figures {
+            report.add(&format!("far_{delay}_ms_{name}"), median(&runs, of));
+        }
 
+        let best = updates.best(Distance::Far).await?;
         let reader = updates.reader();
         tokio::time::sleep(QUIET).await;
         let quiet = percentile(&reader.end().await?, 0.99);
         let reader = updates.reader();
-        updates.change(EDITIONS_OF_RUNS + number).await?;
+        updates.change().await?;
         let busy = percentile(&reader.end().await?, 0.99);
         let reader = updates.reader();
-        updates.change_plain(EDITIONS_OF_RUNS + number).await?;
+        updates.change_plain(best).await?;
         let plain = percentile(&reader.end().await?, 0.99);
         for (name, seconds) in [("quiet", quiet), ("meanwhile", busy), ("plain", plain)] {
             report.add(

@@ -5,11 +5,14 @@ use kube::api::{DynamicObject, Patch, PatchParams, PostParams};
 use kube::core::{ApiResource, GroupVersionKind};
 use kube::{Api, Client};
 use meridian_tests::sighted::Result;
+use meridian_tests::world::{Cluster, ObjectRef, TYPES};
 use serde_json::{Value, json};
 use std::future::Future;
 
 /// Bytes of data in each ConfigMap.
 const DATA_BYTES: usize = 1_024;
+/// The group of what is like a federated object and is not.
+const UNWATCHED: &str = "unwatched.example.org";
 /// Requests in flight of whoever writes to the host.
 pub(crate) const WRITER_IN_FLIGHT: usize = 64;
 
@@ -27,8 +30,40 @@ pub(crate) fn collection(
 
 /// The federated ConfigMaps of a namespace of the host.
 pub(crate) fn federated(client: &Client, namespace: &str) -> Api<DynamicObject> {
-    let types = meridian_tests::world::TYPES;
-    collection(client, types, "FederatedConfigMap", namespace)
+    collection(client, TYPES, "FederatedConfigMap", namespace)
+}
+
+/// A collection whose objects cost the host what federated ConfigMaps cost it, and that nobody
+/// follows: the same definition under another group.
+pub(crate) async fn unwatched(host: &Cluster, namespace: &str) -> Api<DynamicObject> {
+    let version = "apiextensions.k8s.io/v1";
+    let (group, _) = TYPES.split_once('/').unwrap_or_default();
+    let name = |group: &str| format!("federatedconfigmaps.{group}");
+    let definition = ObjectRef::new(version, "CustomResourceDefinition", "", &name(group));
+    let mut spec = host.get(&definition).await["spec"].clone();
+    spec["group"] = json!(UNWATCHED);
+    spec["names"]["shortNames"] = json!([]);
+    host.apply(
+        json!({"apiVersion": version, "kind": "CustomResourceDefinition",
+        "metadata": {"name": name(UNWATCHED)}, "spec": spec}),
+    )
+    .await;
+    let mut first = unwatched_config_map("first", 0);
+    first["metadata"]["namespace"] = json!(namespace);
+    host.apply_once_served(first).await;
+    collection(
+        host.client(),
+        &format!("{UNWATCHED}/v1beta1"),
+        "FederatedConfigMap",
+        namespace,
+    )
+}
+
+/// What is like a federated ConfigMap.
+pub(crate) fn unwatched_config_map(name: &str, edition: usize) -> Value {
+    let mut object = federated_config_map(name, edition);
+    object["apiVersion"] = json!(format!("{UNWATCHED}/v1beta1"));
+    object
 }
 
 /// The ConfigMaps of a namespace.
@@ -38,7 +73,7 @@ pub(crate) fn config_maps(client: &Client, namespace: &str) -> Api<DynamicObject
 
 /// A federated ConfigMap that goes everywhere.
 pub(crate) fn federated_config_map(name: &str, edition: usize) -> Value {
-    json!({"apiVersion": meridian_tests::world::TYPES, "kind": "FederatedConfigMap",
+    json!({"apiVersion": TYPES, "kind": "FederatedConfigMap",
         "metadata": {"name": name},
         "spec": {"template": {"data": data(name, edition)}, "placement": {"clusterSelector": {}}}})
 }

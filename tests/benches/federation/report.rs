@@ -5,6 +5,9 @@ use meridian_tests::world::Kind;
 use serde_json::{Map, Value, json};
 use std::io::{self, Write};
 
+/// A figure of one of several measurements.
+pub(crate) type Figure<T> = (&'static str, fn(&T) -> f64);
+
 /// What was measured on one kind of members, in the order in which it was.
 pub(crate) struct Report {
     kind: Kind,

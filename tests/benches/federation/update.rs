@@ -1,22 +1,27 @@
 //! A change of a thousand objects.
+//!
+//! The plain client first finds how many requests in flight are best for it; then its writes and
+//! the product's are measured in turns, as often each.
 
-use crate::bound::{self, Distance};
+use crate::bound::{self, Distance, HostChange};
 use crate::objects::{
     WRITER_IN_FLIGHT, all, apply, config_map, config_maps, create, edition_patch, federated,
-    federated_config_map, patch,
+    federated_config_map, patch, unwatched, unwatched_config_map,
 };
 use crate::reader::Reader;
 use crate::report::{Report, percentile};
+use futures::FutureExt;
 use kube::Api;
 use kube::api::DynamicObject;
 use meridian_tests::sighted::{Result, Sighted};
 use meridian_tests::world::World;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 /// Federated objects.
 const OBJECTS: usize = 1_000;
 /// Measurements; the median counts.
-const RUNS: usize = 3;
+const RUNS: usize = 5;
 
 /// Seconds of one measurement, each beside its bound.
 pub(crate) struct Updated {
@@ -24,21 +29,23 @@ pub(crate) struct Updated {
     /// Until the host has taken the last change.
     pub(crate) host_seconds: f64,
     pub(crate) bound_seconds: f64,
-    /// The bound, with the changes on the host among the plain client's writes.
+    /// The bound, with the changes on the host among the plain client's writes: whoever follows
+    /// these changes has to wait for them, and a host on the same cores spends them too.
     pub(crate) bound_with_host_seconds: f64,
+}
+
+/// How many requests in flight are best for a plain client.
+#[derive(Clone, Copy)]
+pub(crate) struct Best {
+    alone: usize,
+    with_host: usize,
 }
 
 /// See the benchmark's head.
 pub(crate) async fn measure(world: &World, report: &mut Report) -> Result<()> {
     let site = Updates::furnish(world, "update").await?;
-    let mut runs = Vec::new();
-    for run in 1..=RUNS {
-        runs.push(site.run(run, Distance::Near).await?);
-    }
-    let median = |of: fn(&Updated) -> f64| {
-        let figures: Vec<f64> = runs.iter().map(of).collect();
-        percentile(&figures, 0.5)
-    };
+    let runs = site.runs(Distance::Near, RUNS).await?;
+    let median = |of: fn(&Updated) -> f64| median(&runs, of);
     report.add("update_seconds", median(|run| run.seconds));
     report.add("update_host_seconds", median(|run| run.host_seconds));
     report.add("update_bound_seconds", median(|run| run.bound_seconds));
@@ -57,14 +64,22 @@ pub(crate) async fn measure(world: &World, report: &mut Report) -> Result<()> {
     Ok(())
 }
 
+/// The median of a figure.
+pub(crate) fn median(runs: &[Updated], of: fn(&Updated) -> f64) -> f64 {
+    let figures: Vec<f64> = runs.iter().map(of).collect();
+    percentile(&figures, 0.5)
+}
+
 /// Objects that are there and will be changed.
 pub(crate) struct Updates {
     host: Api<DynamicObject>,
     members: Vec<Api<DynamicObject>>,
-    /// The members, and as many plain objects on the host.
-    all: Vec<Api<DynamicObject>>,
+    /// Objects of the host like the federated ones, of a kind that nobody follows.
+    unwatched: Api<DynamicObject>,
     names: Vec<String>,
     plain_names: Vec<String>,
+    /// How often something was changed: no two changes are the same.
+    edition: AtomicUsize,
 }
 
 impl Updates {
@@ -76,19 +91,23 @@ impl Updates {
             .members()
             .map(|member| config_maps(member.client(), namespace))
             .collect();
-        let on_host = config_maps(world.host().client(), namespace);
         let site = Self {
             host: federated(world.host().client(), namespace),
-            all: members.iter().cloned().chain([on_host]).collect(),
+            unwatched: unwatched(world.host(), namespace).await,
             members,
             names: named("federated"),
             plain_names: named("plain"),
+            edition: AtomicUsize::new(1),
         };
         let plain = site.plain_names.iter().flat_map(|name| {
             let write = move |api: &Api<DynamicObject>| apply(api.clone(), config_map(name, 0));
-            site.all.iter().map(write)
+            site.members.iter().map(write)
         });
         all(plain, WRITER_IN_FLIGHT).await?;
+        let unwatched = site.plain_names.iter();
+        let unwatched =
+            unwatched.map(|name| create(site.unwatched.clone(), unwatched_config_map(name, 0)));
+        all(unwatched, WRITER_IN_FLIGHT).await?;
         let sighted = Sighted::written(site.members.clone(), OBJECTS).await?;
         let create = |name: &String| create(site.host.clone(), federated_config_map(name, 0));
         all(site.names.iter().map(create), WRITER_IN_FLIGHT).await?;
@@ -96,26 +115,51 @@ impl Updates {
         Ok(site)
     }
 
-    /// Changes everything once, and what is beside it.
-    pub(crate) async fn run(&self, run: usize, distance: Distance) -> Result<Updated> {
-        let edition = |round: usize| run * 10 + round;
-        let object = |name: &str, round: usize| config_map(name, edition(round));
-        let bound_seconds = bound::best(&self.members, &self.plain_names, distance, object).await?;
-        let object = |name: &str, round: usize| config_map(name, edition(round) + 5);
-        let bound_with_host_seconds =
-            bound::best(&self.all, &self.plain_names, distance, object).await?;
-        let (seconds, host_seconds) = self.change(run).await?;
-        Ok(Updated {
-            seconds,
-            host_seconds,
-            bound_seconds,
-            bound_with_host_seconds,
+    /// Changes everything, and what is beside it, so many times.
+    pub(crate) async fn runs(&self, distance: Distance, runs: usize) -> Result<Vec<Updated>> {
+        let best = self.best(distance).await?;
+        let mut all = Vec::new();
+        for _ in 0..runs {
+            let bound_seconds = self.change_plain(best).await?;
+            let bound_with_host_seconds = self.change_plain_and_host(best.with_host).await?;
+            let (seconds, host_seconds) = self.change().await?;
+            all.push(Updated {
+                seconds,
+                host_seconds,
+                bound_seconds,
+                bound_with_host_seconds,
+            });
+        }
+        Ok(all)
+    }
+
+    /// Tries numbers of requests in flight.
+    pub(crate) async fn best(&self, distance: Distance) -> Result<Best> {
+        let (mut alone, mut with_host) = (Vec::new(), Vec::new());
+        for in_flight in distance.in_flight() {
+            let tried = Best {
+                alone: *in_flight,
+                with_host: *in_flight,
+            };
+            alone.push((self.change_plain(tried).await?, *in_flight));
+            let seconds = self.change_plain_and_host(*in_flight).await?;
+            with_host.push((seconds, *in_flight));
+        }
+        let best = |tried: Vec<(f64, usize)>| {
+            let best = tried.into_iter().min_by(|a, b| a.0.total_cmp(&b.0));
+            best.map(|(_, in_flight)| in_flight)
+                .ok_or("nothing was tried")
+        };
+        Ok(Best {
+            alone: best(alone)?,
+            with_host: best(with_host)?,
         })
     }
 
     /// Changes everything that is federated, and nothing beside it: seconds until all copies were
     /// seen to have changed, and those until the host had taken the last change.
-    pub(crate) async fn change(&self, edition: usize) -> Result<(f64, f64)> {
+    pub(crate) async fn change(&self) -> Result<(f64, f64)> {
+        let edition = self.next_edition();
         let sighted = Sighted::written(self.members.clone(), OBJECTS).await?;
         let began = Instant::now();
         let change = |name: &String| {
@@ -128,11 +172,28 @@ impl Updates {
         Ok(((seen.last - began).as_secs_f64(), host_seconds))
     }
 
-    /// Has a plain client change what is beside it, in members far away.
-    pub(crate) async fn change_plain(&self, edition: usize) -> Result<()> {
-        let object = |name: &str, round: usize| config_map(name, edition * 10 + round);
-        bound::best(&self.members, &self.plain_names, Distance::Far, object).await?;
-        Ok(())
+    /// Has a plain client change what is beside it in the members.
+    pub(crate) async fn change_plain(&self, best: Best) -> Result<f64> {
+        let edition = self.next_edition();
+        let object = |name: &str| config_map(name, edition);
+        let names = &self.plain_names;
+        bound::seconds(&self.members, names, best.alone, object, |_| None).await
+    }
+
+    /// The same, and as many objects on the host.
+    async fn change_plain_and_host(&self, in_flight: usize) -> Result<f64> {
+        let edition = self.next_edition();
+        let object = |name: &str| config_map(name, edition);
+        let change = |name: &str| -> Option<HostChange> {
+            let change = edition_patch(name, edition);
+            Some(patch(self.unwatched.clone(), name.to_owned(), change).boxed())
+        };
+        let names = &self.plain_names;
+        bound::seconds(&self.members, names, in_flight, object, change).await
+    }
+
+    fn next_edition(&self) -> usize {
+        self.edition.fetch_add(1, Ordering::Relaxed)
     }
 
     /// Reads one of the copies again and again.
