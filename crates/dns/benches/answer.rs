@@ -1,6 +1,9 @@
-//! How long `answer` takes per query, by kind: 1,000 names, hot.
+//! How long `answer` takes per query, by kind: 1,000 names, hot; and 100,000, cold.
 //!
 //! `cargo bench -p meridian-dns --bench answer` prints a table, and as its last line JSON.
+
+#[path = "answer/cold.rs"]
+mod cold;
 
 use std::hint::black_box;
 use std::io::{self, Write};
@@ -28,7 +31,7 @@ const VIEWS: u16 = 200;
 
 fn main() -> io::Result<()> {
     let mut chance = Chance(42);
-    let snapshot = snapshot(&mut chance);
+    let snapshot = snapshot(&mut chance, NAMES);
     let mut out = io::stdout().lock();
     writeln!(
         out,
@@ -38,17 +41,14 @@ fn main() -> io::Result<()> {
     let mut json = Vec::new();
     for kind in KINDS {
         let queries: Vec<_> = (0..QUERIES).map(|_| kind.query(&mut chance)).collect();
-        let mut rounds: Vec<f64> = (0..ROUNDS).map(|_| round(&snapshot, &queries)).collect();
-        rounds.sort_by(f64::total_cmp);
-        let median = rounds[ROUNDS / 2];
-        let (least, most) = (rounds[0], rounds[ROUNDS - 1]);
-        writeln!(
-            out,
-            "{:<16} {median:>5.0} ns {least:>5.0} ns {most:>5.0} ns",
-            kind.label
-        )?;
-        json.push(format!("\"{}\":{median:.0}", kind.label));
+        let rounds: Vec<f64> = (0..ROUNDS).map(|_| round(&snapshot, &queries)).collect();
+        json.push(tell(&mut out, kind.label, rounds)?);
     }
+    drop(snapshot);
+    writeln!(out, "cold: {}", cold::CONDITIONS)?;
+    let cold = cold::measure(&mut chance).into_iter();
+    let cold = cold.map(|(label, rounds)| tell(&mut out, label, rounds));
+    let cold = cold.collect::<io::Result<Vec<_>>>()?;
     writeln!(
         out,
         "a change of one among {FLIP_NAMES} names: {:.2} ms",
@@ -56,9 +56,22 @@ fn main() -> io::Result<()> {
     )?;
     writeln!(
         out,
-        "{{\"bench\":\"answer\",\"ns\":{{{}}}}}",
-        json.join(",")
+        "{{\"bench\":\"answer\",\"ns\":{{{}}},\"cold_ns\":{{{}}}}}",
+        json.join(","),
+        cold.join(",")
     )
+}
+
+/// Prints a line of the table; what comes back is its part of the JSON.
+fn tell(out: &mut impl Write, label: &str, mut rounds: Vec<f64>) -> io::Result<String> {
+    rounds.sort_by(f64::total_cmp);
+    let median = rounds[rounds.len() / 2];
+    let (least, most) = (rounds[0], rounds[rounds.len() - 1]);
+    writeln!(
+        out,
+        "{label:<16} {median:>5.0} ns {least:>5.0} ns {most:>5.0} ns"
+    )?;
+    Ok(format!("\"{label}\":{median:.0}"))
 }
 
 /// One kind of query.
@@ -100,16 +113,24 @@ const fn kind(
     }
 }
 
+/// Type, size of replies, and no flags (RFC 6891 § 6.1.2).
+const OPT: [u8; 9] = [0, 0, 41, 0x04, 0xd0, 0, 0, 0, 0];
+
 impl Kind {
-    fn query(&self, chance: &mut Chance) -> (Vec<u8>, Client) {
-        let number = chance.next() as usize % NAMES;
+    /// The query for the name of this number, up to its OPT record.
+    fn question(&self, number: usize) -> Vec<u8> {
         let name = Name::parse(&format!("{}{number}.example.org", self.prefix)).expect("a name");
         let mut query = vec![0x12, 0x34, 1, 0, 0, 1, 0, 0, 0, 0, 0, 1];
         query.extend(name.wire());
         query.extend(self.record_type.0.to_be_bytes());
         query.extend([0, 1]);
+        query
+    }
+
+    fn query(&self, chance: &mut Chance) -> (Vec<u8>, Client) {
+        let mut query = self.question(chance.next() as usize % NAMES);
         let prefix = chance.next() as u32 & 0xffff_ff00;
-        query.extend([0, 0, 41, 0x04, 0xd0, 0, 0, 0, 0]);
+        query.extend(OPT);
         match self.options {
             Options::Plain => query.extend([0, 0]),
             Options::Subnet => {
@@ -147,7 +168,8 @@ fn round(snapshot: &Snapshot, queries: &[(Vec<u8>, Client)]) -> f64 {
     start.elapsed().as_nanos() as f64 / queries.len() as f64
 }
 
-fn snapshot(chance: &mut Chance) -> Snapshot {
+/// So many names of each kind: static, delegated, steered.
+fn snapshot(chance: &mut Chance, names: usize) -> Snapshot {
     let name = |text: &str| Name::parse(text).expect("a name");
     let origin = name("example.org");
     let soa = Soa {
@@ -161,7 +183,7 @@ fn snapshot(chance: &mut Chance) -> Snapshot {
     };
     let mut zone = Zone::new(origin, 300, &soa, &[name("ns1.example.org")]);
     let address = |number: usize| IpAddr::V4(Ipv4Addr::from_bits(0xc000_0200 + number as u32));
-    for number in 0..NAMES {
+    for number in 0..names {
         let owner = name(&format!("static{number}.example.org"));
         zone.records
             .push(Record::address(owner, 300, address(number)));
@@ -175,7 +197,7 @@ fn snapshot(chance: &mut Chance) -> Snapshot {
     let mut builder = SnapshotBuilder::new();
     builder.zone(&zone).expect("a sound zone");
     let views = Arc::new(views(chance));
-    for number in 0..NAMES {
+    for number in 0..names {
         let choice = |view: usize| {
             let content = Content::Addresses(vec![address(view % 5), address(number)]);
             Choice::One(Answer {
@@ -198,7 +220,7 @@ fn snapshot(chance: &mut Chance) -> Snapshot {
 /// The median of how long it takes to publish a change of one steered name, in milliseconds.
 fn flip() -> f64 {
     let mut chance = Chance(7);
-    let mut builder = SnapshotBuilder::from(&snapshot(&mut chance));
+    let mut builder = SnapshotBuilder::from(&snapshot(&mut chance, NAMES));
     let views = Arc::new(ViewTable::uniform());
     let name = |number: usize| Name::parse(&format!("flip{number}.example.org")).expect("a name");
     let steered = |last: u8| {
@@ -234,33 +256,38 @@ fn flip() -> f64 {
     rounds[ROUNDS / 2]
 }
 
-/// Prefixes split at random, none longer than 24 bits.
+/// Prefixes split at random: none longer than 24 bits of IPv4, or 48 of IPv6.
 fn views(chance: &mut Chance) -> ViewTable {
-    let mut leaves = vec![Leaf {
-        bits: 0u32,
-        length: 0,
-        view: 0,
-    }];
+    let v4 = leaves(chance, 24).into_iter();
+    let v4: Vec<_> = v4
+        .map(|(bits, length, view)| Leaf {
+            bits: (bits >> 96) as u32,
+            length,
+            view,
+        })
+        .collect();
+    let v6 = leaves(chance, 48).into_iter();
+    let v6: Vec<_> = v6
+        .map(|(bits, length, view)| Leaf { bits, length, view })
+        .collect();
+    ViewTable::compile(&v4, &v6).expect("complete leaves")
+}
+
+/// Bits, left-aligned, length and view of each prefix.
+fn leaves(chance: &mut Chance, length_max: u8) -> Vec<(u128, u8, u16)> {
+    let mut leaves = vec![(0u128, 0, 0)];
     let mut next = 0;
     while leaves.len() < PREFIXES {
-        let length = leaves[next].length + 1;
-        if length <= 24 && (length < 12 || !chance.next().is_multiple_of(3)) {
-            leaves[next].length = length;
-            let bits = leaves[next].bits | 1 << (32 - length);
-            leaves.push(Leaf {
-                bits,
-                length,
-                view: (chance.next() % u64::from(VIEWS)) as u16,
-            });
+        let (bits, length, _) = leaves[next];
+        let length = length + 1;
+        if length <= length_max && (length < 12 || !chance.next().is_multiple_of(3)) {
+            leaves[next].1 = length;
+            let view = (chance.next() % u64::from(VIEWS)) as u16;
+            leaves.push((bits | 1 << (128 - length), length, view));
         }
         next = (next + 1) % leaves.len();
     }
-    let v6 = [Leaf {
-        bits: 0,
-        length: 0,
-        view: 0,
-    }];
-    ViewTable::compile(&leaves, &v6).expect("complete leaves")
+    leaves
 }
 
 /// SplitMix64: the same sequence in every run.

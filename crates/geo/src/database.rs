@@ -6,6 +6,7 @@ use crate::{
     partition::{self, Block, Growing, Partition},
     places::{KnownPlace, Places, PlacesBuilder},
     record::Value,
+    tree,
 };
 use ipnet::IpNet;
 use maxminddb::{Reader, WithinOptions};
@@ -216,10 +217,11 @@ impl Reading {
             file: file.name.to_owned(),
             reason,
         };
+        tree::check(file.bytes, reader.metadata()).map_err(broken)?;
         let blocks_max = reader.metadata().node_count as usize + 1;
         let (mut places, mut systems) = (Blocks::new(blocks_max), Blocks::new(blocks_max));
         let mut known: HashMap<u32, Said> = HashMap::new();
-        // A tree of n nodes has at most n + 1 ends: more means a cycle.
+        // A tree of n nodes has at most n + 1 ends: more means a cycle through the start of IPv4.
         let mut left = reader.metadata().node_count as usize + 1;
         let networks = reader.networks(WithinOptions::default());
         for found in networks.map_err(|error| broken(error.to_string()))? {

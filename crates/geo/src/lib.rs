@@ -21,6 +21,7 @@ mod region;
 mod space;
 mod starts;
 mod table;
+mod tree;
 
 pub use compile::{Candidate, Overlay, Ranking};
 pub use country::{Continent, Countries, CountryCode};

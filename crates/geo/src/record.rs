@@ -23,6 +23,10 @@ const ACCURACY_RADIUS_KM_MAX: f64 = 1_000.0;
 /// How deep a record may nest; MaxMind's deepest is 3.
 const DEPTH_MAX: usize = 8;
 
+/// A longer name of a city or a subdivision is none; names of places have a hundred bytes at most. It
+/// bounds what a small file makes large: any number of records may name tails of one text.
+const NAME_BYTES_MAX: usize = 256;
+
 /// A value of a record, as far as places need it.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Value<'a> {
@@ -114,7 +118,9 @@ impl Value<'_> {
 
     fn first_text(&self, paths: &[&[&str]]) -> Option<String> {
         let mut texts = paths.iter().filter_map(|path| self.text(path));
-        texts.find(|text| !text.is_empty()).map(str::to_owned)
+        texts
+            .find(|text| (1..=NAME_BYTES_MAX).contains(&text.len()))
+            .map(str::to_owned)
     }
 
     fn text(&self, path: &[&str]) -> Option<&str> {
