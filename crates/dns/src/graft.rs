@@ -3,14 +3,13 @@
 //! Names of zones that lie inside each other depend on each other, so that this is for zones that stand
 //! alone. For the rest, and for many at once, the table is composed of all zones.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::ops::Bound;
 use std::sync::Arc;
 
-use crate::choice::Steering;
 use crate::name::Name;
 use crate::names::Names;
-use crate::snapshot::{SnapshotBuilder, Zones, beside_static};
+use crate::snapshot::{Changes, SnapshotBuilder, Zones, beside_static};
 
 /// One part in so many of all names is changed in place; with more, the table is composed sooner.
 const PART: usize = 4;
@@ -41,7 +40,7 @@ impl SnapshotBuilder {
     pub(crate) fn graft(&mut self) -> Names {
         let mut names = std::mem::replace(&mut self.names, Names::with_capacity(0));
         let mut steered = self.uproot(&mut names);
-        steered.append(&mut self.changes);
+        steered.extend(std::mem::take(&mut self.changes));
         for origin in &self.zones_changed {
             let Some(zone) = self.zones.get(origin) else {
                 continue;
@@ -62,17 +61,17 @@ impl SnapshotBuilder {
     }
 
     /// Takes the names of the changed zones out, and gives those that were steered.
-    fn uproot(&self, names: &mut Names) -> BTreeMap<Name, Option<Arc<Steering>>> {
+    fn uproot(&self, names: &mut Names) -> Changes {
         let changed = self.zones_changed.iter();
         let before = changed.filter_map(|origin| self.zones_before.get(origin));
         let cores: BTreeSet<_> = before.map(|zone| Arc::as_ptr(&zone.core)).collect();
         if cores.is_empty() {
-            return BTreeMap::new();
+            return Changes::new();
         }
         let gone = names.iter();
         let gone = gone.filter(|node| cores.contains(&Arc::as_ptr(&node.zone)));
         let gone: Vec<_> = gone.map(Arc::clone).collect();
-        let mut steered = BTreeMap::new();
+        let mut steered = Changes::new();
         for node in gone {
             names.remove(&node.name);
             if let Some(steering) = &node.steered {

@@ -97,6 +97,8 @@ type Shard = [Slot];
 pub(crate) struct Names {
     /// A power of two; the shard is chosen by the hash's high bits.
     shards: Vec<Arc<Shard>>,
+    /// How many names each shard holds.
+    used: Vec<u32>,
     /// How far the hash is shifted to give the shard.
     shift: u32,
     len: usize,
@@ -108,10 +110,13 @@ impl Names {
     /// An empty table for about `len` names.
     pub(crate) fn with_capacity(len: usize) -> Self {
         let shards = len.div_ceil(SHARD_NAMES).next_power_of_two();
-        let empty: Arc<Shard> = vec![Slot::default(); SHARD_SLOTS_MIN].into();
+        // Room for half as many again as are expected: few shards have to grow.
+        let slots = (len.div_ceil(shards) * 3 / 2).next_power_of_two();
+        let empty: Arc<Shard> = vec![Slot::default(); slots.max(SHARD_SLOTS_MIN)].into();
         let shift = 64 - shards.trailing_zeros();
         Self {
             shards: std::iter::repeat_n(empty, shards).collect(),
+            used: vec![0; shards],
             shift,
             len: 0,
             labels_max: 0,
@@ -233,10 +238,10 @@ impl Names {
     fn insert(&mut self, node: Node) {
         self.labels_max = self.labels_max.max(node.name.label_count());
         let hash = hash::of(node.name.wire());
-        let shard = self.shard(hash);
-        let shard = &mut self.shards[shard];
-        let used = shard.iter().filter(|slot| slot.node.is_some()).count();
-        if (used + 1) * 4 > shard.len() * 3 {
+        let at = self.shard(hash);
+        let shard = &mut self.shards[at];
+        self.used[at] += 1;
+        if self.used[at] as usize * 4 > shard.len() * 3 {
             *shard = refilled(shard.iter(), shard.len() * 2);
         }
         fill(
@@ -252,10 +257,11 @@ impl Names {
     /// Takes out a name as it is, whatever lies below.
     pub(crate) fn remove(&mut self, name: &Name) {
         let hash = hash::of(name.wire());
-        let shard = self.shard(hash);
-        let shard = &mut self.shards[shard];
+        let at = self.shard(hash);
+        let shard = &mut self.shards[at];
         let other = |slot: &&Slot| slot.node.as_ref().is_some_and(|node| node.name != *name);
         *shard = refilled(shard.iter().filter(other), shard.len());
+        self.used[at] -= 1;
         self.len -= 1;
     }
 

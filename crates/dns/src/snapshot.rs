@@ -1,6 +1,6 @@
 //! What is published: an immutable view of all zones, and how one is built from another.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -15,6 +15,8 @@ use crate::steered::{Freshness, Steered};
 use crate::zone::{Checked, CompiledZone, Zone};
 
 pub(crate) type Zones = BTreeMap<Name, Arc<CompiledZone>>;
+/// Steered names that come or change, or go. In no order: a start has a hundred thousand of them.
+pub(crate) type Changes = HashMap<Name, Option<Arc<Steering>>>;
 type Transfers = BTreeMap<Name, Arc<Edition>>;
 type Numbers = BTreeMap<Name, u16>;
 type Updaters = BTreeMap<Name, BTreeSet<Name>>;
@@ -106,7 +108,7 @@ pub struct SnapshotBuilder {
     /// Origins of zones that come, change or go.
     pub(crate) zones_changed: BTreeSet<Name>,
     /// Steered names that come, change or go.
-    pub(crate) changes: BTreeMap<Name, Option<Arc<Steering>>>,
+    pub(crate) changes: Changes,
     interned: Interned,
     /// What was compiled last, for which zone and from what.
     last: Option<(Name, Steered, Arc<Steering>)>,
@@ -130,7 +132,7 @@ impl SnapshotBuilder {
             zones_before: Arc::default(),
             names: Names::with_capacity(0),
             zones_changed: BTreeSet::new(),
-            changes: BTreeMap::new(),
+            changes: Changes::new(),
             interned: Interned::default(),
             last: None,
             transfers: Arc::default(),
@@ -378,7 +380,7 @@ impl SnapshotBuilder {
     }
 
     /// Every name that is steered, or is no longer.
-    fn all_steered(&mut self) -> BTreeMap<Name, Option<Arc<Steering>>> {
+    fn all_steered(&mut self) -> Changes {
         let mut steered = std::mem::take(&mut self.changes);
         for node in self.names.iter() {
             if let Some(steering) = &node.steered

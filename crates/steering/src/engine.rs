@@ -439,11 +439,15 @@ impl Engine {
         let (changed, wake) = self.evaluate(now);
         self.publish(&changed, now, &mut effects);
         self.tell_probes(&mut effects);
-        if !self.owes_report(now, &effects) {
+        let owes = self.owes_report(now, &effects);
+        if !owes {
             self.tell_report(now, &mut effects);
         }
         self.tell_peers(&mut effects);
-        self.tell_statuses(&changed, &mut effects);
+        // After a restart the statuses of all wait too.
+        if !owes || self.seen.is_none() {
+            self.tell_statuses(&changed, &mut effects);
+        }
         effects.extend(self.challenges_served(now));
         self.marks = Marks {
             news: self.sent.owes_millis.is_some(),

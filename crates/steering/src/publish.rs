@@ -71,6 +71,12 @@ struct SteeredName {
     is_prefixed: bool,
 }
 
+impl SteeredName {
+    fn is_same(&self, revision: u64, is_prefixed: bool) -> bool {
+        self.revision == revision && self.is_prefixed == is_prefixed
+    }
+}
+
 /// What zones and hosts are settled from.
 pub(crate) type Inputs<'a> = (
     &'a BTreeMap<ObjectKey, ZoneSpec>,
@@ -393,6 +399,7 @@ impl Publisher {
         changed: &BTreeSet<ObjectKey>,
     ) -> bool {
         let mut any = false;
+        let mut fresh: Vec<(Name, SteeredName)> = Vec::new();
         let keys: Vec<&ObjectKey> = match self.unsettled {
             true => self.hosts.keys().collect(),
             false => changed.iter().collect(),
@@ -414,19 +421,16 @@ impl Publisher {
                     continue;
                 };
                 let is_prefixed = claim.prefixed.is_some();
-                let known = self.steered.entry(host.clone());
-                let known = known.or_insert_with(|| SteeredName {
+                let steered = SteeredName {
                     service: key.clone(),
-                    revision: 0,
+                    revision,
                     is_prefixed,
-                });
-                if known.revision == revision && known.is_prefixed == is_prefixed {
-                    continue;
+                };
+                match self.steered.get_mut(host) {
+                    Some(known) if known.is_same(revision, is_prefixed) => continue,
+                    Some(known) => *known = steered,
+                    None => fresh.push((host.clone(), steered)),
                 }
-                if known.service != *key {
-                    known.service = key.clone();
-                }
-                (known.revision, known.is_prefixed) = (revision, is_prefixed);
                 let is_flat = self.flat.contains(host);
                 let form = &mut forms[usize::from(is_flat)];
                 let binding = claim.prefixed.as_ref();
@@ -448,6 +452,7 @@ impl Publisher {
                 }
             }
         }
+        insert_all(&mut self.steered, fresh);
         any
     }
 
@@ -525,5 +530,17 @@ impl Publisher {
             zone: self.domain(zone),
             reason: reason.clone(),
         })
+    }
+}
+
+/// Puts many new names into a map, which is built anew where they are a great part of it: one by one, a
+/// hundred thousand are compared millions of times.
+fn insert_all<T>(map: &mut BTreeMap<Name, T>, new: Vec<(Name, T)>) {
+    /// With fewer than one in so many, the map is not touched as a whole.
+    const PART: usize = 8;
+    if new.len() > map.len() / PART {
+        map.append(&mut new.into_iter().collect());
+    } else {
+        map.extend(new);
     }
 }

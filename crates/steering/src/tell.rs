@@ -16,15 +16,15 @@ const TOLD_AT_ONCE_MAX: usize = 1_000;
 const OWED_MILLIS: u64 = 1;
 
 impl Engine {
-    /// Whether the report comes after the snapshot that has just been made: clients do not wait for it. It is put off
-    /// once.
+    /// Whether the report comes after the snapshot that has just been made: clients do not wait for it, not
+    /// after a restart either. It is put off once.
     pub(crate) fn owes_report(&mut self, now: u64, effects: &[Effect]) -> bool {
         let mut told = effects.iter();
         let publishes = told.any(|effect| matches!(effect, Effect::Publish(_)));
         let owed = self.sent.owes_millis.take();
         let owes = publishes
             && self.services.len() > TOLD_AT_ONCE_MAX
-            && self.sent.report.is_some()
+            && (self.sent.report.is_some() || self.seen.is_some())
             && owed.is_none_or(|since| now <= since);
         self.sent.owes_millis = owes.then(|| owed.unwrap_or(now));
         owes
@@ -77,7 +77,8 @@ impl Engine {
         changed: &BTreeSet<ObjectKey>,
         effects: &mut Vec<Effect>,
     ) {
-        let concerned: Vec<_> = if self.marks.hosts {
+        // With none told yet, those wait that were put off after a restart.
+        let concerned: Vec<_> = if self.marks.hosts || self.sent.services.is_empty() {
             self.services.values().collect()
         } else {
             changed

@@ -9,7 +9,7 @@ use dns::{Name, Record, Soa, Zone};
 use model::ObjectKey;
 use siphasher::sip::SipHasher13;
 use std::{
-    collections::{BTreeMap, BTreeSet, btree_map::Entry},
+    collections::{BTreeMap, BTreeSet, HashMap, hash_map::Entry},
     hash::{Hash, Hasher},
     sync::Arc,
 };
@@ -213,90 +213,113 @@ pub(crate) fn claims<'a>(
     services: impl Iterator<Item = (bool, &'a ServiceSpec)>,
     zones: &BTreeMap<Name, &ZoneSpec>,
 ) -> Claims {
-    let mut claims = Claims {
-        owners: BTreeMap::new(),
-        bindings: BTreeMap::new(),
-        hosts: BTreeMap::new(),
-    };
+    let mut owners = Owners::default();
+    let mut bindings = BTreeMap::new();
+    let mut all = Vec::new();
     let mut services: Vec<_> = services.collect();
     services.sort_by_key(|(leaves, service)| (*leaves, service.created_millis, &service.key));
     for (_, service) in services {
-        let mut hosts = Vec::new();
-        for host in &service.hosts {
-            let settled = settle(host, service, zones, &mut claims.owners);
-            hosts.push(Claim {
-                host: host.clone(),
-                settled,
-                prefixed: None,
-            });
-        }
+        let claim = |host: &String| Claim {
+            host: host.clone(),
+            settled: settle(host, service, zones, &mut owners),
+            prefixed: None,
+        };
+        let mut hosts: Vec<_> = service.hosts.iter().map(claim).collect();
         if !service.svcb.is_empty() {
-            let prefixed = claims.prefixed(service, &hosts, zones);
+            let prefixed = prefixed(service, &hosts, zones, &mut owners, &mut bindings);
             hosts.extend(prefixed);
         }
-        claims.hosts.insert(service.key.clone(), hosts);
+        all.push((service.key.clone(), hosts));
+    }
+    Claims {
+        // Built at once from names that are mostly in order.
+        owners: owners.all.into_iter().collect(),
+        bindings,
+        hosts: all.into_iter().collect(),
+    }
+}
+
+/// Who has which name, while claims are settled: a restart settles a hundred thousand, so that names
+/// are found by their hash and put in order once.
+#[derive(Default)]
+struct Owners {
+    all: Vec<(Name, (ObjectKey, Name))>,
+    /// By name, where it is in `all`.
+    places: HashMap<Name, usize>,
+}
+
+impl Owners {
+    /// Gives a name of a zone to a service, unless it is given already: then says to whom.
+    fn give(&mut self, name: &Name, service: &ObjectKey, zone: &Name) -> Result<(), &ObjectKey> {
+        match self.places.entry(name.clone()) {
+            Entry::Occupied(place) => {
+                let (_, (owner, _)) = &self.all[*place.get()];
+                Err(owner)
+            }
+            Entry::Vacant(place) => {
+                place.insert(self.all.len());
+                self.all
+                    .push((name.clone(), (service.clone(), zone.clone())));
+                Ok(())
+            }
+        }
+    }
+}
+
+/// The claims to names at prefixes of the hosts that a service has.
+fn prefixed(
+    service: &ServiceSpec,
+    hosts: &[Claim],
+    zones: &BTreeMap<Name, &ZoneSpec>,
+    owners: &mut Owners,
+    bindings: &mut BTreeMap<Name, Prefixed>,
+) -> Vec<Claim> {
+    let mut claims = Vec::new();
+    for claim in hosts {
+        let Ok((host, zone)) = &claim.settled else {
+            continue;
+        };
+        for svcb in &service.svcb {
+            let written = format!("{}.{}", svcb.prefix, claim.host);
+            let prefixed = Prefixed {
+                prefix: svcb.prefix.clone(),
+                host: host.clone(),
+            };
+            let settled = settle_prefixed(&written, (zone, &prefixed), service, zones, owners);
+            if let Ok((name, _)) = &settled {
+                bindings.insert(name.clone(), prefixed.clone());
+            }
+            claims.push(Claim {
+                settled,
+                host: written,
+                prefixed: Some(prefixed),
+            });
+        }
     }
     claims
 }
 
-impl Claims {
-    /// The claims to names at prefixes of the hosts that a service has.
-    fn prefixed(
-        &mut self,
-        service: &ServiceSpec,
-        hosts: &[Claim],
-        zones: &BTreeMap<Name, &ZoneSpec>,
-    ) -> Vec<Claim> {
-        let mut claims = Vec::new();
-        for claim in hosts {
-            let Ok((host, zone)) = &claim.settled else {
-                continue;
-            };
-            for svcb in &service.svcb {
-                let written = format!("{}.{}", svcb.prefix, claim.host);
-                let prefixed = Prefixed {
-                    prefix: svcb.prefix.clone(),
-                    host: host.clone(),
-                };
-                claims.push(Claim {
-                    settled: self.settle_prefixed(&written, zone, &prefixed, service, zones),
-                    host: written,
-                    prefixed: Some(prefixed),
-                });
-            }
-        }
-        claims
+/// Gives a name at a prefix to the service that has the host. Who may have a host may have what
+/// is said about it.
+fn settle_prefixed(
+    written: &str,
+    (zone, prefixed): (&Name, &Prefixed),
+    service: &ServiceSpec,
+    zones: &BTreeMap<Name, &ZoneSpec>,
+    owners: &mut Owners,
+) -> Result<(Name, Name), HostProblem> {
+    let invalid = |why: String| HostProblem::InvalidName(why);
+    let name = Name::parse(written).map_err(|error| invalid(error.to_string()))?;
+    let longest = name.ancestry().find(|above| zones.contains_key(above));
+    if longest.as_ref() != Some(zone) {
+        return Err(invalid(format!(
+            "it lies in another zone than {}",
+            prefixed.host
+        )));
     }
-
-    /// Gives a name at a prefix to the service that has the host. Who may have a host may have what
-    /// is said about it.
-    fn settle_prefixed(
-        &mut self,
-        written: &str,
-        zone: &Name,
-        prefixed: &Prefixed,
-        service: &ServiceSpec,
-        zones: &BTreeMap<Name, &ZoneSpec>,
-    ) -> Result<(Name, Name), HostProblem> {
-        let invalid = |why: String| HostProblem::InvalidName(why);
-        let name = Name::parse(written).map_err(|error| invalid(error.to_string()))?;
-        let longest = name.ancestry().find(|above| zones.contains_key(above));
-        if longest.as_ref() != Some(zone) {
-            return Err(invalid(format!(
-                "it lies in another zone than {}",
-                prefixed.host
-            )));
-        }
-        match self.owners.entry(name.clone()) {
-            Entry::Occupied(owner) => Err(HostProblem::Claimed {
-                by: owner.get().0.clone(),
-            }),
-            Entry::Vacant(place) => {
-                place.insert((service.key.clone(), zone.clone()));
-                self.bindings.insert(name.clone(), prefixed.clone());
-                Ok((name, zone.clone()))
-            }
-        }
+    match owners.give(&name, &service.key, zone) {
+        Ok(()) => Ok((name, zone.clone())),
+        Err(owner) => Err(HostProblem::Claimed { by: owner.clone() }),
     }
 }
 
@@ -305,19 +328,12 @@ fn settle(
     host: &str,
     service: &ServiceSpec,
     zones: &BTreeMap<Name, &ZoneSpec>,
-    owners: &mut BTreeMap<Name, (ObjectKey, Name)>,
+    owners: &mut Owners,
 ) -> Result<(Name, Name), HostProblem> {
     let name = Name::parse(host).map_err(|error| HostProblem::InvalidName(error.to_string()))?;
     let zone = zone_of(&name, &service.key.namespace, zones)?;
-    // One way down the tree, and not two: a restart settles a hundred thousand.
-    match owners.entry(name.clone()) {
-        Entry::Occupied(owner) if owner.get().0 != service.key => Err(HostProblem::Claimed {
-            by: owner.get().0.clone(),
-        }),
-        Entry::Occupied(_) => Ok((name, zone.clone())),
-        Entry::Vacant(place) => {
-            place.insert((service.key.clone(), zone.clone()));
-            Ok((name, zone.clone()))
-        }
+    match owners.give(&name, &service.key, zone) {
+        Err(owner) if *owner != service.key => Err(HostProblem::Claimed { by: owner.clone() }),
+        _ => Ok((name, zone.clone())),
     }
 }

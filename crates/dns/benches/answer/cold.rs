@@ -43,7 +43,8 @@ pub(crate) fn measure(chance: &mut Chance) -> Vec<(&'static str, Vec<f64>)> {
     let mut rounds = Vec::new();
     thread::scope(|scope| {
         scope.spawn(move || flip(first, &publish, &released));
-        for (label, kind) in LABELS.into_iter().zip(&KINDS) {
+        let kinds: &'static [Kind] = &KINDS;
+        for (label, kind) in LABELS.into_iter().zip(kinds) {
             let batches = QUERIES / 10 / BATCH;
             let of = (0..batches).map(|_| served.ask(chance, |_| kind));
             rounds.push((label, of.collect()));
@@ -70,7 +71,8 @@ const LABELS: [&str; 6] = [
 
 fn mixed_kind(chance: &mut Chance) -> &'static Kind {
     let mut left = chance.next() % MIX.iter().sum::<u64>();
-    let mut kinds = KINDS.iter().zip(MIX);
+    let kinds: &'static [Kind] = &KINDS;
+    let mut kinds = kinds.iter().zip(MIX);
     let found = kinds.find(|(_, share)| match left.checked_sub(*share) {
         Some(rest) => {
             left = rest;
@@ -90,7 +92,7 @@ struct Served {
 
 impl Served {
     /// Asks a batch.
-    fn ask(&mut self, chance: &mut Chance, kind: impl Fn(&mut Chance) -> &Kind) -> f64 {
+    fn ask(&mut self, chance: &mut Chance, kind: impl Fn(&mut Chance) -> &'static Kind) -> f64 {
         if let Ok(next) = self.published.try_recv() {
             let before = std::mem::replace(&mut self.snapshot, next);
             // Who drops it is gone only when all is over.
@@ -101,7 +103,10 @@ impl Served {
             other: None,
         });
         let queries: Vec<_> = (0..BATCH)
-            .map(|_| query(kind(chance), &self.snapshot, &server, chance))
+            .map(|_| {
+                let kind = kind(chance);
+                query(kind, &self.snapshot, &server, chance)
+            })
             .collect();
         let mut out = [0; UDP_BYTES_MAX];
         let start = Instant::now();

@@ -36,6 +36,25 @@ fn a_restored_replica_answers_at_once_as_before_and_marked_stale() {
 }
 
 #[test]
+fn with_very_many_services_a_restored_replica_answers_before_it_tells_how_they_stand() {
+    let mut replica = Replica::with(service(), three());
+    replica.tell((0..1_000).map(|at| {
+        Event::ServiceApplied(Box::new(ServiceSpec {
+            key: key(&format!("other-{at}")),
+            hosts: vec![format!("other-{at}.example.org")],
+            ..service()
+        }))
+    }));
+    let mut again = restarted(&replica, 1_000);
+    assert_eq!(again.addresses(BERLIN), [F]);
+    assert!(again.report.is_none() && again.services.is_empty());
+    again.pass(1);
+    assert_eq!(again.services.len(), 1_001);
+    let verdicts = again.report.map(|report| report.verdicts.len());
+    assert_eq!(verdicts, Some(3));
+}
+
+#[test]
 fn a_restored_replica_without_the_host_ends_when_the_host_was_away_for_two_weeks() {
     let replica = Replica::with(service(), three());
     let again = restarted(&replica, EngineOptions::MAX_STALE_MILLIS);
