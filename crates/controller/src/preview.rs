@@ -7,7 +7,8 @@
 //! same shape, so the plan is the one that the controller would apply.
 //! # Assumptions
 //! A manifest's `spec` replaces the live one; of labels and annotations, those that the manifest
-//! no longer names go where kubectl had applied them.
+//! no longer names go where kubectl had applied them. One with a `deletionTimestamp` is planned as
+//! deleted.
 //! # Caveats
 //! It is a look at one moment. What the leader alone remembers is not known here: since when a
 //! member's API is down, how many objects were deleted lately, and that a member's webhook changed

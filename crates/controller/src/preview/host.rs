@@ -318,7 +318,8 @@ async fn moved_namespaces(context: &Context, claims: &Claims) -> Result<Vec<Stri
         };
         let live = read_object(context, &claim.named, &claim.key).await?;
         let placement = |object: &DynamicObject| object.data["spec"]["placement"].clone();
-        if live.is_none_or(|live| placement(&live) != placement(file)) {
+        let is_deleted = file.metadata.deletion_timestamp.is_some();
+        if live.is_none_or(|live| is_deleted || placement(&live) != placement(file)) {
             moved.push(claim.key.name.to_string());
         }
     }
@@ -369,13 +370,19 @@ fn laid_on(claim: &mut Claim, live: Option<DynamicObject>) -> Option<DynamicObje
         return live;
     };
     let mut laid = file.clone();
+    let deleted = file.metadata.deletion_timestamp.clone();
     let Some(live) = live else {
+        if deleted.is_some() {
+            claim.change = HostChange::None;
+            return None;
+        }
         claim.change = HostChange::Create;
         laid.metadata.uid = Some(KNOWN_AFTER_APPLY.to_owned());
         laid.metadata.generation = Some(1);
         return Some(laid);
     };
     laid.metadata = laid_over(&live.metadata, &file.metadata);
+    laid.metadata.deletion_timestamp = live.metadata.deletion_timestamp.clone().or(deleted);
     laid.data = serde_json::json!({"spec": file.data["spec"], "status": live.data["status"]});
     let same = laid.data["spec"] == live.data["spec"]
         && laid.metadata.labels == live.metadata.labels

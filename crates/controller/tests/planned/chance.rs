@@ -1,6 +1,7 @@
 //! Chance: worlds and changes that nobody thought of, the same for the same seed.
 
 use crate::world::{SYSTEM, TYPES, with_type};
+use federation::ANNOTATION_ORPHAN;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use serde_json::{Value, json};
@@ -11,6 +12,12 @@ pub(crate) const MEMBERS: [&str; 3] = ["a", "b", "c"];
 pub(crate) const CONFIGS: [&str; 4] = ["one", "two", "three", "four"];
 /// Its federated Deployments; a preference divides the first.
 pub(crate) const DEPLOYMENTS: [&str; 2] = ["web", "api"];
+/// Its federated Secrets.
+pub(crate) const SECRETS: [&str; 2] = ["keys", "words"];
+/// Its federated Services; the second has a port at each node.
+pub(crate) const SERVICES: [&str; 2] = ["front", "door"];
+/// Its federated ClusterRoles, which are in no namespace.
+pub(crate) const ROLES: [&str; 2] = ["viewer", "keeper"];
 const COLOURS: [&str; 4] = ["red", "green", "blue", "${cluster.name}"];
 const TIERS: [&str; 2] = ["edge", "core"];
 
@@ -39,13 +46,30 @@ impl Dice {
     /// Something a user may apply to the host.
     pub(crate) fn manifest(&mut self) -> Value {
         match self.below(100) {
-            0..50 => self.config_map(),
-            50..66 => self.deployment(),
-            66..78 => self.preference(),
-            78..86 => self.namespace(),
-            86..95 => self.member(),
+            0..32 => self.config_map(),
+            32..42 => self.secret(),
+            42..50 => self.service(),
+            50..58 => self.role(),
+            58..70 => self.deployment(),
+            70..80 => self.preference(),
+            80..87 => self.namespace(),
+            87..96 => self.member(),
             _ => self.settings(),
         }
+    }
+
+    /// A federated object that may be there: its kind and name.
+    pub(crate) fn federated_object(&mut self) -> (&'static str, &'static str) {
+        let all = [
+            ("FederatedConfigMap", CONFIGS.as_slice()),
+            ("FederatedConfigMap", &CONFIGS),
+            ("FederatedSecret", &SECRETS),
+            ("FederatedService", &SERVICES),
+            ("FederatedClusterRole", &ROLES),
+            ("FederatedDeployment", &DEPLOYMENTS),
+        ];
+        let (kind, names) = *self.one_of(&all);
+        (kind, *self.one_of(names))
     }
 
     pub(crate) fn config_map(&mut self) -> Value {
@@ -55,7 +79,67 @@ impl Dice {
         if self.percent(40) {
             spec["overrides"] = self.overrides(&["/data/colour", "/data/size", "/data/taste"]);
         }
-        federated("FederatedConfigMap", name, spec)
+        if self.percent(25) {
+            spec["rollout"] = self.rollout();
+        }
+        let mut object = federated("FederatedConfigMap", name, spec);
+        // Somebody who applies it without the annotation takes it off; here it says the other.
+        let orphan = if self.percent(15) { "true" } else { "false" };
+        object["metadata"]["annotations"] = json!({ANNOTATION_ORPHAN: orphan});
+        object
+    }
+
+    /// Step by step, and the next only on somebody's word, which nobody gives here.
+    fn rollout(&mut self) -> Value {
+        let first = *self.one_of(&MEMBERS);
+        let order = match self.percent(50) {
+            true => json!([{"clusters": [{"name": first}]}]),
+            false => json!([{"clusterSelector": {"matchLabels": {"tier": self.one_of(&TIERS)}}}]),
+        };
+        json!({"order": order, "pause": "Manual"})
+    }
+
+    fn secret(&mut self) -> Value {
+        let name = *self.one_of(&SECRETS);
+        let mut data = json!({});
+        for field in ["colour", "size"] {
+            if self.percent(60) {
+                data[field] = json!(self.one_of(&["cmVk", "Z3JlZW4=", "Ymx1ZQ=="]));
+            }
+        }
+        let mut spec = json!({"template": {"type": "Opaque", "data": data},
+            "placement": self.placement()});
+        if self.percent(20) {
+            let change = json!({"op": "add", "path": "/data/size", "value": "aHVnZQ=="});
+            let member = *self.one_of(&MEMBERS);
+            spec["overrides"] = json!([{"clusterName": member, "clusterOverrides": [change]}]);
+        }
+        federated("FederatedSecret", name, spec)
+    }
+
+    fn service(&mut self) -> Value {
+        let name = *self.one_of(&SERVICES);
+        let kind = if name == SERVICES[0] {
+            "ClusterIP"
+        } else {
+            "NodePort"
+        };
+        let port = 80 + self.below(3);
+        let spec = json!({"template": {"spec": {"type": kind,
+                "selector": {"app": self.one_of(&DEPLOYMENTS)},
+                "ports": [{"name": "http", "port": port, "targetPort": 8080}]}},
+            "placement": self.placement()});
+        federated("FederatedService", name, spec)
+    }
+
+    fn role(&mut self) -> Value {
+        let name = *self.one_of(&ROLES);
+        let verbs = *self.one_of(&[["get", "list"].as_slice(), &["get"], &["watch", "get"]]);
+        let rule = json!({"apiGroups": [""], "resources": ["configmaps"], "verbs": verbs});
+        let spec = json!({"template": {"rules": [rule]}, "placement": self.placement()});
+        let mut object = federated("FederatedClusterRole", name, spec);
+        object["metadata"] = json!({"name": name});
+        object
     }
 
     fn data(&mut self) -> Value {
@@ -85,6 +169,9 @@ impl Dice {
         }
         if self.percent(15) {
             spec["retainReplicas"] = json!(true);
+        }
+        if self.percent(20) {
+            spec["rollout"] = self.rollout();
         }
         federated("FederatedDeployment", name, spec)
     }
@@ -127,12 +214,8 @@ impl Dice {
     /// A member whose label changes.
     fn member(&mut self) -> Value {
         let name = *self.one_of(&MEMBERS);
-        let member = json!({
-            "metadata": {"name": name, "namespace": SYSTEM,
-                "labels": {"name": name, "tier": self.one_of(&TIERS)}},
-            "spec": {"apiEndpoint": format!("https://{name}.invalid"),
-                "secretRef": {"name": name}}});
-        with_type("core.kubefed.io/v1beta1", "KubeFedCluster", member)
+        let tier = *self.one_of(&TIERS);
+        member(name, tier)
     }
 
     fn settings(&mut self) -> Value {
@@ -190,6 +273,16 @@ impl Dice {
 /// The settings of a random world: nothing fails over while a member is briefly away.
 pub(crate) fn settings() -> Value {
     json!({"failover": {"mode": "Off"}})
+}
+
+/// A member with a label.
+pub(crate) fn member(name: &str, tier: &str) -> Value {
+    let member = json!({
+        "metadata": {"name": name, "namespace": SYSTEM,
+            "labels": {"name": name, "tier": tier}},
+        "spec": {"apiEndpoint": format!("https://{name}.invalid"),
+            "secretRef": {"name": name}}});
+    with_type("core.kubefed.io/v1beta1", "KubeFedCluster", member)
 }
 
 pub(crate) fn federated(kind: &str, name: &str, spec: Value) -> Value {

@@ -3,51 +3,108 @@
 //!
 //! A world lives through many changes, so that each is planned among what the earlier ones left:
 //! objects of others, edits in members, members that were away, namespaces that left.
-//! `just plans` plays a thousand of them, which is longer than `cargo test` does.
+//! `just plans` plays a thousand worlds, which is longer than `cargo test` does.
 
 pub(crate) mod chance;
 
 use crate::world::{TYPES, World, with_type};
-use chance::{CONFIGS, Dice, MEMBERS, settings};
-use federation::{Action, Step};
+use chance::{CONFIGS, DEPLOYMENTS, Dice, MEMBERS, ROLES, SECRETS, SERVICES, settings};
+use federation::{Action, ProblemKind, Step};
 use meridian_controller::preview::{Preview, PreviewedObject};
 use pocketkube::ApiState;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Changes that are planned and made in one world.
-const CHANGES: u64 = 20;
-/// States that are planned from, unless the environment says how many.
-const STATES: u64 = 80;
+const CHANGES: u64 = 3;
+/// Worlds, unless the environment says how many.
+const WORLDS: u64 = 5;
+/// In one of so many worlds a crowd of objects leaves a member.
+const CROWDED: u64 = 10;
+/// So many objects; more than the deletion brake lets go.
+const CROWD: usize = 24;
+/// Deletions that the brake lets pass in a member that holds few objects.
+const LET_PASS: usize = 20;
 /// Virtual seconds until all that follows from a change has happened; longer than an object of
 /// somebody else is believed to be there.
 const SETTLED: u64 = 40;
 /// Deletions after which the deletion brake is given time to forget them.
-const DELETIONS_MAX: usize = 12;
+const DELETIONS_MAX: usize = 10;
 /// Virtual seconds after which it has.
 const FORGOTTEN: u64 = 301;
+/// What few worlds have made too.
+const DRAWN_SOON: [&str; 5] = [
+    "create",
+    "delete",
+    "nothing",
+    "KubeFedCluster",
+    "deletion of many that the brake stops",
+];
+/// So many worlds have made all of the others.
+const MANY: u64 = 200;
+/// What chance has to have made, over many worlds, for the test to mean anything.
+const DRAWN: [&str; 22] = [
+    "apply",
+    "release",
+    "hold",
+    "scale",
+    "FederatedConfigMap",
+    "FederatedSecret",
+    "FederatedService",
+    "FederatedClusterRole",
+    "FederatedDeployment",
+    "FederatedNamespace",
+    "ReplicaSchedulingPreference",
+    "KubeFedConfig",
+    "deletion of a FederatedConfigMap",
+    "deletion of a FederatedDeployment",
+    "deletion of a FederatedSecret",
+    "deletion of a FederatedService",
+    "deletion of a FederatedClusterRole",
+    "step of a rollout that waits",
+    "namespace that the brake holds",
+    "Secret that changes",
+    "field of a cluster-scoped object that changes",
+    "orphan that is released",
+];
 
 /// A member, and a kind and name in it.
 type Place = (&'static str, String, String);
 /// What members hold.
 type Snapshot = BTreeMap<Place, Value>;
+/// How often something was planned and then seen.
+type Tally = BTreeMap<String, usize>;
+
+/// A change that somebody plans and then makes.
+enum Change {
+    Apply(Value),
+    /// Of a kind and name.
+    Delete(&'static str, &'static str),
+}
 
 #[tokio::test(start_paused = true)]
 async fn what_is_planned_is_what_then_happens_and_nothing_else_does() {
-    let states = std::env::var("MERIDIAN_WORLDS").map_or(STATES, |states| {
-        states.parse().expect("MERIDIAN_WORLDS is a number")
+    let worlds = std::env::var("MERIDIAN_WORLDS").map_or(WORLDS, |worlds| {
+        worlds.parse().expect("MERIDIAN_WORLDS is a number")
     });
-    let mut tally = BTreeMap::new();
-    for seed in 0..states.div_ceil(CHANGES) {
-        live_through(seed, &mut tally).await;
+    let mut tally = Tally::new();
+    for seed in 0..worlds {
+        match seed % CROWDED {
+            1 => a_crowd_leaves(seed, &mut tally).await,
+            _ => live_through(seed, &mut tally).await,
+        }
     }
-    eprintln!("planned and then seen: {tally:?}");
-    for verb in ["create", "apply", "delete", "hold", "nothing"] {
-        assert!(tally.contains_key(verb), "chance made no {verb}: {tally:?}");
+    eprintln!("planned and then seen in {worlds} worlds: {tally:#?}");
+    let all = if worlds < MANY { &[][..] } else { &DRAWN[..] };
+    for drawn in DRAWN_SOON.iter().chain(all).copied() {
+        assert!(
+            tally.contains_key(drawn),
+            "chance made no {drawn}: {tally:#?}"
+        );
     }
 }
 
-async fn live_through(seed: u64, tally: &mut BTreeMap<&'static str, usize>) {
+async fn live_through(seed: u64, tally: &mut Tally) {
     let world = World::start(&MEMBERS, settings()).await;
     let mut dice = Dice::of(seed);
     let mut deleted = 0;
@@ -58,22 +115,138 @@ async fn live_through(seed: u64, tally: &mut BTreeMap<&'static str, usize>) {
             world.pass(FORGOTTEN).await;
             deleted = 0;
         }
-        let manifest = dice.manifest();
-        let said = format!("seed {seed}, change {change}: {manifest}");
-        let shown = world.preview(std::slice::from_ref(&manifest)).await;
-        if !shown.refused.is_empty() {
-            continue;
-        }
-        let before = snapshot(&world);
-        world.apply("host", manifest).await;
-        world.pass(SETTLED).await;
-        let after = snapshot(&world);
-        judge(&said, &shown, &before, &after);
-        for step in shown.objects.iter().flat_map(|it| it.plan.steps.values()) {
-            *tally.entry(step.action.verb()).or_default() += 1;
-            deleted += usize::from(matches!(step.action, Action::Delete(_)));
+        let next = draw(&world, &mut dice).await;
+        deleted += plan_and_make(
+            &world,
+            &format!("seed {seed}, change {change}"),
+            next,
+            tally,
+        )
+        .await;
+    }
+}
+
+/// Many objects follow a label of a member, and the label changes.
+async fn a_crowd_leaves(seed: u64, tally: &mut Tally) {
+    let world = World::start(&MEMBERS, settings()).await;
+    let mut dice = Dice::of(seed);
+    let leaves = *dice.one_of(&MEMBERS);
+    for name in MEMBERS {
+        world.apply("host", chance::member(name, "edge")).await;
+    }
+    let at_the_edge = json!({"clusterSelector": {"matchLabels": {"tier": "edge"}}});
+    let spec = json!({"template": {"data": {"colour": "red"}}, "placement": at_the_edge});
+    for number in 0..CROWD {
+        let name = format!("crowd-{number}");
+        world
+            .federate("FederatedConfigMap", &name, spec.clone())
+            .await;
+    }
+    world.apply("host", dice.config_map()).await;
+    world.pass(SETTLED).await;
+    let change = Change::Apply(chance::member(leaves, "core"));
+    plan_and_make(&world, &format!("seed {seed}, a crowd"), change, tally).await;
+}
+
+/// What the next change is; something that is there, where it is deleted.
+async fn draw(world: &World, dice: &mut Dice) -> Change {
+    if dice.percent(15) {
+        let (kind, name) = dice.federated_object();
+        let at = host_place(kind, name);
+        if world.find("host", at.0, at.1, at.2, at.3).await.is_some() {
+            return Change::Delete(kind, name);
         }
     }
+    Change::Apply(dice.manifest())
+}
+
+/// Where a federated object is.
+fn host_place<'a>(kind: &'a str, name: &'a str) -> (&'static str, &'a str, &'static str, &'a str) {
+    match kind {
+        "FederatedClusterRole" => (TYPES, kind, "", name),
+        _ => (TYPES, kind, "shop", name),
+    }
+}
+
+/// Plans a change, makes it and compares; how many deletions were planned.
+async fn plan_and_make(world: &World, when: &str, change: Change, tally: &mut Tally) -> usize {
+    let (manifest, drawn) = match &change {
+        Change::Apply(manifest) => {
+            let kind = manifest["kind"].as_str().unwrap_or_default().to_owned();
+            (manifest.clone(), kind)
+        }
+        Change::Delete(kind, name) => {
+            let (version, kind, namespace, name) = host_place(kind, name);
+            let found = world.find("host", version, kind, namespace, name).await;
+            let mut deleted = found.expect("it was drawn among what is there");
+            deleted["metadata"]["deletionTimestamp"] = json!(world.now());
+            (deleted, format!("deletion of a {kind}"))
+        }
+    };
+    let said = format!("{when}: {drawn}: {manifest}");
+    let shown = world.preview(std::slice::from_ref(&manifest)).await;
+    if !shown.refused.is_empty() {
+        return 0;
+    }
+    let before = snapshot(world);
+    match change {
+        Change::Apply(manifest) => world.apply("host", manifest).await,
+        Change::Delete(kind, name) => world.delete("host", host_place(kind, name)).await,
+    }
+    world.pass(SETTLED).await;
+    let after = snapshot(world);
+    judge(&said, &shown, &before, &after);
+    *tally.entry(drawn).or_default() += 1;
+    count(&shown, tally)
+}
+
+/// Counts what was planned; how many deletions there are.
+fn count(shown: &Preview, tally: &mut Tally) -> usize {
+    let mut seen = |what: &str, times: usize| {
+        if times > 0 {
+            *tally.entry(what.to_owned()).or_default() += times;
+        }
+    };
+    let mut deleted = 0;
+    for object in &shown.objects {
+        for step in object.plan.steps.values() {
+            seen(step.action.verb(), 1);
+            deleted += usize::from(matches!(step.action, Action::Delete(_)));
+        }
+        let waits = object.plan.rollout.as_ref().map_or(0, |it| it.held.len());
+        seen("step of a rollout that waits", waits);
+        let braked = object.plan.report.iter();
+        let braked = braked.filter(|problem| problem.kind == ProblemKind::DeletionBraked);
+        seen("namespace that the brake holds", braked.count());
+        let is_secret = object.input.target.kind == "Secret";
+        let changes = object
+            .changes
+            .values()
+            .filter(|it| is_secret && !it.is_empty());
+        seen("Secret that changes", changes.count());
+        let is_role = object.input.target.kind == "ClusterRole";
+        let changes = object
+            .changes
+            .values()
+            .filter(|it| is_role && !it.is_empty());
+        seen(
+            "field of a cluster-scoped object that changes",
+            changes.count(),
+        );
+        let deleted_here = object.input.object.deleted_for_secs.is_some();
+        let steps = object.plan.steps.values();
+        let released = steps.filter(|it| matches!(it.action, Action::Release(_)) && deleted_here);
+        seen("orphan that is released", released.count());
+    }
+    let braked = MEMBERS.iter().filter(|member| brake_stops(shown, member));
+    seen("deletion of many that the brake stops", braked.count());
+    deleted
+}
+
+/// Whether more is to be deleted in a member than the brake lets pass, and the preview says so.
+fn brake_stops(shown: &Preview, member: &str) -> bool {
+    let said = format!("would be deleted in {member}: the deletion brake lets {LET_PASS}");
+    shown.notes.iter().any(|note| note.text.contains(&said))
 }
 
 /// What other people do between two plans.
@@ -83,58 +256,100 @@ async fn something_happens(world: &World, dice: &mut Dice) {
     let there = world.config_map(member, config).await.is_some();
     let at = ("v1", "ConfigMap", "shop", config);
     match dice.below(100) {
-        0..12 if there => {
+        0..10 if there => {
             let edit = json!({"data": {"colour": "edited", "note": "mine"}});
             world.patch(member, at, edit).await;
         }
-        12..20 if there => world.delete(member, at).await,
-        20..26 if there => {
+        10..16 => somebody_edits(world, dice, member).await,
+        16..22 if there => world.delete(member, at).await,
+        22..28 if there => {
             let label = dice
                 .one_of(&[json!("false"), json!("true"), Value::Null])
                 .clone();
             let patch = json!({"metadata": {"labels": {"kubefed.io/managed": label}}});
             world.patch(member, at, patch).await;
         }
-        26..40 if !there => {
+        28..42 if !there => {
             let object = json!({"metadata": {"name": config, "namespace": "shop"},
                 "data": {"colour": "somebody's"}});
             let object = with_type("v1", "ConfigMap", object);
             // There may be no namespace.
             world.try_create(member, object).await;
         }
-        40..50 => {
-            let at = (TYPES, "FederatedConfigMap", "shop", config);
+        42..52 => {
+            let (kind, name) = dice.federated_object();
+            let at = host_place(kind, name);
             if world.find("host", at.0, at.1, at.2, at.3).await.is_some() {
                 world.delete("host", at).await;
             }
         }
-        50..58 => {
+        52..60 => {
             world.members[member].faults().set_api(ApiState::Down);
             world.apply("host", dice.manifest()).await;
             world.pass(SETTLED).await;
             world.members[member].faults().set_api(ApiState::Up);
         }
+        // Worlds are short: much has to be there soon.
+        60..90 => {
+            for _ in 0..4 {
+                world.apply("host", dice.manifest()).await;
+            }
+        }
         _ => {}
     }
 }
 
-/// Everything that is in `shop`, and the namespace itself.
+/// Somebody edits in a member what is no ConfigMap.
+async fn somebody_edits(world: &World, dice: &mut Dice, member: &str) {
+    let rbac = "rbac.authorization.k8s.io/v1";
+    let all = [
+        (
+            ("v1", "Secret", "shop", *dice.one_of(&SECRETS)),
+            json!({"data": {"colour": "bWluZQ=="}}),
+        ),
+        (
+            ("v1", "Service", "shop", *dice.one_of(&SERVICES)),
+            json!({"spec": {"selector": {"app": "mine"}}}),
+        ),
+        (
+            (rbac, "ClusterRole", "", *dice.one_of(&ROLES)),
+            json!({"rules": []}),
+        ),
+        (
+            ("apps/v1", "Deployment", "shop", *dice.one_of(&DEPLOYMENTS)),
+            json!({"metadata": {"labels": {"note": "mine"}}}),
+        ),
+    ];
+    let (at, edit) = dice.one_of(&all).clone();
+    if world.find(member, at.0, at.1, at.2, at.3).await.is_some() {
+        world.patch(member, at, edit).await;
+    }
+}
+
+/// Everything that is in `shop`, the namespace itself, and our ClusterRoles.
 fn snapshot(world: &World) -> Snapshot {
     let mut found = Snapshot::new();
     for (member, cluster) in &world.members {
         for (version, kind, namespace) in [
             ("v1", "ConfigMap", Some("shop")),
+            ("v1", "Secret", Some("shop")),
+            ("v1", "Service", Some("shop")),
             ("apps/v1", "Deployment", Some("shop")),
             ("v1", "Namespace", None),
+            ("rbac.authorization.k8s.io/v1", "ClusterRole", None),
         ] {
             let resource = cluster.resource(version, kind).expect("it is served");
             for object in cluster.list(&resource, namespace) {
                 let object = object.value().clone();
                 let name = object["metadata"]["name"].as_str().unwrap_or_default();
-                if kind == "Namespace" && name != "shop" || name == "kube-root-ca.crt" {
-                    continue;
+                let is_ours = match kind {
+                    "Namespace" => name == "shop",
+                    "ClusterRole" => ROLES.contains(&name),
+                    _ => name != "kube-root-ca.crt",
+                };
+                if is_ours {
+                    found.insert((*member, kind.to_owned(), name.to_owned()), object);
                 }
-                found.insert((*member, kind.to_owned(), name.to_owned()), object);
             }
         }
     }
@@ -156,6 +371,11 @@ fn judge(said: &str, shown: &Preview, before: &Snapshot, after: &Snapshot) {
     }
     let places = before.keys().chain(after.keys()).chain(expected.keys());
     let places: BTreeSet<&Place> = places.collect();
+    let stopped: BTreeSet<&str> = MEMBERS
+        .into_iter()
+        .filter(|member| brake_stops(shown, member))
+        .collect();
+    let mut passed: BTreeMap<&str, usize> = BTreeMap::new();
     for place in places {
         let seen = Seen {
             said,
@@ -164,10 +384,26 @@ fn judge(said: &str, shown: &Preview, before: &Snapshot, after: &Snapshot) {
             after: after.get(place),
         };
         match expected.get(place) {
+            // Which of them the brake lets pass is not said.
+            Some((_, step)) if stopped.contains(place.0) && is_deletion(step) => match seen.after {
+                None => *passed.entry(place.0).or_default() += 1,
+                Some(_) => seen.is_untouched("the brake holds it", false),
+            },
             Some((object, step)) => seen.is_as_planned(object, step),
             None => seen.is_untouched("it was not planned at all", false),
         }
     }
+    for member in stopped {
+        let gone = passed.get(member).copied().unwrap_or(0);
+        assert_eq!(
+            gone, LET_PASS,
+            "{said}\n{member}: deletions that the brake let pass"
+        );
+    }
+}
+
+fn is_deletion(step: &Step) -> bool {
+    matches!(step.action, Action::Delete(_))
 }
 
 /// One object in one member, before and after.
