@@ -7,6 +7,7 @@ use crate::events::Events;
 use crate::fights::Fights;
 use crate::flights::Flights;
 use crate::host::{Host, TypeCache};
+use crate::kubefed_lock::Rival;
 use crate::lease::Leadership;
 use crate::members::Members;
 use crate::metrics::ControllerMetrics;
@@ -37,6 +38,7 @@ pub(crate) struct Context {
     pub(crate) answers: Answers,
     pub(crate) definitions: Definitions,
     pub(crate) missing: Missing,
+    pub(crate) rival: Rival,
     /// When this process began.
     pub(crate) started: Instant,
     /// What the KubeFedConfig said then: some of it stays in force until the next start.
@@ -80,6 +82,7 @@ impl Context {
             answers: Answers::default(),
             definitions: Definitions::default(),
             missing: Missing::default(),
+            rival: Rival::default(),
             started: Instant::now(),
             began_with: parts.began_with,
             host_uid: OnceLock::new(),

@@ -5,10 +5,12 @@ use crate::clock::WallClock;
 use crate::cluster_health::{Health, probe_members};
 use crate::context::{Context, Parts};
 use crate::cookie_keys;
+use crate::deletions;
 use crate::federated_object::{Next, reconcile};
 use crate::fleet;
 use crate::global_service::{self, Lookups};
 use crate::host::Host;
+use crate::kubefed_lock;
 use crate::lease::{Leadership, LeaseOptions, LeaseTimes, stand};
 use crate::members::connect::InProcess;
 use crate::members::{ExecPlugins, Members, MembersOptions};
@@ -153,6 +155,8 @@ impl Controller {
         ));
         tasks.spawn(tell_settings(Arc::clone(&context)));
         tasks.spawn(missing::run(Arc::clone(&context)));
+        tasks.spawn(kubefed_lock::run(Arc::clone(&context)));
+        tasks.spawn(deletions::run(Arc::clone(&context)));
         self.stop.cancelled().await;
         tasks.shutdown().await;
     }
@@ -165,7 +169,8 @@ async fn dispatch(context: Arc<Context>) {
     let mut leadership = context.leadership.clone();
     loop {
         leadership.until_leading().await;
-        // A new leader believes nothing that another one saw.
+        // What the leader before deleted counts; of what it saw nothing is believed.
+        context.members.inherit(&leadership.left());
         fleet::wake_all(&context);
         context.wake.fleet.notify_one();
         loop {

@@ -17,7 +17,8 @@
 //! | `scope` | whether all namespaces are watched, or one |
 //! | [`admission`], `webhook_keys`, `webhook_role` | what the webhook refuses, and its certificate |
 //! | `cookie_keys`, `kept_secret` | Secrets that the leader keeps and other roles follow |
-//! | `tombstones` | deletions owed to members that were away |
+//! | `tombstones`, `deletions` | deletions owed to members that were away; those that the brake counts |
+//! | `missing`, [`kubefed_lock`] | what members hold and the host does not; whether KubeFed came back |
 //! | [`preview`] | the plans that some manifests would have, and nothing written |
 //! | [`lease`] | who leads, and for how long a write may be started |
 //! | `queue`, `wake` | who looks again when something changed |
@@ -29,6 +30,7 @@ mod context;
 pub mod controller;
 mod cookie_keys;
 mod definitions;
+mod deletions;
 mod departing;
 mod divisions;
 pub mod dns_role;
@@ -42,6 +44,7 @@ mod flights;
 mod global_service;
 mod host;
 mod kept_secret;
+pub mod kubefed_lock;
 pub mod lease;
 pub mod members;
 mod metrics;

@@ -250,6 +250,18 @@ impl Member {
         self.ledger().give_back(delete);
     }
 
+    /// How many deletions count there now.
+    pub(crate) fn deletions(&self) -> usize {
+        let now = self.millis();
+        self.ledger().counted(now)
+    }
+
+    /// What the leader before deleted there counts too.
+    fn inherit(&self, deletions: usize) {
+        let now = self.millis();
+        self.ledger().inherit(deletions, now);
+    }
+
     /// Of a clock that nobody sets.
     fn millis(&self) -> u64 {
         u64::try_from(self.known_since.elapsed().as_millis()).unwrap_or(u64::MAX)
@@ -377,6 +389,8 @@ pub(crate) fn depth(federated: &FederatedType) -> Depth {
 /// All members, by name.
 pub(crate) struct Members {
     members: RwLock<BTreeMap<ClusterName, Arc<Member>>>,
+    /// Deletions of the leader before, in members that this process does not know yet.
+    inherited: Mutex<BTreeMap<ClusterName, usize>>,
     in_process: BTreeMap<ClusterName, InProcess>,
     plugins: ExecPlugins,
     within: Option<Arc<str>>,
@@ -399,6 +413,7 @@ impl Members {
     pub(crate) fn new(options: MembersOptions) -> Self {
         Self {
             members: RwLock::default(),
+            inherited: Mutex::default(),
             in_process: options.in_process,
             plugins: options.plugins,
             within: options.within.map(Into::into),
@@ -438,7 +453,9 @@ impl Members {
             for name in named.keys() {
                 members.entry(name.clone()).or_insert_with(|| {
                     let within = self.within.clone();
-                    Arc::new(Member::new(name.clone(), within, self.clock))
+                    let member = Member::new(name.clone(), within, self.clock);
+                    member.inherit(self.heirs().remove(name).unwrap_or(0));
+                    Arc::new(member)
                 });
             }
         }
@@ -453,6 +470,25 @@ impl Members {
             member.reconnect(cluster, secret.as_deref(), ways);
             member.set_lanes(types, wake);
         }
+    }
+
+    /// Counts what the leader before deleted.
+    pub(crate) fn inherit(&self, deletions: &BTreeMap<ClusterName, usize>) {
+        let members = self.lock();
+        let mut later = self.heirs();
+        later.clear();
+        for (name, count) in deletions {
+            match members.get(name) {
+                Some(member) => member.inherit(*count),
+                None => drop(later.insert(name.clone(), *count)),
+            }
+        }
+    }
+
+    fn heirs(&self) -> MutexGuard<'_, BTreeMap<ClusterName, usize>> {
+        self.inherited
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock(&self) -> std::sync::RwLockReadGuard<'_, BTreeMap<ClusterName, Arc<Member>>> {

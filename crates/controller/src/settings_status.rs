@@ -1,5 +1,5 @@
-//! The status of the KubeFedConfig: what is in force, what it costs, what is not obeyed, and what the
-//! host misses.
+//! The status of the KubeFedConfig: what is in force, what it costs, what is not obeyed, what the
+//! host misses, and whether KubeFed came back.
 
 use crate::context::Context;
 use crate::settings::{read_settings, waits_for_a_start};
@@ -40,9 +40,11 @@ async fn write(context: &Context) {
         conditions: {
             let read = read_settings(Some(&config));
             let waits = waits_for_a_start(&context.began_with, &read.settings);
-            let missing = context.missing.condition();
+            let seen = [context.missing.condition(), context.rival.condition()];
             let read = read.conditions.into_iter();
-            read.chain(waits).chain(missing).collect()
+            read.chain(waits)
+                .chain(seen.into_iter().flatten())
+                .collect()
         },
     };
     if let Err(error) = context.statuses.write_typed(config.as_ref(), &status).await {

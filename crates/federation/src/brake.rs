@@ -42,10 +42,30 @@ impl DeletionLedger {
         }
     }
 
+    /// Counts what somebody else deleted before, as if it were now: when it was is not known.
+    pub fn inherit(&mut self, deleted: usize, now_millis: u64) {
+        self.forget(now_millis);
+        for number in self.deleted.len()..deleted.min(REMEMBERED_MAX) {
+            let uid = format!("before {now_millis} {number}");
+            self.uids.insert(uid.clone());
+            self.deleted.push_back((now_millis, uid));
+        }
+    }
+
+    /// How many count, of those that are allowed: when none is left, more make no difference.
+    pub fn counted(&mut self, now_millis: u64) -> usize {
+        self.forget(now_millis);
+        self.deleted.len().min(self.allowed())
+    }
+
+    fn allowed(&self) -> usize {
+        FREE_MIN.max(self.held_max * FREE_PERCENT / 100)
+    }
+
     /// Whether one more deletion may go.
     pub fn brake(&mut self, now_millis: u64) -> DeletionBrake {
         self.forget(now_millis);
-        let allowed = FREE_MIN.max(self.held_max * FREE_PERCENT / 100);
+        let allowed = self.allowed();
         let deleted = self.deleted.len();
         if deleted < allowed {
             DeletionBrake::Open
@@ -141,6 +161,22 @@ mod tests {
             DeletionBrake::Shut(_)
         ));
         assert_eq!(ledger.brake(WINDOW_MILLIS + 1), DeletionBrake::Open);
+    }
+
+    #[test]
+    fn what_another_leader_deleted_counts_from_when_it_is_known() {
+        let mut ledger = DeletionLedger::default();
+        ledger.hold(100, 0);
+        ledger.take(&delete(0), 5);
+        ledger.inherit(18, 10);
+        assert_eq!(ledger.counted(10), 18, "the one of its own is among them");
+        for number in 1..3 {
+            assert_eq!(ledger.take(&delete(number), 20), DeletionBrake::Open);
+        }
+        assert_ne!(ledger.take(&delete(3), 20), DeletionBrake::Open);
+        ledger.inherit(7, 30);
+        assert_eq!(ledger.counted(30), 20);
+        assert_eq!(ledger.counted(11 + WINDOW_MILLIS), 2, "it is forgotten");
     }
 
     #[test]

@@ -88,9 +88,8 @@ pub(crate) async fn apply(
     if !leadership.may_write(DEADLINE) {
         return ClusterOutcome::Skipped("this process is not the leader".to_owned());
     }
-    // Last of all: what goes out counts, and nothing else.
     if let Action::Delete(delete) = writing
-        && let DeletionBrake::Shut(why) = target.member.take_deletion(delete)
+        && let Err(why) = count(target.member, delete, leadership).await
     {
         return ClusterOutcome::Skipped(why);
     }
@@ -121,6 +120,23 @@ pub(crate) async fn apply(
             },
             ..error
         }),
+    }
+}
+
+/// Counts a deletion that goes out now, here and in the Lease: the next leader counts it too. Why it
+/// may not go.
+async fn count(member: &Member, delete: &Delete, leadership: &Leadership) -> Result<(), String> {
+    if let DeletionBrake::Shut(why) = member.take_deletion(delete) {
+        return Err(why);
+    }
+    let left = leadership.leave(&member.name, member.deletions()).await;
+    // That took its time.
+    match left && leadership.may_write(DEADLINE) {
+        true => Ok(()),
+        false => {
+            member.give_deletion_back(delete);
+            Err("the host did not take down that something is deleted".to_owned())
+        }
     }
 }
 

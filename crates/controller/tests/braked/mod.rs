@@ -4,7 +4,7 @@
 use crate::world::{TYPES, World};
 use federation::ANNOTATION_CONFIRMED;
 use futures::future::join_all;
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// Objects in the member; twenty of them may go.
 const OBJECTS: usize = 100;
@@ -95,4 +95,56 @@ async fn federated_objects_that_are_deleted_together_are_braked_too() {
     join_all(deletions).await;
     world.pass(60).await;
     assert_eq!(held(&world, "a").await, OBJECTS - 20);
+}
+
+/// How many deletions in `a` the Lease says to the next leader.
+async fn left(world: &World) -> u64 {
+    let leases = world.api("host", "coordination.k8s.io/v1", "Lease", crate::SYSTEM);
+    let leases = leases.list(&Default::default()).await.expect("a list");
+    let said = leases.iter().find_map(|lease| {
+        let annotations = lease.metadata.annotations.as_ref()?;
+        let text = annotations.get("meridian.dev/deletions")?;
+        serde_json::from_str::<Value>(text).ok()?["a"].as_u64()
+    });
+    said.unwrap_or(0)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_change_of_leaders_lets_no_more_deletions_pass() {
+    let mut world = World::furnished(&["a"], json!({})).await;
+    let first = world.start_controller().await;
+    filled(&world).await;
+    let version = "core.kubefed.io/v1beta1";
+    let member = (version, "KubeFedCluster", crate::SYSTEM, "a");
+    let label = json!({"metadata": {"labels": {"name": "other"}}});
+    world.patch("host", member, label).await;
+    world
+        .until("as many are gone as may go", async |world| {
+            let gone = OBJECTS - held(world, "a").await;
+            assert!(
+                left(world).await >= gone as u64,
+                "it is said before it is done"
+            );
+            gone == 20
+        })
+        .await;
+    first.cancel();
+    world.pass(1).await;
+    assert_eq!(left(&world).await, 20);
+
+    world.start_controller().await;
+    world.pass(280).await;
+    assert_eq!(held(&world, "a").await, OBJECTS - 20);
+    assert_eq!(braked(&world).await, OBJECTS - 20);
+    // Five minutes after it took over, and after the wait of what was held back.
+    world.pass(120).await;
+    assert_eq!(held(&world, "a").await, OBJECTS - 40);
+    assert_eq!(left(&world).await, 20);
+
+    // When nothing is deleted any more the Lease forgets.
+    let label = json!({"metadata": {"labels": {"name": "a"}}});
+    world.patch("host", member, label).await;
+    world.pass(400).await;
+    assert_eq!(held(&world, "a").await, OBJECTS);
+    assert_eq!(left(&world).await, 0);
 }

@@ -5,19 +5,15 @@
 
 use crate::output::Progress;
 use anyhow::{Result, bail};
+use controller::kubefed_lock::{KUBEFED, holder};
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::api::DynamicObject;
 use kube::core::{ApiResource, GroupVersionKind};
 use kube::runtime::wait::await_condition;
 use kube::{Api, Client, ResourceExt};
-use serde_json::Value;
 use std::time::Duration;
 use tokio::time::timeout;
 
-/// KubeFed's Deployment and its lock.
-const KUBEFED: &str = "kubefed-controller-manager";
-/// Where client-go keeps a lock that is no Lease.
-const LOCK_ANNOTATION: &str = "control-plane.alpha.kubernetes.io/leader";
 /// A lock that is longer than this is watched no longer.
 const WATCHED_MAX: Duration = Duration::from_secs(60);
 
@@ -121,15 +117,7 @@ impl Lock {
     }
 }
 
-/// Who holds a lock, and for how long without renewing it; nobody where it was given back.
+/// Who holds a lock, and how long it is watched.
 fn held(lock: &DynamicObject) -> Option<(String, Duration)> {
-    let annotation = lock.annotations().get(LOCK_ANNOTATION);
-    let record = match annotation {
-        Some(text) => serde_json::from_str(text).unwrap_or(Value::Null),
-        None => lock.data["spec"].clone(),
-    };
-    let holder = record["holderIdentity"].as_str().unwrap_or_default();
-    let secs = record["leaseDurationSeconds"].as_u64().unwrap_or(15);
-    let duration = Duration::from_secs(secs).min(WATCHED_MAX);
-    (!holder.is_empty()).then(|| (holder.to_owned(), duration))
+    holder(lock).map(|(holder, duration)| (holder, duration.min(WATCHED_MAX)))
 }
