@@ -4,6 +4,7 @@
 //! the path of the field. [`read_spec`] does so for the Federated\<Kind> objects, whose template
 //! is of any type; [`template_schema`] makes the schema of that; [`check_fields`] finds what a file misspells. [`crds`] is what is installed; `crds/` holds it as YAML.
 
+mod bookkeeping;
 mod cluster;
 mod condition;
 mod config;

@@ -4,7 +4,7 @@ use crate::{
     ClusterOverride, DNSEndpoint, Domain, FederatedType, FederatedTypeConfig,
     FederatedTypeConfigSpec, GlobalService, IngressDNSRecord, KubeFedCluster, KubeFedConfig,
     MemberTombstone, Override, ProbeReport, ReplicaSchedulingPreference, Replicas, Scope,
-    ServiceDNSRecord, Switch, TypeResource, Zone, federated_crd, names, plural_of,
+    ServiceDNSRecord, Switch, TypeResource, Zone, bookkeeping, federated_crd, names, plural_of,
 };
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt;
@@ -95,7 +95,8 @@ pub fn crds() -> Vec<CustomResourceDefinition> {
             shipped.replicas,
         )
     });
-    ours.into_iter().map(tidy).chain(federated).collect()
+    let ours = ours.into_iter().map(tidy).chain(federated);
+    ours.chain(bookkeeping::crds()).collect()
 }
 
 /// The FederatedTypeConfigs of the shipped types, for a system namespace.

@@ -12,16 +12,20 @@ use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Kinds that no plan of a federated object depends on, and why.
-const BESIDE: [(&str, &str); 5] = [
+const BESIDE: [(&str, &str); 8] = [
     ("Zone", "it is for DNS and changes no member"),
     ("GlobalService", "it is for DNS and changes no member"),
     ("ProbeReport", "meridian alone writes it"),
     ("MemberTombstone", "meridian alone writes it"),
+    ("PropagatedVersion", BOOKKEEPING),
+    ("ClusterPropagatedVersion", BOOKKEEPING),
+    ("FederatedServiceStatus", BOOKKEEPING),
     (
         "Namespace",
         "it stays on the host; a FederatedNamespace takes it to members",
     ),
 ];
+const BOOKKEEPING: &str = "it is KubeFed's bookkeeping, of which nothing is read";
 const PREFERENCE: &str = "ReplicaSchedulingPreference";
 
 /// A federated object that is planned.
