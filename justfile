@@ -11,7 +11,7 @@ demo *ARGS:
 test *ARGS:
     cargo test --workspace {{ARGS}}
 
-# What is planned is what then happens: a thousand changes of random worlds
+# What is planned is what then happens: three changes in each of a thousand random worlds, which takes hours
 plans:
     MERIDIAN_WORLDS=1000 cargo test -p meridian-controller --test federated_object planned -- --nocapture
 

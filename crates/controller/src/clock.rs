@@ -1,7 +1,8 @@
 //! Wall time, injected, so that tests under a paused clock see it pass.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use k8s_openapi::jiff::Timestamp;
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
+use std::sync::atomic::{AtomicI64, Ordering};
 use tokio::time::Instant;
 
 /// Where wall time comes from.
@@ -15,6 +16,15 @@ pub enum WallClock {
         began: Timestamp,
         /// When that was.
         at: Instant,
+    },
+    /// The same, and somebody sets it meanwhile.
+    Set {
+        /// What time it was.
+        began: Timestamp,
+        /// When that was.
+        at: Instant,
+        /// By how many milliseconds it was set forward since, or back.
+        by_millis: &'static AtomicI64,
     },
 }
 
@@ -32,6 +42,14 @@ impl WallClock {
         match self {
             Self::System => Timestamp::now(),
             Self::Following { began, at } => *began + at.elapsed(),
+            Self::Set {
+                began,
+                at,
+                by_millis,
+            } => {
+                let by = SignedDuration::from_millis(by_millis.load(Ordering::SeqCst));
+                *began + at.elapsed() + by
+            }
         }
     }
 

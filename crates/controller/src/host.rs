@@ -30,6 +30,7 @@ use kube::runtime::watcher::{Config, Event, watcher};
 use kube::{Api, Client, Resource};
 use model::ObjectKey;
 use serde::de::DeserializeOwned;
+use std::collections::BTreeSet;
 use std::fmt::Debug;
 use std::hash::Hash;
 use std::sync::Arc;
@@ -232,6 +233,7 @@ impl Host {
             let namespace = object.meta().namespace.as_deref();
             !namespace.is_some_and(|namespace| self.is_anothers(namespace))
         });
+        objects.sort_by_cached_key(|object| key_of(object.meta()));
         objects
     }
 
@@ -326,18 +328,20 @@ impl TypeCache {
         })
     }
 
-    /// The keys of all objects, or of those in one namespace.
+    /// The keys of all objects, or of those in one namespace, in order.
     pub(crate) fn keys(&self, namespace: Option<&str>) -> Vec<ObjectKey> {
         let objects = self.objects.state();
         let within = |object: &&Arc<DynamicObject>| {
             namespace
                 .is_none_or(|namespace| object.metadata.namespace.as_deref() == Some(namespace))
         };
-        objects
+        let keys = objects
             .iter()
             .filter(within)
-            .map(|object| key_of(&object.metadata))
-            .collect()
+            .map(|object| key_of(&object.metadata));
+        let mut keys: Vec<ObjectKey> = keys.collect();
+        keys.sort_unstable();
+        keys
     }
 }
 
@@ -569,10 +573,9 @@ fn take<K>(
         Event::InitDone => {
             // What vanished while nothing was watched is told as well.
             let after = writer.as_reader().state();
-            before
-                .iter()
-                .chain(&after)
-                .for_each(|object| tell(key_of(object.meta())));
+            let all = before.iter().chain(&after);
+            let all: BTreeSet<ObjectKey> = all.map(|object| key_of(object.meta())).collect();
+            all.into_iter().for_each(tell);
         }
         Event::Init | Event::InitApply(_) => {}
     }

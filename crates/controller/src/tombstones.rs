@@ -185,7 +185,9 @@ async fn settle_all(context: &Arc<Context>) -> bool {
         })
         .collect();
     let mut all_settled = true;
-    for tombstone in context.host.tombstones.state() {
+    let mut tombstones = context.host.tombstones.state();
+    tombstones.sort_by_cached_key(|tombstone| tombstone.metadata.name.clone());
+    for tombstone in tombstones {
         let cluster = ClusterName::from(tombstone.spec.cluster.as_str());
         match ready.get(&cluster) {
             Some(true) => all_settled &= settle(context, &cluster, &tombstone).await,

@@ -90,7 +90,9 @@ pub(crate) fn is_enabled(config: &FederatedTypeConfig) -> bool {
 
 /// Makes each FederatedTypeConfig's status say whether its type runs.
 pub(crate) async fn write_statuses(context: &Context) {
-    for config in context.host.type_configs.state() {
+    let mut configs = context.host.type_configs.state();
+    configs.sort_by_cached_key(|config| config.name_any());
+    for config in configs {
         let cache = context.type_cache(&config.name_any());
         let word = |runs: bool| match runs {
             true => ControllerStatus::Running,

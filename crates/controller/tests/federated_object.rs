@@ -1,12 +1,16 @@
 //! The federated road against members inside of this process: what reaches them, what is repaired,
 //! what is left alone, and what it costs.
 
+mod between;
 mod braked;
 mod chaos;
 mod emptied;
 mod gates;
+mod kinds;
 mod lanes;
 mod planned;
+mod rival;
+mod secret_values;
 mod world;
 
 use federation::ANNOTATION_CONFIRMED;

@@ -1,14 +1,14 @@
 //! Everything fails, in an order that a seed draws: leaders are killed or lose the host, members
 //! lose their API or their nodes, hang, refuse, answer late, break off and forget, watches tell old
-//! news, clocks are wrong. Meanwhile users go on changing what they want.
+//! news, clocks are wrong and jump. Meanwhile users go on changing what they want.
 //!
 //! While it lasts, no write arrives in a member from a controller that does not hold the Lease,
 //! nothing is deleted that is wanted, and no replica is given up that is not asked for elsewhere.
 //! When it ends, every member comes to hold exactly what the specs say.
 //!
 //! `MERIDIAN_SEEDS=5..6` plays one seed again: the same changes and faults at the same times. Which
-//! request meets which of them may differ, since the controller's maps have no order. `just chaos`
-//! plays a hundred seeds.
+//! request meets which of them may differ: tokio's `select!` draws the branch that it begins with.
+//! `just chaos` plays a hundred seeds.
 
 mod eyes;
 mod faults;
@@ -23,7 +23,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
@@ -33,6 +33,8 @@ const CONFIGS: [&str; 5] = ["one", "two", "three", "four", "five"];
 const SEEDS: Range<u64> = 0..3;
 /// Things that happen before it ends.
 const ROUNDS: usize = 30;
+/// Seconds by which a clock is set.
+const JUMPS: [i64; 8] = [-86_400, -7_200, -600, -5, 5, 600, 7_200, 86_400];
 /// Virtual seconds in which everything comes right again: deletions that members owe, replicas that
 /// return in steps, waits that have grown.
 const HEALED: Duration = Duration::from_secs(1800);
@@ -44,14 +46,33 @@ async fn whatever_fails_nothing_that_is_wanted_is_lost_and_all_comes_right_again
         let number = |text: &str| text.parse().expect("MERIDIAN_SEEDS is FROM..TO");
         number(from)..number(to)
     });
+    let mut jumps = 0;
+    let several = seeds.end - seeds.start >= SEEDS.end;
     for seed in seeds {
-        let (writes, deletions) = play(seed).await;
-        eprintln!("seed {seed}: {writes} writes to members, {deletions} of them deletions");
+        let played = play(seed).await;
+        let Played {
+            writes,
+            deletions,
+            jumped,
+        } = played;
+        eprintln!(
+            "seed {seed}: {writes} writes to members, {deletions} of them deletions; clocks jumped \
+             {jumped} times"
+        );
         assert!(writes > 0, "seed {seed}: nothing was written at all");
+        jumps += jumped;
     }
+    assert!(jumps > 0 || !several, "no clock jumped");
 }
 
-async fn play(seed: u64) -> (usize, usize) {
+/// What became of a seed.
+struct Played {
+    writes: usize,
+    deletions: usize,
+    jumped: usize,
+}
+
+async fn play(seed: u64) -> Played {
     let mut story = Story::begin(seed).await;
     for round in 0..ROUNDS {
         story.say(format!("round {round}"));
@@ -83,6 +104,8 @@ struct Leader {
     /// The way to the host, and those to the members.
     host_cut: Arc<AtomicBool>,
     members_cut: Arc<AtomicBool>,
+    /// By how much its clock was set since it began.
+    clock_millis: &'static AtomicI64,
 }
 
 struct Story {
@@ -96,6 +119,8 @@ struct Story {
     configs: BTreeMap<&'static str, Config>,
     image: usize,
     total: i64,
+    /// How often a clock jumped.
+    jumped: usize,
     /// What happened, for whoever has to find out why.
     told: Vec<String>,
 }
@@ -114,6 +139,7 @@ impl Story {
             configs: BTreeMap::new(),
             image: 0,
             total: 8,
+            jumped: 0,
             told: Vec::new(),
             world,
         };
@@ -150,12 +176,18 @@ impl Story {
             true => self.world.now() - Duration::from_secs(skew_secs.unsigned_abs()),
             false => now,
         };
+        // As long-lived as the controller, which outlives whoever kills it.
+        let clock_millis: &'static AtomicI64 = Box::leak(Box::default());
         let options = ControllerOptions {
             client: Client::new(wire(self.world.host.router(), None, &host_cut), "default"),
             system_namespace: SYSTEM.to_owned(),
             identity: name.clone(),
             in_process: in_process.collect(),
-            clock: WallClock::following_tokio(now),
+            clock: WallClock::Set {
+                began: now,
+                at: tokio::time::Instant::now(),
+                by_millis: clock_millis,
+            },
             plugins: ExecPlugins::default(),
             lease_times: None,
         };
@@ -170,6 +202,7 @@ impl Story {
                 stop,
                 host_cut,
                 members_cut,
+                clock_millis,
             });
         }
     }
@@ -302,6 +335,18 @@ impl Story {
                 }
                 self.start_controller(0).await;
             }
+            5 => {
+                let index = self.dice.below(self.leaders.len().max(1));
+                let by_secs = *self.dice.one_of(&JUMPS);
+                if let Some(leader) = self.leaders.get(index) {
+                    leader
+                        .clock_millis
+                        .fetch_add(by_secs * 1000, Ordering::SeqCst);
+                    let what = format!("the clock of {} jumps by {by_secs} s", leader.name);
+                    self.say(what);
+                    self.jumped += 1;
+                }
+            }
             3 | 4 => {
                 if let Some(leader) = self.leaders.first() {
                     let cut = !leader.host_cut.load(Ordering::SeqCst);
@@ -327,7 +372,7 @@ impl Story {
     }
 
     /// Everything works again.
-    async fn end(mut self) -> (usize, usize) {
+    async fn end(mut self) -> Played {
         self.faulty.mend(&self.world);
         for leader in std::mem::take(&mut self.leaders) {
             match leader.host_cut.load(Ordering::SeqCst) {
@@ -355,7 +400,11 @@ impl Story {
         for leader in std::mem::take(&mut self.leaders) {
             leader.stop.cancel();
         }
-        (writes, deletions)
+        Played {
+            writes,
+            deletions,
+            jumped: self.jumped,
+        }
     }
 
     /// What is not yet as the specs say.

@@ -34,6 +34,8 @@ pub(crate) struct World {
     stop: CancellationToken,
     identity: u32,
     metrics: Registry,
+    /// Members that are reached through something of a test's own.
+    ways: BTreeMap<&'static str, InProcess>,
 }
 
 impl World {
@@ -63,6 +65,7 @@ impl World {
             stop: CancellationToken::new(),
             identity: 0,
             metrics: Registry::default(),
+            ways: BTreeMap::new(),
         };
         world.furnish(settings).await;
         world
@@ -127,6 +130,11 @@ impl World {
             .await;
     }
 
+    /// Whoever is started from now on reaches a member so.
+    pub(crate) fn reach_through(&mut self, member: &'static str, way: InProcess) {
+        self.ways.insert(member, way);
+    }
+
     /// Starts a controller; another one each time.
     pub(crate) async fn start_controller(&mut self) -> CancellationToken {
         self.identity += 1;
@@ -178,7 +186,8 @@ impl World {
 
     fn in_process(&self) -> BTreeMap<ClusterName, InProcess> {
         let reached = self.members.iter().map(|(name, member)| {
-            let reached = InProcess::new(member.router());
+            let way = self.ways.get(name).cloned();
+            let reached = way.unwrap_or_else(|| InProcess::new(member.router()));
             ((*name).into(), reached)
         });
         reached.collect()
