@@ -55,7 +55,7 @@ fn read(bytes: &[u8]) -> Result<Database, Error> {
 }
 
 fn check_refused(nodes: &[[u32; 2]], reason: &str) {
-    let error = read(&file(nodes, b"\xe1\x47country\x42DE")).unwrap_err();
+    let error = read(&file(nodes, b"\xe1\x47country\x42DE")).expect_err("it is none");
     assert!(matches!(error, Error::Broken { .. }), "{error}");
     assert!(error.to_string().contains(reason), "{error}");
 }
