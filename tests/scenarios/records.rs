@@ -26,6 +26,11 @@ async fn a_dns_endpoint_is_served_until_it_goes_and_never_over_what_is_steered(
             "spec": {"endpoints": [set(NAME, &targets), set("bank.example.net", &targets)]},
         })
     };
+    let steered = ("bank.example.net", CLIENT);
+    until_answered(bank.dns, steered, "it is steered", |answer| {
+        !answer.is_empty()
+    })
+    .await;
     let address: IpAddr = [192, 0, 2, 77].into();
     world.host().apply(endpoint(json!(["192.0.2.77"]))).await;
     let what = "the record is served";

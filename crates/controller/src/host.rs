@@ -332,14 +332,10 @@ impl TypeCache {
     pub(crate) fn keys(&self, namespace: Option<&str>) -> Vec<ObjectKey> {
         let objects = self.objects.state();
         let within = |object: &&Arc<DynamicObject>| {
-            namespace
-                .is_none_or(|namespace| object.metadata.namespace.as_deref() == Some(namespace))
+            namespace.is_none_or(|it| object.metadata.namespace.as_deref() == Some(it))
         };
-        let keys = objects
-            .iter()
-            .filter(within)
-            .map(|object| key_of(&object.metadata));
-        let mut keys: Vec<ObjectKey> = keys.collect();
+        let key = |object: &Arc<DynamicObject>| key_of(&object.metadata);
+        let mut keys: Vec<_> = objects.iter().filter(within).map(key).collect();
         keys.sort_unstable();
         keys
     }
@@ -573,9 +569,10 @@ fn take<K>(
         Event::InitDone => {
             // What vanished while nothing was watched is told as well.
             let after = writer.as_reader().state();
-            let all = before.iter().chain(&after);
-            let all: BTreeSet<ObjectKey> = all.map(|object| key_of(object.meta())).collect();
-            all.into_iter().for_each(tell);
+            let all = before.iter().chain(&after).map(|it| key_of(it.meta()));
+            all.collect::<BTreeSet<ObjectKey>>()
+                .into_iter()
+                .for_each(tell);
         }
         Event::Init | Event::InitApply(_) => {}
     }

@@ -52,6 +52,9 @@ fn says_nothing(where_: &str, text: &str) {
 #[tokio::test(start_paused = true)]
 async fn the_values_of_a_secret_are_told_nobody_when_members_refuse_it() {
     let log = Log::default();
+    // While there is one dispatcher only, whether a line is wanted is asked of the thread that comes to it
+    // first, and that may be another test's; of two, both are asked.
+    let _second = tracing::Dispatch::new(tracing_subscriber::registry());
     let subscriber = tracing_subscriber::fmt()
         .with_writer(log.clone())
         .with_env_filter("warn,meridian_controller=trace,meridian_federation=trace")
