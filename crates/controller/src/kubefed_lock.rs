@@ -4,10 +4,10 @@
 //! back each other's fields without end. So the leader looks, and says so.
 //!
 //! # Guarantees
-//! Two single objects are read every [`LOOK`] and nothing is written to them. Times in a lock are of
+//! Two single objects are read every 20 seconds and nothing is written to them. Times in a lock are of
 //! another machine's clock and are not compared: a lock that changes between two looks is renewed.
 //! # Assumptions
-//! Who holds a lock renews it within [`RESTS`]; KubeFed's default is 5 s.
+//! Who holds a lock renews it within a minute; KubeFed's default is 5 s.
 //! # Caveats
 //! Who may not read a lock learns nothing of it. Of old clusters' Endpoints only `meridian migrate`
 //! knows.

@@ -12,7 +12,7 @@
 //!
 //! # What is left to the next leader
 //! An annotation of the Lease says how many deletions count in which member. A deletion is sent only
-//! when it says so ([`Leadership::leave`]), so that a leader that ends takes none of them along.
+//! when it says so (`Leadership::leave`), so that a leader that ends takes none of them along.
 
 mod election;
 mod legacy;
