@@ -16,7 +16,7 @@ use k8s_openapi::api::events::v1::Event;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use k8s_openapi::jiff::Timestamp;
 use kube::api::{ObjectMeta, Patch, PatchParams, PostParams};
-use kube::{Api, Client};
+use kube::{Api, Client, Resource};
 use serde_json::json;
 use siphasher::sip::SipHasher24;
 use std::collections::HashMap;
@@ -56,6 +56,21 @@ pub(crate) struct About {
     pub(crate) namespace: String,
     pub(crate) name: String,
     pub(crate) uid: String,
+}
+
+impl About {
+    /// About an object of a kind of ours.
+    pub(crate) fn of<K: Resource<DynamicType = ()>>(object: &K) -> Self {
+        let metadata = object.meta();
+        let text = |text: &Option<String>| text.clone().unwrap_or_default();
+        Self {
+            api_version: K::api_version(&()).into_owned(),
+            kind: K::kind(&()).into_owned(),
+            namespace: text(&metadata.namespace),
+            name: text(&metadata.name),
+            uid: text(&metadata.uid),
+        }
+    }
 }
 
 /// Tells events; never waits for the host.

@@ -14,10 +14,10 @@
 
 use crate::context::Context;
 use crate::events::{About, Tone};
-use api::{Condition, KubeFedConfig};
+use api::Condition;
 use kube::api::DynamicObject;
 use kube::core::{ApiResource, GroupVersionKind};
-use kube::{Api, Client, Resource, ResourceExt};
+use kube::{Api, Client, ResourceExt};
 use serde_json::Value;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -110,13 +110,7 @@ fn tell(context: &Context, message: &str) {
     let Some(config) = context.host.config() else {
         return;
     };
-    let about = About {
-        api_version: KubeFedConfig::api_version(&()).into_owned(),
-        kind: KubeFedConfig::kind(&()).into_owned(),
-        namespace: config.namespace().unwrap_or_default(),
-        name: config.name_any(),
-        uid: config.uid().unwrap_or_default(),
-    };
+    let about = About::of(&*config);
     context.events.tell(&about, Tone::Warning, RUNS, message);
 }
 
@@ -125,8 +119,7 @@ struct Lock {
     api: Api<DynamicObject>,
     /// In words.
     named: String,
-    version: Option<String>,
-    renewed: Option<Instant>,
+    watched: Watched,
 }
 
 impl Lock {
@@ -135,36 +128,85 @@ impl Lock {
         Self {
             api: Api::namespaced_with(client.clone(), namespace, &resource),
             named: format!("{kind} {namespace}/{KUBEFED}"),
-            version: None,
-            renewed: None,
+            watched: Watched::default(),
         }
     }
 
     fn forget(&mut self) {
-        (self.version, self.renewed) = (None, None);
+        self.watched = Watched::default();
     }
 
     /// Who renews it, if anybody does.
     async fn look(&mut self) -> Option<String> {
-        let lock = match timeout(DEADLINE, self.api.get_opt(KUBEFED)).await {
-            Ok(Ok(lock)) => lock,
-            // Not known: what was seen holds until it is too old.
+        match timeout(DEADLINE, self.api.get_opt(KUBEFED)).await {
+            Ok(Ok(lock)) => self.watched.see(lock.as_ref(), Instant::now()),
+            // Not told: what was seen holds until it is too old.
             Ok(Err(error)) => {
                 tracing::debug!(%error, lock = %self.named, "KubeFed's lock is not told");
-                None
             }
-            Err(_) => None,
-        };
-        if let Some(version) = lock.as_ref().and_then(ResourceExt::resource_version)
-            && self.version.as_ref() != Some(&version)
-        {
-            // The first look shows only that it is there.
-            self.renewed = self.version.is_some().then(Instant::now);
-            self.version = Some(version);
+            Err(_) => tracing::debug!(lock = %self.named, "KubeFed's lock is not told in time"),
         }
-        let lasts = self.renewed.is_some_and(|at| at.elapsed() < RESTS);
-        // One that was given back is nobody's.
-        let (holder, _) = holder(lock.as_ref()?)?;
-        lasts.then(|| format!("{holder} renews its lock, {}", self.named))
+        let holder = self.watched.renewed_by(Instant::now())?;
+        Some(format!("{holder} renews its lock, {}", self.named))
+    }
+}
+
+/// What several looks at a lock have shown.
+#[derive(Default)]
+struct Watched {
+    version: Option<String>,
+    holder: Option<String>,
+    renewed: Option<Instant>,
+}
+
+impl Watched {
+    fn see(&mut self, lock: Option<&DynamicObject>, now: Instant) {
+        let version = lock.and_then(ResourceExt::resource_version);
+        // The first look shows only that it is there.
+        if version != self.version {
+            self.renewed = self.version.is_some().then_some(now);
+        }
+        self.version = version;
+        // One that is gone, or was given back, is nobody's.
+        self.holder = lock.and_then(holder).map(|(holder, _)| holder);
+    }
+
+    fn renewed_by(&self, now: Instant) -> Option<&str> {
+        let lasts = self.renewed.is_some_and(|at| now - at < RESTS);
+        self.holder.as_deref().filter(|_| lasts)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn lock(version: &str, holder: &str) -> DynamicObject {
+        let lock = json!({"metadata": {"name": KUBEFED, "resourceVersion": version},
+            "spec": {"holderIdentity": holder, "leaseDurationSeconds": 15}});
+        serde_json::from_value(lock).expect("a lock")
+    }
+
+    #[test]
+    fn a_lock_is_renewed_when_it_changes_between_looks_and_until_it_rests() {
+        let (began, mut watched) = (Instant::now(), Watched::default());
+        let at = |secs: u64| began + Duration::from_secs(secs);
+        watched.see(Some(&lock("1", "kubefed-0")), at(0));
+        assert_eq!(watched.renewed_by(at(0)), None, "it may be years old");
+        watched.see(Some(&lock("2", "kubefed-0")), at(20));
+        assert_eq!(watched.renewed_by(at(20)), Some("kubefed-0"));
+        // Then the host says nothing of it for two looks.
+        assert_eq!(watched.renewed_by(at(60)), Some("kubefed-0"));
+        watched.see(Some(&lock("2", "kubefed-0")), at(80));
+        assert_eq!(watched.renewed_by(at(80)), None, "it rests");
+        watched.see(Some(&lock("3", "kubefed-0")), at(100));
+        assert_eq!(watched.renewed_by(at(100)), Some("kubefed-0"));
+        watched.see(Some(&lock("4", "")), at(120));
+        assert_eq!(watched.renewed_by(at(120)), None, "it was given back");
+        watched.see(Some(&lock("5", "kubefed-1")), at(140));
+        assert_eq!(watched.renewed_by(at(140)), Some("kubefed-1"));
+        watched.see(None, at(160));
+        assert_eq!(watched.renewed_by(at(160)), None, "it is gone");
     }
 }

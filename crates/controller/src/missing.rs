@@ -14,9 +14,9 @@
 use crate::context::Context;
 use crate::events::{About, Tone};
 use crate::wake::federated_key;
-use api::{Condition, KubeFedConfig};
+use api::Condition;
 use federation::Origin;
-use kube::{Resource, ResourceExt};
+use kube::ResourceExt;
 use model::{ClusterName, ObjectKey};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -121,12 +121,6 @@ fn tell(context: &Context, missing: &BTreeMap<ClusterName, usize>) {
     let Some(config) = context.host.config() else {
         return;
     };
-    let about = About {
-        api_version: KubeFedConfig::api_version(&()).into_owned(),
-        kind: KubeFedConfig::kind(&()).into_owned(),
-        namespace: config.namespace().unwrap_or_default(),
-        name: config.name_any(),
-        uid: config.uid().unwrap_or_default(),
-    };
+    let about = About::of(&*config);
     context.events.tell(&about, Tone::Warning, ORPHANS, NOTE);
 }

@@ -163,3 +163,47 @@ pub(crate) fn target_key(federated: &FederatedType, object: &ObjectKey) -> Objec
         false => ObjectKey::new("", &object.name),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn deployments() -> NamedType {
+        let configs = api::federated_type_configs("system");
+        let config = configs
+            .iter()
+            .find(|it| it.metadata.name.as_deref() == Some("deployments.apps"));
+        NamedType {
+            name: "deployments.apps".into(),
+            federated: config.expect("it is shipped").read().expect("it reads"),
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn progress_waits_while_much_is_to_be_done_and_a_change_does_not() {
+        let (wake, named) = (Wake::new(), deployments());
+        let object = |name: &str| ObjectKey::new("shop", name);
+        let mut news = wake.listen();
+        let began = Instant::now();
+        wake.member_object(&named, &object("alone"), Change::Progress);
+        let told = news.recv().await;
+        assert!(
+            matches!(told, Ok(News::MemberObject(_))),
+            "nothing else is to be done"
+        );
+        // Now that one waits.
+        wake.member_object(&named, &object("web"), Change::Progress);
+        assert!(matches!(news.recv().await, Ok(News::MemberProgress(_))));
+        wake.member_object(&named, &object("shop"), Change::Changed);
+        assert!(matches!(news.recv().await, Ok(News::MemberObject(_))));
+        let mut order = Vec::new();
+        for _ in 0..3 {
+            let key = wake.objects.next().await;
+            wake.objects.done(&key);
+            order.push((key.object.name.to_string(), began.elapsed()));
+        }
+        let at_once = |name: &str| (name.to_owned(), Duration::ZERO);
+        let later = ("web".to_owned(), PROGRESS_WAIT);
+        assert_eq!(order, [at_once("alone"), at_once("shop"), later]);
+    }
+}

@@ -53,7 +53,7 @@ where
     count_outlived(context);
     if condition.reason.as_deref() == Some(PAST_END) {
         let message = condition.message.as_deref().unwrap_or_default();
-        let about = about(it);
+        let about = About::of(it);
         context
             .events
             .tell(&about, Tone::Warning, PAST_END, message);
@@ -77,18 +77,6 @@ pub(super) fn count_outlived(context: &Context) {
     let all = all(context);
     let count = all.iter().filter(|it| outlived(it)).count();
     context.metrics.outlived(count);
-}
-
-fn about<K: Resource<DynamicType = ()>>(it: &K) -> About {
-    let meta = it.meta();
-    let text = |text: &Option<String>| text.clone().unwrap_or_default();
-    About {
-        api_version: K::api_version(&()).into_owned(),
-        kind: K::kind(&()).into_owned(),
-        namespace: text(&meta.namespace),
-        name: text(&meta.name),
-        uid: text(&meta.uid),
-    }
 }
 
 /// All that read.

@@ -2,7 +2,6 @@
 
 use crate::context::Context;
 use crate::events::{About, Tone};
-use kube::Resource;
 use std::collections::BTreeMap;
 use steering::{BranchState, ServiceStatus, Standing};
 
@@ -12,13 +11,7 @@ pub(super) fn tell(context: &Context, before: Option<&ServiceStatus>, now: &Serv
     let Some(service) = context.host.global_service(&now.service) else {
         return;
     };
-    let about = About {
-        api_version: api::GlobalService::api_version(&()).into_owned(),
-        kind: api::GlobalService::kind(&()).into_owned(),
-        namespace: now.service.namespace.to_string(),
-        name: now.service.name.to_string(),
-        uid: service.metadata.uid.clone().unwrap_or_default(),
-    };
+    let about = About::of(&*service);
     for line in lines(before, now) {
         context
             .events

@@ -420,13 +420,7 @@ impl Reconciler {
     }
 
     fn tell(&self, preference: &ReplicaSchedulingPreference, event: &PreferenceEvent) {
-        let about = About {
-            api_version: "scheduling.kubefed.io/v1alpha1".to_owned(),
-            kind: "ReplicaSchedulingPreference".to_owned(),
-            namespace: preference.namespace().unwrap_or_default(),
-            name: preference.name_any(),
-            uid: preference.uid().unwrap_or_default(),
-        };
+        let about = About::of(preference);
         let tone = match event.kind {
             PreferenceEventKind::FailbackStarted
             | PreferenceEventKind::FailbackDone
