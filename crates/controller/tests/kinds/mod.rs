@@ -100,6 +100,20 @@ async fn replicas(world: &World, version: &str, kind: &str) -> [Value; 2] {
     replicas
 }
 
+/// Asks for two totals, one after the other, and waits for each one's shares.
+async fn until_divided(world: &World, version: &str, kind: &str) {
+    for (total, shares) in [(8, [6, 2]), (4, [3, 1])] {
+        let preference = preference(&format!("Federated{kind}"), total);
+        world.apply("host", preference).await;
+        let shares = shares.map(|it| json!(it));
+        world
+            .until("it is divided", async |world| {
+                replicas(world, version, kind).await == shares
+            })
+            .await;
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_preference_divides_the_replicas_of_stateful_sets() {
     let world = World::start(&["a", "b"], json!({})).await;
@@ -109,16 +123,7 @@ async fn a_preference_divides_the_replicas_of_stateful_sets() {
         "template": {"metadata": {"labels": labels},
             "spec": {"containers": [{"name": "web", "image": "web:1"}]}}}}});
     world.federate("FederatedStatefulSet", "web", spec).await;
-    for (total, shares) in [(8, [6, 2]), (4, [3, 1])] {
-        world
-            .apply("host", preference("FederatedStatefulSet", total))
-            .await;
-        world
-            .until("it is divided", async |world| {
-                replicas(world, "apps/v1", "StatefulSet").await == shares.map(|it| json!(it))
-            })
-            .await;
-    }
+    until_divided(&world, "apps/v1", "StatefulSet").await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -132,14 +137,5 @@ async fn a_preference_divides_the_replicas_of_a_kind_that_somebody_defined() {
     let spec = json!({"template": {"spec": {"replicas": 1, "colour": "red"}},
         "placement": {"clusterSelector": {}}});
     world.federate("FederatedWidget", "web", spec).await;
-    for (total, shares) in [(8, [6, 2]), (4, [3, 1])] {
-        world
-            .apply("host", preference("FederatedWidget", total))
-            .await;
-        world
-            .until("it is divided", async |world| {
-                replicas(world, "example.org/v1", "Widget").await == shares.map(|it| json!(it))
-            })
-            .await;
-    }
+    until_divided(&world, "example.org/v1", "Widget").await;
 }

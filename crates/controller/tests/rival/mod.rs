@@ -18,7 +18,7 @@ async fn told(world: &World) -> Option<String> {
     found["message"].as_str().map(str::to_owned)
 }
 
-/// A lock as KubeFed's controller writes it, for the so-manieth time.
+/// A lock as KubeFed's controller writes it, for the nth time.
 fn lock(kind: &str, holder: &str, renewals: usize) -> Value {
     let metadata = json!({"name": LOCK, "namespace": SYSTEM});
     if kind == "Lease" {
