@@ -33,7 +33,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 /// For how long writes that were begun may still arrive.
 const SETTLED: Duration = Duration::from_secs(6);
-/// How long all of it may take to go.
+/// How long nothing may go.
 const PATIENCE: Duration = Duration::from_secs(180);
 /// Until what was deleted is looked for again.
 const AGAIN: Duration = Duration::from_secs(1);
@@ -132,6 +132,7 @@ impl Purge {
             .await
             .context("pausing the member")?;
         let began = Instant::now();
+        let (mut fewest, mut fewer_at) = (usize::MAX, began);
         let progress = Progress::new();
         loop {
             let held = self.look().await?;
@@ -139,7 +140,10 @@ impl Purge {
                 return Ok(());
             }
             progress.say(&format!("{} objects are left in {}", held.len(), self.name));
-            if began.elapsed() >= PATIENCE {
+            if held.len() < fewest {
+                (fewest, fewer_at) = (held.len(), Instant::now());
+            }
+            if fewer_at.elapsed() >= PATIENCE {
                 let left: Vec<String> = held.iter().map(|held| self.words(held)).collect();
                 bail!(
                     "{} objects stay in {}, which is paused now: {}. Whatever holds them \
