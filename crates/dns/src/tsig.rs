@@ -299,7 +299,9 @@ fn find(message: &[u8]) -> Option<Signature<'_>> {
     for _ in 0..count(4)? {
         at += skip_name(message.get(at..)?)? + 4;
     }
-    let records = u32::from(count(6)?) + u32::from(count(8)?) + u32::from(count(10)?);
+    // It is one of the additional records (RFC 8945 § 5.1), so there is one.
+    let additional = count(10).filter(|count| *count > 0)?;
+    let records = u32::from(count(6)?) + u32::from(count(8)?) + u32::from(additional);
     for index in 1..=records {
         let start = at;
         let rest = message.get(at..)?;

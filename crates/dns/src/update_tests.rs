@@ -441,6 +441,20 @@ fn a_message_has_one_signature_and_that_last() {
     let elsewhere = message(ZONE, &[], &[(NAME, 250, 255, 0, b"\x01a")]);
     assert_eq!(refused(&elsewhere), form);
     assert_eq!(refused(&signed_by("acme", elsewhere)), form);
+    // It is last, but one of those before the additional ones: of any opcode.
+    let mut before = once.clone();
+    (before[9], before[11]) = (before[9] + 1, 0);
+    assert_eq!(refused(&before), form);
+    let mut other = before;
+    other[2] = 3 << 3;
+    let client = Client {
+        source: [192, 0, 2, 9].into(),
+        transport: Transport::Tcp,
+        now_secs: NOW,
+        entropy: 0,
+    };
+    let reply = crate::answer(&snapshot(), &other, &client, &server(), &mut [0; 2048]);
+    assert_eq!(reply.rcode, form);
     // Something follows.
     let mut followed = once;
     followed[11] = 2;
