@@ -2,7 +2,8 @@
 //! product's servers is here.
 //!
 //! On wildcard addresses each query tells to which address it came (IP_PKTINFO,
-//! IPV6_RECVPKTINFO), and its reply leaves from there.
+//! IPV6_RECVPKTINFO), and its reply leaves from there. The calls go past the library's functions of
+//! the same names, which make the thread one that may be cancelled and back again, for each call.
 #![expect(
     unsafe_code,
     reason = "batched system calls with packet info have no safe wrapper"
@@ -164,12 +165,13 @@ impl Batch {
         // SAFETY: each header leads to buffers of this batch and of this frame, with their true
         // lengths, and nothing else uses them during the call.
         let received = unsafe {
-            libc::recvmmsg(
+            libc::syscall(
+                libc::SYS_recvmmsg,
                 socket.as_raw_fd(),
                 headers.as_mut_ptr(),
                 WIDTH as libc::c_uint,
                 libc::MSG_WAITFORONE,
-                ptr::null_mut(),
+                ptr::null_mut::<libc::timespec>(),
             )
         };
         let received = usize::try_from(received).map_err(|_| io::Error::last_os_error())?;
@@ -221,7 +223,8 @@ impl Batch {
             // SAFETY: the headers from `done` on lead to buffers of this batch and of this frame,
             // with their true lengths, and nothing else uses them during the call.
             let sent = unsafe {
-                libc::sendmmsg(
+                libc::syscall(
+                    libc::SYS_sendmmsg,
                     socket.as_raw_fd(),
                     headers.as_mut_ptr().add(done),
                     (filled - done) as libc::c_uint,

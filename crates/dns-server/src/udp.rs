@@ -31,6 +31,7 @@ pub(crate) fn run(
         chance: Chance::new(),
         limiter,
         start: Instant::now(),
+        wall: Wall::default(),
     };
     while !shared.stopping.load(Ordering::Relaxed) {
         match batch.receive(socket) {
@@ -60,6 +61,27 @@ struct Thread {
     chance: Chance,
     limiter: RateLimiter,
     start: Instant,
+    wall: Wall,
+}
+
+/// The unix time, read once a second: two looks at clocks cost a lone query as much as finding its name.
+#[derive(Default)]
+struct Wall {
+    read: Option<u64>,
+    secs: u32,
+}
+
+impl Wall {
+    /// The time, which may be a second late.
+    #[inline]
+    fn secs(&mut self, now_micros: u64, clock: impl FnOnce() -> u32) -> u32 {
+        let second = now_micros / 1_000_000;
+        if self.read != Some(second) {
+            self.read = Some(second);
+            self.secs = clock();
+        }
+        self.secs
+    }
 }
 
 /// One snapshot, one look at the clock, for the whole batch.
@@ -73,8 +95,8 @@ fn answer(
 ) {
     let snapshot = shared.snapshots.load();
     let server = shared.server.load();
-    let now_secs = unix_secs();
     let now_micros = u64::try_from(thread.start.elapsed().as_micros()).unwrap_or(u64::MAX);
+    let now_secs = thread.wall.secs(now_micros, unix_secs);
     for index in 0..count {
         let (query, from, out) = batch.query(index);
         let entropy = thread.chance.next();
@@ -114,4 +136,18 @@ fn is_idle(error: &io::Error) -> bool {
         error.kind(),
         io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut | io::ErrorKind::Interrupted
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_wall_clock_is_read_once_a_second_and_may_jump() {
+        let mut wall = Wall::default();
+        assert_eq!(wall.secs(10, || 500), 500);
+        assert_eq!(wall.secs(999_999, || unreachable!("it was just read")), 500);
+        assert_eq!(wall.secs(1_000_000, || 400), 400);
+        assert_eq!(wall.secs(5_000_000, || 404), 404);
+    }
 }

@@ -1,8 +1,8 @@
 //! From a client's address to its view: a flat multibit trie, compiled from merged prefixes.
 //!
 //! The first 16 bits index an array; each further byte goes through a node that marks where runs
-//! of equal entries begin, so that a lookup counts bits in one cache line and reads one entry.
-//! For country and city tables that is the root (which stays in the cache), a node and an entry.
+//! of equal entries begin, so that a lookup counts bits in one cache line, where the first entries
+//! stand too. For country and city tables that is the root (which stays in the cache) and a node.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -178,6 +178,9 @@ struct Trie {
     entries: Box<[u32]>,
 }
 
+/// How many entries stand in their node, in the same line of the cache: most nodes have no more.
+const FIRST: usize = 5;
+
 /// 256 slots, of which neighbours with the same entry share one.
 #[derive(Debug, Clone, Copy)]
 #[repr(align(64))]
@@ -186,9 +189,12 @@ struct Node {
     starts: [u64; 4],
     /// How many runs begin before each word.
     before: [u16; 4],
-    /// Where this node's entries begin.
+    /// Where this node's further entries begin.
     base: u32,
+    first: [u32; FIRST],
 }
+
+const _: () = assert!(size_of::<Node>() == 64, "a node is one line of the cache");
 
 impl Trie {
     #[inline]
@@ -199,7 +205,12 @@ impl Trie {
         while entry & CHILD != 0 {
             let slot = (rest >> 120) as u8;
             rest <<= NODE_BITS;
-            entry = self.entries[self.nodes[(entry & !CHILD) as usize].entry(slot)];
+            let node = &self.nodes[(entry & !CHILD) as usize];
+            let run = node.run(slot);
+            entry = match node.first.get(run) {
+                Some(entry) => *entry,
+                None => self.entries[node.base as usize + run - FIRST],
+            };
         }
         ((entry & 0xffff) as u16, (entry >> 16) as u8)
     }
@@ -210,11 +221,12 @@ impl Trie {
 }
 
 impl Node {
+    /// Which of its runs a slot lies in.
     #[inline]
-    fn entry(&self, slot: u8) -> usize {
+    fn run(&self, slot: u8) -> usize {
         let word = usize::from(slot >> 6);
         let upto = self.starts[word] & (u64::MAX >> (63 - (slot & 63)));
-        self.base as usize + usize::from(self.before[word]) + upto.count_ones() as usize - 1
+        usize::from(self.before[word]) + upto.count_ones() as usize - 1
     }
 }
 
@@ -321,10 +333,14 @@ impl Builder {
             starts: [0; 4],
             before: [0; 4],
             base,
+            first: [0; FIRST],
         };
-        for (slot, entry) in runs {
+        for (run, (slot, entry)) in runs.into_iter().enumerate() {
             node.starts[slot >> 6] |= 1 << (slot & 63);
-            self.entries.push(entry);
+            match node.first.get_mut(run) {
+                Some(first) => *first = entry,
+                None => self.entries.push(entry),
+            }
         }
         for word in 1..4 {
             let runs = node.starts[word - 1].count_ones();

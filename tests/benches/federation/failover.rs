@@ -1,18 +1,19 @@
-//! How long until the workloads of a member that died run elsewhere, at the product's defaults; and
-//! that nothing moves while only its API hangs.
+//! How long until the workloads of a member that died run elsewhere and its address is answered no
+//! more, at the product's defaults; and that nothing moves, and no answer changes, while only its API
+//! hangs.
 
 use crate::lost::{deployments, federate, moved};
 use crate::report::Report;
+use crate::served::Served;
 use crate::site;
 use meridian_tests::control_plane::free_ports;
 use meridian_tests::sighted::Result;
-use meridian_tests::world::{ApiFault, CORE, GSLB, Kind, ObjectRef, Run, SYSTEM, World, condition};
-use serde_json::{Value, json};
+use meridian_tests::world::{ApiFault, CORE, Kind, ObjectRef, Run, SYSTEM, World, condition};
+use serde_json::Value;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
-use tokio::net::TcpListener;
-use tokio::task::JoinHandle;
 use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 
 /// Federated Deployments, each with a replica in every member.
 const WORKLOADS: usize = 50;
@@ -20,6 +21,8 @@ const WORKLOADS: usize = 50;
 const HUNG: Duration = Duration::from_secs(300);
 /// Who hangs, and dies.
 const LOST: &str = "osaka";
+/// Whose address is answered then.
+const STANDBY: &str = "berlin";
 const NAMESPACE: &str = "failover";
 /// The only replica of meridian.
 const REPLICA: &str = "failover";
@@ -32,8 +35,8 @@ pub(crate) async fn measure(kind: Kind, report: &mut Report) -> Result<()> {
     let dns = SocketAddr::from(([127, 0, 0, 1], dns));
     let meridian = world.run(&Run::all_roles(REPLICA, dns)).await;
     world.until_leads(REPLICA).await;
-    let serving = serve(&world).await?;
     world.federate_namespace(NAMESPACE).await;
+    let served = Served::open(&world, NAMESPACE, dns, REPLICA, [LOST, STANDBY]).await?;
     let names: Vec<String> = (0..WORKLOADS).map(|n| format!("web-{n}")).collect();
     federate(&world, NAMESPACE, &names).await?;
 
@@ -41,47 +44,34 @@ pub(crate) async fn measure(kind: Kind, report: &mut Report) -> Result<()> {
     let anything = moved(&left, 1).await?;
     let began = Instant::now();
     world.break_api(LOST, ApiFault::Hung);
-    until_not_ready(&world).await;
-    report.add("hung_not_ready_seconds", began.elapsed().as_secs_f64());
-    let rest = HUNG.saturating_sub(began.elapsed());
-    let quiet = timeout(rest, anything.all()).await.is_err();
-    report.add("hung_seconds", began.elapsed().as_secs_f64());
-    report.add("hung_moved", if quiet { 0.0 } else { 1.0 });
+    let stop = CancellationToken::new();
+    let hung = async {
+        until_not_ready(&world).await;
+        report.add("hung_not_ready_seconds", began.elapsed().as_secs_f64());
+        let rest = HUNG.saturating_sub(began.elapsed());
+        let quiet = timeout(rest, anything.all()).await.is_err();
+        report.add("hung_seconds", began.elapsed().as_secs_f64());
+        report.add("hung_moved", if quiet { 0.0 } else { 1.0 });
+        stop.cancel();
+    };
+    let ((), asked) = tokio::join!(hung, served.ask(stop.clone()));
+    let asked = asked?;
+    report.add("hung_questions", asked.questions as f64);
+    report.add("hung_unanswered", asked.unanswered as f64);
+    report.add("hung_answers_changed", asked.changed as f64);
     world.mend_api(LOST).await;
     world.until_ready(LOST).await;
 
     let all = moved(&left, WORKLOADS).await?;
     let began = Instant::now();
-    serving.abort();
+    served.lose();
     world.break_api(LOST, ApiFault::Down);
-    let seen = all.all().await?;
+    let (left, seen) = tokio::try_join!(served.until_left(), all.all())?;
+    report.add("failover_answer_seconds", (left - began).as_secs_f64());
     report.add("failover_first_seconds", (seen.first - began).as_secs_f64());
     report.add("failover_seconds", (seen.last - began).as_secs_f64());
     meridian.stop();
     Ok(())
-}
-
-/// What runs in the member answers on a port, and the member's own check is told of it.
-async fn serve(world: &World) -> Result<JoinHandle<()>> {
-    let listener = TcpListener::bind("127.0.0.1:0").await?;
-    let port = listener.local_addr()?.port();
-    let serving = tokio::spawn(async move {
-        loop {
-            drop(listener.accept().await);
-        }
-    });
-    let member = ObjectRef::new(CORE, "KubeFedCluster", SYSTEM, LOST);
-    let check = json!({"address": "127.0.0.1", "healthCheck": {"tcp": {"port": port}}});
-    let spec = json!({"spec": {"dataPlaneCheck": check}});
-    world.host().patch(&member, spec).await;
-    let report = ObjectRef::new(GSLB, "ProbeReport", SYSTEM, REPLICA);
-    let up = |report: &Value| {
-        let said = report["spec"]["verdicts"].as_array();
-        let mut said = said.into_iter().flatten();
-        said.any(|said| said["cluster"] == LOST && said["verdict"] == "Up")
-    };
-    world.host().until(&report, "it is up", up).await;
-    Ok(serving)
 }
 
 async fn until_not_ready(world: &World) {

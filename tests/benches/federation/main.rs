@@ -13,11 +13,13 @@
 //! | `many` | from the creation of 100 federated ConfigMaps until 300 members hold them; then processor time in quiet | a plain client applies the same 30,000 objects |
 //! | `far` | `update` with 50 and 150 ms between a request and each answer of the members | the same, as far away; and the 99th percentile of what another client's reads of a member take: in quiet, meanwhile, and while a plain client writes the same |
 //! | `lost` | from the first replica that moves until the members that are left run what 1,000 federated Deployments had in a third that died | a plain client applies as many changes of replicas in a member that is at rest |
-//! | `failover` | at the defaults: from the death of a member, API and what runs there, until 50 Deployments have their replicas elsewhere; and before that, from when its API hangs until it is not Ready, and whether anything moves within 300 s | |
+//! | `failover` | at the defaults: from the death of a member, API and what runs there, until DNS answers another's address, and until 50 Deployments have their replicas elsewhere; and before that, from when its API hangs until it is not Ready, and whether anything moves or any answer changes within 300 s | |
 //!
 //! `many`, `far` and `lost` need pocketkube. `-- PART…` measures these parts only, `-- pocketkube`
 //! or `-- real` on one kind only, `-- --objects N` with other numbers than 10,000.
 
+#[path = "../failover/ask.rs"]
+mod ask;
 mod bound;
 mod failover;
 mod far;
@@ -28,6 +30,7 @@ mod objects;
 mod reader;
 mod report;
 mod restart;
+mod served;
 mod site;
 mod update;
 

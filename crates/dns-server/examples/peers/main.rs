@@ -4,9 +4,11 @@
 //! |---|---|---|
 //! | compare | knotd, nsd, named | the same zones and queries give the same answers |
 //! | resolver | unbound | clients of two networks get two answers through it, and its cache obeys scopes |
+//! | kdig | kdig | UDP, TCP, TLS, HTTPS and QUIC, the certificate verified |
 //! | load | dnsperf | no query over UDP, TCP and TLS is lost or fails |
 
 mod compare;
+mod kdig;
 mod load;
 mod ours;
 mod resolver;
@@ -47,6 +49,11 @@ async fn main() -> Fallible<()> {
         resolver::run(plain, &at, &asked).map_err(|why| why.to_string())
     });
     resolved.await??;
+    let (served, asked, at) = (kdig::served(&ours), ours.counter(), folder.clone());
+    let dug = tokio::task::spawn_blocking(move || {
+        kdig::run(&served, &at, &asked).map_err(|why| why.to_string())
+    });
+    dug.await??;
     let (tls, asked) = (ours.tls(), ours.counter());
     let loaded = tokio::task::spawn_blocking(move || {
         load::run(&made, plain, tls, &folder, &asked).map_err(|why| why.to_string())

@@ -16,6 +16,9 @@ use crate::zones::Made;
 
 /// The zone with steered names.
 pub(crate) const STEERED: &str = "steered.test";
+/// The name in the certificate, and the file that has it.
+pub(crate) const NAME: &str = "ns.example";
+pub(crate) const CERTIFICATE: &str = "tls.crt";
 
 /// A server that runs.
 pub(crate) struct Ours {
@@ -27,12 +30,17 @@ pub(crate) struct Ours {
 pub(crate) type Counter = Box<dyn Fn(ReplyClass, Transport) -> u64 + Send>;
 
 impl Ours {
+    /// Where a transport is served.
+    pub(crate) fn address(&self, transport: Transport) -> SocketAddr {
+        self.handle.local_addrs(transport)[0]
+    }
+
     pub(crate) fn plain(&self) -> SocketAddr {
-        self.handle.local_addrs(Transport::Udp)[0]
+        self.address(Transport::Udp)
     }
 
     pub(crate) fn tls(&self) -> SocketAddr {
-        self.handle.local_addrs(Transport::Tls)[0]
+        self.address(Transport::Tls)
     }
 
     /// Counts replies.
@@ -63,8 +71,8 @@ pub(crate) fn start(zones: &[Made], folder: &Path) -> Fallible<Ours> {
     options.encrypted = Some(Encrypted {
         certificate: certificate(folder)?,
         tls: vec![any],
-        https: Vec::new(),
-        quic: Vec::new(),
+        https: vec![any],
+        quic: vec![any],
     });
     let metrics = DnsMetrics::new(&mut Registry::default());
     let handle = DnsServer::start(&options, Arc::new(builder.build(1)), &metrics)?;
@@ -72,9 +80,9 @@ pub(crate) fn start(zones: &[Made], folder: &Path) -> Fallible<Ours> {
 }
 
 fn certificate(folder: &Path) -> Fallible<CertificateFiles> {
-    let made = rcgen::generate_simple_self_signed(["ns.example".to_owned()])?;
+    let made = rcgen::generate_simple_self_signed([NAME.to_owned()])?;
     let files = CertificateFiles {
-        certificate: folder.join("tls.crt"),
+        certificate: folder.join(CERTIFICATE),
         key: folder.join("tls.key"),
     };
     std::fs::write(&files.certificate, made.cert.pem())?;
