@@ -54,6 +54,13 @@ async fn city_b_takes_over_by_hand_when_it_may_and_gives_back_in_a_ramp_when_ask
         .command(&bank.switchover("city-b", &["--dry-run"]))
         .await;
     assert!(preview.contains("city-b is to answer"), "{preview}");
+    let preview = world
+        .command(&bank.switchover("city-b", &["--dry-run", "-o", "json"]))
+        .await;
+    let preview: Value = serde_json::from_str(&preview).expect("it is JSON");
+    assert_eq!(preview["forbidden"], json!([]), "{preview:#}");
+    let branches = preview["now"]["branches"].as_array();
+    assert_eq!(branches.map(Vec::len), Some(2), "{preview:#}");
     let file = tempfile::tempdir().expect("a folder");
     let evidence = file.path().join("evidence.jsonl");
     bank.hand_over(world, "city-b", &evidence).await;

@@ -8,6 +8,7 @@ mod emptied;
 mod gates;
 mod kinds;
 mod lanes;
+mod owed;
 mod planned;
 mod rival;
 mod secret_values;

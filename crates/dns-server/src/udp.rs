@@ -126,7 +126,7 @@ fn answer(
             tap.tell(&client, || from.peer(), query, &out[..reply.len]);
         }
         batch.reply(index, reply.len);
-        counters.count(&reply);
+        counters.count_alone(&reply);
     }
 }
 

@@ -336,8 +336,11 @@ pub(crate) struct Switchover {
     /// Show how it stands and what forbids it, and do nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
+    /// How that is shown
+    #[arg(short, long, value_enum, default_value_t = Output::Table)]
+    pub(crate) output: Output,
     /// Check a file of evidence instead
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["service", "to", "dry_run"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["service", "to", "dry_run", "output"])]
     pub(crate) verify: Option<PathBuf>,
 }
 

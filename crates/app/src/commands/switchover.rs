@@ -58,8 +58,15 @@ pub(crate) async fn run(args: cli::Switchover) -> Result<ExitCode> {
         to,
     };
     let look = switch.look().await?;
-    output::print(&look.preview(&switch.what, &switch.to));
     let problems = look.problems(&switch.to);
+    match args.output {
+        cli::Output::Table => output::print(&look.preview(&switch.what, &switch.to)),
+        form => {
+            let told = json!({"service": switch.what, "to": switch.to, "forbidden": problems,
+                "now": look.as_value()});
+            output::structured(form, &told)?;
+        }
+    }
     if !problems.is_empty() {
         bail!(
             "{} is not handed over: {}",

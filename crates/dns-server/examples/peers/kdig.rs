@@ -22,25 +22,27 @@ pub(crate) fn run(served: &Served, folder: &Path, asked: &Counter) -> Fallible<(
     let certificate = folder.join(CERTIFICATE);
     let authority = format!("+tls-ca={}", certificate.display());
     for (transport, address) in served {
-        let words: &[&str] = match transport {
-            Transport::Udp => &["+notcp"],
-            Transport::Tcp => &["+tcp"],
-            Transport::Tls => &["+tls"],
-            Transport::Https => &["+https=/dns-query"],
-            Transport::Quic => &["+quic"],
+        let words = match transport {
+            Transport::Udp => "+notcp",
+            Transport::Tcp => "+tcp",
+            Transport::Tls => "+tls",
+            Transport::Https => "+https=/dns-query",
+            Transport::Quic => "+quic",
         };
+        let words = &[words.to_owned()][..];
         let encrypted = matches!(
             transport,
             Transport::Tls | Transport::Https | Transport::Quic
         );
-        let mut verified = words.to_vec();
-        let hostname = format!("+tls-hostname={NAME}");
-        if encrypted {
-            verified.extend([authority.as_str(), hostname.as_str()]);
-        }
+        // The transport is said last: the others would make it TLS.
+        let with = |name: &str| match encrypted {
+            true => [&[authority.clone(), format!("+tls-hostname={name}")], words].concat(),
+            false => words.to_vec(),
+        };
         // The two halves of the addresses have an answer each.
         for (client, answer) in [("9.0.0.0/24", "192.0.2.1"), ("200.0.0.0/24", "192.0.2.2")] {
             let before = asked(ReplyClass::Steered, *transport);
+            let verified = with(NAME);
             let said = ask(*address, &verified, client)?;
             let answered = said.contains(answer) && said.contains("NOERROR");
             if !answered || asked(ReplyClass::Steered, *transport) == before {
@@ -50,9 +52,7 @@ pub(crate) fn run(served: &Served, folder: &Path, asked: &Counter) -> Fallible<(
             }
         }
         if encrypted {
-            let mut other = words.to_vec();
-            other.extend([authority.as_str(), "+tls-hostname=other.example"]);
-            let said = ask(*address, &other, "9.0.0.0/24")?;
+            let said = ask(*address, &with("other.example"), "9.0.0.0/24")?;
             if said.contains("192.0.2.1") {
                 return Err(format!("kdig took a certificate of another name:\n{said}").into());
             }
@@ -71,7 +71,7 @@ pub(crate) fn run(served: &Served, folder: &Path, asked: &Counter) -> Fallible<(
 }
 
 /// What it prints; an exchange that fails is no failure of the program.
-fn ask(server: SocketAddr, words: &[&str], client: &str) -> Fallible<String> {
+fn ask(server: SocketAddr, words: &[String], client: &str) -> Fallible<String> {
     let port = server.port().to_string();
     let subnet = format!("+subnet={client}");
     let name = format!("shop.{STEERED}");
