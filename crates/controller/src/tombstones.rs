@@ -89,23 +89,11 @@ async fn collect(
 
 /// Writes a batch: per member as many objects as it needs; everybody hears the same.
 async fn write(api: &Api<MemberTombstone>, leadership: &Leadership, batch: Vec<Owed>) {
-    let mut members: BTreeMap<ClusterName, Vec<TombstoneItem>> = BTreeMap::new();
-    let mut waiting = Vec::with_capacity(batch.len());
-    for (entries, told) in batch {
-        for entry in &entries {
-            members
-                .entry(entry.cluster.clone())
-                .or_default()
-                .push(entry.into());
-        }
-        waiting.push(told);
-    }
+    let (entries, waiting): (Vec<_>, Vec<_>) = batch.into_iter().unzip();
     let mut failed = None;
-    for (cluster, items) in members {
-        for items in items.chunks(TOMBSTONE_ENTRIES_MAX) {
-            let written = create(api, leadership, &cluster, items.to_vec()).await;
-            failed = failed.or(written.err());
-        }
+    for tombstone in tombstones(&entries.concat()) {
+        let written = create(api, leadership, tombstone).await;
+        failed = failed.or(written.err());
     }
     for told in waiting {
         let answer = match &failed {
@@ -118,24 +106,40 @@ async fn write(api: &Api<MemberTombstone>, leadership: &Leadership, batch: Vec<O
     }
 }
 
+/// A member's entries, in as many objects as they need.
+fn tombstones(entries: &[TombstoneEntry]) -> Vec<MemberTombstoneSpec> {
+    let mut members: BTreeMap<&ClusterName, Vec<TombstoneItem>> = BTreeMap::new();
+    for entry in entries {
+        members
+            .entry(&entry.cluster)
+            .or_default()
+            .push(entry.into());
+    }
+    let of = |(cluster, items): (&ClusterName, Vec<TombstoneItem>)| {
+        let objects = items.chunks(TOMBSTONE_ENTRIES_MAX);
+        let objects = objects.map(|items| MemberTombstoneSpec {
+            cluster: cluster.to_string(),
+            entries: items.to_vec(),
+        });
+        objects.collect::<Vec<_>>()
+    };
+    members.into_iter().flat_map(of).collect()
+}
+
 async fn create(
     api: &Api<MemberTombstone>,
     leadership: &Leadership,
-    cluster: &ClusterName,
-    entries: Vec<TombstoneItem>,
+    spec: MemberTombstoneSpec,
 ) -> Result<(), Error> {
     if !leadership.may_write(DEADLINE) {
         return Err(Error::NotLeading);
     }
     let tombstone = MemberTombstone {
         metadata: ObjectMeta {
-            generate_name: Some(format!("{cluster}-")),
+            generate_name: Some(format!("{}-", spec.cluster)),
             ..ObjectMeta::default()
         },
-        spec: MemberTombstoneSpec {
-            cluster: cluster.to_string(),
-            entries,
-        },
+        spec,
     };
     let parameters = PostParams::default();
     let created = timeout(DEADLINE, api.create(&parameters, &tombstone)).await;
@@ -341,5 +345,45 @@ async fn bury(context: &Context, tombstone: &MemberTombstone) {
     let name = tombstone.metadata.name.clone().unwrap_or_default();
     if let Ok(Err(error)) = timeout(DEADLINE, api.delete(&name, &parameters)).await {
         tracing::debug!(%name, %error, "a tombstone was not removed");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use federation::Owed as Work;
+    use model::ObjectKey;
+
+    #[test]
+    fn each_member_has_its_own_objects_and_none_of_more_entries_than_it_may_hold() {
+        let entry = |cluster: &str, number: usize| TombstoneEntry {
+            cluster: cluster.into(),
+            group: String::new(),
+            version: "v1".to_owned(),
+            kind: "ConfigMap".to_owned(),
+            plural: "configmaps".to_owned(),
+            key: ObjectKey::new("shop", &format!("sale-{number}")),
+            origin_object: format!("uid-{number}"),
+            owed: Work::Delete,
+            options: None,
+        };
+        let many = 2 * TOMBSTONE_ENTRIES_MAX + 1;
+        let entries: Vec<_> = (0..many)
+            .flat_map(|number| [entry("b", number), entry("a", number)])
+            .chain([entry("c", 0)])
+            .collect();
+        let made = tombstones(&entries);
+        let sizes: Vec<_> = made
+            .iter()
+            .map(|made| (made.cluster.as_str(), made.entries.len()))
+            .collect();
+        let max = TOMBSTONE_ENTRIES_MAX;
+        let of = |name| [(name, max), (name, max), (name, 1)];
+        assert_eq!(sizes, [&of("a")[..], &of("b"), &[("c", 1)]].concat());
+        let names = made.iter().filter(|made| made.cluster == "b");
+        let names = names.flat_map(|made| made.entries.iter().map(|entry| &entry.name));
+        let all: Vec<_> = (0..many).map(|number| format!("sale-{number}")).collect();
+        assert!(names.eq(&all), "each once, in their order");
+        assert!(tombstones(&[]).is_empty());
     }
 }
