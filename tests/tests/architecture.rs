@@ -10,12 +10,16 @@ use std::process::Command;
 const IMPORTS: &[(&str, &[&str])] = &[
     ("model", &[]),
     ("dns", &[]),
-    ("pocketkube", &[]),
+    ("watch", &[]),
+    ("pocketkube", &["watch"]),
     ("geo", &["model"]),
     ("federation", &["model"]),
     ("steering", &["dns", "geo", "model"]),
     ("api", &["federation", "model", "steering"]),
-    ("controller", &["api", "federation", "model", "steering"]),
+    (
+        "controller",
+        &["api", "federation", "model", "steering", "watch"],
+    ),
     ("dns-server", &["dns"]),
     ("prober", &["model"]),
     ("console", &["model"]),
@@ -404,6 +408,25 @@ fn files_stay_small() {
         .map(|(path, lines)| format!("{path}: {lines}"))
         .collect();
     report("a file has at most 600 lines without its tests", wrong);
+}
+
+#[test]
+fn no_chance_decides_which_branch_comes_first() {
+    let mut wrong = Vec::new();
+    for path in files(".rs") {
+        let short = short(&path);
+        let folders = ["crates/controller/src/", "crates/pocketkube/src/"];
+        if !folders.iter().any(|folder| short.starts_with(folder)) {
+            continue;
+        }
+        let code = code(&read(&path));
+        for (number, after) in code.split("select! {").skip(1).enumerate() {
+            if !after.trim_start().starts_with("biased;") {
+                wrong.push(format!("{short}: the select! with number {}", number + 1));
+            }
+        }
+    }
+    report("a select! says in which order it looks (0018)", wrong);
 }
 
 #[test]

@@ -8,7 +8,9 @@ mod nodes;
 mod probing;
 mod thresholds;
 
-pub(crate) use capacity::{Known as KnownCapacity, look as look_at_capacity};
+pub(crate) use capacity::{
+    Known as KnownCapacity, Turns as CapacityTurns, look as look_at_capacity,
+};
 pub(crate) use health::Health;
 pub(crate) use probing::probe_members;
 pub use thresholds::HealthCheckSettings;

@@ -1,6 +1,7 @@
 //! What every reconciler is given: caches, members, the clock, and whether this process leads.
 
 use crate::clock::WallClock;
+use crate::cluster_health::CapacityTurns;
 use crate::definitions::Definitions;
 use crate::divisions::Divisions;
 use crate::events::Events;
@@ -39,6 +40,7 @@ pub(crate) struct Context {
     pub(crate) definitions: Definitions,
     pub(crate) missing: Missing,
     pub(crate) rival: Rival,
+    pub(crate) capacity_turns: CapacityTurns,
     /// When this process began.
     pub(crate) started: Instant,
     /// What the KubeFedConfig said then: some of it stays in force until the next start.
@@ -83,6 +85,7 @@ impl Context {
             definitions: Definitions::default(),
             missing: Missing::default(),
             rival: Rival::default(),
+            capacity_turns: CapacityTurns::default(),
             started: Instant::now(),
             began_with: parts.began_with,
             host_uid: OnceLock::new(),

@@ -83,6 +83,7 @@ impl Controller {
                 name: LEASE_NAME.to_owned(),
                 holder: options.identity.clone(),
                 times,
+                clock: options.clock,
             },
             stop.clone(),
         );
@@ -131,6 +132,7 @@ impl Controller {
     pub async fn run(self) {
         let context = self.context;
         tokio::select! {
+            biased;
             () = self.stop.cancelled() => return,
             () = context.host.ready() => {}
         }
@@ -177,6 +179,7 @@ async fn dispatch(context: Arc<Context>) {
             turns.resize(context.settings().reconciles);
             let turn = turns.next().await;
             let key = tokio::select! {
+                biased;
                 () = leadership.until_lost() => break,
                 key = context.wake.objects.next() => key,
             };

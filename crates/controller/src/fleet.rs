@@ -58,6 +58,7 @@ pub(crate) async fn run(context: Arc<Context>) {
             releasing.release(&context).await;
         }
         tokio::select! {
+            biased;
             () = context.wake.fleet.notified() => {}
             () = sleep(PERIOD) => {}
         }

@@ -29,6 +29,7 @@ mod zones;
 
 use crate::context::Context;
 use crate::dns_role::{Feed, FeedOptions, run_feed};
+use crate::host::in_order;
 use crate::queue::Queue;
 use crate::status::Written;
 use crate::wake::News;
@@ -214,7 +215,7 @@ fn look_at_all(context: &Context, names: &Names) {
     for service in context.host.global_services() {
         names.queue.add(Key::Service(key_of(&service.metadata)));
     }
-    for zone in context.host.zones.state() {
+    for zone in in_order(&context.host.zones) {
         names.queue.add(Key::Zone(key_of(&zone.metadata)));
     }
     look_at_overrides(context, names);
@@ -250,7 +251,7 @@ fn look_at_overrides(context: &Context, names: &Names) {
     for it in context.host.overrides() {
         names.queue.add(Key::Override(key_of(&it.metadata)));
     }
-    for it in context.host.cluster_overrides.state() {
+    for it in in_order(&context.host.cluster_overrides) {
         names.queue.add(Key::ClusterOverride(key_of(&it.metadata)));
     }
 }
@@ -272,11 +273,13 @@ async fn listen(context: Arc<Context>, names: Arc<Names>) {
     loop {
         let mut batch = Vec::new();
         tokio::select! {
-            count = received.recv_many(&mut batch, BATCH_MAX) => if count == 0 { return },
+            biased;
+            // First, so that it is not kept waiting by events that never end.
             () = until(wake) => {
                 wake = None;
                 batch.push(Event::Tick);
             }
+            count = received.recv_many(&mut batch, BATCH_MAX) => if count == 0 { return },
         }
         let now = context.clock.millis();
         names.told().forget(&batch);
@@ -317,6 +320,7 @@ async fn write(context: Arc<Context>, names: Arc<Names>) {
         look_at_all(&context, &names);
         loop {
             let next = tokio::select! {
+                biased;
                 () = leadership.until_lost() => break,
                 next = names.queue.next() => next,
             };

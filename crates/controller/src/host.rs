@@ -10,6 +10,7 @@
 //! would otherwise be believed until the system gives it up.
 
 mod dns_endpoints;
+mod held;
 
 use crate::Error;
 use crate::dns_role::contact::watch_host;
@@ -22,6 +23,8 @@ use api::{
     ProbeReport, ReplicaSchedulingPreference, ServiceDNSRecord, Zone, names,
 };
 use futures::{StreamExt, TryStreamExt};
+pub(crate) use held::in_order;
+use held::{is_listed, listed};
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{ApiResource, DynamicObject};
 use kube::runtime::WatchStreamExt;
@@ -36,7 +39,6 @@ use std::hash::Hash;
 use std::sync::Arc;
 use std::time::Duration;
 use steering::HostContact;
-use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 /// Waits after a watch failed: the first, doubled up to the last, so that a host that returns is
@@ -228,12 +230,11 @@ impl Host {
     where
         K: Resource<DynamicType = ()> + Cached,
     {
-        let mut objects = store.state();
+        let mut objects = in_order(store);
         objects.retain(|object| {
             let namespace = object.meta().namespace.as_deref();
             !namespace.is_some_and(|namespace| self.is_anothers(namespace))
         });
-        objects.sort_by_cached_key(|object| key_of(object.meta()));
         objects
     }
 
@@ -339,28 +340,6 @@ impl TypeCache {
         keys.sort_unstable();
         keys
     }
-}
-
-/// Whether the first list is complete.
-async fn is_listed<K>(store: &Store<K>) -> bool
-where
-    K: Resource + Cached,
-    K::DynamicType: Clone + Eq + Hash,
-{
-    let ready = store.wait_until_ready();
-    let waited = tokio::time::timeout(Duration::ZERO, ready).await;
-    waited.is_ok_and(|ready| ready.is_ok())
-}
-
-async fn listed<K>(store: &Store<K>, key: &ObjectKey) -> Result<Option<Arc<K>>, Error>
-where
-    K: Resource<DynamicType = ()> + Cached,
-{
-    let found = store.get(&ObjectRef::new(&key.name).within(&key.namespace));
-    if found.is_none() && !is_listed(store).await {
-        return Err(Error::Behind);
-    }
-    Ok(found)
 }
 
 impl Drop for TypeCache {
@@ -518,6 +497,7 @@ async fn fill<K>(
         let mut events = events.boxed();
         loop {
             let event = tokio::select! {
+                biased;
                 () = stop.cancelled() => return,
                 _ = restart.changed() => break,
                 event = events.try_next() => event,
@@ -534,6 +514,7 @@ async fn fill<K>(
                 Err(error) => {
                     tracing::debug!(kind = std::any::type_name::<K>(), %error, "watch of the host");
                     tokio::select! {
+                        biased;
                         () = stop.cancelled() => return,
                         _ = restart.changed() => {}
                         () = tokio::time::sleep(wait) => wait = (wait * 2).min(RETRY_LAST),

@@ -29,8 +29,9 @@ pub(crate) async fn look_while_leading(
             tracing::warn!(%error, "{what} is not looked after");
         }
         tokio::select! {
-            () = sleep(every) => {}
+            biased;
             () = leadership.until_lost() => {}
+            () = sleep(every) => {}
         }
     }
 }
@@ -80,6 +81,7 @@ pub(crate) async fn follow(
     pin_mut!(found, closed);
     loop {
         tokio::select! {
+            biased;
             () = &mut closed => return,
             Some(secret) = found.next() => secret.iter().for_each(&mut take),
         }

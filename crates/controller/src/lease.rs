@@ -17,6 +17,7 @@
 mod election;
 mod legacy;
 
+use crate::clock::WallClock;
 use election::{Action, Election, Record};
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
@@ -26,7 +27,6 @@ use legacy::{Legacy, annotations};
 use model::ClusterName;
 use std::collections::BTreeMap;
 use std::time::Duration;
-use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -69,6 +69,8 @@ pub struct LeaseOptions {
     pub holder: String,
     /// What candidates agree on.
     pub times: LeaseTimes,
+    /// Where the times that people read come from; nothing is decided by them.
+    pub clock: WallClock,
 }
 
 /// Whether this process leads, for those who write.
@@ -168,6 +170,7 @@ impl Leadership {
                 return;
             }
             tokio::select! {
+                biased;
                 changed = self.held.changed() => if changed.is_err() { return },
                 () = tokio::time::sleep_until(until) => {}
             }
@@ -208,10 +211,12 @@ impl Candidate {
     async fn run(mut self, stop: CancellationToken) {
         loop {
             let wait = tokio::select! {
+                biased;
                 () = stop.cancelled() => break,
                 wait = self.round() => wait,
             };
             tokio::select! {
+                biased;
                 () = stop.cancelled() => break,
                 () = sleep(wait) => {}
                 // What is to be left does not wait for the next renewal.
@@ -295,7 +300,7 @@ impl Candidate {
 }
 
 fn object(options: &LeaseOptions, record: &Record, legacy: &Legacy) -> Lease {
-    let now = MicroTime(k8s_openapi::jiff::Timestamp::now());
+    let now = MicroTime(options.clock.now());
     Lease {
         metadata: ObjectMeta {
             name: Some(options.name.clone()),

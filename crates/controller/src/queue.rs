@@ -121,6 +121,7 @@ impl<K: Clone + Eq + Hash + Ord> Queue<K> {
             match due {
                 None => self.changed.notified().await,
                 Some(due) => tokio::select! {
+                    biased;
                     () = self.changed.notified() => {}
                     () = sleep_until(due) => {}
                 },

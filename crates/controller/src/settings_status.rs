@@ -21,6 +21,7 @@ pub(crate) async fn tell_settings(context: Arc<Context>) {
             write(&context).await;
         }
         tokio::select! {
+            biased;
             () = sleep(RETRY) => {}
             told = news.recv() => match told {
                 Ok(News::Fleet) | Err(RecvError::Lagged(_)) => {}

@@ -13,6 +13,7 @@
 use crate::Error;
 use crate::context::Context;
 use crate::federated_object::host_api;
+use crate::host::in_order;
 use crate::lease::Leadership;
 use crate::members::Cache;
 use crate::members::apply::{Target, apply, look};
@@ -160,6 +161,7 @@ pub(crate) async fn run(context: Arc<Context>) {
         };
         loop {
             let told = tokio::select! {
+                biased;
                 () = sleep_until(again) => break,
                 told = news.recv() => told,
             };
@@ -189,9 +191,7 @@ async fn settle_all(context: &Arc<Context>) -> bool {
         })
         .collect();
     let mut all_settled = true;
-    let mut tombstones = context.host.tombstones.state();
-    tombstones.sort_by_cached_key(|tombstone| tombstone.metadata.name.clone());
-    for tombstone in tombstones {
+    for tombstone in in_order(&context.host.tombstones) {
         let cluster = ClusterName::from(tombstone.spec.cluster.as_str());
         match ready.get(&cluster) {
             Some(true) => all_settled &= settle(context, &cluster, &tombstone).await,

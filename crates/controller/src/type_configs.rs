@@ -4,7 +4,7 @@
 //! reconciled no more: what it propagated stays. Absence is never a reason to delete.
 
 use crate::context::Context;
-use crate::host::TypeCache;
+use crate::host::{TypeCache, in_order};
 use crate::released_types::Releasing;
 use crate::wake::NamedType;
 use api::{ConfigScope, ControllerStatus, FederatedTypeConfig, FederatedTypeConfigStatus, Switch};
@@ -90,9 +90,7 @@ pub(crate) fn is_enabled(config: &FederatedTypeConfig) -> bool {
 
 /// Makes each FederatedTypeConfig's status say whether its type runs.
 pub(crate) async fn write_statuses(context: &Context) {
-    let mut configs = context.host.type_configs.state();
-    configs.sort_by_cached_key(|config| config.name_any());
-    for config in configs {
+    for config in in_order(&context.host.type_configs) {
         let cache = context.type_cache(&config.name_any());
         let word = |runs: bool| match runs {
             true => ControllerStatus::Running,

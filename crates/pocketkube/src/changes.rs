@@ -8,7 +8,6 @@ use crate::cluster::Cluster;
 use crate::object::Object;
 use crate::store::Event;
 use std::sync::Arc;
-use tokio::sync::watch;
 
 /// Changes given at once at most.
 pub const CHANGES_PER_BATCH_MAX: usize = 1_024;

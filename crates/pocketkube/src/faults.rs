@@ -28,7 +28,6 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard};
-use tokio::sync::watch;
 
 /// The faults of one cluster. All parts of the cluster obey the latest value.
 #[derive(Debug)]

@@ -16,7 +16,6 @@ use rustls::ServerConfig;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
@@ -45,9 +44,11 @@ pub(crate) async fn https(
     let acceptor = TlsAcceptor::from(tls);
     loop {
         let accepted = tokio::select! {
+            biased;
             () = stop.cancelled() => return,
             () = refused(&mut faults) => {
                 let reopened = tokio::select! {
+                    biased;
                     () = stop.cancelled() => return,
                     reopened = closed(listener, &mut faults) => reopened,
                 };
@@ -153,10 +154,11 @@ impl Connection {
         };
         let cut = cut(&self.cluster, falls);
         tokio::select! {
-            () = serving => {}
+            biased;
+            () = stop.cancelled() => {}
             // Dropping the connection unanswered is all that a client sees of a dead server.
             () = cut => {}
-            () = stop.cancelled() => {}
+            () = serving => {}
         }
     }
 }

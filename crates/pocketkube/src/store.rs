@@ -26,7 +26,6 @@ use kept::Kept;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use table::Table;
-use tokio::sync::watch;
 
 /// Events kept for each cluster: some minutes of a busy test, and at most a few dozen megabytes.
 pub(crate) const EVENTS_KEPT_MAX: usize = 16_384;

@@ -23,7 +23,7 @@ use kube::runtime::reflector::ObjectRef;
 use kube::{Api, Client};
 use model::{ClusterName, Resources, quantity_millis};
 use serde::de::DeserializeOwned;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -44,9 +44,17 @@ const NODES_MAX: usize = 5_000;
 const PODS_MAX: usize = 20_000;
 /// Members that are read at once: the pages of each are held meanwhile.
 const TURNS_MAX: usize = 4;
-static TURNS: Semaphore = Semaphore::const_new(TURNS_MAX);
 /// Numbers the reads.
 static LOOKS: AtomicU64 = AtomicU64::new(1);
+
+/// Turns among the reads.
+pub(crate) struct Turns(Semaphore);
+
+impl Default for Turns {
+    fn default() -> Self {
+        Self(Semaphore::new(TURNS_MAX))
+    }
+}
 
 /// What a member has and what of it is free.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -149,7 +157,7 @@ pub(super) async fn follow(context: &Context, name: &ClusterName) {
             sleep(LOOK).await;
             continue;
         };
-        let turn = TURNS.acquire().await;
+        let turn = context.capacity_turns.0.acquire().await;
         look(&member, &client).await;
         drop((member, client, turn));
         sleep(PERIOD).await;
@@ -168,7 +176,7 @@ pub(crate) async fn look(member: &Member, client: &Client) {
 
 async fn read(client: &Client) -> kube::Result<Known> {
     let nodes = Api::<Node>::all(client.clone());
-    let mut free = HashMap::new();
+    let mut free = BTreeMap::new();
     let mut told = BTreeSet::new();
     let mut take = |node: Node| {
         told.extend(networks::of_node(&node));

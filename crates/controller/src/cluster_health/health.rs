@@ -8,7 +8,6 @@ use federation::ApiSignal;
 use model::ClusterName;
 use std::collections::BTreeMap;
 use std::sync::{PoisonError, RwLock};
-use tokio::sync::watch;
 use tokio::time::Instant;
 
 /// See the module.

@@ -63,6 +63,7 @@ pub(crate) async fn probe_members(
                 let capacity = async move { capacity::follow(&told, &name).await };
                 tokio::spawn(async move {
                     tokio::select! {
+                        biased;
                         () = stopped.cancelled() => {}
                         _ = async { tokio::join!(probe.run(), capacity) } => {}
                     }
@@ -71,6 +72,7 @@ pub(crate) async fn probe_members(
             });
         }
         tokio::select! {
+            biased;
             () = stop.cancelled() => return,
             () = members_may_have_changed(&mut news) => {}
         }
@@ -90,6 +92,7 @@ async fn members_may_have_changed(news: &mut tokio::sync::broadcast::Receiver<Ne
         }
     };
     tokio::select! {
+        biased;
         () = told => {}
         () = sleep(Duration::from_secs(1)) => {}
     }

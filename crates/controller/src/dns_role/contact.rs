@@ -4,7 +4,6 @@ use futures::FutureExt;
 use kube::Client;
 use std::time::Duration;
 use steering::HostContact;
-use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 /// Between two requests; small beside the time for which a stale answer does harm.

@@ -28,7 +28,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 use std::pin::Pin;
 use steering::{ClusterCheck, ClusterState, Event, HostContact, MemberApi, Observer};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tokio::time::sleep;
 
 /// On Leases of observers: its failure domain.
@@ -99,14 +99,8 @@ pub async fn run_feed(options: FeedOptions, feed: Feed) {
         .boxed();
         loop {
             tokio::select! {
-                Some(said) = watches.next() => {
-                    for event in state.take(said) {
-                        if feed.events.send(event).await.is_err() {
-                            probing.abort();
-                            return;
-                        }
-                    }
-                }
+                biased;
+                () = feed.events.closed() => break,
                 changed = reached.changed() => {
                     let Some(now) = *reached.borrow_and_update() else { continue };
                     let gone = changed.is_err()
@@ -120,7 +114,14 @@ pub async fn run_feed(options: FeedOptions, feed: Feed) {
                     known = Some(found);
                     break;
                 }
-                () = feed.events.closed() => break,
+                Some(said) = watches.next() => {
+                    for event in state.take(said) {
+                        if feed.events.send(event).await.is_err() {
+                            probing.abort();
+                            return;
+                        }
+                    }
+                }
             }
         }
         if !state.synced {

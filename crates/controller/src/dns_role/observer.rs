@@ -60,6 +60,7 @@ pub async fn run_observer(
     let mut written = true;
     loop {
         tokio::select! {
+            biased;
             () = stop.cancelled() => break,
             _ = renew.tick() => log("lease", timeout(WRITE_TIMEOUT, lease(&options)).await),
             changed = reports.changed() => {

@@ -29,6 +29,7 @@ pub async fn follow_tsig_keys(
     let mut listed = TsigKeys::new();
     loop {
         let event = tokio::select! {
+            biased;
             () = keys.closed() => return,
             Some(event) = events.next() => event,
         };

@@ -18,6 +18,7 @@ use super::resolving::Look;
 use super::source::Source;
 use crate::Error;
 use crate::context::Context;
+use crate::host::in_order;
 use crate::status::Written;
 use api::{
     ClusterDns, ClusterEndpoints, Condition, DnsRecordSet, IngressDNSRecord,
@@ -162,12 +163,12 @@ async fn publish(
 /// Every record of the host, and every DNSEndpoint that one owned: it may have gone meanwhile.
 pub(super) fn all(context: &Context) -> Vec<super::Key> {
     let host = &context.host;
-    let services = host.service_records.state();
+    let services = in_order(&host.service_records);
     let services = services
         .iter()
         .map(|it| key_of(&it.metadata))
         .map(super::Key::ServiceRecord);
-    let ingresses = host.ingress_records.state();
+    let ingresses = in_order(&host.ingress_records);
     let ingresses = ingresses
         .iter()
         .map(|it| key_of(&it.metadata))
@@ -194,7 +195,7 @@ fn clusters(
     (namespace, source, counted): (&str, &Source<'_>, Counted),
     before: &[ClusterDns],
 ) -> Vec<ClusterBalancer> {
-    let sights = context.host.clusters.state().into_iter().map(|cluster| {
+    let sights = in_order(&context.host.clusters).into_iter().map(|cluster| {
         let place = cluster.place().ok();
         let name = cluster.metadata.name.clone().unwrap_or_default();
         let cluster_name = name.as_str().into();
@@ -307,12 +308,12 @@ fn condition(status: &str, reason: &str, message: String) -> Condition {
 pub(super) fn namespaces(context: &Context) -> Vec<(String, Source<'static>)> {
     let namespace = |metadata: &kube::core::ObjectMeta| metadata.namespace.clone();
     let own = |namespace: &String| !context.host.is_anothers(namespace);
-    let services = context.host.service_records.state();
+    let services = in_order(&context.host.service_records);
     let services = services
         .iter()
         .filter_map(|it: &std::sync::Arc<ServiceDNSRecord>| namespace(&it.metadata))
         .map(|it| (it, Source::Balancer("")));
-    let ingresses = context.host.ingress_records.state();
+    let ingresses = in_order(&context.host.ingress_records);
     let ingresses = ingresses
         .iter()
         .filter_map(|it: &std::sync::Arc<IngressDNSRecord>| namespace(&it.metadata))

@@ -29,7 +29,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tokio::sync::watch;
 use tokio::time::sleep;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -272,17 +271,19 @@ async fn run(
             continue;
         };
         tokio::select! {
-            () = watch_once(client, &what, &held, &wake) => {
-                tokio::select! {
-                    () = sleep(wait) => wait = (wait * 2).min(RETRY_LAST),
-                    _ = restart.changed() => wait = RETRY_FIRST,
-                }
-            }
+            biased;
             changed = restart.changed() => {
                 if changed.is_err() {
                     return;
                 }
                 wait = RETRY_FIRST;
+            }
+            () = watch_once(client, &what, &held, &wake) => {
+                tokio::select! {
+                    biased;
+                    _ = restart.changed() => wait = RETRY_FIRST,
+                    () = sleep(wait) => wait = (wait * 2).min(RETRY_LAST),
+                }
             }
         }
     }

@@ -4,6 +4,7 @@ use super::Names;
 use crate::Error;
 use crate::context::Context;
 use crate::events::{About, Tone};
+use crate::host::in_order;
 use crate::status::Written;
 use api::{Condition, OverrideStatus};
 use kube::Resource;
@@ -83,7 +84,7 @@ pub(super) fn count_outlived(context: &Context) {
 fn all(context: &Context) -> Vec<OverrideSpec> {
     let of_services = context.host.overrides();
     let of_services = of_services.iter().map(|it| it.read());
-    let of_clusters = context.host.cluster_overrides.state();
+    let of_clusters = in_order(&context.host.cluster_overrides);
     let of_clusters = of_clusters.iter().map(|it| it.read());
     of_services.chain(of_clusters).flatten().collect()
 }

@@ -116,11 +116,12 @@ impl<K: Ord + Clone> Resolver<K> {
                 return;
             }
             tokio::select! {
+                biased;
+                changed = wanted.changed() => if changed.is_err() { return },
                 word = words.recv() => {
                     let Some(word) = word else { return };
                     self.take(word).into_iter().for_each(&wake);
                 }
-                changed = wanted.changed() => if changed.is_err() { return },
                 () = until(next) => {}
             }
         }

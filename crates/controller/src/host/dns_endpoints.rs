@@ -1,6 +1,6 @@
 //! DNSEndpoints of the host: KubeFed's, and ExternalDNS's own.
 
-use super::{Host, listed};
+use super::{Host, held::listed};
 use crate::Error;
 use api::{DNSEndpoint, ExternalDNSEndpoint, key_of};
 use model::ObjectKey;

@@ -140,8 +140,9 @@ async fn renew(
         });
         // What was refused while it was being renewed says nothing of what is new.
         was_refused = tokio::select! {
-            () = sleep(wait) => false,
+            biased;
             () = refused.notified() => true,
+            () = sleep(wait) => false,
         };
         // A member that refuses all of them does not have it run all the time.
         sleep_until(began + pause).await;

@@ -25,7 +25,6 @@ use serde_json::Value;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::watch;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
@@ -77,6 +76,7 @@ impl Lane {
         tokio::spawn(async move {
             let stop = running.stop.clone();
             tokio::select! {
+                biased;
                 () = stop.cancelled() => {}
                 () = running.run(options) => {}
             }
@@ -110,22 +110,24 @@ impl Lane {
             let watched = self.watch(client, &options);
             let mut restart = options.restart.clone();
             tokio::select! {
-                listed = watched => {
-                    wait = if listed { RETRY_FIRST } else { (wait * 2).min(RETRY_LAST) };
-                    let mut definitions = options.definitions.subscribe();
-                    tokio::select! {
-                        () = sleep(wait) => {}
-                        _ = restart.changed() => wait = RETRY_FIRST,
-                        _ = definitions.changed(), if self.cache.is_not_served() => {
-                            wait = RETRY_FIRST;
-                        }
-                    }
-                }
+                biased;
                 changed = restart.changed() => {
                     if changed.is_err() {
                         return;
                     }
                     wait = RETRY_FIRST;
+                }
+                listed = watched => {
+                    wait = if listed { RETRY_FIRST } else { (wait * 2).min(RETRY_LAST) };
+                    let mut definitions = options.definitions.subscribe();
+                    tokio::select! {
+                        biased;
+                        _ = restart.changed() => wait = RETRY_FIRST,
+                        _ = definitions.changed(), if self.cache.is_not_served() => {
+                            wait = RETRY_FIRST;
+                        }
+                        () = sleep(wait) => {}
+                    }
                 }
             }
         }

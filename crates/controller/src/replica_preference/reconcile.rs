@@ -58,6 +58,7 @@ pub(crate) async fn run_preferences(
         let (reconciler, stop) = (Arc::clone(&reconciler), stop.clone());
         tokio::spawn(async move {
             tokio::select! {
+                biased;
                 () = stop.cancelled() => {}
                 () = reconciler.write_statuses() => {}
             }
@@ -67,12 +68,14 @@ pub(crate) async fn run_preferences(
         let (reconciler, stop) = (Arc::clone(&reconciler), stop.clone());
         tokio::spawn(async move {
             tokio::select! {
+                biased;
                 () = stop.cancelled() => {}
                 () = reconciler.look_for_capacity() => {}
             }
         });
     }
     tokio::select! {
+        biased;
         () = stop.cancelled() => {}
         () = reconciler.listen() => {}
         () = reconciler.plan_all() => {}
@@ -147,11 +150,12 @@ impl Reconciler {
         self.look_at_all();
         loop {
             let told = tokio::select! {
-                told = news.recv() => told,
+                biased;
                 changed = health.changed() => match changed {
                     Ok(()) => Ok(News::Report),
                     Err(_) => return,
                 },
+                told = news.recv() => told,
             };
             match told {
                 Ok(News::Preference(key)) => self.keys.add(key),

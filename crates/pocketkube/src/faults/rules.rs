@@ -15,8 +15,9 @@
 //! | `staleEvents` | a watch sees the event, and all after it, `delayMillis` later |
 //!
 //! Guarantees: rules that are set with the same seed strike the same requests, when the same
-//! requests come in the same order; so do those of one watch. Caveats: of requests that come at
-//! the same time, chance decides which is first.
+//! requests come in the same order, as they do in the process under a paused clock; so do those of
+//! one watch. Caveats: of requests that come over sockets at the same time, chance decides which is
+//! first.
 
 use crate::chance::Chance;
 use serde::{Deserialize, Serialize};

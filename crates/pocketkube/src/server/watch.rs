@@ -23,7 +23,6 @@ use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::watch;
 use tokio::time::{Instant, Sleep};
 
 /// How often a quiet watch that takes bookmarks gets one, as upstream's cacher does.
@@ -328,7 +327,7 @@ impl Watcher {
     /// Waits for a change, the time of a bookmark, or a fault; an error is the end.
     async fn wait(&mut self) -> Result<(), ()> {
         tokio::select! {
-            moved = self.moved.changed() => moved.map_err(|_| ()),
+            biased;
             changed = self.faults.changed() => changed.map_err(|_| ()),
             () = &mut self.timer => {
                 let now = Instant::now();
@@ -343,6 +342,8 @@ impl Watcher {
                 }
                 Ok(())
             }
+            // Last: a table that never rests keeps no bookmark and no end waiting.
+            moved = self.moved.changed() => moved.map_err(|_| ()),
         }
     }
 

@@ -6,7 +6,6 @@ use crate::object::Object;
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Bound;
 use std::sync::Arc;
-use tokio::sync::watch;
 
 /// How many entries the queue of warm rows may have for each row that is warm: a row written again
 /// has one for each write.

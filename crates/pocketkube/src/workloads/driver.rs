@@ -23,7 +23,6 @@ use crate::object::{Object, labels, name, namespace};
 use jiff::Timestamp;
 use serde_json::Value;
 use std::sync::Arc;
-use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Duration, Instant};
 
