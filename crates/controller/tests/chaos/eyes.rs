@@ -1,8 +1,9 @@
-//! What is looked at while everything fails: each request that a controller sends to a member, at
-//! the moment it arrives there.
+//! What is looked at while everything fails: each request that a controller sends, and each write to
+//! a member at the moment it arrives there.
 
 use crate::world::SYSTEM;
 use axum::Router;
+use futures::FutureExt;
 use futures::future::BoxFuture;
 use http::{Method, Request, Response};
 use kube::client::Body;
@@ -27,7 +28,21 @@ type Wanted = BTreeMap<(&'static str, String), BTreeMap<&'static str, Instant>>;
 pub(crate) struct Eyes {
     host: Cluster,
     members: BTreeMap<&'static str, Cluster>,
+    began: Instant,
     state: Mutex<State>,
+}
+
+/// A request, as it was sent.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Asked {
+    /// Virtual time since the story began.
+    at: Duration,
+    by: String,
+    of: &'static str,
+    /// Method, path and query.
+    what: String,
+    /// The body; of Secrets nothing, since keys are drawn by nobody's seed.
+    body: String,
 }
 
 #[derive(Default)]
@@ -39,6 +54,20 @@ struct State {
     wrong: Vec<String>,
     writes: usize,
     deletions: usize,
+    asked: Vec<Asked>,
+}
+
+impl Asked {
+    /// One that is known by who sent it.
+    pub(crate) fn named(by: &str) -> Self {
+        Self {
+            at: Duration::ZERO,
+            by: by.to_owned(),
+            of: "host",
+            what: "GET /".to_owned(),
+            body: String::new(),
+        }
+    }
 }
 
 impl Eyes {
@@ -46,6 +75,7 @@ impl Eyes {
         Arc::new(Self {
             host: host.clone(),
             members: members.clone(),
+            began: Instant::now(),
             state: Mutex::default(),
         })
     }
@@ -77,6 +107,15 @@ impl Eyes {
     pub(crate) fn seen(&self) -> (Vec<String>, usize, usize) {
         let state = self.lock();
         (state.wrong.clone(), state.writes, state.deletions)
+    }
+
+    /// Every request, in the order in which they were sent.
+    pub(crate) fn asked(&self) -> Vec<Asked> {
+        self.lock().asked.clone()
+    }
+
+    fn note(&self, asked: Asked) {
+        self.lock().asked.push(asked);
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -155,10 +194,31 @@ pub(crate) struct Wire {
     pub(crate) eyes: Arc<Eyes>,
     /// Who is at this end.
     pub(crate) by: String,
-    /// Who is at the other; nobody looks at what the host is sent.
+    /// Who is at the other; without, the host.
     pub(crate) member: Option<&'static str>,
     /// Nothing gets through any more.
     pub(crate) cut: Arc<AtomicBool>,
+}
+
+impl Wire {
+    /// Writes a request down and gives it back.
+    fn note(&self, request: Request<Body>) -> Request<Body> {
+        let (parts, body) = request.into_parts();
+        let body = body.collect_bytes().now_or_never();
+        let body = body.expect("all of it is there").expect("it is a body");
+        let what = format!("{} {}", parts.method, parts.uri);
+        self.eyes.note(Asked {
+            at: self.eyes.began.elapsed(),
+            by: self.by.clone(),
+            of: self.member.unwrap_or("host"),
+            body: match what.contains("/secrets") {
+                true => String::new(),
+                false => String::from_utf8_lossy(&body).into_owned(),
+            },
+            what,
+        });
+        Request::from_parts(parts, Body::from(body))
+    }
 }
 
 impl Service<Request<Body>> for Wire {
@@ -171,6 +231,7 @@ impl Service<Request<Body>> for Wire {
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let request = self.note(request);
         if self.cut.load(Ordering::SeqCst) {
             return Box::pin(std::future::pending());
         }

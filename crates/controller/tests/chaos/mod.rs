@@ -6,16 +6,16 @@
 //! nothing is deleted that is wanted, and no replica is given up that is not asked for elsewhere.
 //! When it ends, every member comes to hold exactly what the specs say.
 //!
-//! `MERIDIAN_SEEDS=5..6` plays one seed again: the same changes and faults at the same times. Which
-//! request meets which of them may differ: tokio's `select!` draws the branch that it begins with.
-//! `just chaos` plays a hundred seeds.
+//! `MERIDIAN_SEEDS=5..6` plays one seed again, request by request (`replay.rs`). `just chaos` plays a
+//! hundred seeds.
 
 mod eyes;
 mod faults;
+mod replay;
 
 use crate::planned::chance::Dice;
 use crate::world::{SYSTEM, TYPES, World, with_type};
-use eyes::{Eyes, Wire};
+use eyes::{Asked, Eyes, Wire};
 use faults::Faulty;
 use kube::Client;
 use meridian_controller::{Controller, ControllerOptions, ExecPlugins, InProcess, WallClock};
@@ -39,25 +39,23 @@ const JUMPS: [i64; 8] = [-86_400, -7_200, -600, -5, 5, 600, 7_200, 86_400];
 /// return in steps, waits that have grown.
 const HEALED: Duration = Duration::from_secs(1800);
 
-#[tokio::test(start_paused = true)]
-async fn whatever_fails_nothing_that_is_wanted_is_lost_and_all_comes_right_again() {
-    let seeds = std::env::var("MERIDIAN_SEEDS").map_or(SEEDS, |seeds| {
-        let (from, to) = seeds.split_once("..").expect("MERIDIAN_SEEDS is FROM..TO");
-        let number = |text: &str| text.parse().expect("MERIDIAN_SEEDS is FROM..TO");
-        number(from)..number(to)
-    });
+#[test]
+fn whatever_fails_nothing_that_is_wanted_is_lost_and_all_comes_right_again() {
+    let seeds = seeds(SEEDS);
     let mut jumps = 0;
     let several = seeds.end - seeds.start >= SEEDS.end;
     for seed in seeds {
-        let played = play(seed).await;
         let Played {
             writes,
             deletions,
             jumped,
-        } = played;
+            asked,
+        } = play(seed, ROUNDS);
         eprintln!(
             "seed {seed}: {writes} writes to members, {deletions} of them deletions; clocks jumped \
-             {jumped} times"
+             {jumped} times; {} requests, {:016x}",
+            asked.len(),
+            replay::digest(&asked)
         );
         assert!(writes > 0, "seed {seed}: nothing was written at all");
         jumps += jumped;
@@ -65,16 +63,36 @@ async fn whatever_fails_nothing_that_is_wanted_is_lost_and_all_comes_right_again
     assert!(jumps > 0 || !several, "no clock jumped");
 }
 
+/// The seeds that are asked for.
+fn seeds(otherwise: Range<u64>) -> Range<u64> {
+    std::env::var("MERIDIAN_SEEDS").map_or(otherwise, |seeds| {
+        let (from, to) = seeds.split_once("..").expect("MERIDIAN_SEEDS is FROM..TO");
+        let number = |text: &str| text.parse().expect("MERIDIAN_SEEDS is FROM..TO");
+        number(from)..number(to)
+    })
+}
+
 /// What became of a seed.
 struct Played {
     writes: usize,
     deletions: usize,
     jumped: usize,
+    asked: Vec<Asked>,
 }
 
-async fn play(seed: u64) -> Played {
+/// Plays a seed, in a runtime of its own, so that what was played before has no part in it.
+fn play(seed: u64, rounds: usize) -> Played {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .start_paused(true)
+        .build();
+    let runtime = runtime.expect("a runtime");
+    runtime.block_on(Box::pin(tell(seed, rounds)))
+}
+
+async fn tell(seed: u64, rounds: usize) -> Played {
     let mut story = Story::begin(seed).await;
-    for round in 0..ROUNDS {
+    for round in 0..rounds {
         story.say(format!("round {round}"));
         for _ in 0..story.dice.below(3) {
             story.user_changes_something().await;
@@ -404,6 +422,7 @@ impl Story {
             writes,
             deletions,
             jumped: self.jumped,
+            asked: self.eyes.asked(),
         }
     }
 
