@@ -50,17 +50,7 @@ async fn city_b_takes_over_by_hand_when_it_may_and_gives_back_in_a_ramp_when_ask
     );
     bank.meet_requirement().await;
     bank.until_unmet(world, false).await;
-    let preview = world
-        .command(&bank.switchover("city-b", &["--dry-run"]))
-        .await;
-    assert!(preview.contains("city-b is to answer"), "{preview}");
-    let preview = world
-        .command(&bank.switchover("city-b", &["--dry-run", "-o", "json"]))
-        .await;
-    let preview: Value = serde_json::from_str(&preview).expect("it is JSON");
-    assert_eq!(preview["forbidden"], json!([]), "{preview:#}");
-    let branches = preview["now"]["branches"].as_array();
-    assert_eq!(branches.map(Vec::len), Some(2), "{preview:#}");
+    preview(world, &bank).await;
     let file = tempfile::tempdir().expect("a folder");
     let evidence = file.path().join("evidence.jsonl");
     bank.hand_over(world, "city-b", &evidence).await;
@@ -100,6 +90,21 @@ async fn city_b_takes_over_by_hand_when_it_may_and_gives_back_in_a_ramp_when_ask
         .await;
     assert!(forged.contains("line 1: it was changed"), "{forged}");
     bank.close(world).await;
+}
+
+/// What a switchover to city B would be, for people and for programs.
+async fn preview(world: &World, bank: &Bank) {
+    let text = world
+        .command(&bank.switchover("city-b", &["--dry-run"]))
+        .await;
+    assert!(text.contains("city-b is to answer"), "{text}");
+    let json = world
+        .command(&bank.switchover("city-b", &["--dry-run", "-o", "json"]))
+        .await;
+    let said: Value = serde_json::from_str(&json).expect("it is JSON");
+    assert_eq!(said["forbidden"], json!([]), "{said:#}");
+    let branches = said["now"]["branches"].as_array();
+    assert_eq!(branches.map(Vec::len), Some(2), "{said:#}");
 }
 
 async fn city_b_takes_over_by_itself_where_that_is_its_mode_and_gives_back_after_its_hold_down(
