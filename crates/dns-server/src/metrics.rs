@@ -111,30 +111,33 @@ impl Counters {
 
     #[inline]
     pub(crate) fn count(&self, reply: &Reply) {
-        self.count_class(reply.class);
-        if reply.len > 0
-            && let Some(zone) = self.rcodes.get(usize::from(reply.zone))
-        {
-            zone[place(reply.rcode)].fetch_add(1, Ordering::Relaxed);
-        }
+        self.each(reply, add);
     }
 
     /// The same by the one thread that counts here: nothing has to be locked, and the processor may begin with
     /// the next query meanwhile.
     #[inline]
     pub(crate) fn count_alone(&self, reply: &Reply) {
-        add_alone(&self.replies[reply.class as usize]);
+        self.each(reply, |counter| {
+            counter.store(counter.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+        });
+    }
+
+    /// Every counter that a reply adds to.
+    #[inline]
+    fn each(&self, reply: &Reply, add: impl Fn(&AtomicU64)) {
+        add(&self.replies[reply.class as usize]);
         if reply.len > 0
             && let Some(zone) = self.rcodes.get(usize::from(reply.zone))
         {
-            add_alone(&zone[place(reply.rcode)]);
+            add(&zone[place(reply.rcode)]);
         }
     }
 
     /// Counts what has no reply of its own here.
     #[inline]
     pub(crate) fn count_class(&self, class: ReplyClass) {
-        self.replies[class as usize].fetch_add(1, Ordering::Relaxed);
+        add(&self.replies[class as usize]);
     }
 
     pub(crate) fn count_unsent(&self, replies: usize) {
@@ -146,8 +149,8 @@ impl Counters {
     }
 }
 
-fn add_alone(counter: &AtomicU64) {
-    counter.store(counter.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+fn add(counter: &AtomicU64) {
+    counter.fetch_add(1, Ordering::Relaxed);
 }
 
 /// The codes that replies have: 0 to 10, 16 and 23.

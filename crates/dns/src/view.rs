@@ -1,8 +1,10 @@
 //! From a client's address to its view: a flat multibit trie, compiled from merged prefixes.
 //!
 //! The first 16 bits index an array; each further byte goes through a node that marks where runs
-//! of equal entries begin, so that a lookup counts bits in one cache line, where the first entries
-//! stand too. For country and city tables that is the root (which stays in the cache) and a node.
+//! of equal entries begin, so that a lookup counts bits in one cache line. The first entries stand
+//! in that line too, in what would be padding; of a node with more, the others stand apart. For
+//! country and city tables a lookup reads the root (which stays in the cache), a node and at most
+//! one entry.
 
 use std::fmt;
 use std::net::IpAddr;

@@ -1,7 +1,6 @@
 //! More deletions owed to a member that is away than fall together in one MemberTombstone.
 
 use crate::world::{SYSTEM, TYPES, World};
-use api::TOMBSTONE_ENTRIES_MAX;
 use federation::ANNOTATION_CONFIRMED;
 use futures::future::join_all;
 use pocketkube::ApiState;
@@ -77,7 +76,6 @@ async fn what_is_owed_in_several_tombstones_is_made_good_to_the_last() {
     let entries = owed(&world);
     assert_eq!(entries.iter().sum::<usize>(), OBJECTS, "{entries:?}");
     assert!(entries.len() > 1, "{entries:?}");
-    assert!(entries.iter().all(|of| *of <= TOMBSTONE_ENTRIES_MAX));
     assert_eq!(count(&world, "a", ("v1", "ConfigMap")).await, 0);
     world.members["b"].faults().set_api(ApiState::Up);
     world

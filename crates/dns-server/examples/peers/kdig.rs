@@ -29,15 +29,18 @@ pub(crate) fn run(served: &Served, folder: &Path, asked: &Counter) -> Fallible<(
             Transport::Https => "+https=/dns-query",
             Transport::Quic => "+quic",
         };
-        let words = &[words.to_owned()][..];
         let encrypted = matches!(
             transport,
             Transport::Tls | Transport::Https | Transport::Quic
         );
         // The transport is said last: the others would make it TLS.
-        let with = |name: &str| match encrypted {
-            true => [&[authority.clone(), format!("+tls-hostname={name}")], words].concat(),
-            false => words.to_vec(),
+        let with = |name: &str| {
+            let mut said = Vec::new();
+            if encrypted {
+                said.extend([authority.clone(), format!("+tls-hostname={name}")]);
+            }
+            said.push(words.to_owned());
+            said
         };
         // The two halves of the addresses have an answer each.
         for (client, answer) in [("9.0.0.0/24", "192.0.2.1"), ("200.0.0.0/24", "192.0.2.2")] {
