@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::{Result, bail};
 use clap::Args;
@@ -45,6 +46,15 @@ pub(crate) struct DnsListen {
     /// Threads that answer UDP per address [default: one per core]
     #[arg(long = "dns-threads", value_name = "COUNT")]
     pub(crate) threads: Option<usize>,
+    /// Microseconds that queries which come fast over UDP may wait for each other, so that they are
+    /// answered together; 0 answers each at once
+    #[arg(
+        long = "dns-gather",
+        value_name = "MICROSECONDS",
+        default_value_t = dns_server::GATHER.subsec_micros(),
+        value_parser = clap::value_parser!(u32).range(..=1000)
+    )]
+    pub(crate) gather: u32,
     /// Errors, and NXDOMAIN, that a network gets over UDP in a second before it is sent to TCP;
     /// 0 is no limit
     #[arg(long = "dns-rate-limit", value_name = "COUNT", default_value_t = 200)]
@@ -91,6 +101,7 @@ impl DnsListen {
             certificate: None,
             key: None,
             threads: Some(1),
+            gather: dns_server::GATHER.subsec_micros(),
             rate_limit: 200,
             resolvers: Vec::new(),
             control_targets: Vec::new(),
@@ -118,6 +129,7 @@ impl DnsListen {
         let mut options = dns_server::Options::new(self.plain.clone(), secrets);
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         options.udp_threads = self.threads.unwrap_or(cores);
+        options.gather = Duration::from_micros(self.gather.into());
         options.identity = dns::Identity::new(self.name.as_deref(), self.version.as_deref())?;
         options.tap = self.tap.clone().map(|socket| TapOptions {
             socket,

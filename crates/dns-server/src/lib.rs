@@ -15,6 +15,7 @@
 //!
 //! # Caveats
 //! - A reply that the socket has no room for is dropped, and counted: clients ask again.
+//! - Queries that come fast over UDP wait for each other, [`GATHER`] at most unless told otherwise.
 
 mod accept;
 mod batch;
@@ -22,6 +23,7 @@ mod certificate;
 mod chance;
 mod error;
 mod framing;
+mod gather;
 mod handover;
 mod https;
 mod metrics;
@@ -39,6 +41,7 @@ mod update;
 
 pub use certificate::CertificateFiles;
 pub use error::Error;
+pub use gather::GATHER;
 pub use handover::{Named, give, take};
 pub use metrics::DnsMetrics;
 pub use server::{DnsServer, Encrypted, Handle, Options};

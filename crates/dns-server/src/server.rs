@@ -6,7 +6,7 @@ use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
 use dns::{Identity, Keys, RateLimiter, Rates, Secrets, Server, Snapshot, Transport};
@@ -17,6 +17,7 @@ use tokio::task;
 use crate::accept::{self, Door, Limits};
 use crate::certificate::{Certificate, CertificateFiles};
 use crate::error::Error;
+use crate::gather::{GATHER, Gather};
 use crate::handover::{self, Named};
 use crate::metrics::{Counters, DnsMetrics};
 use crate::snapshots::Snapshots;
@@ -39,6 +40,9 @@ pub struct Options {
     pub connections_max: usize,
     /// The same per client: an IPv4 address or an IPv6 network of 64 bits.
     pub connections_per_client_max: usize,
+    /// How long queries that come fast over UDP may wait for each other, so that they are answered
+    /// together; none is answered at once.
+    pub gather: Duration,
     /// Keys of server cookies; replicas that share an address share them.
     pub secrets: Secrets,
     /// What the server says of itself.
@@ -58,6 +62,7 @@ impl Options {
         Self {
             listen,
             udp_threads: 1,
+            gather: GATHER,
             encrypted: None,
             connections_max: 1024,
             connections_per_client_max: 64,
@@ -160,7 +165,7 @@ impl DnsServer {
             handle.listen_encrypted(encrypted, &mut doors)?;
         }
         for listening in listening {
-            handle.listen_plain(listening, &doors, options.rates)?;
+            handle.listen_plain(listening, &doors, options.rates, options.gather)?;
         }
         let from = options.listen.iter().map(SocketAddr::ip).collect();
         let notifier = notify::run(Arc::clone(&handle.shared), from, doors.stopped);
@@ -253,6 +258,7 @@ impl Handle {
         listening: Listening,
         doors: &Doors<'_>,
         rates: Rates,
+        gather: Duration,
     ) -> Result<(), Error> {
         let address = listening.address;
         let threads = u32::try_from(listening.udp.len()).unwrap_or(u32::MAX);
@@ -260,7 +266,8 @@ impl Handle {
         for socket in listening.udp {
             self.keep(Transport::Udp, address, &socket)?;
             let counters = doors.metrics.counters(Transport::Udp);
-            self.answer_udp(socket, counters, udp::limiter(rates, threads))?;
+            let limiter = udp::limiter(rates, threads);
+            self.answer_udp(socket, counters, limiter, Gather::new(gather))?;
         }
         self.addresses.push((Transport::Udp, address));
         self.keep(Transport::Tcp, address, &listening.tcp)?;
@@ -365,12 +372,13 @@ impl Handle {
         socket: UdpSocket,
         counters: Arc<Counters>,
         limiter: RateLimiter,
+        gather: Gather,
     ) -> Result<(), Error> {
         let shared = Arc::clone(&self.shared);
         let socket = Arc::new(socket);
         let thread = thread::Builder::new()
             .name(format!("dns-udp-{}", self.threads.len()))
-            .spawn(move || udp::run(&socket, &shared, &counters, limiter))
+            .spawn(move || udp::run(&socket, &shared, &counters, limiter, gather))
             .map_err(Error::Thread)?;
         self.threads.push(thread);
         Ok(())

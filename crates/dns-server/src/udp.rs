@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::UdpSocket;
-use std::num::NonZeroU32;
+use std::num::{NonZeroU32, NonZeroU64};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread;
@@ -12,6 +12,7 @@ use dns::{Client, RateLimiter, Rates, Reply, ReplyClass, Transport, Verdict};
 
 use crate::batch::Batch;
 use crate::chance::Chance;
+use crate::gather::Gather;
 use crate::metrics::Counters;
 use crate::server::{Shared, unix_secs};
 use crate::update;
@@ -19,27 +20,37 @@ use crate::update;
 /// How long a thread rests when the system cannot give it datagrams.
 const ERROR_PAUSE: Duration = Duration::from_millis(50);
 
+/// How late a rest may end.
+const TIMER_SLACK_NANOS: NonZeroU64 = NonZeroU64::new(1_000).unwrap();
+
 /// Answers on one socket until it is told to stop.
 pub(crate) fn run(
     socket: &Arc<UdpSocket>,
     shared: &Shared,
     counters: &Arc<Counters>,
     limiter: RateLimiter,
+    gather: Gather,
 ) {
     let mut batch = Batch::new();
+    // Without it a rest may take twice as long; that is all.
+    let _ = rustix::thread::set_current_timer_slack(Some(TIMER_SLACK_NANOS));
     let mut thread = Thread {
         chance: Chance::new(),
         limiter,
+        gather,
         start: Instant::now(),
         wall: Wall::default(),
     };
     while !shared.stopping.load(Ordering::Relaxed) {
         match batch.receive(socket) {
             Ok(count) => {
-                answer(&mut batch, count, socket, shared, counters, &mut thread);
+                let rest = answer(&mut batch, count, socket, shared, counters, &mut thread);
                 let unsent = batch.send(socket, count);
                 if unsent > 0 {
                     counters.count_unsent(unsent);
+                }
+                if let Some(rest) = rest {
+                    thread::sleep(rest);
                 }
             }
             Err(error) if is_idle(&error) => {}
@@ -60,6 +71,7 @@ pub(crate) fn limiter(rates: Rates, threads: NonZeroU32) -> RateLimiter {
 struct Thread {
     chance: Chance,
     limiter: RateLimiter,
+    gather: Gather,
     start: Instant,
     wall: Wall,
 }
@@ -84,7 +96,7 @@ impl Wall {
     }
 }
 
-/// One snapshot, one look at the clock, for the whole batch.
+/// One snapshot, one look at the clock, for the whole batch. Says how long others may gather then.
 fn answer(
     batch: &mut Batch,
     count: usize,
@@ -92,7 +104,7 @@ fn answer(
     shared: &Shared,
     counters: &Counters,
     thread: &mut Thread,
-) {
+) -> Option<Duration> {
     let snapshot = shared.snapshots.load();
     let server = shared.server.load();
     let now_micros = u64::try_from(thread.start.elapsed().as_micros()).unwrap_or(u64::MAX);
@@ -128,6 +140,7 @@ fn answer(
         batch.reply(index, reply.len);
         counters.count_alone(&reply);
     }
+    thread.gather.after(count, now_micros)
 }
 
 /// Nothing came, or a signal did.

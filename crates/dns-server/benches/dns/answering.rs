@@ -4,6 +4,7 @@ use std::io;
 use std::net::{SocketAddr, UdpSocket};
 use std::process::Command;
 use std::sync::Arc;
+use std::time::Duration;
 
 use dns::Secrets;
 use meridian_dns_server::{DnsMetrics, DnsServer, Options};
@@ -17,6 +18,8 @@ use crate::{Fallible, free};
 
 pub(crate) const REFLECTOR: &str = "reflector";
 pub(crate) const MERIDIAN: &str = "meridian";
+/// The same, where no query waits for others (`--dns-gather 0`).
+pub(crate) const AT_ONCE: &str = "at-once";
 /// As the server has it.
 const BUFFER_BYTES: usize = 4 << 20;
 
@@ -55,14 +58,15 @@ pub(crate) fn reflect(address: SocketAddr) -> Fallible<()> {
     }
 }
 
-/// The product's server, as its role `dns` starts it.
+/// The product's server, as its role `dns` starts it, unless told how long queries may gather.
 #[tokio::main]
-pub(crate) async fn serve(address: SocketAddr) -> Fallible<()> {
+pub(crate) async fn serve(address: SocketAddr, gather: Option<Duration>) -> Fallible<()> {
     let secrets = Secrets {
         current: [7; 16],
         other: None,
     };
-    let options = Options::new(vec![address], secrets);
+    let mut options = Options::new(vec![address], secrets);
+    options.gather = gather.unwrap_or(options.gather);
     let snapshot = World::read()?.snapshot()?;
     let metrics = DnsMetrics::new(&mut Registry::default());
     let _handle = DnsServer::start(&options, Arc::new(snapshot), &metrics)?;

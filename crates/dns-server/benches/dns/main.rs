@@ -4,6 +4,7 @@
 //! |---|---|
 //! | reflector | sends it back as long as an answer would be: our sockets and batches, and nothing else |
 //! | meridian | the nearest site of the client's network, by distance |
+//! | at-once | meridian with `--dns-gather 0`: no query waits for others |
 //! | gdnsd, Knot with mod-geoip, PowerDNS with GeoIP | the site of the client's continent |
 //! | NSD | one static address |
 //!
@@ -29,6 +30,7 @@ mod world;
 
 use std::error::Error;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use load::Load;
 use process::Running;
@@ -58,7 +60,10 @@ fn main() -> Fallible<()> {
     let words: Vec<String> = std::env::args().skip(1).collect();
     match words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         [answering::REFLECTOR, address, ..] => return answering::reflect(address.parse()?),
-        [answering::MERIDIAN, address, ..] => return answering::serve(address.parse()?),
+        [answering::MERIDIAN, address, ..] => return answering::serve(address.parse()?, None),
+        [answering::AT_ONCE, address, ..] => {
+            return answering::serve(address.parse()?, Some(Duration::ZERO));
+        }
         _ => {}
     }
     let rounds = words.iter().find_map(|word| word.parse().ok());
@@ -73,8 +78,10 @@ fn main() -> Fallible<()> {
         .collect();
     let wanted = |label: &str| named.is_empty() || named.contains(&label);
     let mut servers = vec![answering::start(answering::REFLECTOR)?];
-    if wanted(answering::MERIDIAN) {
-        servers.push(answering::start(answering::MERIDIAN)?);
+    for label in [answering::MERIDIAN, answering::AT_ONCE] {
+        if wanted(label) {
+            servers.push(answering::start(label)?);
+        }
     }
     for server in &servers {
         server.await_answer(&world)?;
