@@ -13,7 +13,7 @@ use crate::world::{Chance, World};
 /// Different queries, so that no cache of answers is all that is measured.
 const QUERIES: usize = 20_000;
 /// How long each part lasts.
-const SECONDS: Duration = Duration::from_millis(500);
+const SECONDS: Duration = Duration::from_millis(150);
 /// Queries a second of the fixed rate.
 const RATE: f64 = 50_000.0;
 /// Queries under way when as many as possible are asked: more than a batch, less than any buffer.

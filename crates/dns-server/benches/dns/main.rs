@@ -10,8 +10,8 @@
 //!
 //! Each has one thread for UDP and one core of its own; the other core asks. In every round each is
 //! asked at a fixed rate, which gives its CPU time per query, and then as fast as it can answer. The
-//! medians over the rounds are told, as ratios to the reflector of the same round. Before that, the
-//! answers of meridian and Knot are compared, and where they differ it is said why.
+//! medians over the rounds are told, as ratios to the reflector, which is asked before each. Before
+//! that, the answers of meridian and Knot are compared, and where they differ it is said why.
 //!
 //! A server that is not installed is named and left out. The last line is JSON.
 
@@ -46,7 +46,7 @@ pub(crate) type Fallible<T> = Result<T, Box<dyn Error>>;
 
 /// Rounds, unless told otherwise; the medians count. Many short ones: what else the machine does
 /// falls on the bound and on who is held against it alike.
-const ROUNDS: usize = 15;
+const ROUNDS: usize = 45;
 /// A measurement that loses more than one query in so many is made again; what
 /// still does counts what was answered.
 const LOST_PART_MIN: u64 = 1000;
@@ -106,7 +106,9 @@ fn measure(world: &World, servers: &[Running], rounds: usize) -> Fallible<Report
     for round in 1..=rounds {
         for (index, server) in servers.iter().enumerate() {
             say(&format!("round {round} of {rounds}: {}", server.label));
-            report.push(index, one(&load, server)?);
+            // Next to each other: the machine may be faster or slower a moment later.
+            let bound = one(&load, &servers[0])?;
+            report.push(index, one(&load, server)?, bound);
         }
     }
     Ok(report)

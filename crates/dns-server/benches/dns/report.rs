@@ -16,7 +16,8 @@ pub(crate) struct Measured {
 /// All rounds; the first server is the bound.
 pub(crate) struct Report {
     labels: Vec<&'static str>,
-    rounds: Vec<Vec<Measured>>,
+    /// For each server and round: it, and the bound beside it.
+    rounds: Vec<Vec<(Measured, Measured)>>,
 }
 
 /// The goals for meridian: ratios to the bound.
@@ -29,8 +30,8 @@ impl Report {
         Self { labels, rounds }
     }
 
-    pub(crate) fn push(&mut self, server: usize, measured: Measured) {
-        self.rounds[server].push(measured);
+    pub(crate) fn push(&mut self, server: usize, measured: Measured, bound: Measured) {
+        self.rounds[server].push((measured, bound));
     }
 
     pub(crate) fn tell(&self) -> Fallible<()> {
@@ -99,7 +100,7 @@ impl Report {
     }
 
     fn median(&self, server: usize, value: impl Fn(Measured, Measured) -> f64) -> f64 {
-        let rounds = self.rounds[server].iter().zip(&self.rounds[0]);
+        let rounds = self.rounds[server].iter();
         let mut values: Vec<f64> = rounds.map(|(it, bound)| value(*it, *bound)).collect();
         values.sort_by(f64::total_cmp);
         values[values.len() / 2]
