@@ -26,7 +26,7 @@ use crate::lookup::Sought;
 use crate::message::{Authority, Message, OwnerPointer};
 use crate::name::Name;
 use crate::query::{HEADER_BYTES, Header, Parsed, Question, parse};
-use crate::road::{NOERROR, Outcome, Road, SERVFAIL};
+use crate::road::{Ahead, NOERROR, Outcome, Road, SERVFAIL};
 use crate::signed;
 use crate::snapshot::Snapshot;
 use crate::steered::Freshness;
@@ -313,6 +313,11 @@ fn ask(
             .and_then(|_| identity::answer(question, &server.identity, message))
             .unwrap_or_else(|| refused(ExtendedError::NotSupported));
     }
+    let subnet = question
+        .edns
+        .as_ref()
+        .and_then(|edns| edns.subnet?.address());
+    let ahead = subnet.and_then(|subnet| Ahead::look(snapshot, subnet));
     let mut sought = Sought::NOTHING;
     sought.read(&question.bytes[..question.name_len], question.labels);
     let found = sought.find(&snapshot.names);
@@ -332,10 +337,8 @@ fn ask(
         zone,
         record_type: question.record_type,
         client,
-        subnet: question
-            .edns
-            .as_ref()
-            .and_then(|edns| edns.subnet?.address()),
+        subnet,
+        ahead,
         owner: OwnerPointer::QUESTION,
         outcome: Outcome {
             rcode: NOERROR,

@@ -12,6 +12,7 @@ use crate::name::Name;
 use crate::names::Names;
 use crate::record::RecordType;
 use crate::steered::{Freshness, Steered};
+use crate::view::ViewTable;
 use crate::zone::{Checked, CompiledZone, Zone};
 
 pub(crate) type Zones = BTreeMap<Name, Arc<CompiledZone>>;
@@ -36,6 +37,8 @@ pub struct Snapshot {
     pub(crate) freshness: Freshness,
     pub(crate) zones: Arc<Zones>,
     pub(crate) names: Names,
+    /// The table of views that a steered name had last, and most others probably have.
+    pub(crate) views: Option<Arc<ViewTable>>,
     /// Zones that have secondaries.
     pub(crate) transfers: Arc<Transfers>,
     /// By origin, the keys that may change challenges.
@@ -110,6 +113,7 @@ pub struct SnapshotBuilder {
     /// Steered names that come, change or go.
     pub(crate) changes: Changes,
     interned: Interned,
+    views: Option<Arc<ViewTable>>,
     /// What was compiled last, for which zone and from what.
     last: Option<(Name, Steered, Arc<Steering>)>,
     transfers: Arc<Transfers>,
@@ -134,6 +138,7 @@ impl SnapshotBuilder {
             zones_changed: BTreeSet::new(),
             changes: Changes::new(),
             interned: Interned::default(),
+            views: None,
             last: None,
             transfers: Arc::default(),
             updaters: Arc::default(),
@@ -148,6 +153,7 @@ impl SnapshotBuilder {
             zones: Arc::clone(&snapshot.zones),
             zones_before: Arc::clone(&snapshot.zones),
             names: snapshot.names.clone(),
+            views: snapshot.views.clone(),
             transfers: Arc::clone(&snapshot.transfers),
             updaters: Arc::clone(&snapshot.updaters),
             numbers: Arc::clone(&snapshot.numbers),
@@ -263,6 +269,7 @@ impl SnapshotBuilder {
             ));
         };
         let steering = self.compiled(&zone.core.origin, steered);
+        self.views = Some(Arc::clone(&steered.views));
         let steering = steering.map_err(refuse)?;
         beside_static(&zone, name, &steering).map_err(refuse)?;
         if steering.may_alias
@@ -323,6 +330,7 @@ impl SnapshotBuilder {
             freshness: self.freshness,
             zones: self.zones,
             names,
+            views: self.views,
             transfers: self.transfers,
             updaters: self.updaters,
             numbers: self.numbers,

@@ -2,10 +2,14 @@
 
 use std::sync::Arc;
 
-use meridian_dns::{Name, Record, RecordType, Snapshot, SnapshotBuilder, ViewTable, Zone};
+use meridian_dns::{
+    Leaf, Name, Record, RecordType, Snapshot, SnapshotBuilder, Steered, SteeredRecords, ViewTable,
+    Zone,
+};
 use proptest::prelude::*;
 
 use crate::properties::{client, empty_zone, name, query, reply, steer};
+use crate::reply::decode;
 
 #[derive(Debug, Clone)]
 enum Change {
@@ -141,6 +145,51 @@ proptest! {
             let anew = anew.build(9);
             prop_assert_eq!(snapshot.name_count(), anew.name_count());
             prop_assert_eq!(answers(&snapshot), answers(&anew));
+        }
+    }
+}
+
+/// Every address has view 1.
+fn all<Bits>(bits: Bits) -> Leaf<Bits> {
+    Leaf {
+        bits,
+        length: 0,
+        view: 1,
+    }
+}
+
+#[test]
+fn each_name_has_the_view_of_its_own_table_whichever_came_last() {
+    let first = Arc::new(ViewTable::uniform());
+    let second = Arc::new(ViewTable::compile(&[all(0_u32)], &[all(0_u128)]).unwrap());
+    let names = [("a.z", &first, 10), ("e.z", &second, 11)].map(|(text, views, byte)| {
+        let choices = [10, 11].map(|byte| steer(views, byte).records[0].choices[0].clone());
+        let records = vec![SteeredRecords::per_view(RecordType::A, choices)];
+        let steered = Steered {
+            records,
+            ..steer(views, 0)
+        };
+        (name(text), steered, byte)
+    });
+    for last in [0, 1] {
+        let mut builder = SnapshotBuilder::new();
+        builder.zone(&zone(ORIGINS[0], 0)).unwrap();
+        for at in [1 - last, last] {
+            builder.steer(&names[at].0, &names[at].1).unwrap();
+        }
+        let snapshot = builder.build(1);
+        for (name, _, byte) in &names {
+            let mut ask = query(name, RecordType::A);
+            // OPT with a client subnet, 198.51.100.0/24.
+            ask[11] = 1;
+            ask.extend([0, 0, 41, 4, 208, 0, 0, 0, 0, 0, 11]);
+            ask.extend([0, 8, 0, 7, 0, 1, 24, 0, 198, 51, 100]);
+            let decoded = decode(&reply(&snapshot, &ask, &client()));
+            assert_eq!(
+                decoded.answer[0].data,
+                [192, 0, 2, *byte].into(),
+                "{name}, {last} last"
+            );
         }
     }
 }
