@@ -127,6 +127,10 @@ async fn exchange(
         }
         _ => return connection.close(PROTOCOL_ERROR, b"one message with id 0 on each stream"),
     };
+    // § 4.3.3, § 5.5.2.
+    if dns::asks_keepalive(query) {
+        return connection.close(PROTOCOL_ERROR, b"QUIC itself keeps connections");
+    }
     let reply = replier
         .lock()
         .unwrap_or_else(PoisonError::into_inner)

@@ -260,13 +260,17 @@ async fn queries_over_quic_are_answered_on_their_streams() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_quic_client_that_breaks_the_protocol_is_told_so() {
     let world = World::start();
-    // An id other than 0, two messages on a stream, and no message.
-    for wrong in [query(1), [query(0), vec![0]].concat(), Vec::new()] {
+    // edns-tcp-keepalive (RFC 9250 § 5.5.2).
+    let mut keepalive = query(0);
+    keepalive[11] = 1;
+    keepalive.extend([0, 0, 41, 4, 208, 0, 0, 0, 0, 0, 4, 0, 11, 0, 0]);
+    for (what, sent) in [
+        ("an id other than 0", framed(&query(1))),
+        ("two messages", [framed(&query(0)), vec![0]].concat()),
+        ("no message", framed(&[])),
+        ("keepalive", framed(&keepalive)),
+    ] {
         let connection = world.quic().await;
-        let mut sent = framed(&wrong);
-        if wrong.len() > query(0).len() {
-            sent = [framed(&query(0)), vec![0]].concat();
-        }
         let (mut send, _receive) = connection.open_bi().await.unwrap();
         send.write_all(&sent).await.unwrap();
         send.finish().unwrap();
@@ -274,12 +278,7 @@ async fn a_quic_client_that_breaks_the_protocol_is_told_so() {
         let quinn::ConnectionError::ApplicationClosed(close) = closed else {
             panic!("{closed}");
         };
-        assert_eq!(
-            close.error_code,
-            quinn::VarInt::from_u32(2),
-            "{}",
-            wrong.len()
-        );
+        assert_eq!(close.error_code, quinn::VarInt::from_u32(2), "{what}");
     }
     assert!(exchange(&world.quic().await, &query(0)).await.is_some());
     world.handle.stop().await;

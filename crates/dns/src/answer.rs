@@ -19,7 +19,8 @@
 use crate::client::{Client, Origin, Reply, ReplyClass, Server, Transport};
 use crate::cookie;
 use crate::edns::{
-    Edns, ExtendedError, ReplyOptions, UDP_BYTES_MAX, UDP_BYTES_PLAIN, write_bare, write_options,
+    Edns, ExtendedError, OPT_BYTES, ReplyOptions, UDP_BYTES_MAX, UDP_BYTES_PLAIN, write_bare,
+    write_options,
 };
 use crate::identity::{self, CLASS_CHAOS};
 use crate::lookup::Sought;
@@ -39,7 +40,7 @@ const CLASS_IN: u16 = 1;
 pub(crate) const FORMERR: u16 = 1;
 const NOTIMP: u16 = 4;
 const REFUSED: u16 = 5;
-const BADVERS: u16 = 16;
+pub(crate) const BADVERS: u16 = 16;
 const BADCOOKIE: u16 = 23;
 
 /// Answers one query: no allocation, no lock, no system call.
@@ -63,6 +64,10 @@ pub fn answer(
             bare(header, NOTIMP, ReplyClass::NotImp, out)
         }
         Parsed::Malformed(header) => bare(header, FORMERR, ReplyClass::FormErr, out),
+        Parsed::BadOptions(question) if question.header.opcode != 0 => {
+            coded(&question, NOTIMP, ReplyClass::NotImp, out)
+        }
+        Parsed::BadOptions(question) => coded(&question, FORMERR, ReplyClass::FormErr, out),
         Parsed::CookieOnly(header, edns) => {
             let mut message = Message::new(out, &[], 0, UDP_BYTES_PLAIN);
             let outcome = Outcome::error(NOERROR, ReplyClass::CookieOnly, None);
@@ -211,6 +216,33 @@ pub(crate) fn bare(header: Header, rcode: u16, class: ReplyClass, out: &mut [u8]
         rcode,
         zone: 0,
     }
+}
+
+/// The question, OPT without options if the query had one (RFC 6891 § 6.1.1), and a code.
+#[cold]
+pub(crate) fn coded(
+    question: &Question<'_>,
+    rcode: u16,
+    class: ReplyClass,
+    out: &mut [u8],
+) -> Reply {
+    let mut message = Message::new(out, question.bytes, question.name_len, usize::MAX);
+    if let Some(edns) = &question.edns {
+        let len = write_bare(edns.dnssec_ok, rcode, message.rest());
+        message.opt_written(len);
+    }
+    Reply {
+        len: message.finish(question.header, rcode, Authority::Others),
+        class,
+        origin: Origin::Claimed,
+        rcode,
+        zone: 0,
+    }
+}
+
+/// The most bytes of such a reply.
+pub(crate) fn coded_bytes_max(question: &Question<'_>) -> usize {
+    HEADER_BYTES + question.bytes.len() + OPT_BYTES
 }
 
 /// How long the reply may become before its OPT (RFC 6891 § 6.2.5).

@@ -11,7 +11,7 @@ pub const UDP_BYTES_MAX: usize = 1232;
 /// The most bytes of a reply over UDP to a client without EDNS (RFC 1035 § 4.2.1).
 pub(crate) const UDP_BYTES_PLAIN: usize = 512;
 /// OPT with no options.
-const OPT_BYTES: usize = 11;
+pub(crate) const OPT_BYTES: usize = 11;
 /// A cookie option with the server's part.
 const COOKIE_BYTES: usize = 4 + 8 + 16;
 /// An extended error without text (RFC 8914 § 2).
@@ -102,6 +102,21 @@ pub(crate) enum ExtendedError {
 }
 
 impl Edns<'_> {
+    /// One without options.
+    #[inline(always)]
+    fn plain(fixed: &[u8; 10]) -> Self {
+        Self {
+            udp_bytes: u16::from_be_bytes([fixed[2], fixed[3]]),
+            version: fixed[5],
+            dnssec_ok: fixed[6] & 0x80 != 0,
+            subnet: None,
+            cookie: None,
+            asks_name: false,
+            asks_keepalive: false,
+            asks_padding: false,
+        }
+    }
+
     /// Whether the reply's OPT has nothing to say but that there is one.
     #[inline]
     pub(crate) fn asks_nothing(&self) -> bool {
@@ -139,24 +154,25 @@ impl Edns<'_> {
     }
 }
 
-/// Reads an OPT record: `fixed` is what stands between its owner and its data.
-/// `None` when an option that we know is malformed; unknown ones are skipped (RFC 6891 § 6.1.2).
+/// Reads an OPT record: `fixed` is what stands between its owner and its data. An error is what it
+/// says besides its options, when one that we know is malformed; unknown ones are skipped
+/// (RFC 6891 § 6.1.2).
 #[inline(always)]
-pub(crate) fn read_options<'q>(fixed: &[u8; 10], mut data: &'q [u8]) -> Option<Edns<'q>> {
-    let mut edns = Edns {
-        udp_bytes: u16::from_be_bytes([fixed[2], fixed[3]]),
-        version: fixed[5],
-        dnssec_ok: fixed[6] & 0x80 != 0,
-        subnet: None,
-        cookie: None,
-        asks_name: false,
-        asks_keepalive: false,
-        asks_padding: false,
-    };
+pub(crate) fn read_options<'q>(fixed: &[u8; 10], data: &'q [u8]) -> Result<Edns<'q>, Edns<'q>> {
+    let mut edns = Edns::plain(fixed);
     // What another version's options mean is not ours to say.
     if edns.version != 0 {
-        return Some(edns);
+        return Ok(edns);
     }
+    match take_options(&mut edns, data) {
+        Some(()) => Ok(edns),
+        None => Err(Edns::plain(fixed)),
+    }
+}
+
+/// Takes each option; none when one is malformed.
+#[inline(always)]
+fn take_options<'q>(edns: &mut Edns<'q>, mut data: &'q [u8]) -> Option<()> {
     while !data.is_empty() {
         let (head, tail) = data.split_first_chunk::<4>()?;
         let length = usize::from(u16::from_be_bytes([head[2], head[3]]));
@@ -178,7 +194,7 @@ pub(crate) fn read_options<'q>(fixed: &[u8; 10], mut data: &'q [u8]) -> Option<E
         }
         data = tail;
     }
-    Some(edns)
+    Some(())
 }
 
 /// Reads a client subnet (RFC 7871 § 6): too few or too many octets, bits beyond the prefix

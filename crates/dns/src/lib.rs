@@ -54,6 +54,7 @@ pub use error::Error;
 pub use limit::{RateLimiter, Rates, Verdict};
 pub use name::Name;
 pub use notify::News;
+pub use query::asks_keepalive;
 pub use record::{Record, RecordType, Soa, UnknownType};
 pub use reply_ttl::reply_ttl_secs;
 pub use snapshot::{Snapshot, SnapshotBuilder, ZONES_NUMBERED_MAX};

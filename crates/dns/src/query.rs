@@ -24,6 +24,9 @@ pub(crate) enum Parsed<'q> {
     NotAQuery,
     /// Malformed. RFC 9619 § 4 counts more than one question among it.
     Malformed(Header),
+    /// Well formed but for OPT, which the reply must have all the same, so that nobody takes us for a
+    /// server without EDNS (RFC 6891 § 7).
+    BadOptions(Question<'q>),
     /// No question but a cookie (RFC 7873 § 5.4).
     CookieOnly(Header, Edns<'q>),
     /// One question; the opcode is still to be looked at.
@@ -44,6 +47,41 @@ pub(crate) struct Question<'q> {
     pub(crate) edns: Option<Edns<'q>>,
     /// Whether a signature stands at its end (RFC 8945).
     pub(crate) signed: bool,
+}
+
+impl<'q> Question<'q> {
+    /// In place of one that is not there.
+    fn none(header: Header, edns: Option<Edns<'q>>) -> Self {
+        Self {
+            header,
+            bytes: &[],
+            name_len: 0,
+            labels: 0,
+            record_type: RecordType(0),
+            class: 0,
+            edns,
+            signed: false,
+        }
+    }
+}
+
+/// What the records after the question say.
+#[derive(Default)]
+struct Records<'q> {
+    edns: Option<Edns<'q>>,
+    /// Whether OPT is malformed, or not the only one.
+    bad_options: bool,
+    /// Whether a signature stands anywhere.
+    signed: bool,
+}
+
+impl<'q> Records<'q> {
+    /// Takes what an OPT record says.
+    #[inline(always)]
+    fn take(&mut self, read: Result<Edns<'q>, Edns<'q>>) {
+        self.bad_options |= read.is_err();
+        self.edns = Some(read.unwrap_or_else(|plain| plain));
+    }
 }
 
 /// Reads a message. Inlined, as is what it calls: what it gives is large to hand over.
@@ -67,6 +105,15 @@ pub(crate) fn parse(message: &[u8]) -> Parsed<'_> {
     }
 }
 
+/// Whether a query asks for how long a stream may be idle (RFC 7828).
+pub fn asks_keepalive(query: &[u8]) -> bool {
+    match parse(query) {
+        Parsed::Question(Question { edns, .. }) => edns.is_some_and(|edns| edns.asks_keepalive),
+        Parsed::CookieOnly(_, edns) => edns.asks_keepalive,
+        _ => false,
+    }
+}
+
 #[inline(always)]
 fn read_body(header: Header, counts: [u16; 4], body: &[u8]) -> Option<Parsed<'_>> {
     let [questions, answers, authorities, additionals] = counts;
@@ -74,7 +121,12 @@ fn read_body(header: Header, counts: [u16; 4], body: &[u8]) -> Option<Parsed<'_>
         return None;
     }
     if questions == 0 {
-        let (edns, _) = read_records(body, answers, authorities, additionals)?;
+        let records = read_records(body, answers, authorities, additionals)?;
+        if records.bad_options {
+            return Some(Parsed::BadOptions(Question::none(header, records.edns)));
+        }
+        // What is signed has a question: nobody verifies it here.
+        let edns = records.edns.filter(|_| !records.signed);
         let edns = edns.filter(|edns| edns.cookie.is_some() && header.opcode == 0)?;
         return Some(Parsed::CookieOnly(header, edns));
     }
@@ -87,23 +139,28 @@ fn read_body(header: Header, counts: [u16; 4], body: &[u8]) -> Option<Parsed<'_>
     if header.opcode == 0 && has_records {
         return None;
     }
-    let (edns, signed) = match lone_options(rest) {
+    let mut records = Records::default();
+    match lone_options(rest) {
         Some((fixed, data)) if additionals == 1 && answers | authorities == 0 => {
-            (Some(read_options(fixed, data)?), false)
+            records.take(read_options(fixed, data));
         }
-        _ if rest.is_empty() && additionals == 0 && !has_records => (None, false),
-        _ => read_records(rest, answers, authorities, additionals)?,
-    };
-    Some(Parsed::Question(Question {
+        _ if rest.is_empty() && additionals == 0 && !has_records => {}
+        _ => records = read_records(rest, answers, authorities, additionals)?,
+    }
+    let question = Question {
         header,
         bytes,
         name_len,
         labels,
         record_type,
         class: u16::from_be_bytes([fixed[2], fixed[3]]),
-        edns,
-        signed,
-    }))
+        edns: records.edns,
+        signed: records.signed,
+    };
+    Some(match records.bad_options {
+        false => Parsed::Question(question),
+        true => Parsed::BadOptions(question),
+    })
 }
 
 /// The length of the name at the start of `body`, with its root label, and its labels without.
@@ -135,8 +192,8 @@ fn lone_options(rest: &[u8]) -> Option<(&[u8; 10], &[u8])> {
     (is_options && length == data.len()).then_some((fixed, data))
 }
 
-/// Walks over all records, which must fill `rest`, and reads the OPT among the additional ones;
-/// also whether a signature stands anywhere. `None` is a malformed message.
+/// Walks over all records, which must fill `rest`, and reads the OPT among the additional ones. `None`
+/// is a malformed message.
 #[cold]
 #[inline(never)]
 fn read_records(
@@ -144,10 +201,9 @@ fn read_records(
     answers: u16,
     authorities: u16,
     additionals: u16,
-) -> Option<(Option<Edns<'_>>, bool)> {
+) -> Option<Records<'_>> {
     let before = u32::from(answers) + u32::from(authorities);
-    let mut edns = None;
-    let mut signed = false;
+    let mut records = Records::default();
     for index in 0..before + u32::from(additionals) {
         let owner = skip_name(rest)?;
         let (fixed, tail) = rest[owner..].split_first_chunk::<10>()?;
@@ -156,15 +212,13 @@ fn read_records(
         let record_type = u16::from_be_bytes([fixed[0], fixed[1]]);
         if index >= before && record_type == RecordType::OPT.0 {
             // One OPT, at the root (RFC 6891 § 6.1.1).
-            if edns.is_some() || owner != 1 {
-                return None;
-            }
-            edns = Some(read_options(fixed, data)?);
+            records.bad_options |= records.edns.is_some() || owner != 1;
+            records.take(read_options(fixed, data));
         }
-        signed |= record_type == TYPE_TSIG;
+        records.signed |= record_type == TYPE_TSIG;
         rest = tail;
     }
-    rest.is_empty().then_some((edns, signed))
+    rest.is_empty().then_some(records)
 }
 
 /// The length of a name that may end in a pointer.

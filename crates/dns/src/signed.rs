@@ -1,10 +1,9 @@
 //! Answers to signed queries (RFC 8945), off the fast path: they are verified, answered as any
 //! other, and signed.
 
-use crate::answer::{Caller, DROPPED, FORMERR, answer_question, bare};
+use crate::answer::{Caller, DROPPED, FORMERR, answer_question, bare, coded, coded_bytes_max};
 use crate::client::{Client, Origin, Reply, ReplyClass, Server};
 use crate::edns::UDP_BYTES_MAX;
-use crate::message::{Authority, Message};
 use crate::query::{Parsed, Question, parse};
 use crate::snapshot::Snapshot;
 use crate::tsig::{self, Refusal, Signing, Verified};
@@ -22,7 +21,7 @@ pub(crate) fn answer(
     server: &Server,
     out: &mut [u8],
 ) -> Reply {
-    let malformed = |out| bare(question.header, FORMERR, ReplyClass::FormErr, out);
+    let malformed = |out| coded(question, FORMERR, ReplyClass::FormErr, out);
     match tsig::verify(query, &server.keys, client.now_secs) {
         Ok(verified) => match parse(&verified.query) {
             Parsed::Question(bare) if !bare.signed => {
@@ -61,7 +60,7 @@ fn answer_verified(
     }
 }
 
-/// NOTAUTH: the question, and what is wrong with its signature.
+/// NOTAUTH: the question, OPT if it had one, and what is wrong with its signature.
 pub(crate) fn refuse(
     question: &Question<'_>,
     refusal: Refusal,
@@ -73,22 +72,15 @@ pub(crate) fn refuse(
         Refusal::Unsigned(unsigned) => unsigned.bytes_max(),
         Refusal::Late(signing) | Refusal::Cut(signing) => signing.bytes_max(),
     };
-    if out.len() < 12 + question.bytes.len() + needed {
+    if out.len() < coded_bytes_max(question) + needed {
         return bare(question.header, NOTAUTH, ReplyClass::NotAuth, out);
     }
-    let mut message = Message::new(out, question.bytes, question.name_len, usize::MAX);
-    let len = message.finish(question.header, NOTAUTH, Authority::Others);
+    let reply = coded(question, NOTAUTH, ReplyClass::NotAuth, out);
     let len = match refusal {
-        Refusal::Malformed => len,
-        Refusal::Unsigned(unsigned) => unsigned.append(out, len, client.now_secs),
-        Refusal::Late(mut signing) => signing.sign_late(out, len, client.now_secs),
-        Refusal::Cut(mut signing) => signing.sign_cut(out, len, client.now_secs),
+        Refusal::Malformed => reply.len,
+        Refusal::Unsigned(unsigned) => unsigned.append(out, reply.len, client.now_secs),
+        Refusal::Late(mut signing) => signing.sign_late(out, reply.len, client.now_secs),
+        Refusal::Cut(mut signing) => signing.sign_cut(out, reply.len, client.now_secs),
     };
-    Reply {
-        len,
-        class: ReplyClass::NotAuth,
-        origin: Origin::Claimed,
-        rcode: NOTAUTH,
-        zone: 0,
-    }
+    Reply { len, ..reply }
 }

@@ -14,8 +14,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::answer::{DROPPED, FORMERR, bare};
+use crate::answer::{BADVERS, DROPPED, FORMERR, bare, coded, coded_bytes_max};
 use crate::client::{Client, Reply, ReplyClass, Server};
+use crate::edns::{OPT_BYTES, write_bare};
 use crate::message::{Authority, Message};
 use crate::name::{NAME_BYTES_MAX, Name};
 use crate::query::{HEADER_BYTES, Header, Parsed, Question, parse};
@@ -95,6 +96,11 @@ impl UpdateCode {
         }
     }
 
+    /// With its class.
+    fn coded(self) -> (u16, ReplyClass) {
+        (self.number(), self.class())
+    }
+
     fn class(self) -> ReplyClass {
         match self {
             Self::Refused => ReplyClass::Refused,
@@ -124,6 +130,8 @@ pub struct Update {
     header: Header,
     question: Vec<u8>,
     name_len: usize,
+    /// What OPT says of DNSSEC, if there is one.
+    dnssec_ok: Option<bool>,
     signing: Signing,
 }
 
@@ -166,33 +174,35 @@ pub fn update(
         Parsed::Malformed(header) => {
             return Requested::Answered(bare(header, FORMERR, ReplyClass::FormErr, out));
         }
-        Parsed::CookieOnly(..) | Parsed::NotAQuery => return Requested::Answered(DROPPED),
+        Parsed::BadOptions(question) if out.len() >= coded_bytes_max(&question) => {
+            return Requested::Answered(coded(&question, FORMERR, ReplyClass::FormErr, out));
+        }
+        _ => return Requested::Answered(DROPPED),
     };
-    if out.len() < HEADER_BYTES + question.bytes.len() {
+    if out.len() < coded_bytes_max(&question) {
         return Requested::Answered(DROPPED);
     }
     if !question.signed {
-        let code = match origin(snapshot, &question) {
-            Err(code) => code,
-            Ok(_) => UpdateCode::Refused,
-        };
-        return Requested::Answered(unsigned(&question, code, out));
+        let refused = zone_named(snapshot, &question).err();
+        let (code, class) = refused.unwrap_or(UpdateCode::Refused.coded());
+        return Requested::Answered(coded(&question, code, class, out));
     }
     let verified = match tsig::verify(message, &server.keys, client.now_secs) {
         Ok(verified) => verified,
         Err(Refusal::Malformed) => {
-            return Requested::Answered(unsigned(&question, UpdateCode::FormErr, out));
+            return Requested::Answered(coded(&question, FORMERR, ReplyClass::FormErr, out));
         }
         Err(refusal) => {
             return Requested::Answered(signed::refuse(&question, refusal, client, out));
         }
     };
-    let read = origin(snapshot, &question).and_then(|zone| {
+    let read = zone_named(snapshot, &question).and_then(|zone| {
         let named = snapshot.updaters.get(&zone);
         if !named.is_some_and(|keys| keys.contains(&verified.key)) {
-            return Err(UpdateCode::Refused);
+            return Err(UpdateCode::Refused.coded());
         }
-        let (prerequisites, changes) = sections(snapshot, &zone, &verified.query, &question)?;
+        let sections = sections(snapshot, &zone, &verified.query, &question);
+        let (prerequisites, changes) = sections.map_err(UpdateCode::coded)?;
         Ok((zone, prerequisites, changes))
     });
     let mut signing = verified.signing;
@@ -204,10 +214,11 @@ pub fn update(
             header: question.header,
             question: question.bytes.to_vec(),
             name_len: question.name_len,
+            dnssec_ok: question.edns.as_ref().map(|edns| edns.dnssec_ok),
             signing,
         })),
-        Err(code) => {
-            let reply = unsigned(&question, code, out);
+        Err((code, class)) => {
+            let reply = coded(&question, code, class, out);
             if out.len() < reply.len + signing.bytes_max() {
                 return Requested::Answered(DROPPED);
             }
@@ -261,9 +272,13 @@ impl Update {
     /// The bytes of its reply.
     pub fn reply(&self, code: UpdateCode, now_secs: u32) -> Vec<u8> {
         let mut signing = self.signing.clone();
-        let len = HEADER_BYTES + self.question.len();
+        let len = HEADER_BYTES + self.question.len() + OPT_BYTES;
         let mut out = vec![0; len + signing.bytes_max()];
         let mut message = Message::new(&mut out, &self.question, self.name_len, len);
+        if let Some(dnssec_ok) = self.dnssec_ok {
+            let len = write_bare(dnssec_ok, code.number(), message.rest());
+            message.opt_written(len);
+        }
         let len = message.finish(self.header, code.number(), Authority::Others);
         let len = signing.sign(&mut out, len, now_secs);
         out.truncate(len);
@@ -287,15 +302,12 @@ impl Prerequisite {
     }
 }
 
-/// The question, and a code.
-fn unsigned(question: &Question<'_>, code: UpdateCode, out: &mut [u8]) -> Reply {
-    let mut message = Message::new(out, question.bytes, question.name_len, usize::MAX);
-    Reply {
-        len: message.finish(question.header, code.number(), Authority::Others),
-        class: code.class(),
-        origin: crate::client::Origin::Claimed,
-        rcode: code.number(),
-        zone: 0,
+/// The zone of the zone section, if the message is in a version of EDNS that we know
+/// (RFC 6891 § 6.1.3); else a code and its class.
+fn zone_named(snapshot: &Snapshot, question: &Question<'_>) -> Result<Name, (u16, ReplyClass)> {
+    match &question.edns {
+        Some(edns) if edns.version != 0 => Err((BADVERS, ReplyClass::BadVersion)),
+        _ => origin(snapshot, question).map_err(UpdateCode::coded),
     }
 }
 
