@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod allocation;
 #[cfg(test)]
+mod compare;
+#[cfg(test)]
 mod oracle;
 #[cfg(test)]
 mod peers;
@@ -15,6 +17,10 @@ mod reply;
 #[cfg(test)]
 mod script_file;
 #[cfg(test)]
+mod script_query;
+#[cfg(test)]
 mod scripts;
+#[cfg(test)]
+mod signature;
 #[cfg(test)]
 mod transfers;

@@ -103,6 +103,22 @@ pub(crate) fn decode(message: &[u8]) -> Decoded {
     decoded
 }
 
+/// Where the signature starts (RFC 8945 § 5.1) that is a message's last record.
+pub(crate) fn signature_start(message: &[u8]) -> Option<usize> {
+    let word = |at: usize| u16::from_be_bytes([message[at], message[at + 1]]);
+    let mut at = 12;
+    for _ in 0..word(4) {
+        at = name(message, at).1 + 4;
+    }
+    let mut last = None;
+    for _ in 0..(6..12).step_by(2).map(word).sum::<u16>() {
+        let (_, end) = name(message, at);
+        last = (word(end) == 250).then_some(at);
+        at = end + 10 + usize::from(word(end + 8));
+    }
+    last
+}
+
 fn opt(udp_bytes: u16, ttl: u32, mut data: &[u8]) -> Opt {
     let mut options = Vec::new();
     while !data.is_empty() {

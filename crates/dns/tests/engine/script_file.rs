@@ -3,22 +3,30 @@
 //! The form is that of Stelline and Deckard, as far as an authoritative server needs it;
 //! `tests/dns/README.md` describes it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
 use std::net::IpAddr;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use meridian_dns::{
-    Answer, Choice, Client, Content, Freshness, Identity, Leaf, Name, Record, RecordType, Server,
-    Share, Snapshot, SnapshotBuilder, Steered, SteeredRecords, Transport, ViewTable, Zone,
-    read_records,
+    Answer, Challenges, Choice, Client, Content, Freshness, Identity, Key, Keys, Leaf, Name,
+    Record, RecordType, Secondary, Secrets, Server, Share, Snapshot, SnapshotBuilder, Steered,
+    SteeredRecords, Transfer, Transport, ViewTable, Zone, read_records,
 };
 
-use crate::properties::server;
+use crate::script_query::hex;
 
 /// One file.
 pub(crate) struct Script {
     pub(crate) snapshot: Snapshot,
     pub(crate) server: Server,
+    /// Zones as their text says.
+    pub(crate) zones: BTreeMap<Name, Vec<Record>>,
+    /// Keys by name, as `ALGORITHM:SECRET`.
+    pub(crate) keys: BTreeMap<String, String>,
+    /// Whether changes by UPDATE are taken at all.
+    pub(crate) has_updates: bool,
     pub(crate) steps: Vec<Step>,
 }
 
@@ -70,7 +78,10 @@ impl Entry {
         let transport = match self.get("TRANSPORT") {
             Some("TCP") => Transport::Tcp,
             Some("TLS") => Transport::Tls,
-            _ => Transport::Udp,
+            Some("HTTPS") => Transport::Https,
+            Some("QUIC") => Transport::Quic,
+            None | Some("UDP") => Transport::Udp,
+            Some(other) => panic!("{other} is no transport"),
         };
         Client {
             source: self.get("CLIENT").unwrap_or("192.0.2.200").parse().unwrap(),
@@ -79,6 +90,42 @@ impl Entry {
             entropy: number("ENTROPY").unwrap_or(0),
         }
     }
+}
+
+impl Script {
+    /// The world with these challenges beside what the zones say, as whoever serves them has them.
+    pub(crate) fn with(&self, challenges: &Challenges, before: &Snapshot) -> Snapshot {
+        let mut builder = SnapshotBuilder::from(before);
+        for (origin, records) in &self.zones {
+            let mut records = records.clone();
+            let mine = challenges.iter().filter(|(name, _)| name.is_within(origin));
+            for (name, challenge) in mine {
+                records.extend(challenge.values.iter().map(|value| {
+                    let data = [&[value.len() as u8], value.as_bytes()].concat();
+                    Record::new(name.clone(), challenge.ttl_secs, RecordType::TXT, data)
+                }));
+            }
+            let origin = origin.clone();
+            builder.zone(&Zone { origin, records }).unwrap();
+        }
+        builder.build(1)
+    }
+}
+
+/// The scripts, in order.
+pub(crate) fn paths() -> Vec<PathBuf> {
+    let mut paths: Vec<_> = fs::read_dir(folder())
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "rpl"))
+        .collect();
+    paths.sort();
+    paths
+}
+
+/// Where they are.
+pub(crate) fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/dns")
 }
 
 /// Reads a script.
@@ -95,9 +142,17 @@ pub(crate) fn read(text: &str) -> Script {
         .position(|line| *line == "CONFIG_END")
         .expect("CONFIG_END");
     let blocks = blocks(&lines[..end]);
+    let (snapshot, zones) = world(&blocks);
+    let keys = blocks.iter().filter(|block| block.key == "key");
+    let keys = keys.map(|block| block.value.split_once(' ').expect("NAME ALGORITHM:SECRET"));
     Script {
-        snapshot: world(&blocks),
+        snapshot,
         server: server_of(&blocks),
+        zones,
+        keys: keys
+            .map(|(name, key)| (name.to_owned(), key.to_owned()))
+            .collect(),
+        has_updates: blocks.iter().any(|block| block.key == "updates"),
         steps: steps(&lines[end + 1..]),
     }
 }
@@ -132,8 +187,10 @@ fn blocks<'t>(lines: &[&'t str]) -> Vec<Block<'t>> {
     blocks
 }
 
-fn world(blocks: &[Block<'_>]) -> Snapshot {
+fn world(blocks: &[Block<'_>]) -> (Snapshot, BTreeMap<Name, Vec<Record>>) {
     let mut builder = SnapshotBuilder::new();
+    let mut zones = BTreeMap::new();
+    let mut updaters: BTreeMap<Name, BTreeSet<Name>> = BTreeMap::new();
     let mut views = Arc::new(ViewTable::uniform());
     let mut steered = BTreeMap::new();
     for block in blocks {
@@ -141,7 +198,19 @@ fn world(blocks: &[Block<'_>]) -> Snapshot {
             "zone" => {
                 let origin = Name::parse(block.value).unwrap();
                 let records = read_records(&block.lines.join("\n"), &origin, 3600).unwrap();
+                zones.insert(origin.clone(), records.clone());
                 builder.zone(&Zone { origin, records }).unwrap();
+            }
+            "transfer" => {
+                let (origin, transfer) = transfer(block.value, &zones);
+                builder.transfer(&origin, &transfer).unwrap();
+            }
+            "updates" => {
+                let mut names = block
+                    .value
+                    .split(' ')
+                    .map(|name| Name::parse(name).unwrap());
+                updaters.insert(names.next().unwrap(), names.collect());
             }
             "views" => views = Arc::new(view_table(&block.lines)),
             "steer" => steer(&mut builder, &views, block, &mut steered),
@@ -150,22 +219,54 @@ fn world(blocks: &[Block<'_>]) -> Snapshot {
                 "expired" => Freshness::Expired,
                 _ => Freshness::Fresh,
             }),
-            "identity" => {}
+            "identity" | "key" | "cookies" => {}
             key => panic!("{key} is no key"),
         }
     }
-    builder.build(1)
+    builder.updaters(updaters);
+    (builder.build(1), zones)
 }
 
-/// `identity: NAME VERSION`; streams may be idle for 10 seconds.
+/// `transfer: ZONE [NETWORK] [KEY]`: the zone's text so far is an edition for whom both are right.
+fn transfer(said: &str, zones: &BTreeMap<Name, Vec<Record>>) -> (Name, Transfer) {
+    let mut words = said.split_whitespace();
+    let origin = Name::parse(words.next().expect("ZONE")).unwrap();
+    let (networks, keys): (Vec<_>, Vec<_>) = words.partition(|word| word.contains('/'));
+    let secondary = Secondary {
+        networks: networks.iter().map(|it| it.parse().unwrap()).collect(),
+        key: keys.first().map(|it| Name::parse(it).unwrap()),
+        notify: Vec::new(),
+    };
+    let transfer = Transfer {
+        secondaries: vec![secondary],
+        records: zones[&origin].clone(),
+    };
+    (origin, transfer)
+}
+
+/// `identity: NAME VERSION`, `cookies: SECRET [OTHER]` and `key: NAME ALGORITHM:SECRET`; streams may
+/// be idle for 10 seconds.
 fn server_of(blocks: &[Block<'_>]) -> Server {
-    let identity = blocks.iter().find(|block| block.key == "identity");
-    let words = identity.map_or("", |block| block.value).split_once(' ');
-    let (name, version) = words.unzip();
+    let all = |key: &'static str| {
+        let found = blocks.iter().filter(move |block| block.key == key);
+        found.map(|block| block.value)
+    };
+    let (name, version) = all("identity").next().unwrap_or("").split_once(' ').unzip();
+    let secret = |digits: &str| -> [u8; 16] { hex(digits).try_into().expect("16 bytes") };
+    let mut secrets = all("cookies").flat_map(|it| it.split(' ')).map(secret);
+    let secrets = Secrets {
+        current: secrets.next().unwrap_or([7; 16]),
+        other: secrets.next(),
+    };
+    let keys = all("key").map(|key| {
+        let (name, key) = key.split_once(' ').unwrap();
+        Key::parse(name, key).unwrap()
+    });
     Server {
+        secrets,
         identity: Identity::new(name, version).unwrap(),
         stream_idle_deciseconds: 100,
-        ..server()
+        keys: Keys::new(keys.collect()),
     }
 }
 
