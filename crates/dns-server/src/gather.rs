@@ -3,7 +3,7 @@
 //! A thread that wakes up for each query spends more on waking up, and on what the near caches have
 //! forgotten meanwhile, than on the answer. When queries come fast enough that a short rest brings
 //! several at once, it rests, as network cards do (interrupt moderation). When they come one by
-//! one, nothing is delayed; when there are many, a batch is nearly full and there is nothing to
+//! one, nothing is delayed; when there are many, batches are half full by themselves and there is nothing to
 //! wait for.
 
 use std::time::Duration;
@@ -17,8 +17,9 @@ pub const GATHER: Duration = Duration::from_micros(50);
 const WINDOW_MICROS: u64 = 1_000;
 /// A rest that brings fewer queries than this costs more than it saves.
 const WORTH: u64 = 2;
-/// So many in a batch: the next ones are there already, or nearly.
-const FULL: usize = WIDTH * 3 / 4;
+/// So many in a batch: the next ones are there already, or nearly, and a rest would only leave the
+/// thread idle.
+const FULL: usize = WIDTH / 2;
 
 /// The rate at which queries come to one thread, and what follows from it.
 #[derive(Debug)]

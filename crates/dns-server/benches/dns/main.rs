@@ -130,8 +130,9 @@ fn one(load: &Load, server: &Running) -> Fallible<Measured> {
             "{label} lost {lost} queries at the fixed rate: once more"
         ));
     };
+    load.full(server.address, load::WARMING)?;
     let before = server.cpu_nanos()?;
-    let full = load.full(server.address)?;
+    let full = load.full(server.address, load::SECONDS)?;
     let full_nanos = server.cpu_nanos()? - before;
     Ok(Measured {
         cpu_micros: steady_nanos as f64 / 1000.0 / steady.answered as f64,
