@@ -328,7 +328,8 @@ async fn junk_does_not_stop_the_answers() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_port_that_is_taken_is_named_and_nothing_else_listens() {
-    let taken = UdpSocket::bind("127.0.0.1:0").unwrap();
+    // An address of this test alone: nobody else's TCP has the port.
+    let taken = UdpSocket::bind("127.77.0.1:0").unwrap();
     let address = taken.local_addr().unwrap();
     let metrics = DnsMetrics::new(&mut Registry::default());
     let result = DnsServer::start(
