@@ -254,7 +254,9 @@ pub(crate) fn room(question: &Question<'_>, transport: Transport, buffer: usize)
         }
         _ => REPLY_BYTES_MAX,
     };
-    allowed.min(buffer) - question.edns.as_ref().map_or(0, Edns::reply_bytes)
+    let edns = question.edns.as_ref();
+    let options = edns.map_or(0, |edns| edns.reply_bytes(transport));
+    allowed.min(buffer).saturating_sub(options)
 }
 
 /// Appends OPT if the query had one, and writes the header.

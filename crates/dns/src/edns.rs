@@ -124,15 +124,16 @@ impl Edns<'_> {
         self.subnet.is_none() && self.cookie.is_none() && !asks
     }
 
-    /// The most bytes that this OPT's reply takes.
-    pub(crate) fn reply_bytes(&self) -> usize {
+    /// The most bytes that this OPT's reply takes. Over UDP far less than the least room there is:
+    /// padding alone would be nearly all of it.
+    pub(crate) fn reply_bytes(&self, transport: Transport) -> usize {
         OPT_BYTES
             + self.cookie.map_or(0, |_| COOKIE_BYTES)
             + self.subnet.map_or(0, |subnet| 4 + subnet.0.len())
             + EXTENDED_ERROR_BYTES * EXTENDED_ERRORS_MAX
             + usize::from(self.asks_name) * (4 + IDENTITY_BYTES_MAX)
             + usize::from(self.asks_keepalive) * KEEPALIVE_BYTES
-            + usize::from(self.asks_padding) * (4 + PADDED_BLOCK)
+            + usize::from(self.pads(transport)) * (4 + PADDED_BLOCK)
     }
 
     /// The server's name, where it is asked for and known.
