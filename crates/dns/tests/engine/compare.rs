@@ -2,7 +2,7 @@
 
 use meridian_dns::Record;
 
-use crate::reply::{Decoded, decode};
+use crate::reply::{Decoded, decode, lines};
 use crate::script_file::{Entry, Step};
 use crate::script_query::{opcode, option_bytes, question_bytes, rcode};
 
@@ -88,15 +88,7 @@ fn compare(expected: &Entry, got: &Decoded, size: usize, told: &str) -> Result<(
 
 /// Records as lines, sorted unless their order says something.
 fn show(records: &[Record], in_order: bool) -> String {
-    let mut lines: Vec<_> = records
-        .iter()
-        .map(|r| {
-            format!(
-                "{} {} {} {:02x?}",
-                r.owner, r.ttl_secs, r.record_type, r.data
-            )
-        })
-        .collect();
+    let mut lines = lines(records);
     if !in_order {
         lines.sort();
     }

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use meridian_dns::{Name, Record, RecordType, Snapshot, SnapshotBuilder, Zone, read_records};
 
 use crate::properties::{client, name, query, reply};
-use crate::reply::{Decoded, decode};
+use crate::reply::{Decoded, decode, lines};
 
 const ZONE: &str = r#"
 @ 3600 SOA ns1 host 1 7200 3600 1209600 300
@@ -170,15 +170,7 @@ fn names() -> Vec<Name> {
 }
 
 fn sorted(records: &[Record]) -> Vec<String> {
-    let mut lines: Vec<_> = records
-        .iter()
-        .map(|r| {
-            format!(
-                "{} {} {} {:02x?}",
-                r.owner, r.ttl_secs, r.record_type, r.data
-            )
-        })
-        .collect();
+    let mut lines = lines(records);
     lines.sort();
     lines
 }

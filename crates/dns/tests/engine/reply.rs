@@ -182,3 +182,15 @@ fn expanded(message: &[u8], record_type: RecordType, data: std::ops::Range<usize
     whole.extend(&message[at..data.end]);
     whole
 }
+
+/// Records as lines.
+pub(crate) fn lines(records: &[Record]) -> Vec<String> {
+    let line = |it: &Record| {
+        let data = &it.data;
+        format!(
+            "{} {} {} {data:02x?}",
+            it.owner, it.ttl_secs, it.record_type
+        )
+    };
+    records.iter().map(line).collect()
+}
