@@ -1,7 +1,7 @@
 //! Whether a thread lets queries gather before it looks for them again.
 //!
-//! A thread that wakes up for each query spends more on waking up, and on what the near caches have
-//! forgotten meanwhile, than on the answer. When queries come fast enough that a short rest brings
+//! A thread that wakes up for each query pays each time for waking up, and for what the near caches have
+//! forgotten meanwhile. When queries come fast enough that a short rest brings
 //! several at once, it rests, as network cards do (interrupt moderation). When they come one by
 //! one, nothing is delayed; when there are many, batches are half full by themselves and there is nothing to
 //! wait for.

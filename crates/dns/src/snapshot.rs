@@ -269,7 +269,6 @@ impl SnapshotBuilder {
             ));
         };
         let steering = self.compiled(&zone.core.origin, steered);
-        self.views = Some(Arc::clone(&steered.views));
         let steering = steering.map_err(refuse)?;
         beside_static(&zone, name, &steering).map_err(refuse)?;
         if steering.may_alias
@@ -277,6 +276,7 @@ impl SnapshotBuilder {
         {
             return Err(refuse(circle));
         }
+        self.views = Some(Arc::clone(&steered.views));
         let note = |before: &Steering| {
             let asked_secs = before.asked_secs.load(Ordering::Relaxed);
             steering.asked_secs.fetch_max(asked_secs, Ordering::Relaxed);
