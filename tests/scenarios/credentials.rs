@@ -137,12 +137,14 @@ async fn a_right_that_an_account_lacks_is_told_with_how_to_grant_it(
     namespace: &str,
 ) {
     let kubeconfig = world.member("lisbon").kubeconfig().display().to_string();
-    let join = async |world: &World, how: &str| {
+    let join = async |world: &World, how: &[&str]| {
         let file = ["--cluster-kubeconfig", &kubeconfig];
-        let arguments = ["join", "lisbon", file[0], file[1], how];
-        world.command(&arguments).await;
+        let arguments = ["join", "lisbon", file[0], file[1]];
+        world.command(&[&arguments, how].concat()).await
     };
-    join(world, "--least-privilege").await;
+    let told = join(world, &["--least-privilege", "-o", "yaml"]).await;
+    assert!(told.starts_with("apiVersion: "), "{told}");
+    assert!(told.contains("\nkind: KubeFedCluster\n"), "{told}");
     world.until_ready("lisbon").await;
     set(world, namespace, "1").await;
     until_set(world, namespace, &["berlin", "lisbon", "osaka"], "1").await;
@@ -169,7 +171,7 @@ async fn a_right_that_an_account_lacks_is_told_with_how_to_grant_it(
         .until(&there, "it is there", |_| true)
         .await;
 
-    join(world, "--update-rbac").await;
+    join(world, &["--update-rbac"]).await;
     world
         .member("lisbon")
         .until(&there, "it is there", |_| true)

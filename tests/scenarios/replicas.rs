@@ -250,7 +250,10 @@ async fn a_drained_member_gives_its_replicas_away_and_gets_them_back(
     prefer(world, namespace, 6, &json!({"*": {"weight": 1}})).await;
     until_run(world, namespace, [2, 2, 2]).await;
     // Nobody answers DNS here: there is no traffic to wait for.
-    world.command(&["drain", "osaka"]).await;
+    let told = world.command(&["drain", "osaka", "-o", "json"]).await;
+    let told: Value = serde_json::from_str(&told).expect("JSON");
+    assert_eq!(told["metadata"]["name"], "osaka", "{told:#}");
+    assert_eq!(told["spec"]["drain"], true, "{told:#}");
     until_run(world, namespace, [3, 3, 0]).await;
     world
         .host()
@@ -259,7 +262,10 @@ async fn a_drained_member_gives_its_replicas_away_and_gets_them_back(
             osaka["phase"] == "Drained" && osaka["reason"] == "drained"
         })
         .await;
-    world.command(&["uncordon", "osaka"]).await;
+    let told = world.command(&["uncordon", "osaka", "-o", "table"]).await;
+    let lines: Vec<_> = told.lines().collect();
+    assert!(lines[0].starts_with("NAME"), "{told}");
+    assert!(lines[1].starts_with("osaka") && lines.len() == 2, "{told}");
     until_run(world, namespace, [2, 2, 2]).await;
 }
 

@@ -284,6 +284,9 @@ pub(crate) struct Join {
     /// Say what would be done, and do nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
+    /// Print the KubeFedCluster; as a table it is what 'meridian get clusters' prints
+    #[arg(short, long, value_enum, conflicts_with_all = ["dry_run", "update_rbac"])]
+    pub(crate) output: Option<Output>,
 }
 
 /// `meridian unjoin`.

@@ -293,6 +293,9 @@ pub(crate) struct Drain {
     /// The member
     #[arg(value_name = "CLUSTER", add = known::clusters())]
     pub(crate) name: String,
+    /// Print the KubeFedCluster; as a table it is what 'meridian get clusters' prints
+    #[arg(short, long, value_enum)]
+    pub(crate) output: Option<Output>,
 }
 
 /// `meridian switchover`.

@@ -69,7 +69,23 @@ fn listed<const COLUMNS: usize>(
 
 async fn clusters(host: &Client, namespace: &str) -> Result<Listed> {
     let api = Api::<KubeFedCluster>::namespaced(host.clone(), namespace);
-    let all = api.list(&ListParams::default()).await?.items;
+    Ok(of_clusters(&api.list(&ListParams::default()).await?.items))
+}
+
+/// Prints one member after something was done to it: its line in the table of all, or itself.
+///
+/// # Errors
+/// None for what is JSON.
+pub(super) fn print_cluster(form: Output, mut cluster: KubeFedCluster) -> Result<()> {
+    if form == Output::Table {
+        output::print(&of_clusters(&[cluster]).table);
+        return Ok(());
+    }
+    cluster.metadata.managed_fields = None;
+    output::structured(form, &cluster)
+}
+
+fn of_clusters(all: &[KubeFedCluster]) -> Listed {
     let row = |cluster: &KubeFedCluster| {
         let status = cluster.status.clone().unwrap_or_default();
         let ready = find_condition(&status.conditions, "Ready");
@@ -99,7 +115,7 @@ async fn clusters(host: &Client, namespace: &str) -> Result<Listed> {
             why.unwrap_or_default(),
         ]
     };
-    Ok(listed(
+    listed(
         [
             "NAME",
             "READY",
@@ -121,7 +137,7 @@ async fn clusters(host: &Client, namespace: &str) -> Result<Listed> {
             "why",
         ],
         all.iter().map(row).collect(),
-    ))
+    )
 }
 
 async fn types(host: &Client, namespace: &str) -> Result<Listed> {

@@ -9,6 +9,7 @@ mod rights;
 use crate::cli;
 use crate::{kubeconfig, output};
 use anyhow::{Context, Result, bail, ensure};
+use api::KubeFedCluster;
 use controller::ControlPlane;
 use k8s_openapi::api::core::v1::{Namespace, Secret, ServiceAccount};
 use kube::api::{DeleteParams, Patch, PatchParams, Preconditions};
@@ -81,8 +82,7 @@ pub(crate) async fn run(args: cli::Join) -> Result<()> {
         least_privilege: args.least_privilege,
         place,
     };
-    let clusters =
-        Api::<api::KubeFedCluster>::namespaced(host.clone(), &args.host.system_namespace);
+    let clusters = Api::<KubeFedCluster>::namespaced(host.clone(), &args.host.system_namespace);
     if args.error_on_existing == Some(true) && clusters.get_opt(&args.name).await?.is_some() {
         bail!(
             "{} is a member already; without --error-on-existing it is joined anew",
@@ -100,19 +100,27 @@ pub(crate) async fn run(args: cli::Join) -> Result<()> {
         return update_rights(&host, &args.host.system_namespace, &member).await;
     }
     let words = format!("making access in {} and waiting for its token", member.name);
-    output::in_progress(&words, join(&host, &args.host.system_namespace, &member)).await?;
+    let joining = join(&host, &args.host.system_namespace, &member);
+    let cluster = output::in_progress(&words, joining).await?;
     eprintln!(
         "{} joined: see it with 'kubectl -n {} get kubefedcluster {}'",
         member.name, args.host.system_namespace, member.name
     );
-    Ok(())
+    match args.output {
+        Some(form) => super::get::print_cluster(form, cluster),
+        None => Ok(()),
+    }
 }
 
 /// Makes a cluster a member of the host.
 ///
 /// # Errors
 /// The step that failed, and why.
-pub(crate) async fn join(host: &Client, namespace: &str, member: &Member) -> Result<()> {
+pub(crate) async fn join(
+    host: &Client,
+    namespace: &str,
+    member: &Member,
+) -> Result<KubeFedCluster> {
     let name = &member.name;
     let there = Client::try_from(member.config.clone())?;
     let us = control_plane(host, namespace).await?;
@@ -237,7 +245,7 @@ async fn register(
     namespace: &str,
     member: &Member,
     credentials: &Credentials,
-) -> Result<()> {
+) -> Result<KubeFedCluster> {
     apply(&Api::<Namespace>::all(host.clone()), namespace, json!({})).await?;
     let named = member.secret.clone();
     let secret = named.unwrap_or_else(|| format!("{}-token", member.name));
@@ -269,7 +277,7 @@ async fn register(
         .map(|(key, value)| (key.clone(), value.clone().into()))
         .collect();
     let cluster = json!({"metadata": {"labels": labels}, "spec": spec});
-    let clusters = Api::<api::KubeFedCluster>::namespaced(host.clone(), namespace);
+    let clusters = Api::<KubeFedCluster>::namespaced(host.clone(), namespace);
     apply(&clusters, member.name.as_str(), cluster)
         .await
         .context("are meridian's CRDs installed? 'kubectl apply --server-side -f crds/'")
@@ -294,7 +302,7 @@ fn field(secret: &Secret, name: &str) -> Option<String> {
 }
 
 /// Applies `body` with its type and name filled in.
-async fn apply<K>(api: &Api<K>, name: &str, mut body: Value) -> Result<()>
+async fn apply<K>(api: &Api<K>, name: &str, mut body: Value) -> Result<K>
 where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Serialize,
 {
@@ -307,8 +315,7 @@ where
         &Patch::Apply(&body),
     )
     .await
-    .with_context(|| format!("{} {name}", K::kind(&())))?;
-    Ok(())
+    .with_context(|| format!("{} {name}", K::kind(&())))
 }
 
 fn coordinates(text: &str) -> Result<Value> {

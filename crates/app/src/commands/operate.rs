@@ -4,7 +4,7 @@
 use super::federated_type::{self, Found};
 use crate::{cli, kubeconfig, output};
 use anyhow::{Context, Result, bail, ensure};
-use api::{KubeFedConfig, ReplicaSchedulingPreference, names};
+use api::{KubeFedCluster, KubeFedConfig, ReplicaSchedulingPreference, names};
 use federation::{
     ANNOTATION_ADOPTED_HOSTS, ANNOTATION_CONFIRMED, ANNOTATION_FAILBACK,
     ANNOTATION_FAILOVER_RELEASED, ANNOTATION_ORPHAN,
@@ -162,13 +162,13 @@ pub(crate) async fn failover(args: cli::Failover) -> Result<()> {
 /// # Errors
 /// There is no such member.
 pub(crate) async fn drain(args: cli::Drain) -> Result<()> {
-    set_drain(&args, true).await?;
+    let cluster = set_drain(&args, true).await?;
     eprintln!(
         "{}: new answers no longer name it; when the last one that did has outlived its TTL, its \
          replicas leave as others become ready. DNS moves no connection that is open",
         args.name
     );
-    Ok(())
+    print_cluster(&args, cluster)
 }
 
 /// Runs `meridian uncordon`.
@@ -176,15 +176,22 @@ pub(crate) async fn drain(args: cli::Drain) -> Result<()> {
 /// # Errors
 /// There is no such member.
 pub(crate) async fn uncordon(args: cli::Drain) -> Result<()> {
-    set_drain(&args, false).await?;
+    let cluster = set_drain(&args, false).await?;
     eprintln!("{}: traffic and, in steps, replicas return", args.name);
-    Ok(())
+    print_cluster(&args, cluster)
 }
 
-async fn set_drain(args: &cli::Drain, drain: bool) -> Result<()> {
+fn print_cluster(args: &cli::Drain, cluster: KubeFedCluster) -> Result<()> {
+    match args.output {
+        Some(form) => super::get::print_cluster(form, cluster),
+        None => Ok(()),
+    }
+}
+
+async fn set_drain(args: &cli::Drain, drain: bool) -> Result<KubeFedCluster> {
     let host = kubeconfig::client(kubeconfig::host(&args.host).await?)?;
     let namespace = &args.host.system_namespace;
-    let clusters = Api::<api::KubeFedCluster>::namespaced(host, namespace);
+    let clusters = Api::<KubeFedCluster>::namespaced(host, namespace);
     ensure!(
         clusters.get_opt(&args.name).await?.is_some(),
         "there is no KubeFedCluster {namespace}/{}; 'meridian get clusters' lists them",
@@ -194,8 +201,7 @@ async fn set_drain(args: &cli::Drain, drain: bool) -> Result<()> {
     clusters
         .patch(&args.name, &PatchParams::default(), &Patch::Merge(patch))
         .await
-        .with_context(|| format!("KubeFedCluster {namespace}/{}", args.name))?;
-    Ok(())
+        .with_context(|| format!("KubeFedCluster {namespace}/{}", args.name))
 }
 
 /// Runs `meridian adopt-host`.

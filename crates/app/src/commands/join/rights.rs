@@ -77,7 +77,8 @@ impl Rights {
             let roles = Api::<Role>::namespaced(member.clone(), namespace);
             apply(&roles, account, self.role()).await?;
             let bindings = Api::<RoleBinding>::namespaced(member.clone(), namespace);
-            return apply(&bindings, account, binding("Role")).await;
+            apply(&bindings, account, binding("Role")).await?;
+            return Ok(());
         }
         apply(
             &Api::<ClusterRole>::all(member.clone()),
@@ -86,7 +87,8 @@ impl Rights {
         )
         .await?;
         let bindings = Api::<ClusterRoleBinding>::all(member.clone());
-        apply(&bindings, account, binding("ClusterRole")).await
+        apply(&bindings, account, binding("ClusterRole")).await?;
+        Ok(())
     }
 
     fn role(&self) -> Value {
