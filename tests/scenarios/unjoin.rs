@@ -93,6 +93,16 @@ async fn a_member_that_is_purged_holds_nothing_of_its_host_any_more(
     ] {
         assert!(planned.contains(&line), "{line}: {planned}");
     }
+    let told = world
+        .command(&["unjoin", &leaving, "--purge", "--dry-run", "-o", "json"])
+        .await;
+    let told: Value = serde_json::from_str(&told).expect("JSON");
+    let told = told.as_array().expect("a list");
+    for (name, end) in [("adopted", "Released"), ("settings", "Deleted")] {
+        let one = json!({"kind": "ConfigMap", "namespace": namespace, "name": name, "end": end});
+        assert!(told.contains(&one), "{one}: {told:?}");
+    }
+    assert_eq!(told.len(), planned.lines().count());
     let settings = ObjectRef::new("v1", "ConfigMap", namespace, "settings");
     world.member(&leaving).get(&settings).await;
 

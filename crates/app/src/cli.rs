@@ -321,6 +321,9 @@ pub(crate) struct Unjoin {
     /// Say what would be done, and do nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
+    /// How to print what is purged
+    #[arg(short, long, value_enum, default_value = "table", requires = "purge")]
+    pub(crate) output: Output,
 }
 
 /// `meridian enable`.

@@ -39,7 +39,7 @@ pub(crate) async fn run(args: cli::Unjoin) -> Result<()> {
         false => None,
     };
     if let Some(purge) = &purge {
-        purge.print();
+        purge.print(args.output)?;
     }
     if args.dry_run {
         eprintln!(

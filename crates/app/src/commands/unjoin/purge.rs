@@ -11,7 +11,7 @@
 //! # Caveats
 //! Whoever stops it half-way leaves the member paused; the same command goes on.
 
-use crate::cli;
+use crate::cli::{self, Output};
 use crate::commands::federated_type::{self, Federated};
 use crate::commands::{get, join, members};
 use crate::output::{self, Progress};
@@ -25,7 +25,7 @@ use kube::api::{
     DeleteParams, DynamicObject, Patch, PatchParams, Preconditions, PropagationPolicy,
 };
 use kube::{Api, Client, ResourceExt};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -106,8 +106,20 @@ impl Purge {
         Ok(purge)
     }
 
-    /// What becomes of each, a line for one.
-    pub(super) fn print(&self) {
+    /// What becomes of each: a line for people, an object for programs.
+    ///
+    /// # Errors
+    /// None for what is JSON.
+    pub(super) fn print(&self, form: Output) -> Result<()> {
+        match form {
+            Output::Table => output::print(&self.lines()),
+            form => output::structured(form, &self.told())?,
+        }
+        eprintln!("{} objects in {}", self.held.len(), self.name);
+        Ok(())
+    }
+
+    fn lines(&self) -> String {
         let mut lines = String::new();
         for held in &self.held {
             let words = match held.end {
@@ -117,8 +129,22 @@ impl Purge {
             };
             let _ = writeln!(lines, "{} {words}", self.words(held));
         }
-        output::print(&lines);
-        eprintln!("{} objects in {}", self.held.len(), self.name);
+        lines
+    }
+
+    fn told(&self) -> Vec<Value> {
+        let told = |held: &Held| {
+            let end = match held.end {
+                End::Deleted | End::DeletedLast => "Deleted",
+                End::Released | End::ReleasedFirst => "Released",
+            };
+            let key = members::target_key(&held.object);
+            json!({
+                "kind": self.types[held.federated].types.target.kind,
+                "namespace": key.namespace, "name": key.name, "end": end,
+            })
+        };
+        self.held.iter().map(told).collect()
     }
 
     /// Deletes and releases until nothing of it is left.
