@@ -72,17 +72,20 @@ async fn clusters(host: &Client, namespace: &str) -> Result<Listed> {
     Ok(of_clusters(&api.list(&ListParams::default()).await?.items))
 }
 
-/// Prints one member after something was done to it: its line in the table of all, or itself.
+/// Prints one member after something was done to it, if that is wanted: its line in the table of all, or itself.
 ///
 /// # Errors
 /// None for what is JSON.
-pub(super) fn print_cluster(form: Output, mut cluster: KubeFedCluster) -> Result<()> {
-    if form == Output::Table {
-        output::print(&of_clusters(&[cluster]).table);
-        return Ok(());
-    }
+pub(super) fn print_cluster(form: Option<Output>, mut cluster: KubeFedCluster) -> Result<()> {
     cluster.metadata.managed_fields = None;
-    output::structured(form, &cluster)
+    match form {
+        None => Ok(()),
+        Some(Output::Table) => {
+            output::print(&of_clusters(&[cluster]).table);
+            Ok(())
+        }
+        Some(form) => output::structured(form, &cluster),
+    }
 }
 
 fn of_clusters(all: &[KubeFedCluster]) -> Listed {

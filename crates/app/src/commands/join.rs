@@ -106,10 +106,7 @@ pub(crate) async fn run(args: cli::Join) -> Result<()> {
         "{} joined: see it with 'kubectl -n {} get kubefedcluster {}'",
         member.name, args.host.system_namespace, member.name
     );
-    match args.output {
-        Some(form) => super::get::print_cluster(form, cluster),
-        None => Ok(()),
-    }
+    super::get::print_cluster(args.output, cluster)
 }
 
 /// Makes a cluster a member of the host.

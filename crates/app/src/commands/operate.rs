@@ -168,7 +168,7 @@ pub(crate) async fn drain(args: cli::Drain) -> Result<()> {
          replicas leave as others become ready. DNS moves no connection that is open",
         args.name
     );
-    print_cluster(&args, cluster)
+    super::get::print_cluster(args.output, cluster)
 }
 
 /// Runs `meridian uncordon`.
@@ -178,14 +178,7 @@ pub(crate) async fn drain(args: cli::Drain) -> Result<()> {
 pub(crate) async fn uncordon(args: cli::Drain) -> Result<()> {
     let cluster = set_drain(&args, false).await?;
     eprintln!("{}: traffic and, in steps, replicas return", args.name);
-    print_cluster(&args, cluster)
-}
-
-fn print_cluster(args: &cli::Drain, cluster: KubeFedCluster) -> Result<()> {
-    match args.output {
-        Some(form) => super::get::print_cluster(form, cluster),
-        None => Ok(()),
-    }
+    super::get::print_cluster(args.output, cluster)
 }
 
 async fn set_drain(args: &cli::Drain, drain: bool) -> Result<KubeFedCluster> {
