@@ -46,7 +46,7 @@ pub(crate) type Fallible<T> = Result<T, Box<dyn Error>>;
 
 /// Rounds, unless told otherwise; the medians count. Many short ones: what else the machine does
 /// falls on the bound and on who is held against it alike.
-const ROUNDS: usize = 45;
+const ROUNDS: usize = 90;
 /// A measurement that loses more than one query in so many is made again; what
 /// still does counts what was answered.
 const LOST_PART_MIN: u64 = 1000;
