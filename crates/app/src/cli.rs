@@ -634,6 +634,22 @@ mod tests {
     }
 
     #[test]
+    fn a_form_is_refused_where_nothing_is_printed_in_it() {
+        let parsed = |line: &str| Cli::try_parse_from(format!("meridian {line}").split(' '));
+        for line in [
+            "join eu -o yaml --dry-run",
+            "join eu -o yaml --update-rbac",
+            "unjoin eu -o json",
+        ] {
+            let refused = parsed(line).expect_err(line).to_string();
+            assert!(refused.contains("--output"), "{line}: {refused}");
+        }
+        for line in ["join eu -o yaml", "unjoin eu", "unjoin eu --purge -o json"] {
+            assert!(parsed(line).is_ok(), "{line}");
+        }
+    }
+
+    #[test]
     fn what_kubefedctl_took_is_taken() {
         for line in [
             "join eu --cluster-context eu --host-cluster-context host --v=2",
