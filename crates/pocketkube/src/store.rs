@@ -129,6 +129,12 @@ impl Store {
         self.version
     }
 
+    /// Version of the latest write of a table.
+    pub(crate) fn version_of(&self, table: &str) -> u64 {
+        let table = self.tables.get(table);
+        table.map_or(0, |table| *table.moved.borrow())
+    }
+
     /// One object.
     pub(crate) fn get(&self, table: &str, key: &str) -> Option<Arc<Object>> {
         self.tables.get(table)?.get(key).map(Kept::object)

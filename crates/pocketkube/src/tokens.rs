@@ -10,7 +10,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, Mac};
 use serde_json::{Value, json};
 use sha2::Sha256;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Issuer and only audience of service account tokens.
 pub(crate) const ISSUER: &str = "https://kubernetes.default.svc.cluster.local";
@@ -19,20 +20,26 @@ pub(crate) const ISSUER: &str = "https://kubernetes.default.svc.cluster.local";
 pub(crate) struct Tokens {
     admin: String,
     key: [u8; 32],
+    /// Tokens whose signature was found to hold, with what they say.
+    verified: Mutex<HashMap<String, Claims>>,
 }
 
 /// What a valid token of a service account says.
 #[derive(Debug, Clone)]
 pub(crate) struct Claims {
     /// All claims.
-    pub(crate) claims: Value,
+    pub(crate) claims: Arc<Value>,
 }
+
+/// Tokens that are remembered; with more, all are forgotten.
+const VERIFIED_MAX: usize = 1024;
 
 impl Tokens {
     pub(crate) fn new(chance: &Chance) -> Self {
         Self {
             admin: format!("pocket.{}", chance.secret(32)),
             key: chance.bytes(),
+            verified: Mutex::default(),
         }
     }
 
@@ -41,6 +48,7 @@ impl Tokens {
         Self {
             admin: admin.to_owned(),
             key,
+            verified: Mutex::default(),
         }
     }
 
@@ -70,13 +78,37 @@ impl Tokens {
 
     /// The claims of a token that this cluster signed and that holds at `now` (seconds).
     pub(crate) fn verify(&self, token: &str, now: i64) -> Option<Claims> {
+        let known = self.verified().get(token).cloned();
+        let claims = match known {
+            Some(claims) => claims,
+            None => self.signed(token)?,
+        };
+        let expires = claims.claims["exp"].as_i64();
+        expires
+            .is_none_or(|expires| expires > now)
+            .then_some(claims)
+    }
+
+    /// The claims of a token that this cluster signed.
+    fn signed(&self, token: &str) -> Option<Claims> {
         let mut parts = token.split('.');
         let (head, body, signature) = (parts.next()?, parts.next()?, parts.next()?);
         let signature = URL_SAFE_NO_PAD.decode(signature).ok()?;
         self.signer(head, body).verify_slice(&signature).ok()?;
         let claims: Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(body).ok()?).ok()?;
-        let has_expired = claims["exp"].as_i64().is_some_and(|expires| expires <= now);
-        (!has_expired).then_some(Claims { claims })
+        let claims = Claims {
+            claims: Arc::new(claims),
+        };
+        let mut verified = self.verified();
+        if verified.len() >= VERIFIED_MAX {
+            verified.clear();
+        }
+        verified.insert(token.to_owned(), claims.clone());
+        Some(claims)
+    }
+
+    fn verified(&self) -> MutexGuard<'_, HashMap<String, Claims>> {
+        self.verified.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn signer(&self, head: &str, body: &str) -> Hmac<Sha256> {

@@ -16,6 +16,7 @@ mod escalation;
 mod roles;
 mod rule;
 
+pub(crate) use roles::Bindings;
 pub(crate) use rule::Rule;
 
 use crate::cluster::{Cluster, User};

@@ -1,11 +1,44 @@
 //! The rules that a user has, through bindings and the roles that they name.
+//!
+//! # Guarantees
+//! Bindings and roles are read once and kept until one of them changes: a request costs no decoding.
 
 use super::{Attributes, Decision, GROUP, Objective, Rule, Rules};
 use crate::cluster::{Cluster, User, prefix};
 use crate::object::{self, Object};
 use serde_json::Value;
+use std::collections::HashMap;
 use std::ops::ControlFlow;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// What decides; when one of these moves, all is read again.
+const TABLES: [&str; 4] = [
+    "clusterrolebindings.rbac.authorization.k8s.io",
+    "clusterroles.rbac.authorization.k8s.io",
+    "rolebindings.rbac.authorization.k8s.io",
+    "roles.rbac.authorization.k8s.io",
+];
+
+/// Bindings with the rules of their roles, as they were read last.
+#[derive(Debug, Default)]
+pub(crate) struct Bindings {
+    known: Mutex<Known>,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    /// Versions of the tables that this is of.
+    versions: [u64; TABLES.len()],
+    /// By their namespace; those of the cluster have none.
+    of: HashMap<String, Arc<[Bound]>>,
+}
+
+/// A binding with the rules of its role, or why there are none.
+#[derive(Debug)]
+struct Bound {
+    binding: Arc<Object>,
+    rules: Result<Vec<Rule>, String>,
+}
 
 /// Whether some rule of the user's allows something.
 pub(super) fn decide(cluster: &Cluster, wanted: &Attributes<'_>) -> Decision {
@@ -40,7 +73,7 @@ pub(super) fn rules(cluster: &Cluster, user: &User, namespace: &str) -> Rules {
     let mut all = Rules::default();
     visit(cluster, user, namespace, |grant| {
         match grant {
-            Ok(grant) => all.rules.push(grant.rule),
+            Ok(grant) => all.rules.push(grant.rule.clone()),
             Err(problem) => all.problems.push(problem),
         }
         ControlFlow::<()>::Continue(())
@@ -84,7 +117,7 @@ pub(super) fn listed(problems: &[String]) -> String {
 
 /// A rule that a user has.
 struct Grant<'a> {
-    rule: Rule,
+    rule: &'a Rule,
     binding: &'a Object,
     subject: &'a Value,
 }
@@ -124,19 +157,21 @@ fn visit<T>(
     namespace: &str,
     mut see: impl FnMut(Result<Grant<'_>, String>) -> ControlFlow<T>,
 ) -> Option<T> {
-    let mut bindings = bindings(cluster, "clusterrolebindings", "");
-    if !namespace.is_empty() {
-        bindings.extend(self::bindings(cluster, "rolebindings", namespace));
-    }
-    for binding in &bindings {
+    let of_cluster = bindings(cluster, "");
+    let of_namespace = (!namespace.is_empty()).then(|| bindings(cluster, namespace));
+    for bound in of_cluster
+        .iter()
+        .chain(of_namespace.iter().flat_map(|it| it.iter()))
+    {
+        let binding = &bound.binding;
         let own = object::namespace(binding);
         let mut subjects = object::list(&binding["subjects"]).iter();
         let Some(subject) = subjects.find(|subject| is_meant(user, subject, own)) else {
             continue;
         };
-        let rules = match referenced(cluster, &binding["roleRef"], own) {
+        let rules = match &bound.rules {
             Ok(rules) => rules,
-            Err(problem) => match see(Err(problem)) {
+            Err(problem) => match see(Err(problem.clone())) {
                 ControlFlow::Continue(()) => continue,
                 ControlFlow::Break(found) => return Some(found),
             },
@@ -155,16 +190,53 @@ fn visit<T>(
     None
 }
 
-fn bindings(cluster: &Cluster, plural: &str, namespace: &str) -> Vec<Arc<Object>> {
-    let prefix = match namespace {
-        "" => String::new(),
-        namespace => prefix(Some(namespace)),
+/// The bindings of a namespace, or with an empty one of the cluster.
+fn bindings(cluster: &Cluster, namespace: &str) -> Arc<[Bound]> {
+    let versions = {
+        let store = cluster.store();
+        TABLES.map(|table| store.version_of(table))
     };
-    let store = cluster.store();
-    store
-        .range(&format!("{plural}.{GROUP}"), &prefix, None)
-        .map(|(_, binding)| binding)
-        .collect()
+    let lock = || {
+        let known = &cluster.bindings().known;
+        known.lock().unwrap_or_else(PoisonError::into_inner)
+    };
+    {
+        let mut known = lock();
+        if known.versions != versions {
+            *known = Known {
+                versions,
+                of: HashMap::new(),
+            };
+        }
+        if let Some(bound) = known.of.get(namespace) {
+            return Arc::clone(bound);
+        }
+    }
+    let read = read(cluster, namespace);
+    let mut known = lock();
+    // What changed since may be in it or not: it counts as what was before, and is read again.
+    if known.versions == versions {
+        known.of.insert(namespace.to_owned(), Arc::clone(&read));
+    }
+    read
+}
+
+fn read(cluster: &Cluster, namespace: &str) -> Arc<[Bound]> {
+    let (plural, prefix) = match namespace {
+        "" => ("clusterrolebindings", String::new()),
+        namespace => ("rolebindings", prefix(Some(namespace))),
+    };
+    let table = format!("{plural}.{GROUP}");
+    let bindings: Vec<Arc<Object>> = {
+        let store = cluster.store();
+        let bindings = store.range(&table, &prefix, None);
+        bindings.map(|(_, binding)| binding).collect()
+    };
+    let bound = bindings.into_iter().map(|binding| Bound {
+        rules: referenced(cluster, &binding["roleRef"], object::namespace(&binding)),
+        binding,
+    });
+    bound.collect()
 }
 
 /// Whether a subject of a binding means a user.

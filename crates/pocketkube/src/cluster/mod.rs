@@ -28,7 +28,7 @@ pub use options::{
 };
 pub(crate) use write::{Sent, Target, Written};
 
-use crate::authorization::Authorization;
+use crate::authorization::{Authorization, Bindings};
 use crate::certificates::{Authority, ClientCertificate};
 use crate::chance::Chance;
 use crate::changes::Changes;
@@ -85,6 +85,7 @@ struct Inner {
     store: Mutex<Store>,
     registry: RwLock<Arc<Registry>>,
     tokens: Tokens,
+    bindings: Bindings,
     faults: FaultSwitch,
     requests: RequestLog,
     allocations: Mutex<Allocations>,
@@ -157,6 +158,7 @@ impl Cluster {
             store: Mutex::new(start.store),
             registry: RwLock::new(Registry::built_in()),
             tokens: start.tokens,
+            bindings: Bindings::default(),
             faults: FaultSwitch::new(),
             requests: RequestLog::default(),
             allocations: Mutex::new(Allocations::new()),
@@ -334,6 +336,10 @@ impl Cluster {
 
     pub(crate) fn tokens(&self) -> &Tokens {
         &self.inner.tokens
+    }
+
+    pub(crate) fn bindings(&self) -> &Bindings {
+        &self.inner.bindings
     }
 
     /// An object of a table, as kept.
