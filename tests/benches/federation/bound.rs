@@ -31,8 +31,8 @@ impl Distance {
     }
 }
 
-/// A change on the host that a plain client makes before it writes an object to the members.
-pub(crate) type HostChange = BoxFuture<'static, Result<()>>;
+/// A write of a plain client.
+pub(crate) type Request = BoxFuture<'static, Result<()>>;
 
 /// Seconds until watches have shown every object in every member, with so many requests in flight.
 pub(crate) async fn seconds(
@@ -40,16 +40,25 @@ pub(crate) async fn seconds(
     names: &[String],
     in_flight: usize,
     object: impl Fn(&str) -> Value,
-    on_host: impl Fn(&str) -> Option<HostChange>,
+    on_host: impl Fn(&str) -> Option<Request>,
 ) -> Result<f64> {
     let sighted = Sighted::written(members.to_vec(), names.len()).await?;
     let began = Instant::now();
-    let requests = names.iter().flat_map(|name| {
+    all(requests(members, names, object, on_host), in_flight).await?;
+    let seen = sighted.all().await?;
+    Ok((seen.last - began).as_secs_f64())
+}
+
+/// What it asks for, in that order.
+pub(crate) fn requests(
+    members: &[Api<DynamicObject>],
+    names: &[String],
+    object: impl Fn(&str) -> Value,
+    on_host: impl Fn(&str) -> Option<Request>,
+) -> impl Iterator<Item = Request> {
+    names.iter().flat_map(move |name| {
         let object = object(name);
         let to = move |api: &Api<DynamicObject>| apply(api.clone(), object.clone()).boxed();
         on_host(name).into_iter().chain(members.iter().map(to))
-    });
-    all(requests, in_flight).await?;
-    let seen = sighted.all().await?;
-    Ok((seen.last - began).as_secs_f64())
+    })
 }

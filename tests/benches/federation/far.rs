@@ -1,7 +1,8 @@
 //! Members that are far away.
 
 use crate::bound::Distance;
-use crate::report::{Figure, Report, percentile};
+use crate::reads;
+use crate::report::{Figure, Report};
 use crate::site;
 use crate::update::{Updated, Updates, median};
 use meridian_tests::sighted::Result;
@@ -10,8 +11,6 @@ use std::time::Duration;
 
 /// Between a request and its answer, besides what the answer takes.
 const DELAYS_MS: [u64; 2] = [50, 150];
-/// How long another client reads while nothing is written.
-const QUIET: Duration = Duration::from_secs(10);
 /// Measurements; the median counts.
 const RUNS: usize = 3;
 
@@ -38,23 +37,8 @@ pub(crate) async fn measure(report: &mut Report) -> Result<()> {
             report.add(&format!("far_{delay}_ms_{name}"), median(&runs, of));
         }
 
-        let best = updates.best(Distance::Far).await?;
-        let reader = updates.reader();
-        tokio::time::sleep(QUIET).await;
-        let quiet = percentile(&reader.end().await?, 0.99);
-        let reader = updates.reader();
-        updates.change().await?;
-        let busy = percentile(&reader.end().await?, 0.99);
-        let reader = updates.reader();
-        updates.change_plain(best).await?;
-        let plain = percentile(&reader.end().await?, 0.99);
-        for (name, seconds) in [("quiet", quiet), ("meanwhile", busy), ("plain", plain)] {
-            report.add(
-                &format!("far_{delay}_ms_reads_{name}_p99_ms"),
-                seconds * 1000.0,
-            );
-        }
-        report.add(&format!("far_{delay}_ms_reads_ratio"), busy / quiet);
+        let both = median(&runs, |run| run.bound_with_host_seconds);
+        reads::measure(&updates, both, &format!("far_{delay}_ms_reads"), report).await?;
     }
     Ok(())
 }

@@ -18,15 +18,17 @@ pub(crate) struct Reader {
 }
 
 impl Reader {
-    pub(crate) fn begin(api: &Api<DynamicObject>, name: &str) -> Self {
+    /// Connects, and begins.
+    pub(crate) async fn begin(api: &Api<DynamicObject>, name: &str) -> Result<Self> {
+        try_join_all((0..READS).map(|_| api.get(name))).await?;
         let stop = CancellationToken::new();
         let reading = std::iter::repeat_with(|| {
             tokio::spawn(read(api.clone(), name.to_owned(), stop.clone()))
         });
-        Self {
+        Ok(Self {
             reading: reading.take(READS).collect(),
             stop,
-        }
+        })
     }
 
     /// Seconds that each answer took.
@@ -42,8 +44,6 @@ impl Reader {
 
 async fn read(api: Api<DynamicObject>, name: String, stop: CancellationToken) -> Result<Vec<f64>> {
     let mut seconds = Vec::new();
-    // The first of them connects.
-    api.get(&name).await?;
     while !stop.is_cancelled() {
         let began = Instant::now();
         api.get(&name).await?;

@@ -3,12 +3,11 @@
 //! The plain client first finds how many requests in flight are best for it; then its writes and
 //! the product's are measured in turns, as often each.
 
-use crate::bound::{self, Distance, HostChange};
+use crate::bound::{self, Distance, Request};
 use crate::objects::{
     WRITER_IN_FLIGHT, all, apply, config_map, config_maps, create, edition_patch, federated,
     federated_config_map, patch, unwatched, unwatched_config_map,
 };
-use crate::reader::Reader;
 use crate::report::{Report, percentile};
 use futures::FutureExt;
 use kube::Api;
@@ -36,7 +35,7 @@ pub(crate) struct Updated {
 
 /// How many requests in flight are best for a plain client.
 #[derive(Clone, Copy)]
-pub(crate) struct Best {
+struct Best {
     alone: usize,
     with_host: usize,
 }
@@ -120,7 +119,7 @@ impl Updates {
         let best = self.best(distance).await?;
         let mut all = Vec::new();
         for _ in 0..runs {
-            let bound_seconds = self.change_plain(best).await?;
+            let bound_seconds = self.change_plain(best.alone).await?;
             let bound_with_host_seconds = self.change_plain_and_host(best.with_host).await?;
             let (seconds, host_seconds) = self.change().await?;
             all.push(Updated {
@@ -134,14 +133,10 @@ impl Updates {
     }
 
     /// Tries numbers of requests in flight.
-    pub(crate) async fn best(&self, distance: Distance) -> Result<Best> {
+    async fn best(&self, distance: Distance) -> Result<Best> {
         let (mut alone, mut with_host) = (Vec::new(), Vec::new());
         for in_flight in distance.in_flight() {
-            let tried = Best {
-                alone: *in_flight,
-                with_host: *in_flight,
-            };
-            alone.push((self.change_plain(tried).await?, *in_flight));
+            alone.push((self.change_plain(*in_flight).await?, *in_flight));
             let seconds = self.change_plain_and_host(*in_flight).await?;
             with_host.push((seconds, *in_flight));
         }
@@ -159,45 +154,71 @@ impl Updates {
     /// Changes everything that is federated, and nothing beside it: seconds until all copies were
     /// seen to have changed, and those until the host had taken the last change.
     pub(crate) async fn change(&self) -> Result<(f64, f64)> {
-        let edition = self.next_edition();
-        let sighted = Sighted::written(self.members.clone(), OBJECTS).await?;
+        let sighted = self.sighted().await?;
         let began = Instant::now();
-        let change = |name: &String| {
-            let change = edition_patch(name, edition);
-            patch(self.host.clone(), name.clone(), change)
-        };
-        all(self.names.iter().map(change), WRITER_IN_FLIGHT).await?;
+        all(self.federated_changes(), WRITER_IN_FLIGHT).await?;
         let host_seconds = began.elapsed().as_secs_f64();
         let seen = sighted.all().await?;
         Ok(((seen.last - began).as_secs_f64(), host_seconds))
     }
 
     /// Has a plain client change what is beside it in the members.
-    pub(crate) async fn change_plain(&self, best: Best) -> Result<f64> {
+    async fn change_plain(&self, in_flight: usize) -> Result<f64> {
         let edition = self.next_edition();
         let object = |name: &str| config_map(name, edition);
         let names = &self.plain_names;
-        bound::seconds(&self.members, names, best.alone, object, |_| None).await
+        bound::seconds(&self.members, names, in_flight, object, |_| None).await
     }
 
     /// The same, and as many objects on the host.
     async fn change_plain_and_host(&self, in_flight: usize) -> Result<f64> {
         let edition = self.next_edition();
         let object = |name: &str| config_map(name, edition);
-        let change = |name: &str| -> Option<HostChange> {
-            let change = edition_patch(name, edition);
-            Some(patch(self.unwatched.clone(), name.to_owned(), change).boxed())
-        };
+        let change = |name: &str| Some(self.unwatched_change(name, edition));
         let names = &self.plain_names;
         bound::seconds(&self.members, names, in_flight, object, change).await
+    }
+
+    /// Watches that wait until every member has shown a thousand changes.
+    pub(crate) async fn sighted(&self) -> Result<Sighted> {
+        Sighted::written(self.members.clone(), OBJECTS).await
+    }
+
+    /// A change of everything that is federated, on the host.
+    pub(crate) fn federated_changes(&self) -> impl ExactSizeIterator<Item = Request> {
+        let edition = self.next_edition();
+        self.names.iter().map(move |name| {
+            let change = edition_patch(name, edition);
+            patch(self.host.clone(), name.to_owned(), change).boxed()
+        })
+    }
+
+    /// What a plain client does for the same: each change on the host, and in the members.
+    pub(crate) fn plain_changes(&self) -> Vec<Request> {
+        let edition = self.next_edition();
+        let object = |name: &str| config_map(name, edition);
+        let change = |name: &str| Some(self.unwatched_change(name, edition));
+        bound::requests(&self.members, &self.plain_names, object, change).collect()
+    }
+
+    /// As many changes on the host, which nobody follows.
+    pub(crate) fn unwatched_changes(&self) -> impl ExactSizeIterator<Item = Request> {
+        let edition = self.next_edition();
+        let names = self.plain_names.iter();
+        names.map(move |name| self.unwatched_change(name, edition))
+    }
+
+    fn unwatched_change(&self, name: &str, edition: usize) -> Request {
+        let change = edition_patch(name, edition);
+        patch(self.unwatched.clone(), name.to_owned(), change).boxed()
     }
 
     fn next_edition(&self) -> usize {
         self.edition.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// Reads one of the copies again and again.
-    pub(crate) fn reader(&self) -> Reader {
-        Reader::begin(&self.members[0], &self.plain_names[0])
+    /// A member, and an object in it that nobody federates.
+    pub(crate) fn one_copy(&self) -> (&Api<DynamicObject>, &str) {
+        (&self.members[0], &self.plain_names[0])
     }
 }
