@@ -78,6 +78,11 @@ pub(crate) async fn reconcile(context: &Arc<Context>, key: &FederatedKey) -> Nex
     }
     let_what_waits_go(context, key, &plan);
     tell(context, &read, &plan, &outcome);
+    // Members first: good news can wait while other objects are on their way.
+    let good = is_good(&plan, &outcome);
+    if good && is_of_before(&read) && context.wake.objects.may_wait(key) {
+        return Next::Spare;
+    }
     see_what_was_written(context, key, &mut read, &outcome);
     let summary = summarize(&read.input, &plan, &outcome);
     if is_calm(&plan) && is_on_its_way(context, &outcome) {
@@ -87,11 +92,7 @@ pub(crate) async fn reconcile(context: &Arc<Context>, key: &FederatedKey) -> Nex
         return Next::OnChange;
     };
     let (subject, wanted) = status_of(&cache, key, &read.object, &summary);
-    // Members first: good news can wait while other objects are on their way.
-    if is_good(&plan, &outcome)
-        && context.wake.objects.may_wait(key)
-        && !context.statuses.is_told(&subject, &wanted)
-    {
+    if good && context.wake.objects.may_wait(key) && !context.statuses.is_told(&subject, &wanted) {
         return Next::Spare;
     }
     match context.statuses.write(subject, wanted).await {
@@ -178,6 +179,11 @@ fn is_calm(plan: &Plan) -> bool {
 fn is_good(plan: &Plan, outcome: &Outcome) -> bool {
     let mut told = outcome.clusters.values();
     is_calm(plan) && told.all(|told| *told == ClusterOutcome::Done)
+}
+
+/// Whether the status is of what the object said before: then there is something to tell.
+fn is_of_before(read: &Read) -> bool {
+    status(&read.object)["observedGeneration"] != read.input.object.generation
 }
 
 /// Whether the plan was of something that is no longer so.

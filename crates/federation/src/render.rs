@@ -5,7 +5,7 @@
 use crate::{
     digest,
     error::RenderError,
-    input::{PlanInput, Scope, TargetType},
+    input::{ClusterFacts, PlanInput, Scope, TargetType},
     live::Origin,
     names::{
         ANNOTATION_ADOPTED, ANNOTATION_APPLIED_HASH, ANNOTATION_LAST_APPLIED, ANNOTATION_ORIGIN,
@@ -70,14 +70,15 @@ pub fn render(
     replicas: ReplicasRule,
     provenance: Provenance,
 ) -> Result<Rendered, RenderError> {
-    let facts = input.clusters.get(cluster).cloned().unwrap_or_default();
+    let nothing_known = ClusterFacts::default();
+    let facts = input.clusters.get(cluster).unwrap_or(&nothing_known);
     let mut object = input.intent.template.clone();
     if !object.is_object() {
         return Err(RenderError::template("", "is not an object"));
     }
     clean(&mut object)?;
     force_identity(&mut object, &input.target)?;
-    overrides::apply(&mut object, &input.intent.overrides, cluster, &facts)?;
+    overrides::apply(&mut object, &input.intent.overrides, cluster, facts)?;
     // An override may have replaced all of /metadata.
     force_identity(&mut object, &input.target)?;
     set_replicas(&mut object, replicas)?;

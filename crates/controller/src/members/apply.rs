@@ -31,7 +31,8 @@ use kube::api::{
 };
 use kube::{Api, Client};
 use model::{ClusterName, ObjectKey};
-use serde_json::{Value, json};
+use serde::ser::{Serialize, SerializeMap, Serializer};
+use serde_json::Value;
 use std::future::Future;
 use std::time::Duration;
 use tokio::time::{Instant, timeout};
@@ -183,7 +184,11 @@ async fn within(write: impl Future<Output = Answer>) -> Answer {
 
 /// Applies an object that must not be there yet.
 async fn create(target: Target<'_>, client: Client, write: &Write) -> Answer {
-    let object = with_preconditions(&write.object, None, Some(NO_VERSION));
+    let object = Preconditioned {
+        object: &write.object,
+        uid: None,
+        version: Some(NO_VERSION),
+    };
     let parameters = applying();
     match send_apply(target, &client, &parameters, &object).await {
         Err(error) if error.failure == Failure::Conflict => {
@@ -204,8 +209,11 @@ async fn apply_over(target: Target<'_>, client: Client, write: &Write) -> Answer
     if !write.takeover.is_empty() {
         version = Some(take_over(target, &client, write).await?);
     }
-    let uid = write.precondition.uid.as_deref();
-    let object = with_preconditions(&write.object, uid, version.as_deref());
+    let object = Preconditioned {
+        object: &write.object,
+        uid: write.precondition.uid.as_deref(),
+        version: version.as_deref(),
+    };
     let parameters = applying().force();
     let answer = send_apply(target, &client, &parameters, &object).await;
     stale_is_read_again(target, &client, answer).await
@@ -230,7 +238,11 @@ async fn scale_held(target: Target<'_>, client: Client, scale: &Scale) -> Answer
     };
     let whole = serde_json::to_value(&live).unwrap_or_default();
     let object = scale.object(&fields.0, &whole);
-    let object = with_preconditions(&object, uid.as_deref(), version.as_deref());
+    let object = Preconditioned {
+        object: &object,
+        uid: uid.as_deref(),
+        version: version.as_deref(),
+    };
     let answer = send_apply(target, &client, &applying().force(), &object).await;
     stale_is_read_again(target, &client, answer).await
 }
@@ -354,7 +366,7 @@ async fn send_apply(
     target: Target<'_>,
     client: &Client,
     parameters: &PatchParams,
-    object: &Value,
+    object: &Preconditioned<'_>,
 ) -> Answer {
     let api = api(target, client);
     match api
@@ -401,14 +413,61 @@ fn tell(target: Target<'_>, object: &DynamicObject) {
     }
 }
 
-fn with_preconditions(object: &Value, uid: Option<&str>, version: Option<&str>) -> Value {
-    let mut object = object.clone();
-    for (name, value) in [("uid", uid), ("resourceVersion", version)] {
-        if let Some(value) = value {
-            object["metadata"][name] = json!(value);
-        }
+/// An object with what must still be so in its metadata.
+struct Preconditioned<'a> {
+    object: &'a Value,
+    uid: Option<&'a str>,
+    version: Option<&'a str>,
+}
+
+/// Never the object's values: it may be a Secret.
+impl std::fmt::Debug for Preconditioned<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Preconditioned")
+            .field("uid", &self.uid)
+            .field("version", &self.version)
+            .finish_non_exhaustive()
     }
-    object
+}
+
+impl Serialize for Preconditioned<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let fields = self.object.as_object().into_iter().flatten();
+        let mut map = serializer.serialize_map(None)?;
+        for (name, value) in fields.filter(|(name, _)| *name != "metadata") {
+            map.serialize_entry(name, value)?;
+        }
+        map.serialize_entry("metadata", &PreconditionedMetadata(self))?;
+        map.end()
+    }
+}
+
+struct PreconditionedMetadata<'a>(&'a Preconditioned<'a>);
+
+impl Serialize for PreconditionedMetadata<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Preconditioned {
+            object,
+            uid,
+            version,
+        } = self.0;
+        let ours = [("uid", *uid), ("resourceVersion", *version)];
+        let is_ours = |name: &str| {
+            ours.iter()
+                .any(|(our, value)| *our == name && value.is_some())
+        };
+        let fields = object["metadata"].as_object().into_iter().flatten();
+        let mut map = serializer.serialize_map(None)?;
+        for (name, value) in fields.filter(|(name, _)| !is_ours(name)) {
+            map.serialize_entry(name, value)?;
+        }
+        for (name, value) in ours {
+            if let Some(value) = value {
+                map.serialize_entry(name, value)?;
+            }
+        }
+        map.end()
+    }
 }
 
 fn api(target: Target<'_>, client: &Client) -> Api<DynamicObject> {
@@ -453,4 +512,35 @@ fn refused(federated: &FederatedType, error: &kube::Error) -> MemberError {
         }
     };
     MemberError { failure, message }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn what_must_still_be_so_is_sent_in_the_metadata_and_nothing_else_changes() {
+        let object = json!({"kind": "Note", "metadata": {"name": "a", "uid": "of before"},
+            "data": {"metadata": {"uid": "not one"}}});
+        let sent = |object: &Value, uid, version| {
+            let sent = Preconditioned {
+                object,
+                uid,
+                version,
+            };
+            serde_json::to_value(sent).unwrap()
+        };
+        let mut wanted = object.clone();
+        assert_eq!(sent(&object, None, None), wanted);
+        wanted["metadata"]["uid"] = json!("u");
+        assert_eq!(sent(&object, Some("u"), None), wanted);
+        wanted["metadata"]["resourceVersion"] = json!("7");
+        assert_eq!(sent(&object, Some("u"), Some("7")), wanted);
+        let bare = json!({"kind": "Note"});
+        assert_eq!(
+            sent(&bare, None, Some("1")),
+            json!({"kind": "Note", "metadata": {"resourceVersion": "1"}})
+        );
+    }
 }

@@ -19,7 +19,7 @@ const NEAR: usize = 32;
 /// What is on its way holds no seat.
 const FAR: usize = 96;
 /// An answer that takes no longer comes from nearby.
-const NEARBY: Duration = Duration::from_millis(20);
+const NEARBY: Duration = Duration::from_millis(16);
 /// Answers between two looks at the width.
 const LOOK_EACH: u64 = 32;
 
@@ -97,10 +97,10 @@ mod tests {
 
     #[test]
     fn a_member_far_away_has_as_many_under_way_as_give_the_same_rate() {
-        for (millis, turns) in [(1, 32), (20, 32), (30, 48), (50, 80), (60, 96), (150, 96)] {
+        for (millis, turns) in [(1, 32), (16, 32), (30, 60), (40, 80), (50, 96), (150, 96)] {
             assert_eq!(width(Duration::from_millis(millis)), turns, "{millis} ms");
         }
-        assert_eq!(after(&[(50, 32)]).turns.available_permits(), 80);
+        assert_eq!(after(&[(40, 32)]).turns.available_permits(), 80);
     }
 
     #[test]
