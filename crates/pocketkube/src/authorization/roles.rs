@@ -19,6 +19,9 @@ const TABLES: [&str; 4] = [
     "roles.rbac.authorization.k8s.io",
 ];
 
+/// Namespaces that are kept at most, whatever is asked for: with more, all are read again.
+const NAMESPACES_MAX: usize = 1024;
+
 /// Bindings with the rules of their roles, as they were read last.
 #[derive(Debug, Default)]
 pub(crate) struct Bindings {
@@ -216,6 +219,9 @@ fn bindings(cluster: &Cluster, namespace: &str) -> Arc<[Bound]> {
     let mut known = lock();
     // What changed since may be in it or not: it counts as what was before, and is read again.
     if known.versions == versions {
+        if known.of.len() >= NAMESPACES_MAX {
+            known.of.clear();
+        }
         known.of.insert(namespace.to_owned(), Arc::clone(&read));
     }
     read
