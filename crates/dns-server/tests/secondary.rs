@@ -4,7 +4,7 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -164,10 +164,16 @@ fn kdig(server: SocketAddr, arguments: &[&str]) -> String {
     String::from_utf8_lossy(&said).into_owned()
 }
 
-/// A port that was free a moment ago.
+/// A port that was free a moment ago, for both protocols. It is below those that a system gives
+/// connections that go out, so that none of them takes it until knotd does.
 fn free() -> SocketAddr {
-    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-    socket.local_addr().unwrap()
+    let first = 20_000 + std::process::id() % 10_000;
+    let address = |turn: u32| SocketAddr::from(([127, 0, 0, 1], (first + turn) as u16));
+    let is_free = |address: &SocketAddr| {
+        UdpSocket::bind(address).is_ok() && TcpListener::bind(address).is_ok()
+    };
+    let found = (0..2_000).map(address).find(is_free);
+    found.expect("a port is free")
 }
 
 #[tokio::test(flavor = "multi_thread")]
