@@ -171,6 +171,7 @@ mod tests {
             replicas: Some(LiveReplicas {
                 value: 3,
                 other_owner: None,
+                unowned: false,
             }),
             remote_status: Some(status),
             ..Live::default()

@@ -93,6 +93,9 @@ pub struct LiveReplicas {
     /// A manager other than ours whose `managedFields` entry holds it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub other_owner: Option<String>,
+    /// No entry holds it, ours neither: the API server set it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unowned: bool,
 }
 
 /// Who an object in a member comes from: `<host uid>/<federated object uid>`.

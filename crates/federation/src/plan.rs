@@ -809,6 +809,7 @@ mod tests {
         world.live_mut("a").replicas = Some(LiveReplicas {
             value: 7,
             other_owner: None,
+            unowned: false,
         });
         assert_eq!(sent_replicas(&world), (Some(7), Some("10".to_owned())));
     }
@@ -826,15 +827,46 @@ mod tests {
         world.live_mut("a").replicas = Some(LiveReplicas {
             value: 5,
             other_owner: None,
+            unowned: false,
         });
         assert_eq!(sent_replicas(&world), (Some(5), Some("10".to_owned())));
         world.live_mut("a").replicas = Some(LiveReplicas {
             value: 5,
             other_owner: Some("horizontal-pod-autoscaler".to_owned()),
+            unowned: false,
         });
         assert_eq!(sent_replicas(&world), (None, None));
         world.live_mut("a").replicas = None;
         check(&world, &["a hold FieldRetentionFailed"]);
+    }
+
+    #[test]
+    fn retained_replicas_that_nobody_asked_for_stay_nobodys() {
+        let mut world = World::new(&["a"]);
+        world.deployment(3);
+        world.input.intent.template = json!({"spec": {"image": "web:1"}});
+        world.input.options.retain_replicas = true;
+        assert_eq!(sent_replicas(&world), (None, None));
+        world.settle();
+        let set_by = |world: &mut World, unowned| {
+            world.live_mut("a").replicas = Some(LiveReplicas {
+                value: 1,
+                other_owner: None,
+                unowned,
+            });
+        };
+        // The API server set them.
+        set_by(&mut world, true);
+        check(&world, &["a nothing Ok"]);
+        world.input.intent.template = json!({"spec": {"image": "web:2"}});
+        assert_eq!(sent_replicas(&world), (None, None));
+        // Ours, from a template that had some: left out, they would be set anew.
+        set_by(&mut world, false);
+        assert_eq!(sent_replicas(&world), (Some(1), Some("10".to_owned())));
+        // The template asks for some again: those that run are kept.
+        set_by(&mut world, true);
+        world.input.intent.template = json!({"spec": {"replicas": 9}});
+        assert_eq!(sent_replicas(&world), (Some(1), Some("10".to_owned())));
     }
 
     #[test]

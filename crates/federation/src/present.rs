@@ -201,7 +201,8 @@ fn over(member: Member<'_>, live: &Live) -> Verdict {
 /// version that was read.
 ///
 /// Where they are retained, another manager's are left out, so that they are never reset; otherwise
-/// the live value is sent under its resourceVersion, so that a stale read conflicts.
+/// the live value is sent under its resourceVersion, so that a stale read conflicts. What the API
+/// server set because nobody said anything is left to it while we say nothing either.
 fn replicas_over(member: Member<'_>, live: &Live) -> Result<(ReplicasRule, bool), Box<Verdict>> {
     let divided = divided(member);
     let keeps = matches!(divided, Some(DividedReplicas::Keep | DividedReplicas::Lost));
@@ -213,12 +214,26 @@ fn replicas_over(member: Member<'_>, live: &Live) -> Result<(ReplicasRule, bool)
     }
     match &live.replicas {
         Some(replicas) if replicas.other_owner.is_some() => Ok((ReplicasRule::LeaveOut, false)),
+        Some(replicas) if replicas.unowned && !keeps && !asks_for_replicas(member) => {
+            Ok((ReplicasRule::AsIs, false))
+        }
         Some(replicas) => Ok((ReplicasRule::Set(replicas.value), true)),
         None => Err(Box::new(Verdict::hold(
             PropagationStatus::FieldRetentionFailed,
             "the replicas that the member runs are not known yet".to_owned(),
         ))),
     }
+}
+
+/// Whether template and overrides say how many replicas there shall be.
+fn asks_for_replicas(member: Member<'_>) -> bool {
+    let rendered = render(
+        member.input,
+        member.name,
+        ReplicasRule::AsIs,
+        Provenance::Ours,
+    );
+    rendered.is_ok_and(|it| !it.object["spec"]["replicas"].is_null())
 }
 
 fn divided(member: Member<'_>) -> Option<DividedReplicas> {

@@ -205,11 +205,19 @@ mod tests {
         world.input.options.retain_replicas = true;
         for (name, value, ready) in [("beijing-a", 3, 3), ("frankfurt", 5, 2)] {
             let other_owner = Some("autoscaler".to_owned());
-            world.live_mut(name).replicas = Some(LiveReplicas { value, other_owner });
+            world.live_mut(name).replicas = Some(LiveReplicas {
+                value,
+                other_owner,
+                unowned: false,
+            });
             world.settle();
             let other_owner = Some("autoscaler".to_owned());
             let live = world.live_mut(name);
-            live.replicas = Some(LiveReplicas { value, other_owner });
+            live.replicas = Some(LiveReplicas {
+                value,
+                other_owner,
+                unowned: false,
+            });
             live.remote_status = Some(json!({"readyReplicas": ready}));
         }
         let wanted = "beijing-a 3/3, frankfurt 2/5";

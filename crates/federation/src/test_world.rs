@@ -136,6 +136,7 @@ impl World {
             replicas: replicas.map(|value| crate::live::LiveReplicas {
                 value,
                 other_owner: None,
+                unowned: false,
             }),
             ..Live::default()
         }

@@ -73,6 +73,7 @@ impl Sighting {
                 replicas: replicas.map(|value| LiveReplicas {
                     value,
                     other_owner: other_owner_of_replicas(entries),
+                    unowned: !entries.iter().any(holds_replicas),
                 }),
                 legacy_managers: legacy_managers(entries),
                 keeps_old: rest.map_or(0, |rest| keeps_old(&rest["spec"])),
@@ -222,12 +223,15 @@ fn others(entries: &[ManagedFieldsEntry]) -> Vec<OtherEntry> {
 }
 
 fn other_owner_of_replicas(entries: &[ManagedFieldsEntry]) -> Option<String> {
-    let owner = entries.iter().find(|entry| {
-        let fields = entry.fields_v1.as_ref().map(|fields| &fields.0);
-        entry.manager.as_deref() != Some(FIELD_MANAGER)
-            && fields.is_some_and(|fields| !fields["f:spec"]["f:replicas"].is_null())
-    });
+    let owner = entries
+        .iter()
+        .find(|entry| entry.manager.as_deref() != Some(FIELD_MANAGER) && holds_replicas(entry));
     owner.map(|entry| entry.manager.clone().unwrap_or_default())
+}
+
+fn holds_replicas(entry: &ManagedFieldsEntry) -> bool {
+    let fields = entry.fields_v1.as_ref().map(|fields| &fields.0);
+    fields.is_some_and(|fields| !fields["f:spec"]["f:replicas"].is_null())
 }
 
 fn legacy_managers(entries: &[ManagedFieldsEntry]) -> Vec<String> {
@@ -282,14 +286,29 @@ mod tests {
     }
 
     #[test]
+    fn replicas_that_the_api_server_set_are_nobodys() {
+        let rest = json!({"spec": {"replicas": 1}});
+        let unowned = |metadata: &ObjectMeta| {
+            let live = Sighting::of(metadata, Some(&rest)).live();
+            live.replicas.unwrap().unowned
+        };
+        let mut ours = metadata(json!({"f:spec": {"f:replicas": {}}}), "5");
+        let mut nobodys = metadata(json!({"f:spec": {"f:template": {}}}), "5");
+        for metadata in [&mut ours, &mut nobodys] {
+            metadata.managed_fields.as_mut().unwrap().truncate(1);
+        }
+        assert!(!unowned(&ours));
+        assert!(unowned(&nobodys));
+    }
+
+    #[test]
     fn the_other_owner_of_replicas_and_old_managers_are_found() {
         let rest = json!({"spec": {"replicas": 3}, "status": {"readyReplicas": 2}});
         let sighting = Sighting::of(&metadata(json!({}), "5"), Some(&rest));
         let live = sighting.live();
-        assert_eq!(
-            live.replicas.unwrap().other_owner.as_deref(),
-            Some("kubectl-create")
-        );
+        let replicas = live.replicas.unwrap();
+        assert_eq!(replicas.other_owner.as_deref(), Some("kubectl-create"));
+        assert!(!replicas.unowned);
         assert_eq!(live.legacy_managers, ["kubectl-create"]);
         assert_eq!(
             sighting.running(),
