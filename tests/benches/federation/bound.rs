@@ -34,31 +34,32 @@ impl Distance {
 /// A write of a plain client.
 pub(crate) type Request = BoxFuture<'static, Result<()>>;
 
-/// Seconds until watches have shown every object in every member, with so many requests in flight.
+/// Seconds until watches have shown that so many objects were written in every member.
 pub(crate) async fn seconds(
     members: &[Api<DynamicObject>],
-    names: &[String],
+    objects: usize,
     in_flight: usize,
-    object: impl Fn(&str) -> Value,
-    on_host: impl Fn(&str) -> Option<Request>,
+    requests: Vec<Request>,
 ) -> Result<f64> {
-    let sighted = Sighted::written(members.to_vec(), names.len()).await?;
+    let sighted = Sighted::written(members.to_vec(), objects).await?;
     let began = Instant::now();
-    all(requests(members, names, object, on_host), in_flight).await?;
+    all(requests.into_iter(), in_flight).await?;
     let seen = sighted.all().await?;
     Ok((seen.last - began).as_secs_f64())
 }
 
-/// What it asks for, in that order.
+/// A plain client's writes of every object to every member, each after a change on the host where
+/// there is one.
 pub(crate) fn requests(
     members: &[Api<DynamicObject>],
     names: &[String],
     object: impl Fn(&str) -> Value,
     on_host: impl Fn(&str) -> Option<Request>,
-) -> impl Iterator<Item = Request> {
-    names.iter().flat_map(move |name| {
+) -> Vec<Request> {
+    let requests = names.iter().flat_map(|name| {
         let object = object(name);
         let to = move |api: &Api<DynamicObject>| apply(api.clone(), object.clone()).boxed();
         on_host(name).into_iter().chain(members.iter().map(to))
-    })
+    });
+    requests.collect()
 }

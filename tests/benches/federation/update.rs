@@ -166,17 +166,13 @@ impl Updates {
     async fn change_plain(&self, in_flight: usize) -> Result<f64> {
         let edition = self.next_edition();
         let object = |name: &str| config_map(name, edition);
-        let names = &self.plain_names;
-        bound::seconds(&self.members, names, in_flight, object, |_| None).await
+        let requests = bound::requests(&self.members, &self.plain_names, object, |_| None);
+        bound::seconds(&self.members, OBJECTS, in_flight, requests).await
     }
 
     /// The same, and as many objects on the host.
     async fn change_plain_and_host(&self, in_flight: usize) -> Result<f64> {
-        let edition = self.next_edition();
-        let object = |name: &str| config_map(name, edition);
-        let change = |name: &str| Some(self.unwatched_change(name, edition));
-        let names = &self.plain_names;
-        bound::seconds(&self.members, names, in_flight, object, change).await
+        bound::seconds(&self.members, OBJECTS, in_flight, self.plain_changes()).await
     }
 
     /// Watches that wait until every member has shown a thousand changes.
@@ -198,7 +194,7 @@ impl Updates {
         let edition = self.next_edition();
         let object = |name: &str| config_map(name, edition);
         let change = |name: &str| Some(self.unwatched_change(name, edition));
-        bound::requests(&self.members, &self.plain_names, object, change).collect()
+        bound::requests(&self.members, &self.plain_names, object, change)
     }
 
     /// As many changes on the host, which nobody follows.

@@ -11,13 +11,12 @@ use std::collections::HashMap;
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, PoisonError};
 
+const CLUSTER_BINDINGS: &str = "clusterrolebindings.rbac.authorization.k8s.io";
+const BINDINGS: &str = "rolebindings.rbac.authorization.k8s.io";
+const CLUSTER_ROLES: &str = "clusterroles.rbac.authorization.k8s.io";
+const ROLES: &str = "roles.rbac.authorization.k8s.io";
 /// What decides; when one of these moves, all is read again.
-const TABLES: [&str; 4] = [
-    "clusterrolebindings.rbac.authorization.k8s.io",
-    "clusterroles.rbac.authorization.k8s.io",
-    "rolebindings.rbac.authorization.k8s.io",
-    "roles.rbac.authorization.k8s.io",
-];
+const TABLES: [&str; 4] = [CLUSTER_BINDINGS, BINDINGS, CLUSTER_ROLES, ROLES];
 
 /// Namespaces that are kept at most, whatever is asked for: with more, all are read again.
 const NAMESPACES_MAX: usize = 1024;
@@ -91,13 +90,13 @@ pub(super) fn referenced(
     namespace: &str,
 ) -> Result<Vec<Rule>, String> {
     let name = reference["name"].as_str().unwrap_or_default();
-    let (kind, plural, namespace) = match reference["kind"].as_str().unwrap_or_default() {
-        "Role" => ("role", "roles", namespace),
-        "ClusterRole" => ("clusterrole", "clusterroles", ""),
+    let (kind, table, namespace) = match reference["kind"].as_str().unwrap_or_default() {
+        "Role" => ("role", ROLES, namespace),
+        "ClusterRole" => ("clusterrole", CLUSTER_ROLES, ""),
         other => return Err(format!("unsupported role reference kind: {other:?}")),
     };
     let role = cluster
-        .kept(&format!("{plural}.{GROUP}"), namespace, name)
+        .kept(table, namespace, name)
         .ok_or_else(|| format!("{kind}.{GROUP} {name:?} not found"))?;
     Ok(of(&role))
 }
@@ -228,14 +227,13 @@ fn bindings(cluster: &Cluster, namespace: &str) -> Arc<[Bound]> {
 }
 
 fn read(cluster: &Cluster, namespace: &str) -> Arc<[Bound]> {
-    let (plural, prefix) = match namespace {
-        "" => ("clusterrolebindings", String::new()),
-        namespace => ("rolebindings", prefix(Some(namespace))),
+    let (table, prefix) = match namespace {
+        "" => (CLUSTER_BINDINGS, String::new()),
+        namespace => (BINDINGS, prefix(Some(namespace))),
     };
-    let table = format!("{plural}.{GROUP}");
     let bindings: Vec<Arc<Object>> = {
         let store = cluster.store();
-        let bindings = store.range(&table, &prefix, None);
+        let bindings = store.range(table, &prefix, None);
         bindings.map(|(_, binding)| binding).collect()
     };
     let bound = bindings.into_iter().map(|binding| Bound {
