@@ -8,7 +8,7 @@ use api::KubeFedConfigStatus;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::broadcast::error::RecvError;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep_until};
 
 /// Until a status that was not written is tried again.
 const RETRY: Duration = Duration::from_secs(10);
@@ -20,14 +20,17 @@ pub(crate) async fn tell_settings(context: Arc<Context>) {
         if context.leadership.leads() {
             write(&context).await;
         }
-        tokio::select! {
-            biased;
-            () = sleep(RETRY) => {}
-            told = news.recv() => match told {
-                Ok(News::Fleet) | Err(RecvError::Lagged(_)) => {}
-                Ok(_) => continue,
-                Err(RecvError::Closed) => return,
-            },
+        let retry = Instant::now() + RETRY;
+        loop {
+            tokio::select! {
+                biased;
+                () = sleep_until(retry) => break,
+                told = news.recv() => match told {
+                    Ok(News::Fleet) | Err(RecvError::Lagged(_)) => break,
+                    Ok(_) => {}
+                    Err(RecvError::Closed) => return,
+                },
+            }
         }
     }
 }
