@@ -212,7 +212,7 @@ async fn ask_slow_lanes(context: &Context, key: &FederatedKey, read: &mut Read) 
         return;
     };
     let input = &mut read.input;
-    for (name, facts) in &input.clusters {
+    for (name, facts) in input.clusters.iter() {
         let known = !matches!(input.observed.get(name), None | Some(Observed::Unknown));
         let (Some(member), Readiness::Ready, false) =
             (context.members.get(name), &facts.readiness, known)
@@ -367,6 +367,9 @@ fn failed(key: &FederatedKey, error: &Error) -> Next {
 
 /// Events of what stands in the way.
 fn tell(context: &Context, read: &Read, plan: &Plan, outcome: &Outcome) {
+    if is_good(plan, outcome) && plan.report.is_empty() {
+        return;
+    }
     let about = about(read);
     let namespace = About {
         api_version: "v1".to_owned(),

@@ -1,7 +1,7 @@
 //! The fleet: members, clients, lanes and types brought to what the host says, and who is woken.
 
 use crate::context::Context;
-use crate::read::standing;
+use crate::facts::standing;
 use crate::released_types::Releasing;
 use crate::scope::uid;
 use crate::type_configs;

@@ -14,6 +14,7 @@ mod held;
 
 use crate::Error;
 use crate::dns_role::contact::watch_host;
+use crate::facts::KnownFacts;
 use crate::scope::everywhere;
 use crate::wake::{NamedType, News, Wake};
 use api::key_of;
@@ -88,6 +89,8 @@ pub(crate) struct HostObjects {
 /// Objects of one federated type.
 pub(crate) struct TypeCache {
     pub(crate) named: NamedType,
+    /// What plans of its objects know of the members.
+    pub(crate) facts: KnownFacts,
     objects: Store<DynamicObject>,
     stop: CancellationToken,
 }
@@ -199,6 +202,7 @@ impl Host {
         tokio::spawn(fill(api, writer, hands, self.restart.clone(), stop.clone()));
         TypeCache {
             named,
+            facts: KnownFacts::default(),
             objects,
             stop,
         }
@@ -309,6 +313,7 @@ impl TypeCache {
         let writer = Writer::new(named.federated.federated.clone());
         Self {
             named,
+            facts: KnownFacts::default(),
             objects: filled(writer, held),
             stop: CancellationToken::new(),
         }

@@ -37,6 +37,7 @@ pub mod dns_role;
 mod echoes;
 mod error;
 mod events;
+mod facts;
 mod federated_object;
 mod fights;
 mod fleet;

@@ -37,9 +37,10 @@ use crate::wake::{NamedType, Wake};
 use access::{Fingerprint, Ways, access};
 use api::{FederatedType, KubeFedCluster};
 use breaker::Breaker;
+use cache::Presence;
 use connect::{Connection, InProcess, connect};
 use credential::Credentials;
-use federation::{Delete, DeletionBrake, DeletionLedger, Failure, Observed};
+use federation::{Delete, DeletionBrake, DeletionLedger, Failure};
 use k8s_openapi::api::core::v1::{Namespace, Secret};
 use kube::{Api, Client};
 use lane::LaneOptions;
@@ -167,6 +168,11 @@ impl Member {
         self.read().identity.clone()
     }
 
+    /// Whether it is known to be the cluster of this uid.
+    pub(crate) fn is(&self, uid: &str) -> bool {
+        self.read().identity.as_deref() == Some(uid)
+    }
+
     /// A turn among the writes to this member.
     pub(crate) async fn turn(&self) -> SemaphorePermit<'_> {
         self.turns.next().await
@@ -201,10 +207,11 @@ impl Member {
         let Some(lane) = self.lane(type_name) else {
             return self.namespaces.are_first(&key.name);
         };
-        match lane.cache.observe(key) {
-            Observed::Present(live) => live.deleting,
-            Observed::Absent => self.namespaces.are_first(&key.name),
-            Observed::Unknown => {
+        match lane.cache.presence(key) {
+            Presence::Present => false,
+            Presence::Leaving => true,
+            Presence::Absent => self.namespaces.are_first(&key.name),
+            Presence::Unknown => {
                 self.namespaces.are_first(&key.name) && !lane.cache.is_not_served()
             }
         }

@@ -22,6 +22,7 @@ use crate::Error;
 use crate::clock::WallClock;
 use crate::cluster_health::{Health, look_at_capacity};
 use crate::context::{Context, Parts};
+use crate::facts::standing;
 use crate::host::{Host, TypeCache};
 use crate::lease::Leadership;
 use crate::members::connect::InProcess;
@@ -239,7 +240,7 @@ async fn ask_members(context: &Context, claims: &Claims) -> BTreeMap<ClusterName
     let clusters = context.host.clusters.state();
     let ready: Vec<Arc<Member>> = clusters
         .iter()
-        .filter(|cluster| crate::read::standing(cluster).readiness == Readiness::Ready)
+        .filter(|cluster| standing(cluster).readiness == Readiness::Ready)
         .filter_map(|cluster| context.members.get(&cluster.name_any().into()))
         .collect();
     // Only who divides replicas wants to know what nodes have free.
@@ -322,7 +323,8 @@ fn forget_hashes(plan: &mut Plan) {
     for step in plan.steps.values_mut() {
         if let Action::Create(write) | Action::Apply(write) = &mut step.action {
             write.hash = KNOWN_AFTER_APPLY.to_owned();
-            let hash = &mut write.object["metadata"]["annotations"][ANNOTATION_APPLIED_HASH];
+            let object = Arc::make_mut(&mut write.object);
+            let hash = &mut object["metadata"]["annotations"][ANNOTATION_APPLIED_HASH];
             *hash = json!(KNOWN_AFTER_APPLY);
         }
     }
@@ -344,8 +346,8 @@ impl Known<'_> {
             let whole = live.and_then(|live| serde_json::to_value(live).ok());
             let owned = live.and_then(owned_fields);
             let sent = match &step.action {
-                Action::Create(write) | Action::Apply(write) => write.object.clone(),
-                Action::Scale(scale) => scale.object(owned?, whole.as_ref()?),
+                Action::Create(write) | Action::Apply(write) => Arc::clone(&write.object),
+                Action::Scale(scale) => Arc::new(scale.object(owned?, whole.as_ref()?)),
                 _ => return None,
             };
             let changes = diff(&self.input.target, whole.as_ref(), owned, &sent);

@@ -6,11 +6,11 @@ use crate::host::TypeCache;
 use crate::members::{Depth, depth};
 use crate::settings::Settings;
 use crate::wake::{FederatedKey, target_key};
-use api::{ConfigScope, FederatedSpec, FederatedType, KubeFedCluster, read_spec};
+use api::{ConfigScope, FederatedSpec, FederatedType, read_spec};
 use federation::{
     ClusterFacts, Confirmation, DividedReplicas, FINALIZER, FederatedObject, FinalizerState, Host,
-    NamespacePlacement, Observed, Options, PlanInput, Readiness, RolloutSeen, Scope, TargetType,
-    TypeServed, Watched, is_paused, occupied,
+    NamespacePlacement, Observed, Options, PlanInput, RolloutSeen, Scope, TargetType, Watched,
+    is_paused, occupied,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt;
@@ -76,7 +76,7 @@ pub(crate) async fn plan_input(context: &Context, key: &FederatedKey) -> Reading
         Err(why) if !deleted => return Reading::NotYet(why),
         Err(_) => None,
     };
-    let clusters = clusters(context, &key.type_name, host_uid);
+    let clusters = cache.facts.get(context, &key.type_name, host_uid);
     let target = target_key(federated, &key.object);
     let occupied = if federated.is_namespace() {
         let tenants = tenants(context, &target.name);
@@ -133,62 +133,6 @@ pub(crate) fn observed(
         Some((name.clone(), lane.cache.observe(target)))
     });
     lanes.collect()
-}
-
-/// Every registered member, as far as planning cares.
-pub(crate) fn clusters(
-    context: &Context,
-    type_name: &str,
-    host_uid: &str,
-) -> BTreeMap<ClusterName, ClusterFacts> {
-    let clusters = context.host.clusters.state();
-    let facts = clusters.iter().map(|cluster| {
-        let name: ClusterName = cluster.name_any().into();
-        let member = context.members.get(&name);
-        let lane = member.as_ref().and_then(|member| member.lane(type_name));
-        let serves_type = lane.map(|lane| match lane.cache.denied() {
-            Some(why) => TypeServed::Denied(why),
-            None if lane.cache.is_not_served() => TypeServed::No,
-            None => TypeServed::Yes,
-        });
-        let identity = member.as_ref().and_then(|member| member.identity());
-        let facts = ClusterFacts {
-            is_host: identity.as_deref() == Some(host_uid),
-            serves_type: serves_type.unwrap_or_default(),
-            ..standing(cluster)
-        };
-        (name, facts)
-    });
-    facts.collect()
-}
-
-/// What a KubeFedCluster says of its member.
-pub(crate) fn standing(cluster: &KubeFedCluster) -> ClusterFacts {
-    let place = cluster.place().ok();
-    let conditions = cluster
-        .status
-        .as_ref()
-        .map(|status| status.conditions.as_slice());
-    let conditions = conditions.unwrap_or_default();
-    let unwell = conditions.iter().find(|condition| {
-        matches!(condition.r#type.as_str(), "Offline" | "ConfigMalformed")
-            && condition.status == "True"
-    });
-    let not_ready = api::find_condition(conditions, "Ready").filter(|ready| ready.status != "True");
-    let readiness = match unwell.or(not_ready) {
-        _ if cluster.is_ready() => Readiness::Ready,
-        None => Readiness::Unknown,
-        Some(condition) => Readiness::NotReady(condition.message.clone().unwrap_or_default()),
-    };
-    ClusterFacts {
-        labels: cluster.metadata.labels.clone().unwrap_or_default(),
-        region: place.as_ref().and_then(|place| place.region.clone()),
-        city: place.as_ref().and_then(|place| place.city.clone()),
-        zones: place.map(|place| place.zones).unwrap_or_default(),
-        readiness,
-        paused: cluster.spec.paused,
-        ..ClusterFacts::default()
-    }
 }
 
 /// Where the namespace of an object is federated to.

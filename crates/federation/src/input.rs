@@ -10,6 +10,7 @@ use crate::{
 use model::{ClusterName, ObjectKey, Region};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// Everything that [`crate::plan`] looks at. It serializes, so that a bug report replays.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -26,7 +27,7 @@ pub struct PlanInput {
     /// The host.
     pub host: Host,
     /// Every registered member.
-    pub clusters: BTreeMap<ClusterName, ClusterFacts>,
+    pub clusters: Arc<BTreeMap<ClusterName, ClusterFacts>>,
     /// Where the object's namespace is federated to.
     pub namespace: NamespacePlacement,
     /// Where what is in the namespace may go with it.

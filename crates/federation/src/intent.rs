@@ -87,6 +87,13 @@ pub struct OverrideItem {
     pub cluster_overrides: Vec<ClusterOverride>,
 }
 
+impl OverrideItem {
+    /// Whether it says something else in each cluster, by the cluster's name or place.
+    pub(crate) fn differs_by_cluster(&self) -> bool {
+        self.cluster_overrides.iter().any(|change| change.expand)
+    }
+}
+
 /// One JSON Patch operation (RFC 6902).
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -87,6 +87,27 @@ fn check_path(at: &str, path: &str, faults: &mut Vec<String>) {
     }
 }
 
+/// The overrides that concern a cluster, by their places in the list, as they are applied.
+pub(crate) fn that_concern(
+    overrides: &[OverrideItem],
+    cluster: &ClusterName,
+    facts: &ClusterFacts,
+) -> Vec<usize> {
+    let by_selector = |item: &OverrideItem| {
+        let selector = item.cluster_selector.as_ref();
+        selector.is_some_and(|selector| selector.matches(&facts.labels))
+    };
+    let by_name = |item: &OverrideItem| item.cluster_name.as_ref() == Some(cluster);
+    let numbers = |concerns: &dyn Fn(&OverrideItem) -> bool| -> Vec<usize> {
+        let items = overrides.iter().enumerate();
+        let items = items.filter(|(_, item)| concerns(item));
+        items.map(|(index, _)| index).collect()
+    };
+    let mut concern = numbers(&by_selector);
+    concern.extend(numbers(&by_name));
+    concern
+}
+
 /// Applies the overrides that concern a cluster.
 pub(crate) fn apply(
     object: &mut Value,
@@ -94,17 +115,9 @@ pub(crate) fn apply(
     cluster: &ClusterName,
     facts: &ClusterFacts,
 ) -> Result<(), RenderError> {
-    let by_selector = overrides.iter().enumerate().filter(|(_, item)| {
-        item.cluster_selector
-            .as_ref()
-            .is_some_and(|selector| selector.matches(&facts.labels))
-    });
-    let by_name = overrides
-        .iter()
-        .enumerate()
-        .filter(|(_, item)| item.cluster_name.as_ref() == Some(cluster));
-    for (index, item) in by_selector.chain(by_name) {
-        for (position, change) in item.cluster_overrides.iter().enumerate() {
+    for index in that_concern(overrides, cluster, facts) {
+        let changes = overrides[index].cluster_overrides.iter();
+        for (position, change) in changes.enumerate() {
             let failed = |why: String| RenderError::Override {
                 field: format!("overrides[{index}].clusterOverrides[{position}]"),
                 path: change.path.clone(),

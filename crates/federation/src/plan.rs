@@ -9,12 +9,15 @@
 
 use crate::{
     absent::{self, Cause},
+    error::RenderError,
     input::{ClusterFacts, FinalizerState, PlanInput},
     live::Observed,
     names::ANNOTATION_PAUSED,
     overrides::check_overrides,
     place::{Choice, place},
-    present, rollout,
+    present,
+    render::{Provenance, Rendered, Renderings, ReplicasRule},
+    rollout,
     status::PropagationStatus,
     step::{Action, FinalizerStep, Plan, Problem, ProblemKind, Step, TombstoneEntry},
 };
@@ -36,6 +39,7 @@ pub fn plan(input: &PlanInput) -> Plan {
 #[derive(Clone, Copy)]
 pub(crate) struct Member<'a> {
     pub(crate) input: &'a PlanInput,
+    renderings: &'a Renderings<'a>,
     pub(crate) name: &'a ClusterName,
     pub(crate) facts: &'a ClusterFacts,
     pub(crate) observed: &'a Observed,
@@ -68,6 +72,15 @@ impl Verdict {
 }
 
 impl Member<'_> {
+    /// What it shall hold.
+    pub(crate) fn rendered(
+        self,
+        replicas: ReplicasRule,
+        provenance: Provenance,
+    ) -> Result<Rendered, RenderError> {
+        self.renderings.get(self.name, replicas, provenance)
+    }
+
     /// A hold that is also a problem in the report.
     pub(crate) fn stuck(
         self,
@@ -86,10 +99,14 @@ impl Member<'_> {
     }
 }
 
-fn members(input: &PlanInput) -> impl Iterator<Item = Member<'_>> {
+fn members<'a>(
+    input: &'a PlanInput,
+    renderings: &'a Renderings<'a>,
+) -> impl Iterator<Item = Member<'a>> {
     static UNKNOWN: Observed = Observed::Unknown;
-    input.clusters.iter().map(|(name, facts)| Member {
+    input.clusters.iter().map(move |(name, facts)| Member {
         input,
+        renderings,
         name,
         facts,
         observed: input.observed.get(name).unwrap_or(&UNKNOWN),
@@ -113,7 +130,8 @@ fn plan_presence(input: &PlanInput) -> Plan {
             message: faults.join("; "),
         });
     }
-    for member in members(input) {
+    let renderings = Renderings::of(input);
+    for member in members(input, &renderings) {
         let verdict = match placing.clusters[member.name] {
             Choice::Leaving if *member.observed == Observed::Absent => Verdict::default(),
             choice if choice.is_chosen() || choice == Choice::Leaving => match faults.first() {
@@ -154,7 +172,8 @@ fn plan_deletion(input: &PlanInput) -> Plan {
     } else {
         Cause::DeletedWithoutOptions
     };
-    for member in members(input) {
+    let renderings = Renderings::of(input);
+    for member in members(input, &renderings) {
         let verdict = absent::step(member, cause, options.as_ref());
         plan.take(member.name, verdict);
     }

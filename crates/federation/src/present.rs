@@ -17,7 +17,7 @@ use crate::{
     ownership::{ownership_difference, took},
     path::FieldPath,
     plan::{Member, Verdict},
-    render::{Provenance, Rendered, ReplicasRule, is_same_object, render},
+    render::{Provenance, Rendered, ReplicasRule, is_same_object},
     status::PropagationStatus,
     step::{Action, Precondition, ProblemKind, Write},
 };
@@ -92,7 +92,7 @@ fn create(member: Member<'_>) -> Verdict {
         Some(DividedReplicas::Keep | DividedReplicas::Lost) => ReplicasRule::Set(0),
         None => ReplicasRule::AsIs,
     };
-    match render(member.input, member.name, rule, Provenance::Ours) {
+    match member.rendered(rule, Provenance::Ours) {
         Err(error) => unrendered(member, &error),
         Ok(rendered) => Verdict::act(
             Action::Create(Box::new(write(rendered, Precondition::default()))),
@@ -165,7 +165,7 @@ fn over(member: Member<'_>, live: &Live) -> Verdict {
         Ok(rule) => rule,
         Err(hold) => return *hold,
     };
-    let rendered = match render(member.input, member.name, rule, provenance) {
+    let rendered = match member.rendered(rule, provenance) {
         Err(error) => return unrendered(member, &error),
         Ok(rendered) => rendered,
     };
@@ -227,12 +227,7 @@ fn replicas_over(member: Member<'_>, live: &Live) -> Result<(ReplicasRule, bool)
 
 /// Whether template and overrides say how many replicas there shall be.
 fn asks_for_replicas(member: Member<'_>) -> bool {
-    let rendered = render(
-        member.input,
-        member.name,
-        ReplicasRule::AsIs,
-        Provenance::Ours,
-    );
+    let rendered = member.rendered(ReplicasRule::AsIs, Provenance::Ours);
     rendered.is_ok_and(|it| !it.object["spec"]["replicas"].is_null())
 }
 

@@ -6,6 +6,7 @@ use crate::{
     step::{Action, Plan},
 };
 use serde_json::Value;
+use std::sync::Arc;
 
 /// Fields of a Secret that hold values.
 const SECRET_FIELDS: [&str; 2] = ["data", "stringData"];
@@ -35,7 +36,7 @@ impl Plan {
         if input.target.is_secret() {
             for step in shown.steps.values_mut() {
                 if let Action::Create(write) | Action::Apply(write) = &mut step.action {
-                    hide(&mut write.object, input.host.key());
+                    hide(Arc::make_mut(&mut write.object), input.host.key());
                 }
             }
         }

@@ -16,6 +16,9 @@ use crate::{
 use base64::{Engine, engine::general_purpose::STANDARD};
 use model::ClusterName;
 use serde_json::{Map, Value, json};
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// Letters of a digest that tell one template from another.
 const SHORT_LEN: usize = 16;
@@ -34,14 +37,14 @@ const SERVER_SET: [&str; 8] = [
 /// An object as a cluster shall hold it.
 #[derive(Clone, PartialEq)]
 pub struct Rendered {
-    /// The whole object, our label and annotations included.
-    pub object: Value,
+    /// The whole object, our label and annotations included; clusters that hold the same share it.
+    pub object: Arc<Value>,
     /// Hash of it without that hash's own annotation.
     pub hash: String,
 }
 
 /// What is done to `spec.replicas`, last.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ReplicasRule {
     /// As template and overrides have it.
     AsIs,
@@ -52,12 +55,60 @@ pub enum ReplicasRule {
 }
 
 /// Whether the object was there before meridian.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Provenance {
     /// meridian makes it, or made it.
     Ours,
     /// It was taken over, and is marked so.
     Adopted,
+}
+
+/// What a rendering depends on besides its input, unless an override names the cluster.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Variant {
+    overrides: Vec<usize>,
+    replicas: ReplicasRule,
+    provenance: Provenance,
+}
+
+/// The renderings of one input: clusters that hold the same share theirs.
+pub(crate) struct Renderings<'a> {
+    input: &'a PlanInput,
+    made: RefCell<BTreeMap<Variant, Result<Rendered, RenderError>>>,
+}
+
+impl<'a> Renderings<'a> {
+    pub(crate) fn of(input: &'a PlanInput) -> Self {
+        Self {
+            input,
+            made: RefCell::default(),
+        }
+    }
+
+    /// As [`render`].
+    pub(crate) fn get(
+        &self,
+        cluster: &ClusterName,
+        replicas: ReplicasRule,
+        provenance: Provenance,
+    ) -> Result<Rendered, RenderError> {
+        let nothing_known = ClusterFacts::default();
+        let facts = self.input.clusters.get(cluster).unwrap_or(&nothing_known);
+        let items = &self.input.intent.overrides;
+        let variant = Variant {
+            overrides: overrides::that_concern(items, cluster, facts),
+            replicas,
+            provenance,
+        };
+        let differ = |index: &usize| items[*index].differs_by_cluster();
+        if variant.overrides.iter().any(differ) {
+            return render(self.input, cluster, replicas, provenance);
+        }
+        let mut made = self.made.borrow_mut();
+        let made = made.entry(variant);
+        made.or_insert_with(|| render(self.input, cluster, replicas, provenance))
+            .clone()
+    }
 }
 
 /// Renders one cluster's object.
@@ -89,7 +140,10 @@ pub fn render(
     let hash = hash_of(&mut object, input, replicas)?;
     child(&mut object, "/metadata", "annotations")?
         .insert(ANNOTATION_APPLIED_HASH.to_owned(), hash.clone().into());
-    Ok(Rendered { object, hash })
+    Ok(Rendered {
+        object: Arc::new(object),
+        hash,
+    })
 }
 
 /// The hash of an object; where its template goes in steps, also that of it without the replicas
@@ -271,14 +325,47 @@ mod tests {
     use serde_json::json;
 
     fn rendered(world: &World) -> Value {
-        render(
+        let rendered = render(
             &world.input,
             &"a".into(),
             ReplicasRule::AsIs,
             Provenance::Ours,
-        )
-        .unwrap()
-        .object
+        );
+        Value::clone(&rendered.unwrap().object)
+    }
+
+    #[test]
+    fn clusters_that_hold_the_same_share_it_and_others_get_what_they_alone_would() {
+        let mut world = World::new(&["a", "b", "c", "d", "e"]);
+        world.facts_mut("c").labels = [("tier".to_owned(), "edge".to_owned())].into();
+        world.facts_mut("d").labels = [("tier".to_owned(), "edge".to_owned())].into();
+        let change = |value: &str| json!([{"path": "/data/k", "op": "add", "value": value}]);
+        let expanded = json!([{"path": "/data/n", "op": "add", "value": "${cluster.name}",
+            "expand": true}]);
+        world.input.intent.template = json!({"data": {"k": "v"}});
+        world.input.intent.overrides = serde_json::from_value(json!([
+            {"clusterSelector": {"matchLabels": {"tier": "edge"}}, "clusterOverrides": change("edge")},
+            {"clusterName": "d", "clusterOverrides": expanded},
+            {"clusterName": "e", "clusterOverrides": change("e")},
+        ]))
+        .unwrap();
+        let renderings = Renderings::of(&world.input);
+        let mut shared = BTreeMap::new();
+        for name in ["a", "b", "c", "d", "e"] {
+            let cluster = name.into();
+            for provenance in [Provenance::Ours, Provenance::Adopted] {
+                let rule = ReplicasRule::AsIs;
+                let alone = render(&world.input, &cluster, rule, provenance).unwrap();
+                let together = renderings.get(&cluster, rule, provenance).unwrap();
+                assert!(alone == together, "{name}");
+                shared.insert((name, provenance), together.object);
+            }
+        }
+        let ours = |name| &shared[&(name, Provenance::Ours)];
+        assert!(Arc::ptr_eq(ours("a"), ours("b")));
+        assert_eq!(ours("c")["data"]["k"], "edge");
+        assert_eq!(ours("d")["data"], json!({"k": "edge", "n": "d"}));
+        assert_eq!(ours("e")["data"]["k"], "e");
     }
 
     #[test]

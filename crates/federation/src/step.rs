@@ -8,6 +8,7 @@ use model::{ClusterName, ObjectKey};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// What would be done, complete: applying it makes no choice.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -106,8 +107,9 @@ impl Action {
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Write {
-    /// The whole object to send, our label and annotations included.
-    pub object: Value,
+    /// The whole object to send, our label and annotations included; clusters that are sent the
+    /// same share it.
+    pub object: Arc<Value>,
     /// The hash of what was rendered, as the annotation says.
     pub hash: String,
     /// What must still be so; the hands put it into `metadata`.

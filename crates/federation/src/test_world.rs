@@ -12,6 +12,7 @@ use crate::{
 };
 use model::{ClusterName, ObjectKey};
 use serde_json::json;
+use std::sync::Arc;
 
 /// What a test's plan is made from.
 pub(crate) struct World {
@@ -25,6 +26,7 @@ impl World {
             readiness: Readiness::Ready,
             ..ClusterFacts::default()
         };
+        let facts = clusters.iter().map(|name| ((*name).into(), ready.clone()));
         let input = PlanInput {
             object: FederatedObject {
                 kind: "FederatedConfigMap".to_owned(),
@@ -56,10 +58,7 @@ impl World {
                 uid: "host-uid".to_owned(),
                 ..Host::default()
             },
-            clusters: clusters
-                .iter()
-                .map(|name| ((*name).into(), ready.clone()))
-                .collect(),
+            clusters: Arc::new(facts.collect()),
             namespace: NamespacePlacement::NotNeeded,
             namespace_confirmed: Default::default(),
             namespace_awaited: Default::default(),
@@ -165,8 +164,7 @@ impl World {
     }
 
     pub(crate) fn facts_mut(&mut self, cluster: &str) -> &mut ClusterFacts {
-        self.input
-            .clusters
+        Arc::make_mut(&mut self.input.clusters)
             .get_mut(cluster)
             .expect("the cluster is in this world")
     }

@@ -15,7 +15,7 @@
 //! updates. etcd's first revision is 1 and is the empty store's, so no object ever has version 1.
 
 use super::Member;
-use super::cache::Cache;
+use super::cache::{Cache, Change};
 use super::cause;
 use super::sighting::{Sighting, our_entry};
 use super::takeover::{handed_over, takeover_patch};
@@ -374,9 +374,7 @@ async fn send_apply(
         .await
     {
         Ok(object) => {
-            tell(target, &object);
-            let written = Sighting::of(&object.metadata, Some(&object.data));
-            target.cache.settle_as(target.key, written);
+            tell_as(target, &object, Cache::take_answer);
             Ok(())
         }
         Err(error) => Err(refused(target.federated, &error)),
@@ -401,6 +399,14 @@ async fn refresh(target: Target<'_>, client: &Client) -> Answer {
 }
 
 fn tell(target: Target<'_>, object: &DynamicObject) {
+    tell_as(target, object, Cache::take);
+}
+
+fn tell_as(
+    target: Target<'_>,
+    object: &DynamicObject,
+    take: fn(&Cache, &ObjectKey, Sighting) -> Change,
+) {
     let sighting = Sighting::of(&object.metadata, Some(&object.data));
     let labels = object.metadata.labels.as_ref();
     let label = labels
@@ -408,7 +414,7 @@ fn tell(target: Target<'_>, object: &DynamicObject) {
         .map(String::as_str);
     let key = key_of(&object.metadata);
     match ManagedLabel::from_value(label) {
-        ManagedLabel::True => drop(target.cache.take(&key, sighting)),
+        ManagedLabel::True => drop(take(target.cache, &key, sighting)),
         ManagedLabel::False | ManagedLabel::Absent => target.cache.meet(&key, sighting),
     }
 }

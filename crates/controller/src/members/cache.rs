@@ -10,8 +10,9 @@
 //! An object without our label is known only if a write met it, and for [`MET_FOR`] only: no watch
 //! tells when it goes.
 
-use super::sighting::Sighting;
+use super::sighting::{Sighting, version};
 use federation::{Observed, Origin, Running};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use model::ObjectKey;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -52,6 +53,17 @@ struct State {
     gone_max: usize,
 }
 
+/// Whether a member holds an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Presence {
+    Present,
+    /// It is being deleted.
+    Leaving,
+    Absent,
+    /// The first list is not complete.
+    Unknown,
+}
+
 /// What an event changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Change {
@@ -69,16 +81,20 @@ pub(crate) enum Change {
 impl Cache {
     /// What the member holds under a key.
     pub(crate) fn observe(&self, key: &ObjectKey) -> Observed {
-        let state = self.lock();
-        if let Some(sighting) = state.objects.get(key) {
-            return Observed::Present(Box::new(sighting.live()));
+        match self.lock().find(key) {
+            Found::Present(sighting) => Observed::Present(Box::new(sighting.live())),
+            Found::Absent => Observed::Absent,
+            Found::Unknown => Observed::Unknown,
         }
-        match state.met.get(key) {
-            Some((sighting, until)) if Instant::now() < *until => {
-                Observed::Present(Box::new(sighting.live()))
-            }
-            _ if state.synced => Observed::Absent,
-            _ => Observed::Unknown,
+    }
+
+    /// Whether the member holds something under a key.
+    pub(crate) fn presence(&self, key: &ObjectKey) -> Presence {
+        match self.lock().find(key) {
+            Found::Present(sighting) if sighting.is_deleting() => Presence::Leaving,
+            Found::Present(_) => Presence::Present,
+            Found::Absent => Presence::Absent,
+            Found::Unknown => Presence::Unknown,
         }
     }
 
@@ -135,11 +151,23 @@ impl Cache {
 
     /// The member answered a write of ours with this: it is exact, and so is what was seen since
     /// while our entry in it is the same.
-    pub(crate) fn settle_as(&self, key: &ObjectKey, mut written: Sighting) {
+    pub(crate) fn take_answer(&self, key: &ObjectKey, mut written: Sighting) -> Change {
         written.settle();
-        if let Some(sighting) = self.lock().objects.get_mut(key) {
-            sighting.learn_from(&written);
+        self.take(key, written)
+    }
+
+    /// Whether an event tells nothing: the object is known so, or as it became since.
+    pub(crate) fn knows(&self, key: &ObjectKey, metadata: &ObjectMeta) -> bool {
+        let mut state = self.lock();
+        let known = state.objects.get(key);
+        let knows = known.is_some_and(|known| {
+            known.uid() == metadata.uid.as_deref().unwrap_or_default()
+                && known.version() >= version(metadata)
+        });
+        if knows && let Some(listed) = &mut state.listed {
+            listed.insert(key.clone());
         }
+        knows
     }
 
     /// The watch, or an answer, shows an object with our label.
@@ -152,12 +180,13 @@ impl Cache {
             listed.insert(key.clone());
         }
         state.met.remove(key);
-        match state.objects.get(key) {
+        match state.objects.get_mut(key) {
             None => {
                 state.objects.insert(key.clone(), seen);
                 Change::Appeared
             }
             Some(known) if known.uid() == seen.uid() && known.version() >= seen.version() => {
+                known.learn_from(&seen);
                 Change::None
             }
             Some(known) => {
@@ -243,7 +272,25 @@ impl Cache {
     }
 }
 
+/// An object in what is kept.
+enum Found<'a> {
+    Present(&'a Sighting),
+    Absent,
+    Unknown,
+}
+
 impl State {
+    fn find(&self, key: &ObjectKey) -> Found<'_> {
+        if let Some(sighting) = self.objects.get(key) {
+            return Found::Present(sighting);
+        }
+        match self.met.get(key) {
+            Some((sighting, until)) if Instant::now() < *until => Found::Present(sighting),
+            _ if self.synced => Found::Absent,
+            _ => Found::Unknown,
+        }
+    }
+
     /// Whether the object of that name is known to have gone after it had this version.
     fn has_gone(&self, key: &ObjectKey, version: u64) -> bool {
         let gone = self.gone.get(key);
@@ -268,7 +315,6 @@ impl State {
 mod tests {
     use super::*;
     use federation::OwnedFields;
-    use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
     use serde_json::json;
 
     fn sighting(uid: &str, version: u64) -> Sighting {
@@ -276,7 +322,7 @@ mod tests {
         Sighting::of(&serde_json::from_value(metadata).unwrap(), None)
     }
 
-    fn version(cache: &Cache, key: &ObjectKey) -> Option<String> {
+    fn version_of(cache: &Cache, key: &ObjectKey) -> Option<String> {
         match cache.observe(key) {
             Observed::Present(live) => Some(live.resource_version),
             _ => None,
@@ -321,7 +367,7 @@ mod tests {
         assert_eq!(cache.observe(&key), Observed::Unknown);
         assert_eq!(cache.take(&key, sighting("u", 9)), Change::Appeared);
         assert_eq!(cache.take(&key, sighting("u", 7)), Change::None);
-        assert_eq!(version(&cache, &key).as_deref(), Some("9"));
+        assert_eq!(version_of(&cache, &key).as_deref(), Some("9"));
         assert_eq!(cache.take(&key, sighting("u", 10)), Change::Changed);
         assert_eq!(cache.remove(&key, 8), Change::None);
         assert_eq!(cache.remove(&key, 11), Change::Changed);
@@ -340,7 +386,7 @@ mod tests {
         // Another one of that name is news, and an older end of the first takes nothing from it.
         assert_eq!(cache.take(&key, sighting("v", 10)), Change::Appeared);
         assert_eq!(cache.remove(&key, 9), Change::None);
-        assert_eq!(version(&cache, &key).as_deref(), Some("10"));
+        assert_eq!(version_of(&cache, &key).as_deref(), Some("10"));
     }
 
     /// An object with our hash, and in our entry a label, unless somebody took that.
@@ -379,10 +425,10 @@ mod tests {
     fn what_changed_before_a_write_was_answered_is_not_settled_with_it() {
         let (cache, key) = (Cache::default(), ObjectKey::new("ns", "n"));
         cache.take(&key, owned(6, None));
-        cache.settle_as(&key, owned(5, Some("app")));
+        cache.take_answer(&key, owned(5, Some("app")));
         assert!(!is_exact(&cache, &key), "somebody took the label meanwhile");
         cache.take(&key, owned(7, Some("app")));
-        cache.settle_as(&key, owned(5, Some("app")));
+        cache.take_answer(&key, owned(5, Some("app")));
         assert!(is_exact(&cache, &key), "only something else changed");
     }
 
@@ -394,12 +440,30 @@ mod tests {
         // The watch may be faster than the answer.
         cache.take(&key, rendered("second", 6, Some("app")));
         assert!(!is_exact(&cache, &key), "nobody has planned it yet");
-        cache.settle_as(&key, rendered("second", 6, Some("app")));
+        cache.take_answer(&key, rendered("second", 6, Some("app")));
         let Observed::Present(live) = cache.observe(&key) else {
             panic!("it is there");
         };
         let rendered_hash = "second".to_owned();
         assert_eq!(live.owned, OwnedFields::Exact { rendered_hash });
+    }
+
+    #[test]
+    fn an_event_of_what_is_known_tells_nothing_and_counts_as_listed() {
+        let (cache, key) = (Cache::default(), ObjectKey::new("ns", "n"));
+        let metadata = |uid: &str, version: u64| -> ObjectMeta {
+            let metadata = json!({"uid": uid, "resourceVersion": version.to_string()});
+            serde_json::from_value(metadata).unwrap()
+        };
+        assert!(!cache.knows(&key, &metadata("u", 5)), "nothing is known");
+        cache.take_answer(&key, sighting("u", 6));
+        cache.begin_list();
+        assert!(cache.knows(&key, &metadata("u", 6)));
+        assert!(cache.knows(&key, &metadata("u", 5)));
+        assert!(!cache.knows(&key, &metadata("u", 7)));
+        assert!(!cache.knows(&key, &metadata("v", 6)), "made anew");
+        assert!(cache.end_list().is_empty());
+        assert_eq!(cache.presence(&key), Presence::Present);
     }
 
     #[test]
@@ -413,7 +477,7 @@ mod tests {
         cache.take(&stays, sighting("u", 1));
         assert_eq!(cache.end_list().first(), Some(&goes));
         assert_eq!(cache.observe(&goes), Observed::Absent);
-        assert!(version(&cache, &stays).is_some());
+        assert!(version_of(&cache, &stays).is_some());
     }
 
     #[tokio::test(start_paused = true)]
@@ -422,7 +486,7 @@ mod tests {
         cache.begin_list();
         cache.end_list();
         cache.meet(&key, sighting("u", 1));
-        assert!(version(&cache, &key).is_some());
+        assert!(version_of(&cache, &key).is_some());
         tokio::time::advance(MET_FOR).await;
         assert_eq!(cache.observe(&key), Observed::Absent);
     }

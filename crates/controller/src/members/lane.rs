@@ -11,7 +11,7 @@
 
 use super::apply::what_to_do;
 use super::cache::{Cache, Change};
-use super::sighting::Sighting;
+use super::sighting::{Sighting, version};
 use crate::wake::{NamedType, News, Wake};
 use api::key_of;
 use federation::LABEL_MANAGED;
@@ -170,11 +170,13 @@ impl Lane {
         match event {
             Event::Init => self.cache.begin_list(),
             Event::InitApply(seen) | Event::Apply(seen) => {
-                let change = self.cache.take(&seen.key, seen.sighting);
-                wake(&seen.key, change);
+                if !self.cache.knows(&seen.key, &seen.metadata) {
+                    let change = self.cache.take(&seen.key, seen.sighting());
+                    wake(&seen.key, change);
+                }
             }
             Event::Delete(seen) => {
-                let change = self.cache.remove(&seen.key, seen.sighting.version());
+                let change = self.cache.remove(&seen.key, version(&seen.metadata));
                 wake(&seen.key, change);
             }
             Event::InitDone => {
@@ -194,15 +196,21 @@ impl Lane {
 /// An object of an event.
 struct Seen {
     key: ObjectKey,
-    sighting: Sighting,
+    metadata: ObjectMeta,
+    rest: Option<Value>,
 }
 
 impl Seen {
-    fn of(metadata: &ObjectMeta, rest: Option<&Value>) -> Self {
+    fn of(metadata: ObjectMeta, rest: Option<Value>) -> Self {
         Self {
-            key: key_of(metadata),
-            sighting: Sighting::of(metadata, rest),
+            key: key_of(&metadata),
+            metadata,
+            rest,
         }
+    }
+
+    fn sighting(&self) -> Sighting {
+        Sighting::of(&self.metadata, self.rest.as_ref())
     }
 }
 
@@ -214,7 +222,7 @@ fn events(client: Client, options: &LaneOptions) -> Events {
     let config = Config::default().labels(&format!("{LABEL_MANAGED}=true"));
     match options.depth {
         Depth::Metadata => {
-            let read = |object: PartialObjectMeta<DynamicObject>| Seen::of(&object.metadata, None);
+            let read = |object: PartialObjectMeta<DynamicObject>| Seen::of(object.metadata, None);
             let api: Api<PartialObjectMeta<DynamicObject>> = match within {
                 None => Api::all_with(client, resource),
                 Some(namespace) => Api::namespaced_with(client, namespace, resource),
@@ -222,7 +230,7 @@ fn events(client: Client, options: &LaneOptions) -> Events {
             Box::pin(watcher(api, config).map(move |event| Ok(map(event?, read))))
         }
         Depth::Whole => {
-            let read = |object: DynamicObject| Seen::of(&object.metadata, Some(&object.data));
+            let read = |object: DynamicObject| Seen::of(object.metadata, Some(object.data));
             let api: Api<DynamicObject> = match within {
                 None => Api::all_with(client, resource),
                 Some(namespace) => Api::namespaced_with(client, namespace, resource),

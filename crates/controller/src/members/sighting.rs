@@ -18,7 +18,7 @@ pub(crate) struct Sighting {
     live: Live,
     owned: Owned,
     ready_replicas: Option<i64>,
-    /// The resourceVersion as a number; 0 when it is none (KEP-5504 says that it is).
+    /// See [`version`].
     version: u64,
 }
 
@@ -57,7 +57,7 @@ impl Sighting {
             .filter(|status| !status.is_null());
         let resource_version = metadata.resource_version.clone().unwrap_or_default();
         Self {
-            version: resource_version.parse().unwrap_or(0),
+            version: version(metadata),
             ready_replicas: status.map(|status| status["readyReplicas"].as_i64().unwrap_or(0)),
             live: Live {
                 uid: metadata.uid.clone().unwrap_or_default(),
@@ -89,6 +89,10 @@ impl Sighting {
 
     pub(crate) fn is_of_version(&self, resource_version: &str) -> bool {
         self.live.resource_version == resource_version
+    }
+
+    pub(crate) fn is_deleting(&self) -> bool {
+        self.live.deleting
     }
 
     pub(crate) fn uid(&self) -> &str {
@@ -182,6 +186,14 @@ impl Sighting {
             },
         }
     }
+}
+
+/// The resourceVersion as a number; 0 when it is none (KEP-5504 says that it is).
+pub(crate) fn version(metadata: &ObjectMeta) -> u64 {
+    let version = metadata.resource_version.as_deref();
+    version
+        .and_then(|version| version.parse().ok())
+        .unwrap_or(0)
 }
 
 /// Our own entry: server-side applied, and not to a subresource.

@@ -19,6 +19,7 @@ use crate::cluster_health::Health;
 use crate::context::Context;
 use crate::divisions::{Changed, Division};
 use crate::events::{About, Tone};
+use crate::facts;
 use crate::fleet;
 use crate::host::TypeCache;
 use crate::queue::Queue;
@@ -359,14 +360,14 @@ impl Reconciler {
             .get()
             .map(String::as_str)
             .unwrap_or_default();
-        let facts = read::clusters(context, type_name.as_deref().unwrap_or_default(), host_uid);
+        let facts = facts::all(context, type_name.as_deref().unwrap_or_default(), host_uid);
         let registered = context.host.clusters.state();
         let draining: BTreeSet<ClusterName> = registered
             .iter()
             .filter(|cluster| cluster.spec.drain)
             .map(|cluster| cluster.name_any().into())
             .collect();
-        facts
+        Arc::unwrap_or_clone(facts)
             .into_iter()
             .map(|(name, facts)| {
                 let running = target
