@@ -11,16 +11,22 @@ use crate::objects::{
 use crate::report::{Report, percentile};
 use futures::FutureExt;
 use kube::Api;
-use kube::api::DynamicObject;
+use kube::api::{DynamicObject, ListParams};
 use meridian_tests::sighted::{Result, Sighted};
 use meridian_tests::world::World;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
+use tokio::time::sleep;
 
 /// Federated objects.
 const OBJECTS: usize = 1_000;
 /// Measurements; the median counts.
 const RUNS: usize = 5;
+
+/// How long the statuses of a change may take.
+const TOLD_WITHIN: Duration = Duration::from_secs(60);
+/// Between two looks at them.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 /// Seconds of one measurement, each beside its bound.
 pub(crate) struct Updated {
@@ -111,6 +117,7 @@ impl Updates {
         let create = |name: &String| create(site.host.clone(), federated_config_map(name, 0));
         all(site.names.iter().map(create), WRITER_IN_FLIGHT).await?;
         sighted.all().await?;
+        site.told().await?;
         Ok(site)
     }
 
@@ -122,6 +129,7 @@ impl Updates {
             let bound_seconds = self.change_plain(best.alone).await?;
             let bound_with_host_seconds = self.change_plain_and_host(best.with_host).await?;
             let (seconds, host_seconds) = self.change().await?;
+            self.told().await?;
             all.push(Updated {
                 seconds,
                 host_seconds,
@@ -160,6 +168,27 @@ impl Updates {
         let host_seconds = began.elapsed().as_secs_f64();
         let seen = sighted.all().await?;
         Ok(((seen.last - began).as_secs_f64(), host_seconds))
+    }
+
+    /// Until every status speaks of the last change: what is measured next is measured alone.
+    async fn told(&self) -> Result<()> {
+        let is_told = |object: &DynamicObject| {
+            object.data["status"]["observedGeneration"].as_i64() == object.metadata.generation
+        };
+        let deadline = Instant::now() + TOLD_WITHIN;
+        while !self
+            .host
+            .list(&ListParams::default())
+            .await?
+            .iter()
+            .all(is_told)
+        {
+            if Instant::now() >= deadline {
+                return Err(format!("not every status is told after {TOLD_WITHIN:?}").into());
+            }
+            sleep(LOOK_AGAIN).await;
+        }
+        Ok(())
     }
 
     /// Has a plain client change what is beside it in the members.
