@@ -82,12 +82,7 @@ struct Played {
 
 /// Plays a seed, in a runtime of its own, so that what was played before has no part in it.
 fn play(seed: u64, rounds: usize) -> Played {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .start_paused(true)
-        .build();
-    let runtime = runtime.expect("a runtime");
-    runtime.block_on(Box::pin(tell(seed, rounds)))
+    crate::world::runtime().block_on(Box::pin(tell(seed, rounds)))
 }
 
 async fn tell(seed: u64, rounds: usize) -> Played {

@@ -154,12 +154,7 @@ impl Dice {
 
     fn deployment(&mut self) -> Value {
         let name = *self.one_of(&DEPLOYMENTS);
-        let labels = json!({"app": name});
-        let image = format!("web:{}", self.below(3));
-        let mut template = json!({"spec": {
-            "selector": {"matchLabels": labels},
-            "template": {"metadata": {"labels": labels},
-                "spec": {"containers": [{"name": "web", "image": image}]}}}});
+        let mut template = deployment_template(name, self.below(3));
         if self.percent(60) {
             template["spec"]["replicas"] = json!(self.below(5));
         }
@@ -193,10 +188,7 @@ impl Dice {
         if self.percent(30) {
             spec["rebalance"] = json!(true);
         }
-        let object = json!({"metadata": {"name": DEPLOYMENTS[0], "namespace": "shop"},
-            "spec": spec});
-        let version = "scheduling.kubefed.io/v1alpha1";
-        with_type(version, "ReplicaSchedulingPreference", object)
+        preference(&spec)
     }
 
     fn namespace(&mut self) -> Value {
@@ -268,6 +260,23 @@ impl Dice {
         }
         json!(overrides)
     }
+}
+
+/// A Deployment of some image.
+pub(crate) fn deployment_template(name: &str, image: usize) -> Value {
+    let labels = json!({"app": name});
+    let image = format!("web:{image}");
+    json!({"spec": {
+        "selector": {"matchLabels": labels},
+        "template": {"metadata": {"labels": labels},
+            "spec": {"containers": [{"name": "web", "image": image}]}}}})
+}
+
+/// The preference of the first Deployment.
+pub(crate) fn preference(spec: &Value) -> Value {
+    let object = json!({"metadata": {"name": DEPLOYMENTS[0], "namespace": "shop"}, "spec": spec});
+    let version = "scheduling.kubefed.io/v1alpha1";
+    with_type(version, "ReplicaSchedulingPreference", object)
 }
 
 /// The settings of a random world: nothing fails over while a member is briefly away.

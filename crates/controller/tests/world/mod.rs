@@ -15,6 +15,7 @@ use prometheus_client::registry::Registry;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::time::Duration;
+use tokio::runtime::{Builder, Runtime};
 use tokio_util::sync::CancellationToken;
 
 pub(crate) const SYSTEM: &str = "kube-federation-system";
@@ -25,6 +26,13 @@ const BEGAN: &str = "2026-01-01T00:00:00Z";
 const PATIENCE: Duration = Duration::from_secs(120);
 /// Between two looks, in virtual time.
 const LOOK: Duration = Duration::from_millis(20);
+
+/// Where one world lives, for tests that live through many: all that runs in it ends with it.
+pub(crate) fn runtime() -> Runtime {
+    let mut builder = Builder::new_current_thread();
+    let builder = builder.enable_all().start_paused(true);
+    builder.build().expect("a runtime")
+}
 
 pub(crate) struct World {
     pub(crate) host: Cluster,
