@@ -95,14 +95,26 @@ impl Cluster {
 
     /// Whether something may be done.
     pub(crate) fn authorize(&self, wanted: &Attributes<'_>) -> Decision {
-        let is_master = wanted.user.groups.iter().any(|group| group == MASTERS);
-        if !self.enforces_roles() || is_master {
+        if self.may_all(wanted.user) {
             return Decision {
                 allowed: true,
                 reason: String::new(),
             };
         }
         roles::decide(self, wanted)
+    }
+
+    /// Refuses what may not be done.
+    pub(crate) fn check(&self, wanted: &Attributes<'_>) -> Result<(), Status> {
+        if self.may_all(wanted.user) {
+            return Ok(());
+        }
+        roles::check(self, wanted).map_err(|reason| wanted.refused(&reason))
+    }
+
+    /// Whether nobody asks what a user may do.
+    fn may_all(&self, user: &User) -> bool {
+        !self.enforces_roles() || user.groups.iter().any(|group| group == MASTERS)
     }
 
     /// Refuses an update or an apply that would create, where its sender may not create.
@@ -124,11 +136,7 @@ impl Cluster {
             verb: "create",
             object: Objective::Resource(wanted),
         };
-        let decision = self.authorize(&attributes);
-        match decision.allowed {
-            true => Ok(()),
-            false => Err(attributes.refused(&decision.reason)),
-        }
+        self.check(&attributes)
     }
 
     /// All that a user may do in a namespace, or with an empty one in the cluster.

@@ -44,30 +44,46 @@ struct Bound {
 
 /// Whether some rule of the user's allows something.
 pub(super) fn decide(cluster: &Cluster, wanted: &Attributes<'_>) -> Decision {
+    match find(cluster, wanted, |grant| grant.source()) {
+        Ok(source) => Decision {
+            allowed: true,
+            reason: format!("RBAC: allowed by {source}"),
+        },
+        Err(reason) => Decision {
+            allowed: false,
+            reason,
+        },
+    }
+}
+
+/// Refuses what no rule of the user's allows, with what there is to say of that.
+pub(super) fn check(cluster: &Cluster, wanted: &Attributes<'_>) -> Result<(), String> {
+    find(cluster, wanted, |_| ())
+}
+
+/// Of the first rule that allows something; or what there is to say of why there is none.
+fn find<T>(
+    cluster: &Cluster,
+    wanted: &Attributes<'_>,
+    of: impl Fn(&Grant<'_>) -> T,
+) -> Result<T, String> {
     let namespace = match &wanted.object {
         Objective::Resource(wanted) => wanted.namespace,
         Objective::Path(_) => "",
     };
     let mut problems = Vec::new();
     let found = visit(cluster, wanted.user, namespace, |grant| match grant {
-        Ok(grant) if grant.rule.allows(wanted) => ControlFlow::Break(grant.source()),
+        Ok(grant) if grant.rule.allows(wanted) => ControlFlow::Break(of(&grant)),
         Ok(_) => ControlFlow::Continue(()),
         Err(problem) => {
             problems.push(problem);
             ControlFlow::Continue(())
         }
     });
-    match found {
-        Some(source) => Decision {
-            allowed: true,
-            reason: format!("RBAC: allowed by {source}"),
-        },
-        None if problems.is_empty() => Decision::default(),
-        None => Decision {
-            allowed: false,
-            reason: format!("RBAC: {}", listed(&problems)),
-        },
-    }
+    found.ok_or_else(|| match problems.is_empty() {
+        true => String::new(),
+        false => format!("RBAC: {}", listed(&problems)),
+    })
 }
 
 /// All rules of a user.

@@ -28,16 +28,11 @@ pub(crate) fn acting_as(
         return Ok(sender);
     };
     let ask = |wanted: ResourceAttributes<'_>| {
-        let attributes = Attributes {
+        cluster.check(&Attributes {
             user: &sender,
             verb: "impersonate",
             object: Objective::Resource(wanted),
-        };
-        let decision = cluster.authorize(&attributes);
-        match decision.allowed {
-            true => Ok(()),
-            false => Err(attributes.refused(&decision.reason)),
-        }
+        })
     };
     let account = wanted
         .name

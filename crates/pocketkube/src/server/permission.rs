@@ -59,10 +59,5 @@ pub(crate) fn check(cluster: &Cluster, user: &User, request: &Request) -> Result
 }
 
 fn decide(cluster: &Cluster, user: &User, verb: &str, object: Objective<'_>) -> Result<(), Status> {
-    let attributes = Attributes { user, verb, object };
-    let decision = cluster.authorize(&attributes);
-    match decision.allowed {
-        true => Ok(()),
-        false => Err(attributes.refused(&decision.reason)),
-    }
+    cluster.check(&Attributes { user, verb, object })
 }
