@@ -71,7 +71,7 @@ async fn round() -> Result<Lost> {
     world.break_data_plane(LOST);
     world.break_api(LOST, ApiFault::Down);
     let seen = sighted.all().await?;
-    let bound = bound(&left[0]).await?;
+    let bound = bound(&left).await?;
     Ok(Lost {
         first: (seen.first - began).as_secs_f64(),
         moving: (seen.last - seen.first).as_secs_f64(),
@@ -79,34 +79,36 @@ async fn round() -> Result<Lost> {
     })
 }
 
-/// Seconds until a plain client has given each of as many Deployments one replica more, in a member
-/// where nothing else is to be done. What becomes of the replicas is the member's.
-async fn bound(member: &Api<DynamicObject>) -> Result<f64> {
+/// Seconds until a plain client has given each of as many Deployments one replica more, in the members
+/// that are left, where nothing else is to be done. What becomes of the replicas is theirs.
+async fn bound(left: &[Api<DynamicObject>]) -> Result<f64> {
     let mut best = (f64::INFINITY, IN_FLIGHT[0]);
-    scale(member, 1, IN_FLIGHT[0]).await?;
+    scale(left, 1, IN_FLIGHT[0]).await?;
     for (replicas, in_flight) in (2..).zip(IN_FLIGHT) {
-        let seconds = scale(member, replicas, in_flight).await?;
+        let seconds = scale(left, replicas, in_flight).await?;
         if seconds < best.0 {
             best = (seconds, in_flight);
         }
     }
     // Measured as often as the product is: the best of several runs of one cannot be held against
     // the median of the other.
-    scale(member, 2 + IN_FLIGHT.len(), best.1).await
+    scale(left, 2 + IN_FLIGHT.len(), best.1).await
 }
 
-/// Applies Deployments of so many replicas, and waits until these are ready: seconds until all
-/// were seen to be told.
-async fn scale(member: &Api<DynamicObject>, replicas: usize, in_flight: usize) -> Result<f64> {
+/// Applies Deployments of so many replicas, as many in each member, and waits until these are ready:
+/// seconds until all were seen to be told.
+async fn scale(left: &[Api<DynamicObject>], replicas: usize, in_flight: usize) -> Result<f64> {
+    let each = OBJECTS / left.len();
     let mine = |object: &DynamicObject| object.name_any().starts_with(PLAIN);
     let told = move |it: &DynamicObject| mine(it) && it.data["spec"]["replicas"] == replicas;
     let runs = move |it: &DynamicObject| mine(it) && it.data["status"]["readyReplicas"] == replicas;
-    let ready = Sighted::objects([member.clone()], OBJECTS, runs).await?;
-    let sighted = Sighted::objects([member.clone()], OBJECTS, told).await?;
+    let ready = Sighted::objects(left.to_vec(), each, runs).await?;
+    let sighted = Sighted::objects(left.to_vec(), each, told).await?;
     let began = Instant::now();
-    let writes = (0..OBJECTS).map(|number| {
-        let name = format!("{PLAIN}{number}");
-        apply(member.clone(), deployment(&name, replicas))
+    let writes = (0..each).flat_map(|number| {
+        let deployment = deployment(&format!("{PLAIN}{number}"), replicas);
+        let to = move |member: &Api<DynamicObject>| apply(member.clone(), deployment.clone());
+        left.iter().map(to)
     });
     all(writes, in_flight).await?;
     let seen = sighted.all().await?;

@@ -12,7 +12,7 @@
 //! | `restart` | from the start of a process until it has looked at all of 10,000 objects, which three members hold already | its writes to members, which must be none, and its memory |
 //! | `many` | from the creation of 100 federated ConfigMaps until 300 members hold them; then processor time in quiet | a plain client applies the same 30,000 objects |
 //! | `far` | `update` with 50 and 150 ms between a request and each answer of the members | the same, as far away; and the 99th percentile of what another client's reads of a member take in quiet and meanwhile, at half the rate of a plain client (`paced`) and as fast as can be (`flat_out`), each beside a plain client that writes the same, and beside the changes on the host alone |
-//! | `lost` | from the first replica that moves until the members that are left run what 1,000 federated Deployments had in a third that died | a plain client applies as many changes of replicas in a member that is at rest |
+//! | `lost` | from the first replica that moves until the members that are left run what 1,000 federated Deployments had in a third that died | a plain client applies as many changes of replicas in the members that are left, which are at rest |
 //! | `failover` | at the defaults: from the death of a member, API and what runs there, until DNS answers another's address, and until 50 Deployments have their replicas elsewhere; and before that, from when its API hangs until it is not Ready, and whether anything moves or any answer changes within 300 s | |
 //!
 //! `many`, `far` and `lost` need pocketkube. `-- PART…` measures these parts only, `-- pocketkube`
